@@ -1,0 +1,97 @@
+"""What a player can do: the keys a policy may hold, and one time step of holding them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Action = frozenset[str]
+"""One time step: the set of keys held during it. The empty set is written "none"."""
+
+NO_KEYS: Final[Action] = frozenset()
+NONE: Final = "none"
+
+
+@dataclass(frozen=True)
+class ActionSpace:
+    """The keys a policy may hold, in the order of its output columns.
+
+    keys: K names; the last is "none", the column that is set when no key is held.
+    movement, camera: which of them move the player and which turn the view; on a tie
+    movement wins a slot, and a recording that never turns gets a warning.
+    """
+
+    name: str
+    keys: tuple[str, ...]
+    movement: frozenset[str] = frozenset()
+    camera: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        if len(set(self.keys)) != len(self.keys):
+            raise ValueError(f"an action space lists each key once, got {self.keys}")
+        if not self.keys or self.keys[-1] != NONE:
+            raise ValueError(f"the last column of an action space is {NONE!r}, got {self.keys}")
+        if bad := [key for key in self.keys if not key or "+" in key or key != key.lower()]:
+            raise ValueError(f"keys are lower-case names without '+', got {bad}")
+        if not (self.movement | self.camera) <= set(self.pressable):
+            raise ValueError(f"movement and camera keys belong to the space, got {self.movement | self.camera}")
+
+    @property
+    def pressable(self) -> tuple[str, ...]:
+        """The real keys, without "none"."""
+        return self.keys[:-1]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def index(self, key: str) -> int:
+        """Column of a key; ValueError names the keys that exist."""
+        if key not in self.keys:
+            raise ValueError(f"key {key!r} is not in the action space {self.name} ({' '.join(self.keys)})")
+        return self.keys.index(key)
+
+    def encode(self, actions: Sequence[Action]) -> NDArray[np.bool_]:
+        """(T, K) multi-hot rows of T actions; exactly "none" is set where no key is held."""
+        rows = np.zeros((len(actions), len(self.keys)), dtype=bool)
+        for row, action in zip(rows, actions, strict=True):
+            for key in action:
+                row[self.index(key)] = True
+        rows[:, -1] = ~rows[:, :-1].any(axis=1)
+        return rows
+
+    def decode(self, rows: NDArray[np.bool_]) -> list[Action]:
+        """The T actions of (T, K) multi-hot rows; the inverse of `encode`."""
+        if rows.ndim != 2 or rows.shape[1] != len(self.keys):
+            raise ValueError(f"expected rows of shape (T, {len(self.keys)}), got {rows.shape}")
+        return [frozenset(self.keys[k] for k in np.flatnonzero(row[:-1])) for row in rows]
+
+    def spell(self, action: Action) -> str:
+        """An action as text: "w+right" in column order, "none" when no key is held."""
+        return "+".join(sorted(action, key=self.index)) or NONE
+
+    def parse(self, text: str) -> Action:
+        """The action that `spell` wrote; ValueError on an unknown or repeated key."""
+        if text == NONE:
+            return NO_KEYS
+        names = text.split("+")
+        if len(set(names)) != len(names) or NONE in names:
+            raise ValueError(f"{text!r} is not an action; expected keys joined by '+', or {NONE!r}")
+        for name in names:
+            self.index(name)
+        return frozenset(names)
+
+    def only(self, keys: Iterable[str]) -> Action:
+        """Those of `keys` that belong to the space, as an action."""
+        return frozenset(keys) & frozenset(self.pressable)
+
+
+KEYBOARD_12: Final = ActionSpace(
+    name="KEYBOARD_12",
+    keys=("w", "s", "a", "d", "up", "down", "left", "right", "c", "space", "enter", NONE),
+    movement=frozenset("wsad"),
+    camera=frozenset(("up", "down", "left", "right")),
+)
+
+SPACES: Final = {space.name: space for space in (KEYBOARD_12,)}

@@ -1,0 +1,1 @@
+"""Screen and keys become a Session; other people's recordings are imported as one."""
