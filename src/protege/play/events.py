@@ -1,0 +1,158 @@
+"""What happened during a recording, and the action of every frame computed from it.
+
+Events are the truth of a session; actions are never stored. Times are nanoseconds of the monotonic clock.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protege.play.actions import Action, ActionSpace
+
+NEVER_NS: Final = 2**62
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key went down or up."""
+
+    t_ns: int
+    key: str
+    down: bool
+
+
+@dataclass(frozen=True)
+class Held:
+    """Recording starts or resumes here, with these keys already held."""
+
+    t_ns: int
+    held: Action
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Recording stops here; why: "toggle", "focus", "idle", "resize" or "stop"."""
+
+    t_ns: int
+    pause: str
+
+
+@dataclass(frozen=True)
+class Focus:
+    """The game's window got or lost the keyboard."""
+
+    t_ns: int
+    focus: bool
+
+
+@dataclass(frozen=True)
+class Goal:
+    """An episode begins, with a known goal (the built-in game says so)."""
+
+    t_ns: int
+    goal: str
+
+
+@dataclass(frozen=True)
+class End:
+    """An episode ends; how: "success", "timeout", …"""
+
+    t_ns: int
+    end: str
+
+
+Event = Key | Held | Pause | Focus | Goal | End
+
+
+def event_to_json(event: Event) -> dict[str, Any]:
+    """The event as the fields of one line of events.jsonl."""
+    fields = dict(vars(event))
+    if isinstance(event, Held):
+        fields["held"] = sorted(event.held)
+    return fields
+
+
+def event_from_json(fields: Any, space: ActionSpace) -> Event:
+    """The inverse of `event_to_json`; ValueError says what is wrong with the line."""
+    match fields:
+        case {"t_ns": int(t_ns), "key": str(key), "down": bool(down)} if len(fields) == 3:
+            if key not in space.pressable:
+                raise ValueError(f"key {key!r} outside the action space {space.name}")
+            return Key(t_ns, key, down)
+        case {"t_ns": int(t_ns), "held": list(held)} if len(fields) == 2:
+            if not set(held) <= set(space.pressable):
+                raise ValueError(f"held keys {held} outside the action space {space.name}")
+            return Held(t_ns, frozenset(held))
+        case {"t_ns": int(t_ns), "pause": str(reason)} if len(fields) == 2:
+            return Pause(t_ns, reason)
+        case {"t_ns": int(t_ns), "focus": bool(focus)} if len(fields) == 2:
+            return Focus(t_ns, focus)
+        case {"t_ns": int(t_ns), "goal": str(goal)} if len(fields) == 2:
+            return Goal(t_ns, goal)
+        case {"t_ns": int(t_ns), "end": str(end)} if len(fields) == 2:
+            return End(t_ns, end)
+    raise ValueError(f"not an event: {str(fields)[:80]}")
+
+
+def held_spans(events: Sequence[Event], key: str, until_ns: int) -> NDArray[np.int64]:
+    """(S, 2) times [down, up) during which a key was held; a pause ends it, `until_ns` ends the last."""
+    spans: list[tuple[int, int]] = []
+    since: int | None = None
+    for event in events:
+        down = since is not None
+        if isinstance(event, Key) and event.key == key:
+            down = event.down
+        elif isinstance(event, Held):
+            down = key in event.held
+        elif isinstance(event, Pause):
+            down = False
+        if down and since is None:
+            since = event.t_ns
+        elif not down and since is not None:
+            spans.append((since, event.t_ns))
+            since = None
+    if since is not None:
+        spans.append((since, max(since, until_ns)))
+    return np.array(spans, dtype=np.int64).reshape(-1, 2)
+
+
+def _held_before(spans: NDArray[np.int64], t_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(T,) nanoseconds a key had been held before each time, exact in integers."""
+    if not len(spans):
+        return np.zeros(len(t_ns), dtype=np.int64)
+    start, stop = spans[:, 0], spans[:, 1]
+    total = np.concatenate([[0], np.cumsum(stop - start)])
+    last = np.searchsorted(start, t_ns, side="right") - 1
+    inside = np.where(last >= 0, np.minimum(t_ns, stop[last]) - start[last], 0)
+    return total[np.maximum(last, 0)] + inside
+
+
+def next_pause(t_ns: NDArray[np.int64], events: Sequence[Event]) -> NDArray[np.int64]:
+    """(T,) when recording paused next after each time; a time far in the future where it never did."""
+    pauses = np.array([*(event.t_ns for event in events if isinstance(event, Pause)), NEVER_NS], dtype=np.int64)
+    return pauses[np.searchsorted(pauses, t_ns, side="right")]
+
+
+def frame_actions(
+    t_ns: NDArray[np.int64], events: Sequence[Event], space: ActionSpace, period_ns: int, tau_ns: int = 0
+) -> NDArray[np.bool_]:
+    """(T, K) the action of every frame: the keys held for the larger part of its interval.
+
+    t_ns: (T,) increasing frame times; period_ns: how long the last frame counts; tau_ns: the player's
+    reaction time, by which the intervals are moved later (but not past a pause).
+    """
+    rows = np.zeros((len(t_ns), len(space)), dtype=bool)
+    if not len(t_ns):
+        return rows
+    pause = next_pause(t_ns, events)
+    stop = np.minimum(np.append(t_ns[1:], t_ns[-1] + period_ns), pause)
+    start, stop = np.minimum(t_ns + tau_ns, pause), np.minimum(stop + tau_ns, pause)
+    for column, key in enumerate(space.pressable):
+        spans = held_spans(events, key, until_ns=int(stop.max()) + 1)
+        held = _held_before(spans, stop) - _held_before(spans, start)
+        rows[:, column] = 2 * held > stop - start
+    rows[:, -1] = ~rows[:, :-1].any(axis=1)
+    return rows

@@ -1,0 +1,36 @@
+"""What a policy intends: the next H actions, one per frame period."""
+
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from protege.play.actions import Action
+from protege.play.frame import Frame
+
+HORIZON: Final = 7
+"""Actions a policy predicts from one frame (0.7 s at 10 Hz), as in the source documents."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """steps: H actions, the first for the frame the plan was made from."""
+
+    steps: tuple[Action, ...]
+
+    def __post_init__(self) -> None:
+        if not self.steps:
+            raise ValueError("a plan has at least one step")
+
+    @property
+    def done(self) -> bool:
+        """Whether the goal is reached: every step holds no key."""
+        return not any(self.steps)
+
+
+class Policy(Protocol):
+    """Decides what to press from a picture and a goal."""
+
+    def predict(self, frame: Frame, goal: str) -> Plan: ...
+
+    def warm_up(self) -> None:
+        """Do whatever makes the first decision as fast as the next ones."""
+        ...

@@ -1,0 +1,214 @@
+"""Sessions on disk: what is written is read, what is broken is named and can be repaired."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from protege.play import KEYBOARD_12, ActionSpace, Session, SessionInfo, SessionWriter, encode_jpeg
+from protege.play.events import End, Goal, Held, Key, Pause
+from protege.play.session import SessionError, check, find_sessions, frame_path, repair
+
+PERIOD = 100_000_000
+
+
+def picture(i):
+    return encode_jpeg(np.full((24, 32, 3), (i * 37) % 256, np.uint8))
+
+
+def record(root, frames=6, events=(), name="s", info=None):
+    """A small session of `frames` pictures, 100 ms apart."""
+    writer = SessionWriter.create(root, info or SessionInfo(frame_size=(32, 24)), name)
+    for event in events:
+        writer.event(event)
+    for i in range(frames):
+        writer.frame(i * PERIOD, picture(i))
+    return writer.finish()
+
+
+@settings(max_examples=30)
+@given(
+    steps=st.lists(st.integers(1, 10**12), min_size=1, max_size=8),
+    presses=st.lists(st.tuples(st.integers(0, 10**12), st.sampled_from(KEYBOARD_12.pressable), st.booleans())),
+    hz=st.floats(1, 60),
+    dropped=st.integers(0, 9),
+)
+def test_writing_then_reading_is_the_identity(tmp_path_factory, steps, presses, hz, dropped):
+    info = SessionInfo(frame_hz=hz, window={"title": "Doom"}, libraries={"mss": "10"}, extra={"seed": 3})
+    times = np.cumsum(steps)
+    events = sorted((Key(*press) for press in presses), key=lambda e: e.t_ns)
+    writer = SessionWriter.create(tmp_path_factory.mktemp("root"), info)
+    for i, t in enumerate(times):
+        assert writer.frame(int(t), picture(i)) == i
+    for event in events:
+        writer.event(event)
+    session = Session.open(writer.finish(dropped=dropped))
+    assert session.t_ns.tolist() == times.tolist()
+    assert session.events == tuple(events)
+    expected = replace(info, status="complete", frames=len(times), dropped=dropped, clock=session.info.clock)
+    assert session.info == expected
+    assert np.array_equal(session.frame(0).rgb, np.zeros((24, 32, 3)))
+    assert check(session.folder) == []
+    assert {p.name for p in session.folder.iterdir()} == {"session.json", "frames", "frames.jsonl", "events.jsonl"}
+
+
+def test_another_action_space_is_kept(tmp_path):
+    space = ActionSpace("MINE", ("q", "e", "none"), camera=frozenset("q"))
+    folder = record(tmp_path, info=SessionInfo(space=space))
+    assert Session.open(folder).info.space == space
+
+
+def test_a_second_session_of_the_same_name_stands_beside_the_first(tmp_path):
+    assert record(tmp_path).name == "s"
+    assert record(tmp_path).name == "s_2"
+    assert [p.name for p in find_sessions(tmp_path)] == ["s", "s_2"]
+    assert find_sessions(tmp_path / "s") == [tmp_path / "s"]
+
+
+def test_spans_never_cross_a_pause_or_an_episode(tmp_path):
+    events = [
+        Held(0, frozenset()),
+        Goal(0, "Go to the lantern"),
+        End(2 * PERIOD, "success"),
+        Goal(3 * PERIOD, "Open the door"),
+        Pause(4 * PERIOD + 5, "focus"),
+        Held(5 * PERIOD - 5, frozenset({"w"})),
+    ]
+    session = Session.open(record(tmp_path, frames=8, events=events))
+    spans = [(s.start, s.stop, s.goal, s.end) for s in session.spans()]
+    assert spans == [
+        (0, 2, "Go to the lantern", "success"),
+        (2, 3, None, None),
+        (3, 5, "Open the door", None),
+        (5, 8, "Open the door", None),
+    ]
+    assert session.duration_s == pytest.approx(0.8)
+
+
+def test_a_session_that_was_killed_opens_without_its_torn_line(tmp_path):
+    folder = record(tmp_path)
+    edit_info(status="recording", frames=0)(folder)
+    with (folder / "frames.jsonl").open("a") as file:
+        file.write('{"i": 6, "t_')
+    session = Session.open(folder)
+    assert len(session) == 6
+    assert session.info.status == "recording"
+    problems = repair(folder)
+    assert any("cut off" in str(p) for p in problems)
+    assert Session.open(folder).info.status == "recovered"
+    assert Session.open(folder).info.frames == 6
+    assert check(folder) == []
+
+
+def append(name, text):
+    def damage(folder):
+        with (folder / name).open("a") as file:
+            file.write(text)
+
+    return damage
+
+
+def cut_jpeg(folder):
+    path = frame_path(folder, 2)
+    path.write_bytes(path.read_bytes()[:200])
+
+
+def edit_info(**fields):
+    def damage(folder):
+        info = json.loads((folder / "session.json").read_text())
+        (folder / "session.json").write_text(json.dumps(info | fields))
+
+    return damage
+
+
+REPAIRABLE = {
+    "torn line": (append("frames.jsonl", '{"i": 6'), ["frames.jsonl:7", "cut off"], 6),
+    "rubbish line": (append("frames.jsonl", "rubbish\n"), ["frames.jsonl:7", "rubbish"], 6),
+    "clock backwards": (append("frames.jsonl", '{"i": 6, "t_ns": 5}\n'), ["frames.jsonl", "runs backwards"], 6),
+    "unknown key": (append("events.jsonl", '{"t_ns": 9, "key": "q", "down": true}\n'), ["events.jsonl:3", "'q'"], 6),
+    "events backwards": (append("events.jsonl", '{"t_ns": 1, "pause": "idle"}\n'), ["events.jsonl", "backwards"], 6),
+    "missing jpeg": (lambda f: frame_path(f, 2).unlink(), ["000002.jpg", "missing"], 5),
+    "damaged jpeg": (cut_jpeg, ["000002.jpg", "damaged"], 5),
+    "wrong count": (edit_info(frames=9), ["session.json", "9 frames promised, 6 found"], 6),
+    "no events file": (lambda f: (f / "events.jsonl").unlink(), ["events.jsonl", "missing"], 6),
+}
+
+
+@pytest.mark.parametrize("case", REPAIRABLE)
+def test_damage_is_named_and_repaired_without_touching_what_is_good(tmp_path, case):
+    damage, named, frames_left = REPAIRABLE[case]
+    folder = record(tmp_path, events=[Key(5, "w", True), Key(8, "w", False)])
+    before = {p.name: p.read_bytes() for p in (folder / "frames").iterdir()}
+    damage(folder)
+    problems = check(folder)
+    assert len(problems) >= 1
+    assert all(part in str(problems[0]) for part in named)
+    assert "repairing" in str(problems[0])
+    repair(folder)
+    assert check(folder) == []
+    session = Session.open(folder)
+    assert len(session) == session.info.frames == frames_left
+    for i in range(len(session)):
+        assert session.path(i).read_bytes() == before[session.path(i).name]
+    if "events" not in case.split():
+        assert [e for e in session.events if isinstance(e, Key)] == [Key(5, "w", True), Key(8, "w", False)]
+
+
+@pytest.mark.parametrize("case", ["torn line", "rubbish line", "clock backwards", "unknown key", "events backwards"])
+def test_a_broken_session_does_not_open_and_the_error_says_how_to_repair_it(tmp_path, case):
+    folder = record(tmp_path, events=[Key(5, "w", True), Key(8, "w", False)])
+    REPAIRABLE[case][0](folder)
+    with pytest.raises(SessionError, match=r"protege doctor .* --repair"):
+        Session.open(folder)
+
+
+def test_a_damaged_picture_is_kept_aside_and_its_reading_is_an_error(tmp_path):
+    folder = record(tmp_path)
+    cut_jpeg(folder)
+    with pytest.raises(SessionError, match=r"000002.jpg: cannot be read"):
+        Session.open(folder).frame(2)
+    repair(folder)
+    assert (folder / "damaged" / "000002.jpg").stat().st_size == 200
+
+
+def test_repairing_a_sound_session_changes_nothing(tmp_path):
+    folder = record(tmp_path)
+    before = {p: p.stat().st_mtime_ns for p in folder.rglob("*")}
+    assert repair(folder) == []
+    assert {p: p.stat().st_mtime_ns for p in folder.rglob("*")} == before
+
+
+def test_an_empty_session_is_an_error_that_repair_cannot_mend(tmp_path):
+    folder = record(tmp_path, frames=0)
+    with pytest.raises(SessionError, match="no frames"):
+        Session.open(folder)
+    with pytest.raises(SessionError, match="nothing to repair"):
+        repair(folder)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (edit_info(format_version=99), "version 99, this protege reads up to 1; update"),
+        (edit_info(frame_hz=0), "not a session's description"),
+        (edit_info(action_space={"keys": 3}), "not a session's description"),
+        (lambda f: (f / "session.json").write_text("{"), "not a session's description"),
+        (lambda f: (f / "session.json").write_text("[]"), "not a session's description"),
+        (lambda f: (f / "session.json").unlink(), "no recording here"),
+    ],
+)
+def test_a_description_that_cannot_be_used_is_an_error(tmp_path, damage, message):
+    folder = record(tmp_path)
+    damage(folder)
+    with pytest.raises(SessionError, match=message):
+        Session.open(folder)
+
+
+def test_finishing_twice_and_leaving_the_block_write_once(tmp_path):
+    with SessionWriter.create(tmp_path, SessionInfo()) as writer:
+        writer.frame(0, picture(0))
+        writer.finish(dropped=4)
+    assert Session.open(writer.folder).info.dropped == 4
