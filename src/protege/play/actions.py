@@ -1,8 +1,8 @@
 """What a player can do: the keys a policy may hold, and one time step of holding them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,6 +81,19 @@ class ActionSpace:
         for name in names:
             self.index(name)
         return frozenset(names)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "keys": list(self.keys),
+            "movement": sorted(self.movement),
+            "camera": sorted(self.camera),
+        }
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Self:
+        """The inverse of `to_json`; KeyError, TypeError or ValueError on anything else."""
+        return cls(fields["name"], tuple(fields["keys"]), frozenset(fields["movement"]), frozenset(fields["camera"]))
 
     def only(self, keys: Iterable[str]) -> Action:
         """Those of `keys` that belong to the space, as an action."""

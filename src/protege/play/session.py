@@ -74,26 +74,17 @@ class SessionInfo:
         return round(1e9 / self.frame_hz)
 
     def to_json(self) -> dict[str, Any]:
-        space = self.space
         return {
             "format_version": FORMAT_VERSION,
             **{k: v for k, v in vars(self).items() if k != "space"},
-            "action_space": {
-                "name": space.name,
-                "keys": space.keys,
-                "movement": sorted(space.movement),
-                "camera": sorted(space.camera),
-            },
+            "action_space": self.space.to_json(),
         }
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
         """The inverse of `to_json`; KeyError, TypeError or ValueError on anything else."""
         named = {k: fields[k] for k in cls.__dataclass_fields__ if k != "space"}
-        space = fields["action_space"]
-        named["space"] = ActionSpace(
-            space["name"], tuple(space["keys"]), frozenset(space["movement"]), frozenset(space["camera"])
-        )
+        named["space"] = ActionSpace.from_json(fields["action_space"])
         width, height = named["frame_size"]
         named["frame_size"] = (int(width), int(height))
         named["verdict"] = None if named["verdict"] is None else tuple(named["verdict"])

@@ -1,0 +1,28 @@
+"""The card beside a model's weights."""
+
+import pytest
+
+from protege.errors import UserError
+from protege.play import KEYBOARD_12
+from protege.play.card import ModelCard
+
+
+def test_a_card_survives_its_file(tmp_path):
+    card = ModelCard("vision", "Qwen/x", frame_size=(160, 120), chords=True, config={"training": {"seed": 1}})
+    card.save(tmp_path)
+    assert ModelCard.load(tmp_path) == card
+
+
+def test_a_mismatch_is_refused_in_words():
+    card = ModelCard("vision", "Qwen/x", horizon=5)
+    card.require(kind="vision", space=KEYBOARD_12)
+    with pytest.raises(UserError, match="made for horizon 5, this needs 7"):
+        card.require(kind="vision", horizon=7)
+
+
+@pytest.mark.parametrize(("text", "message"), [(None, "not a model that protege trained"), ("{}", "not a model card")])
+def test_a_folder_without_a_card_is_refused(tmp_path, text, message):
+    if text is not None:
+        (tmp_path / "card.json").write_text(text)
+    with pytest.raises(UserError, match=message):
+        ModelCard.load(tmp_path)
