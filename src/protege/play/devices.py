@@ -35,6 +35,10 @@ class Window(Protocol):
         """Where it is now and whether it has the focus; raises `WindowGone` once it is closed."""
         ...
 
+    def close(self) -> None:
+        """Stop watching it; the window itself stays."""
+        ...
+
 
 class Screen(Protocol):
     """Takes pictures of the game."""

@@ -1,0 +1,99 @@
+"""The `protege` command: the stages in order, and one line instead of a traceback when something is wrong."""
+
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+import click
+
+from protege import __version__
+from protege.errors import ProtegeError
+
+COMMANDS: Final = {
+    "record": "Record a game: its picture and the keys you press.",
+    "import": "Turn recordings made by other tools into sessions.",
+    "sessions": "List, trim, split, merge and delete recordings.",
+    "arena": "The built-in game: play it, or record it without a screen.",
+    "demo": "See it work: record the built-in game, played by a script.",
+    "bench": "Measure speed and quality on this machine.",
+    "doctor": "Check this machine, or a recording, and say what to do.",
+}
+"""In the order a user meets them; each lives in `protege.commands.<name>` and is imported when it is called."""
+
+
+class Pipeline(click.Group):
+    """A group that imports a command when it is used, so that `protege --help` stays fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        return importlib.import_module(f"protege.commands.{cmd_name}_").command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=Pipeline,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Start with:  protege demo    Then record your own game:  protege record --window TITLE",
+)
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.version_option(__version__, prog_name="protege")
+def cli(debug: bool) -> None:
+    """Protégé learns to play your game by watching you: record, label, train, play."""
+    logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(name)s: %(message)s")
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command line and return its exit code: 0 good, 1 the world failed, 2 the user was wrong."""
+    debug = "--debug" in argv
+    args = [arg for arg in argv if arg != "--debug"]
+    try:
+        result = cli.main(["--debug", *args] if debug else args, prog_name="protege", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help() if error.ctx else error.format_message())
+        return 0
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx else "protege"
+        return _say(f"{where}: {_one_line(error.format_message())}; see: {where} --help", 2)
+    except click.ClickException as error:
+        return _say(f"protege: {_one_line(error.format_message())}", 2)
+    except ProtegeError as error:
+        if debug:
+            logging.getLogger("protege").debug("raised here", exc_info=True)
+        return _say(f"protege: {_one_line(str(error))}", error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        return _say("protege: interrupted", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read our output has gone
+        return 0
+    except Exception as error:
+        if debug:
+            raise
+        return _say(f"protege: a defect of ours: {_one_line(repr(error))}; run again with --debug and report it", 1)
+
+
+def _say(line: str, code: int) -> int:
+    print(line, file=sys.stderr)
+    return code
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    sys.exit(run(sys.argv[1:] if argv is None else argv))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The commands: they parse arguments, call a stage, and print. One module each, imported when it is called."""

@@ -1,0 +1,86 @@
+"""`protege record`."""
+
+from pathlib import Path
+
+import click
+
+from protege.commands.types import Region, Seconds, Size, examples
+from protege.play.devices import Rect
+from protege.play.paths import raw_playthrough, shown
+
+
+@click.command(
+    "record",
+    epilog=examples(
+        "protege record                              record the window you press P in",
+        'protege record --window "Chocolate Doom"    record the window with this in its title',
+        "protege record --stop-after 10:00 --name level1",
+        "protege record --list-windows",
+    ),
+)
+@click.option("--window", metavar="TITLE", help="Part of the window's title. Default: the window you press P in.")
+@click.option("--list-windows", is_flag=True, help="List the open windows and end.")
+@click.option("--region", type=Region(), help="Record this part of the screen instead of the whole window.")
+@click.option("--fps", type=float, default=10.0, show_default=True, help="Frames a second.")
+@click.option("--size", type=Size(), default="640x480", show_default=True, help="Size of the stored frames.")
+@click.option("--stop-after", type=Seconds(), help="End after this much recording (seconds, or minutes:seconds).")
+@click.option("--start-now", is_flag=True, help="Start at once, without waiting for the key.")
+@click.option("--name", help="Name of the session. Default: the time, as in 20261121_142530.")
+@click.option("--toggle-key", default="p", show_default=True, help="The key that starts and pauses.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for sessions. Default: dataset/raw_playthrough.")
+def command(
+    window: str | None,
+    list_windows: bool,
+    region: Rect | None,
+    fps: float,
+    size: tuple[int, int],
+    stop_after: float | None,
+    start_now: bool,
+    name: str | None,
+    toggle_key: str,
+    out: Path | None,
+) -> int:
+    """Record a game: its picture ten times a second, and the keys you press.
+
+    P starts and pauses, Ctrl-C ends. Only the keys of the action space (w a s d, arrows, c, space, enter) are
+    stored, only while recording, and only while the game's window has the focus.
+    """
+    from protege.recorder.config import RecorderConfig
+
+    if list_windows:
+        from protege.devices import windows
+
+        for found in windows.list_windows():
+            rect = found.state().rect
+            click.echo(f"{found.title}   {rect.width}x{rect.height} at {rect.left},{rect.top}")
+            found.close()
+        return 0
+    config = RecorderConfig(
+        out=out or raw_playthrough(),
+        name=name,
+        window=window,
+        region=region,
+        fps=fps,
+        size=size,
+        stop_after_s=stop_after,
+        toggle_key=toggle_key.lower(),
+        start_now=start_now,
+    )
+    from protege.recorder.run import record
+
+    folder, ended = record(config)
+    if folder is None:
+        click.echo("nothing was recorded")
+    else:
+        summarize(folder)
+    if ended is not None:
+        raise ended
+    return 0
+
+
+def summarize(folder: Path) -> None:
+    """Judge a finished session, print how it went and where it is."""
+    from protege.play import quality
+
+    click.echo(quality.table(quality.judge(folder)))
+    click.echo(f"recording: {shown(folder)}")

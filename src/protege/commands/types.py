@@ -1,0 +1,61 @@
+"""Kinds of arguments that several commands take."""
+
+from typing import Any
+
+import click
+
+from protege.play.devices import Rect
+
+
+class Size(click.ParamType):
+    """WIDTHxHEIGHT in pixels."""
+
+    name = "WxH"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        width, cross, height = str(value).lower().partition("x")
+        if not (cross and width.isdigit() and height.isdigit()):
+            self.fail(f"{value!r} is not a size; expected WIDTHxHEIGHT, for example 640x480", param, ctx)
+        return int(width), int(height)
+
+
+class Region(click.ParamType):
+    """LEFT,TOP,WIDTH,HEIGHT in pixels."""
+
+    name = "L,T,W,H"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Rect:
+        if isinstance(value, Rect):
+            return value
+        try:
+            left, top, width, height = (int(part) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not a region; expected LEFT,TOP,WIDTH,HEIGHT, for example 0,0,640,480", param, ctx)
+        return Rect(left, top, width, height)
+
+
+class Seconds(click.ParamType):
+    """A time: 90, 1:30 or 0:01:30."""
+
+    name = "TIME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        try:
+            parts = [float(part) for part in str(value).split(":")]
+            if not 1 <= len(parts) <= 3 or min(parts) < 0:
+                raise ValueError
+        except ValueError:
+            self.fail(f"{value!r} is not a time; expected seconds (90) or minutes:seconds (1:30)", param, ctx)
+        total = 0.0
+        for part in parts:
+            total = total * 60 + part
+        return total
+
+
+def examples(*lines: str) -> str:
+    """An epilog of example command lines, kept as they are."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

@@ -1,0 +1,150 @@
+"""Windows on an X server: by title, with or without a window manager, through python-xlib."""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import cached_property
+from typing import Any
+
+from protege.devices.errors import DisplayGone, WindowGone
+from protege.errors import MissingExtra, UserError
+from protege.play.devices import Rect, WindowState
+
+
+def open_display() -> Any:
+    """A connection of one's own; use it from one thread. UserError without a display."""
+    try:
+        from Xlib import display, error
+    except ImportError:
+        raise MissingExtra("python-xlib", "record") from None
+    name = os.environ.get("DISPLAY")
+    if not name:
+        raise UserError("no display: DISPLAY is not set; run inside a graphical session (or under xvfb-run)")
+    try:
+        return display.Display(name)
+    except (error.DisplayError, OSError) as cause:
+        raise UserError(f"cannot open the display {name}: {cause}; check DISPLAY and xauth") from None
+
+
+class XWindow:
+    """One window of an X server; implements `play.devices.Window`."""
+
+    def __init__(self, window_id: int, title: str) -> None:
+        self.id = window_id
+        self.title = title
+
+    @cached_property
+    def _display(self) -> Any:
+        return open_display()
+
+    @cached_property
+    def _window(self) -> Any:
+        return self._display.create_resource_object("window", self.id)
+
+    def state(self) -> WindowState:
+        from Xlib import X, error
+
+        try:
+            size = self._window.get_geometry()
+            at = self._window.translate_coords(self._display.screen().root, 0, 0)
+            shown = self._window.get_attributes().map_state == X.IsViewable
+            rect = Rect(-at.x, -at.y, size.width, size.height)
+            return WindowState(rect, shown and self._has_focus())
+        except (error.BadWindow, error.BadDrawable):
+            raise WindowGone(f"the window {self.title!r} was closed") from None
+        except (error.ConnectionClosedError, OSError):
+            raise DisplayGone("the display is gone") from None
+
+    def _has_focus(self) -> bool:
+        """Whether key presses go to this window: it, or a window inside it or around it, has the focus."""
+        focus = focused_id(self._display)
+        return any(window.id == self.id for window in _upwards(self._display, focus)) or any(
+            window.id == focus for window in _upwards(self._display, self.id)
+        )
+
+    def raise_and_focus(self) -> None:
+        """Bring it to the front and give it the keyboard (what clicking on it does)."""
+        from Xlib import X
+
+        self._window.configure(stack_mode=X.Above)
+        self._window.set_input_focus(X.RevertToPointerRoot, X.CurrentTime)
+        self._display.sync()
+
+    def close(self) -> None:
+        """Close our connection, not the window."""
+        if "_display" in vars(self):
+            with suppress(OSError):  # it is gone with the server
+                self._display.close()
+
+
+def focused_id(display: Any) -> int:
+    """The window that key presses go to; with no focus set, the one under the pointer. 0 if there is none."""
+    from Xlib import X
+
+    focus = display.get_input_focus().focus
+    if focus != X.PointerRoot:
+        return 0 if focus == X.NONE else focus.id
+    window = display.screen().root
+    while (child := window.query_pointer().child) != X.NONE:
+        window = child
+    return window.id
+
+
+def _upwards(display: Any, window_id: int) -> Iterator[Any]:
+    """A window and those around it, the root window left out."""
+    from Xlib import error
+
+    root = display.screen().root
+    window = display.create_resource_object("window", window_id) if window_id else None
+    while window is not None and window.id not in (0, root.id):
+        yield window
+        try:
+            window = window.query_tree().parent or None
+        except error.BadWindow:
+            return
+
+
+def windows() -> list[XWindow]:
+    """Every window on the screen that has a title, top-level ones first."""
+    from Xlib import X, error
+
+    display = open_display()
+    found: list[tuple[int, str]] = []
+    layer = [display.screen().root]
+    while layer:
+        below = []
+        for parent in layer:
+            try:
+                children = parent.query_tree().children
+            except error.BadWindow:
+                continue
+            for window in children:
+                try:
+                    if window.get_attributes().map_state == X.IsViewable and (title := _title(display, window)):
+                        found.append((window.id, title))
+                except error.BadWindow:
+                    continue
+                below.append(window)
+        layer = below
+    display.close()
+    return [XWindow(window_id, title) for window_id, title in found]
+
+
+def focused_window() -> XWindow | None:
+    """The window with a title that has the keyboard now, if any."""
+    display = open_display()
+    try:
+        for window in _upwards(display, focused_id(display)):
+            if title := _title(display, window):
+                return XWindow(window.id, title)
+        return None
+    finally:
+        display.close()
+
+
+def _title(display: Any, window: Any) -> str:
+    utf8 = window.get_full_property(display.intern_atom("_NET_WM_NAME"), display.intern_atom("UTF8_STRING"))
+    if utf8 is not None:
+        return utf8.value.decode("utf-8", "replace")
+    name = window.get_wm_name()
+    return name.decode("latin-1") if isinstance(name, bytes) else name or ""

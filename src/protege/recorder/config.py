@@ -1,0 +1,52 @@
+"""What a recording is asked to be."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from protege.errors import UserError
+from protege.play.actions import KEYBOARD_12, ActionSpace
+from protege.play.devices import Rect
+
+IDLE_S: Final = 30.0
+"""Seconds without a key after which recording pauses."""
+STEADY_S: Final = 1.0
+"""Seconds a window must keep its new size before recording goes on."""
+
+
+@dataclass(frozen=True)
+class RecorderConfig:
+    """window: part of the game's title, None for the window that has the focus when recording starts;
+    region: record this rectangle instead of the window's; size: (width, height) of the stored frames;
+    stop_after_s: end after this much recording; toggle_key starts and pauses; start_now: do not wait for it.
+    """
+
+    out: Path
+    name: str | None = None
+    window: str | None = None
+    region: Rect | None = None
+    fps: float = 10.0
+    size: tuple[int, int] = (640, 480)
+    stop_after_s: float | None = None
+    toggle_key: str = "p"
+    start_now: bool = False
+    space: ActionSpace = KEYBOARD_12
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.fps <= 120:
+            raise UserError(f"--fps {self.fps:g}: expected 1 to 120 frames a second; 10 is what the models expect")
+        if not all(16 <= side <= 7680 for side in self.size):
+            raise UserError(f"--size {self.size[0]}x{self.size[1]}: expected sides of 16 to 7680 pixels")
+        if self.stop_after_s is not None and self.stop_after_s <= 0:
+            raise UserError(f"--stop-after {self.stop_after_s:g}: expected a number of seconds above 0")
+        if self.toggle_key in self.space.pressable or len(self.toggle_key) != 1:
+            keys = " ".join(self.space.pressable)
+            raise UserError(f"--toggle-key {self.toggle_key!r}: expected one letter or digit that is not in ({keys})")
+        if self.name is not None and (not self.name or self.name.startswith(".") or set(self.name) & set("/\\:")):
+            raise UserError(f"--name {self.name!r}: expected a folder name without slashes or a leading dot")
+        if self.region is not None and min(self.region.width, self.region.height) < 16:
+            raise UserError(f"--region {self.region}: expected at least 16x16 pixels")
+
+    @property
+    def period_ns(self) -> int:
+        return round(1e9 / self.fps)

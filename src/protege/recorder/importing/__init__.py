@@ -1,0 +1,1 @@
+"""Other people's recordings become ordinary Sessions."""

@@ -1,0 +1,201 @@
+"""The recorder: what to store and when. It knows only the device protocols; `run` gives it the real ones."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protege.errors import ProtegeError
+from protege.play.actions import NO_KEYS, Action
+from protege.play.devices import Clock, Rect, Window
+from protege.play.events import Event, Focus, Held, Key, Pause
+from protege.play.session import SessionWriter
+from protege.recorder.config import IDLE_S, STEADY_S, RecorderConfig
+from protege.recorder.pipeline import FramePipeline
+
+WAITING: Final = "toggle"
+
+
+class Capture(Protocol):
+    """A screen that is read without a copy; `devices.screen.MssScreen` is the real one."""
+
+    rect: Rect
+
+    def grab_bgra(self) -> tuple[NDArray[np.uint8], int]: ...
+
+
+@dataclass(frozen=True)
+class Status:
+    """What the status line shows. paused: why nothing is recorded now, or None."""
+
+    paused: str | None
+    recorded_s: float
+    frames: int
+    dropped: int
+    held: Action
+
+
+class Recorder:
+    """Stores frames and true key changes of one window, while it is recording and the window has the focus.
+
+    `tick` is called at every frame's deadline, `key` from the thread that hears the keyboard. Everything that is
+    decided is decided under one lock, so events are written in the order of their times.
+    """
+
+    def __init__(
+        self,
+        config: RecorderConfig,
+        choose_window: Callable[[], Window],
+        screen: Capture,
+        clock: Clock,
+        create_writer: Callable[[Window, Rect], SessionWriter],
+    ) -> None:
+        self.config = config
+        self.held: Callable[[], Action] = lambda: NO_KEYS
+        self.writer: SessionWriter | None = None
+        self.error: ProtegeError | None = None
+        self._choose_window = choose_window
+        self._screen = screen
+        self._clock = clock
+        self._create_writer = create_writer
+        self._lock = threading.Lock()
+        self._window: Window | None = choose_window() if config.window else None
+        self._pipeline: FramePipeline | None = None
+        self._paused: str | None = WAITING
+        self._focused = True
+        self._rect: Rect | None = None
+        self._rect_since_ns = 0
+        self._last_key_ns = 0
+        self._recorded_ns = 0
+        self._late = 0
+
+    def status(self) -> Status:
+        pipeline = self._pipeline
+        frames, dropped = (pipeline.written, pipeline.dropped) if pipeline else (0, 0)
+        return Status(self._paused, self._recorded_ns / 1e9, frames, dropped + self._late, self.held())
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has recorded for as long as it was asked to."""
+        limit = self.config.stop_after_s
+        return limit is not None and self._recorded_ns >= limit * 1e9
+
+    def key(self, name: str, down: bool) -> None:
+        """A key of the action space, or the toggle key, changed."""
+        with self._lock:
+            try:
+                self._key(name, down)
+            except (ProtegeError, OSError) as error:  # raised in the listener's thread; `tick` raises it again
+                self.error = _as_protege_error(error)
+
+    def _key(self, name: str, down: bool) -> None:
+        if name == self.config.toggle_key:
+            if down:
+                self.toggle()
+            return
+        if self._window is None or self._paused == WAITING:
+            return
+        paused = self._paused
+        if not self._look():  # asked now, not at the last frame: what is typed elsewhere is never stored
+            return
+        self._last_key_ns = now = self._clock.now_ns()
+        if paused is None and self._paused is None:
+            self._event(Key(now, name, down))
+        elif self._paused == "idle":
+            self._resume()  # the snapshot of held keys has this one
+
+    def toggle(self) -> None:
+        """Start, pause or go on, as the toggle key does. Ignored while another window has the focus."""
+        if self._window is None:
+            self._window = self._choose_window()
+        if not self._window.state().focused:
+            return
+        if self._paused is not None:
+            self._last_key_ns = self._clock.now_ns()
+            self._paused = None
+            self._resume()
+        else:
+            self._pause(WAITING)
+
+    def tick(self, late: int = 0) -> None:
+        """Store one frame if recording. late: how many deadlines were missed since the last call."""
+        with self._lock:
+            if failed := self.error or (self._pipeline and self._pipeline.error):
+                raise failed
+            if self._window is None or not self._look() or self._paused is not None:
+                return
+            now = self._clock.now_ns()
+            if now - self._last_key_ns > IDLE_S * 1e9:
+                self._pause("idle")
+                return
+            bgra, t_ns = self._screen.grab_bgra()
+            assert self._pipeline is not None
+            self._pipeline.put(bgra, t_ns)
+            self._late += late
+            self._recorded_ns += self.config.period_ns * (1 + late)
+
+    def _look(self) -> bool:
+        """Look at the window: pause on a lost focus or a new size, go on when all is well; returns its focus."""
+        assert self._window is not None
+        state = self._window.state()
+        now = self._clock.now_ns()
+        rect = self.config.region or state.rect
+        if self._rect is None or (rect.width, rect.height) != (self._rect.width, self._rect.height):
+            self._rect_since_ns = now
+            if self._rect is not None and self._paused is None:
+                self._pause("resize")
+        self._rect = rect
+        self._screen.rect = rect
+        if state.focused != self._focused:
+            self._focused = state.focused
+            self._event(Focus(now, state.focused))
+        if not state.focused and self._paused is None:
+            self._pause("focus")
+        steady = now - self._rect_since_ns >= STEADY_S * 1e9
+        if state.focused and (self._paused == "focus" or (self._paused == "resize" and steady)):
+            self._last_key_ns = now
+            self._resume()
+        return state.focused
+
+    def _resume(self) -> None:
+        if self.writer is None:
+            assert self._window is not None
+            self._look()
+            assert self._rect is not None
+            self.writer = self._create_writer(self._window, self._rect)
+            self._pipeline = FramePipeline(self.writer, self.config.size)
+        self._paused = None
+        self._event(Held(self._clock.now_ns(), self.held()))
+
+    def _pause(self, why: str) -> None:
+        self._paused = why
+        self._event(Pause(self._clock.now_ns(), why))
+
+    def _event(self, event: Event) -> None:
+        if self.writer is not None:
+            self.writer.event(event)
+
+    def finish(self) -> SessionWriter | None:
+        """Write what is waiting and close the session; returns its writer, or None if nothing was recorded."""
+        with self._lock:
+            if self._window is not None:
+                self._window.close()
+            if self.writer is None or self._pipeline is None:
+                return None
+            try:
+                if self._paused is None:
+                    self._pause("stop")
+            except OSError as error:
+                self.error = _as_protege_error(error)
+            self._pipeline.close()
+            self.writer.finish(dropped=self._pipeline.dropped + self._late)
+            return self.writer
+
+
+def _as_protege_error(error: ProtegeError | OSError) -> ProtegeError:
+    if isinstance(error, ProtegeError):
+        return error
+    return ProtegeError(f"cannot write the recording ({error.strerror}); recording ended")

@@ -1,0 +1,57 @@
+"""The line that tells a player how the recording goes."""
+
+import sys
+from typing import Final, TextIO
+
+from protege.recorder.recorder import Status
+
+PAUSED: Final = {
+    "toggle": "paused, {key} goes on",
+    "focus": "paused, another window has the focus",
+    "resize": "paused, the window changes its size",
+    "idle": "paused after 30 s without a key, press one to go on",
+}
+
+
+def status_text(status: Status, toggle_key: str) -> str:
+    """One line: state, elapsed time, frames, real fps, dropped frames, held keys."""
+    seconds = int(status.recorded_s)
+    fps = status.frames / status.recorded_s if status.recorded_s else 0.0
+    if status.paused is not None:
+        state = PAUSED[status.paused].format(key=toggle_key.upper())
+        if not status.frames:
+            return f"press {toggle_key.upper()} in the game's window to start"
+    else:
+        state = f"recording, {toggle_key.upper()} pauses"
+    held = " ".join(sorted(status.held)) or "-"
+    return (
+        f"{seconds // 60:02d}:{seconds % 60:02d}  {status.frames} frames  {fps:.1f} fps  "
+        f"{status.dropped} dropped  keys: {held}  ({state})"
+    )
+
+
+class StatusLine:
+    """Rewrites one line of a terminal twice a second; on anything else prints a line every ten seconds."""
+
+    def __init__(self, out: TextIO = sys.stderr) -> None:
+        self._out = out
+        self._live = out.isatty()
+        self._every_ns = 500_000_000 if self._live else 10_000_000_000
+        self._due_ns = 0
+        self._width = 0
+
+    def show(self, text: str, now_ns: int) -> None:
+        if now_ns < self._due_ns:
+            return
+        self._due_ns = now_ns + self._every_ns
+        if self._live:
+            self._out.write("\r" + text.ljust(self._width))
+            self._width = len(text)
+        else:
+            self._out.write(text + "\n")
+        self._out.flush()
+
+    def close(self) -> None:
+        if self._live and self._width:
+            self._out.write("\n")
+            self._out.flush()
