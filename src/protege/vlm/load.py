@@ -1,0 +1,188 @@
+"""Loading a Qwen3-VL model, its processor and a LoRA adapter on top of it, 4-bit or not, on a GPU or a CPU."""
+
+import importlib.util
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from protege.errors import MissingExtra, ProtegeError, UserError
+
+ADAPTER_CONFIG: Final = "adapter_config.json"
+MODEL_TYPE: Final = "qwen3_vl"
+
+
+def require_vision() -> None:
+    """MissingExtra unless the libraries of the extra `vision` are there."""
+    for library in ("torch", "transformers", "peft", "accelerate"):
+        if importlib.util.find_spec(library) is None:
+            raise MissingExtra(library, "vision")
+
+
+@cache
+def torchvision_works() -> bool:
+    """Whether torchvision can be imported; its wheel may not fit the installed torch."""
+    try:
+        import torchvision  # noqa: F401  # pyright: ignore[reportMissingImports]
+    except (ImportError, RuntimeError, OSError):
+        return False
+    return True
+
+
+@cache
+def frame_processor() -> Any:
+    """The class of Qwen3-VL's processor without its video part, the only part that needs torchvision."""
+    from transformers import Qwen3VLProcessor
+
+    class FrameProcessor(Qwen3VLProcessor):
+        # transformers reads a processor's parts off this signature, so leaving one out is enough
+        def __init__(
+            self, image_processor: Any = None, tokenizer: Any = None, chat_template: Any = None, **kwargs: Any
+        ) -> None:
+            super().__init__(image_processor, tokenizer, None, chat_template=chat_template, **kwargs)
+
+    FrameProcessor.__name__ = "Qwen3VLProcessor"  # the name that save_pretrained writes
+    return FrameProcessor
+
+
+def load_processor(source: str | Path) -> Any:
+    """The processor in a folder or of a model on the hub."""
+    require_vision()
+    with _reaching(source):
+        if torchvision_works():
+            from transformers import AutoProcessor
+
+            return AutoProcessor.from_pretrained(str(source))
+        return frame_processor().from_pretrained(str(source))
+
+
+def is_adapter(source: str | Path) -> bool:
+    """Whether this is the folder of a LoRA adapter rather than of a whole model."""
+    return (Path(source) / ADAPTER_CONFIG).is_file()
+
+
+def base_of(adapter: Path) -> str:
+    """The model that an adapter was trained on; a local one may also have moved together with the adapter."""
+    try:
+        base = str(json.loads((adapter / ADAPTER_CONFIG).read_text(encoding="utf-8"))["base_model_name_or_path"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{adapter / ADAPTER_CONFIG}: not an adapter ({error!r}); train it again") from None
+    beside = adapter.parent / Path(base).name
+    return str(beside) if not Path(base).exists() and beside.exists() else base
+
+
+def check_qwen3_vl(source: str | Path) -> dict[str, Any]:
+    """The model's config as written; UserError unless it is a Qwen3-VL."""
+    require_vision()
+    from transformers import PreTrainedConfig
+
+    with _reaching(source):
+        fields, _ = PreTrainedConfig.get_config_dict(str(source))
+    if not fields:
+        raise UserError(f"{source}: no model here (no config.json); make a small one with: protege tiny-base {source}")
+    if (found := fields.get("model_type")) != MODEL_TYPE:
+        raise UserError(f"{source} is a {found} model; this needs a Qwen3-VL, e.g. Qwen/Qwen3-VL-8B-Instruct")
+    return fields
+
+
+def resolve_device(device: str = "auto") -> str:
+    """ "auto" is the first CUDA device where there is one, else the CPU."""
+    import torch
+
+    if device != "auto":
+        if device.startswith("cuda") and not torch.cuda.is_available():
+            raise UserError(f"device {device!r} asked for, but torch sees no CUDA device; use device cpu")
+        return device
+    return "cuda:0" if torch.cuda.is_available() else "cpu"
+
+
+def load_model(
+    source: str | Path, *, four_bit: bool = False, device: str = "auto", dtype: str = "auto", merge: bool = False
+) -> Any:
+    """A Qwen3-VL ready to answer (eval mode): a model, or an adapter's folder with its base below it.
+
+    four_bit: NF4 with double quantisation; dtype: of weights and of 4-bit arithmetic, "auto" is bfloat16 on a
+    GPU and float32 on a CPU; merge: fold an adapter's weights into the base (not in 4 bits).
+    """
+    require_vision()
+    if is_adapter(source):
+        folder = Path(source)
+        from peft import PeftModel
+
+        model = load_model(base_of(folder), four_bit=four_bit, device=device, dtype=dtype)
+        model = PeftModel.from_pretrained(model, str(folder))
+        return (model.merge_and_unload() if merge else model).eval()
+    import torch
+    from transformers import AutoModelForImageTextToText
+
+    fields = check_qwen3_vl(source)
+    where = resolve_device(device)
+    kind = getattr(torch, ("float32" if where == "cpu" else "bfloat16") if dtype == "auto" else dtype)
+    options: dict[str, Any] = {"dtype": kind, "device_map": where}
+    if four_bit and not fields.get("quantization_config"):  # a base may come quantised already
+        options["quantization_config"] = nf4(kind)
+    with _reaching(source), without_bars():
+        return AutoModelForImageTextToText.from_pretrained(str(source), **options).eval()
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """transformers draws a progress bar for every file it reads or writes; commands have their own line."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def nf4(compute_dtype: Any) -> Any:
+    """4-bit NormalFloat with double quantisation, as QLoRA has it."""
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise MissingExtra("bitsandbytes", "vision")
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=compute_dtype,
+    )
+
+
+class _reaching:  # noqa: N801 (used as a verb)
+    """Turns the many ways of not finding a model into one line."""
+
+    def __init__(self, source: str | Path) -> None:
+        self.source = source
+
+    def __enter__(self) -> None:
+        path = Path(self.source)
+        looks_local = path.is_absolute() or len(path.parts) != 2 or path.parts[0] in (".", "..", "models")
+        if looks_local and not path.is_dir():
+            raise UserError(
+                f"{self.source}: no such folder; give a model's folder, a name on the hub such as "
+                "Qwen/Qwen3-VL-8B-Instruct, or make a small model with: protege tiny-base FOLDER"
+            )
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if not isinstance(error, OSError | ValueError) or isinstance(error, UnicodeError):
+            return
+        if Path(self.source).is_dir():
+            raise UserError(f"{self.source}: cannot be loaded as a Qwen3-VL model ({_first_line(error)})") from error
+        from huggingface_hub.constants import is_offline_mode
+
+        offline = is_offline_mode()
+        why = "the hub is switched off (HF_HUB_OFFLINE)" if offline else "the hub did not answer or has no such model"
+        raise ProtegeError(
+            f"{self.source}: not on this machine, and {why}; download it once with: hf download {self.source}"
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
