@@ -1,0 +1,144 @@
+"""A Layout as lumps for the engine: its TEXTMAP, the DECORATE lump of our objects, the picture of the posters."""
+
+import struct
+import zlib
+from typing import Final
+
+from protege.arena.rooms import PANEL_CELLS, STEP_RISE, STEPS, Feature, Layout
+from protege.arena.udmf import PLAYER_START, SIDES, Cell, Coord, Thing, textmap
+
+ROOM_HEIGHT: Final = 128
+POSTERS_TEXTURE: Final = "PROPOST"
+
+# Translations recolour the palette's green ramp (112-127) of one pillar; alike pillars differ in colour only.
+_ACTORS: Final = (
+    ("Lantern", 20001, "COLU", "A", 2.2, ""),
+    ("RedTorch", 20002, "TRED", "ABCD", 1.35, ""),
+    ("GreenTorch", 20003, "TGRN", "ABCD", 1.35, ""),
+    ("BlueTorch", 20004, "TBLU", "ABCD", 1.35, ""),
+    ("Candelabra", 20005, "CBRA", "A", 1.7, ""),
+    ("RedPillar", 20006, "COL1", "A", 1.5, "112:127=176:191"),
+    ("GreenPillar", 20007, "COL1", "A", 1.5, ""),
+    ("BluePillar", 20008, "COL1", "A", 1.5, "112:127=196:207"),
+    ("YellowPillar", 20009, "COL1", "A", 1.5, "112:119=224:231,120:127=160:167"),
+    ("Tree", 20010, "SMIT", "A", 1.8, ""),
+    ("Barrel", 20011, "BAR1", "AB", 1.9, ""),
+)
+
+
+def decorate() -> bytes:
+    """The DECORATE lump: our objects, larger than Doom's so that they are seen across a room at 160x120."""
+    actors = []
+    for name, number, sprite, frames, scale, translation in _ACTORS:
+        recolour = f' Translation "{translation}"'.replace(",", '", "') if translation else ""
+        actors.append(
+            f"actor Arena{name} {number} {{ Radius 16 Height 64 Scale {scale}{recolour} +SOLID "
+            f"States {{ Spawn: {sprite} {frames} 5 Bright Loop }} }}"
+        )
+    return "\n".join(actors).encode("ascii")
+
+
+def cells(layout: Layout) -> dict[Coord, Cell]:
+    """The grid of a layout. Where it has a door, the door's cell comes first: it is sector 0."""
+    style = layout.style
+    room = Cell(0, ROOM_HEIGHT, style.floor, style.ceiling, style.wall, style.riser, style.light)
+    grid: dict[Coord, Cell] = {}
+    if layout.door is not None:
+        grid |= _door(layout.door, layout)
+    for block in layout.rooms:
+        for col in range(block.col, block.col + block.cols):
+            grid |= {(col, row): room for row in range(block.row, block.row + block.rows)}
+    if layout.opening is not None:
+        grid |= {coord: room for coord in _behind(layout.opening, 1)}
+    if layout.stairs is not None:
+        grid |= _stairs(layout.stairs, layout)
+    return grid
+
+
+def _behind(feature: Feature, depth: int) -> list[Coord]:
+    """Cells of a feature, `depth` cells behind the line of its wall (1 is the first)."""
+    dc, dr = SIDES[feature.side]
+    room = feature.room
+    along = range(feature.first, feature.first + feature.cells)
+    if dr:
+        row = room.row + room.rows - 1 + depth if dr > 0 else room.row - depth
+        return [(room.col + n, row) for n in along]
+    col = room.col + room.cols - 1 + depth if dc > 0 else room.col - depth
+    return [(col, room.row + n) for n in along]
+
+
+def _door(door: Feature, layout: Layout) -> dict[Coord, Cell]:
+    """A door in the wall and a closet behind it."""
+    style = layout.style
+    face = Cell(0, 124, style.floor, "FLAT1", style.wall, light=style.light, door=style.door)
+    closet = Cell(0, ROOM_HEIGHT, "FLAT19", "FLAT1", "GRAY1", light=144)
+    grid = dict.fromkeys(_behind(door, 1), face)
+    return grid | {coord: closet for depth in (2, 3, 4) for coord in _behind(door, depth)}
+
+
+def _stairs(stairs: Feature, layout: Layout) -> dict[Coord, Cell]:
+    """Steps into an alcove whose ceiling rises with them, and a landing of four cells."""
+    style = layout.style
+    grid: dict[Coord, Cell] = {}
+    for depth in range(1, STEPS + PANEL_CELLS + 1):
+        height = STEP_RISE * min(depth, STEPS)
+        # Every other step is lighter: seen from the front at 160x120 the steps are stripes, not one grey wall.
+        light = min(255, style.light + (40 if depth % 2 else -24))
+        step = Cell(height, ROOM_HEIGHT + height, "FLAT20", "FLAT1", style.wall, style.riser, light)
+        grid |= dict.fromkeys(_behind(stairs, depth), step)
+    return grid
+
+
+def layout_textmap(layout: Layout) -> bytes:
+    """The TEXTMAP of a layout."""
+    panels = {}
+    if layout.posters is not None:
+        panels = {(coord, layout.posters.side): POSTERS_TEXTURE for coord in _behind(layout.posters, 0)}
+    start = layout.start
+    things = [Thing(PLAYER_START, round(start.x), round(start.y), round(start.angle_deg))]
+    things += [Thing(placed.kind.number, placed.x, placed.y, tid=placed.tid) for placed in layout.objects]
+    return textmap(cells(layout), things, panels)
+
+
+def posters_png() -> bytes:
+    """A 128x128 PNG of two posters on a dark board: a sun over hills, and a ship on the sea."""
+    size = 128
+    rows = bytearray()
+    for y in range(size):
+        rows.append(0)
+        for x in range(size):
+            rows += bytes(_posters_pixel(x, y))
+    header = struct.pack(">IIBBBBB", size, size, 8, 2, 0, 0, 0)
+    parts = (b"IHDR", header), (b"IDAT", zlib.compress(bytes(rows), 9)), (b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_png_chunk(kind, data) for kind, data in parts)
+
+
+def _png_chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def _posters_pixel(x: int, y: int) -> tuple[int, int, int]:
+    px, py = (x - 6) % 60, y - 20
+    if not (6 <= x < 122 and 0 <= py < 92 and px < 56):
+        return (55, 35, 25) if x % 32 > 1 and y % 32 > 1 else (40, 25, 18)
+    if px < 3 or px >= 53 or py < 3 or py >= 89:
+        return 255, 255, 255
+    if x < 66:
+        return _hills(px, py)
+    return _ship(px, py)
+
+
+def _hills(px: int, py: int) -> tuple[int, int, int]:
+    if (px - 28) ** 2 + (py - 30) ** 2 < 196:
+        return 255, 60, 40
+    return (60, 60, 70) if py > 58 + abs(px - 20) // 2 or py > 66 else (255, 230, 150)
+
+
+def _ship(px: int, py: int) -> tuple[int, int, int]:
+    if py > 68:
+        return 30, 60, 190
+    if 56 < py and abs(px - 28) < 74 - py:
+        return 110, 60, 30
+    if 14 < py <= 56 and px >= 28 and px - 28 < (py - 14) // 2:
+        return 250, 250, 250
+    return 130, 190, 250
