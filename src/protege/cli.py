@@ -52,12 +52,12 @@ def cli(debug: bool) -> None:
     logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(name)s: %(message)s")
 
 
-def run(argv: Sequence[str]) -> int:
+def run(argv: Sequence[str], command: click.Command = cli) -> int:
     """Run one command line and return its exit code: 0 good, 1 the world failed, 2 the user was wrong."""
     debug = "--debug" in argv
     args = [arg for arg in argv if arg != "--debug"]
     try:
-        result = cli.main(["--debug", *args] if debug else args, prog_name="protege", standalone_mode=False)
+        result = command.main(["--debug", *args] if debug else args, prog_name="protege", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help() if error.ctx else error.format_message())

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 from protege.errors import MissingExtra, UserError
@@ -118,4 +119,14 @@ class KeyListener:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._listener.stop()
+        with suppress(*_connection_errors()):
+            self._listener.stop()
+
+
+def _connection_errors() -> tuple[type[Exception], ...]:
+    """What pynput raises when the X server has gone before it."""
+    if sys.platform != "linux":
+        return ()
+    from Xlib import error
+
+    return (error.ConnectionClosedError, OSError)

@@ -72,8 +72,10 @@ class XWindow:
 
     def close(self) -> None:
         """Close our connection, not the window."""
+        from Xlib import error
+
         if "_display" in vars(self):
-            with suppress(OSError):  # it is gone with the server
+            with suppress(error.ConnectionClosedError, OSError):  # the server has gone first
                 self._display.close()
 
 

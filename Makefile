@@ -1,0 +1,39 @@
+# make demo: see it work.  make test: everything that must hold.  Both make .venv and install what they need.
+PYTHON ?= python3
+PY := .venv/bin/python
+EXTRAS := record,arena,vision,serve,ray,dev
+
+.PHONY: demo test lint bench clean
+
+demo: .venv/demo-ready
+	@sh scripts/system_packages.sh xvfb
+	@$(PY) -m protege.cli demo $(if $(QUICK),--quick)
+
+test: .venv/test-ready lint
+	@sh scripts/system_packages.sh xvfb chocolate-doom freedoom ffmpeg chromium
+	$(PY) -m coverage erase
+	$(PY) -m pytest -n 2 --dist loadfile --cov --cov-report= --cov-fail-under=0
+	$(PY) -m coverage report --fail-under=90
+
+lint: .venv/test-ready
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m pyright
+
+.venv/pip-ready:
+	$(PYTHON) -m venv .venv
+	$(PY) -m pip install --quiet --upgrade "pip>=25"
+	@touch $@
+
+.venv/demo-ready: .venv/pip-ready pyproject.toml constraints.txt
+	$(PY) -m pip install --quiet -c constraints.txt -e ".[record,arena,demo]"
+	@touch $@
+
+# torch first and alone: pip then takes a CPU build where one lies at hand, and nothing after it asks for another.
+.venv/test-ready: .venv/pip-ready pyproject.toml constraints.txt
+	$(PY) -m pip install --quiet -c constraints.txt torch
+	$(PY) -m pip install --quiet -c constraints.txt -e ".[$(EXTRAS)]"
+	@touch $@
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache .coverage .coverage.*

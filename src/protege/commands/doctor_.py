@@ -1,0 +1,53 @@
+"""`protege doctor`."""
+
+import os
+from pathlib import Path
+
+import click
+
+from protege.commands.types import examples
+from protege.play.paths import raw_playthrough, shown
+
+
+@click.command(
+    "doctor",
+    epilog=examples(
+        "protege doctor                                       check this machine",
+        "protege doctor dataset/raw_playthrough/level1        check a recording",
+        "protege doctor dataset/raw_playthrough/level1 --repair",
+    ),
+)
+@click.argument("session", type=click.Path(path_type=Path, exists=True, file_okay=False), required=False)
+@click.option("--repair", is_flag=True, help="Mend the recording; what is good is not touched.")
+def command(session: Path | None, repair: bool) -> int:
+    """Check this machine (display, keyboard, GPU, extras, disk), or a recording."""
+    if session is not None:
+        return _session(session, repair)
+    if repair:
+        raise click.UsageError("--repair needs a recording, for example: protege doctor FOLDER --repair")
+    from protege import doctor
+
+    checks = doctor.check_machine(os.environ, raw_playthrough())
+    width = max(len(check.name) for check in checks)
+    for check in checks:
+        mark = {True: "ok", False: "FIX", None: "-"}[check.ok]
+        click.echo(f"{mark:<4}{check.name:<{width}}  {check.found}")
+        if not check.ok and check.remedy:
+            click.echo(f"    {'':<{width}}  {check.remedy}")
+    return 1 if any(check.ok is False for check in checks) else 0
+
+
+def _session(folder: Path, repair: bool) -> int:
+    from protege.play import session as sessions
+
+    problems = sessions.repair(folder) if repair else sessions.check(folder)
+    for problem in problems:
+        click.echo(str(problem))
+    if not problems:
+        click.echo(f"{shown(folder)}: sound")
+        return 0
+    if repair:
+        click.echo(f"{shown(folder)}: repaired, {len(sessions.Session.open(folder))} frames")
+        return 0
+    click.echo(f"repair with: protege doctor {shown(folder)} --repair")
+    return 1

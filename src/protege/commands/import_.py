@@ -1,0 +1,40 @@
+"""`protege import`."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from protege.commands.types import Size, examples
+from protege.play.paths import raw_playthrough, shown
+
+
+@click.command(
+    "import",
+    epilog=examples(
+        "protege import session.mcap              an OWAMcap recording (with its .mkv beside it)",
+        "protege import old_dataset/              everything in a folder",
+        "protege import gameplay.mp4              a video without keys: goals can be asked, nothing can be learned",
+    ),
+)
+@click.argument("source", type=click.Path(path_type=Path, exists=True))
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for sessions. Default: dataset/raw_playthrough.")
+@click.option("--fps", type=float, help="Frames a second. Default: 10, or the recording's own rate where it has one.")
+@click.option("--size", type=Size(), default="640x480", show_default=True, help="Size of the stored frames.")
+def command(source: Path, out: Path | None, fps: float | None, size: tuple[int, int]) -> int:
+    """Turn recordings made by other tools into sessions.
+
+    The kind is found out: OWAMcap (.mcap and .mkv), the layout of the first recorder (a .jpg beside a .json with
+    action_sequence), or a plain video. Only keys of the action space are kept; the rest is counted.
+    """
+    from protege.play.quality import verdict_text
+    from protege.recorder.importers import import_recordings
+
+    def progress(name: str, frames: int) -> None:
+        if sys.stderr.isatty():
+            click.echo(f"\r{name}: {frames} frames", nl=False, err=True)
+
+    for done in import_recordings(source, out or raw_playthrough(), fps=fps, size=size, progress=progress):
+        counts = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in done.counts.items())
+        click.echo(f"{shown(done.folder)}: {done.frames} frames; {counts}; {verdict_text(done.quality.reasons)}")
+    return 0

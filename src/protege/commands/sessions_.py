@@ -1,0 +1,108 @@
+"""`protege sessions`."""
+
+from pathlib import Path
+
+import click
+
+from protege.commands.types import Seconds, examples
+from protege.play.paths import project_root, raw_playthrough, shown
+
+FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
+
+
+@click.group(
+    "sessions",
+    invoke_without_command=True,
+    epilog=examples(
+        "protege sessions                                   list dataset/raw_playthrough",
+        "protege sessions --in recordings/",
+        "protege sessions trim dataset/raw_playthrough/level1 --from 0:05 --to 3:30",
+    ),
+)
+@click.option("--in", "root", type=FOLDER, help="Folder of sessions. Default: dataset/raw_playthrough.")
+@click.pass_context
+def command(ctx: click.Context, root: Path | None) -> int:
+    """List recordings; trim, split, merge and delete them."""
+    if ctx.invoked_subcommand is not None:
+        return 0
+    from protege.play.quality import shares_text, verdict_text
+    from protege.recorder.editing import list_sessions
+
+    root = root or raw_playthrough()
+    rows = list_sessions(root) if root.exists() else []
+    if not rows:
+        click.echo(f"no recordings in {shown(root)}; make one with: protege record")
+        return 0
+    width = max(len(row.folder.name) for row in rows)
+    click.echo(f"{'name':<{width}}  minutes    fps  frames  verdict     keys")
+    for row in rows:
+        if row.problem is not None:
+            click.echo(f"{row.folder.name:<{width}}  cannot be read: {row.problem}")
+            continue
+        keys = shares_text(row.key_shares or {})
+        verdict = verdict_text(row.verdict)
+        click.echo(
+            f"{row.folder.name:<{width}}  {row.minutes:7.1f}  {row.fps:5.1f}  {row.frames:6d}  {verdict:<10}  {keys}"
+        )
+    return 1 if any(row.problem is not None for row in rows) else 0
+
+
+REPLACE = click.option("--replace", is_flag=True, help="Move the old recording to .trash beside it.")
+
+
+@command.command("trim", epilog=examples("protege sessions trim level1 --from 0:05 --to 3:30 --replace"))
+@click.argument("session", type=click.Path(path_type=Path))
+@click.option("--from", "start", type=Seconds(), default="0", help="First moment to keep.")
+@click.option("--to", "stop", type=Seconds(), help="First moment to leave out. Default: the end.")
+@REPLACE
+def trim(session: Path, start: float, stop: float | None, replace: bool) -> None:
+    """Keep a part of a recording."""
+    from protege.recorder import editing
+
+    click.echo(shown(editing.trim(_folder(session), start, stop, replace=replace)))
+
+
+@command.command("split", epilog=examples("protege sessions split level1 --at 1:00 --at 2:30"))
+@click.argument("session", type=click.Path(path_type=Path))
+@click.option("--at", "at", type=Seconds(), multiple=True, required=True, help="Where to cut; may be repeated.")
+@REPLACE
+def split(session: Path, at: tuple[float, ...], replace: bool) -> None:
+    """Cut a recording into parts."""
+    from protege.recorder import editing
+
+    for part in editing.split(_folder(session), at, replace=replace):
+        click.echo(shown(part))
+
+
+@command.command("merge", epilog=examples("protege sessions merge level1 level2 --name levels"))
+@click.argument("sessions", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option("--name", required=True, help="Name of the new recording.")
+@REPLACE
+def merge(sessions: tuple[Path, ...], name: str, replace: bool) -> None:
+    """Join recordings, in the given order, into one."""
+    from protege.recorder import editing
+
+    click.echo(shown(editing.merge([_folder(session) for session in sessions], name, replace=replace)))
+
+
+@command.command("delete", epilog=examples("protege sessions delete level1", "protege sessions delete level1 --purge"))
+@click.argument("sessions", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option("--purge", is_flag=True, help="Remove for good instead of moving to .trash.")
+def delete(sessions: tuple[Path, ...], purge: bool) -> None:
+    """Move recordings to .trash, from where they can be taken back."""
+    from protege.recorder import editing
+
+    for session in sessions:
+        kept = editing.delete(_folder(session), purge=purge)
+        click.echo(f"{session.name}: " + ("removed" if kept is None else f"now in {shown(kept)}"))
+
+
+def _folder(session: Path) -> Path:
+    """A recording by its path, or by its name alone."""
+    named = raw_playthrough() / session
+    if not session.exists() and len(session.parts) == 1 and named.exists():
+        return named
+    if not session.exists():
+        where = shown(project_root() / "dataset" / "raw_playthrough")
+        raise click.UsageError(f"no recording {session} here or in {where}; list them with: protege sessions")
+    return session

@@ -1,0 +1,133 @@
+"""Looks at this machine and says what works, what does not, and what to do about it."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from protege.errors import ProtegeError
+
+GB_PER_HOUR: Final = 1.8
+"""Disk that an hour at 10 fps and 640x480 takes, measured on Doom (JPEG q90)."""
+
+EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
+    "record": ("mss", "pynput", "cv2", "av", "mcap"),
+    "arena": ("vizdoom", "gymnasium"),
+    "vision": ("torch", "transformers", "trl", "peft", "bitsandbytes", "datasets"),
+    "unsloth": ("unsloth",),
+    "controls": ("torch", "onnxruntime"),
+    "cloning": ("jax", "flax", "zarr"),
+    "serve": ("openai",),
+    "ray": ("ray",),
+}
+"""The modules that show whether an extra is installed."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at. ok: True, False, or None for what is merely absent; remedy: what to do if not ok."""
+
+    name: str
+    ok: bool | None
+    found: str
+    remedy: str = ""
+
+
+def check_machine(environ: Mapping[str, str], folder: Path) -> list[Check]:
+    """Display, keyboard, GPU, installed extras and the disk that `folder` lies on."""
+    return [check_display(environ), check_keyboard(environ), check_gpu(), *check_extras(), check_disk(folder)]
+
+
+def check_display(environ: Mapping[str, str]) -> Check:
+    """Whether the screen can be read."""
+    if sys.platform == "linux" and not environ.get("DISPLAY"):
+        return Check("display", False, "DISPLAY is not set", "run inside a graphical session, or under xvfb-run")
+    try:
+        from protege.devices.screen import MssScreen
+
+        screen = MssScreen()
+        frame = screen.grab()
+        screen.close()
+    except (ProtegeError, ImportError) as error:
+        return Check("display", False, str(error), "see docs/recording.md")
+    if not frame.rgb.any():
+        remedy = "if it should not be: allow screen recording for your terminal (macOS), or use an X11 session (Linux)"
+        return Check("display", None, f"{frame.size[0]}x{frame.size[1]}, all black", remedy)
+    return Check("display", True, f"{frame.size[0]}x{frame.size[1]}")
+
+
+def check_keyboard(environ: Mapping[str, str]) -> Check:
+    """Whether keys can be heard and pressed."""
+    if sys.platform == "linux" and environ.get("XDG_SESSION_TYPE") == "wayland":
+        return Check(
+            "keyboard",
+            False,
+            "this is a Wayland session, which hides keys from other programs",
+            "log in with an X11 (Xorg) session; until then only games run under XWayland can be recorded",
+        )
+    if sys.platform == "darwin" and not _macos_trusted():
+        remedy = "System Settings > Privacy & Security > Accessibility and Input Monitoring: allow your terminal"
+        return Check("keyboard", False, "macOS does not let this terminal hear keys", remedy)
+    try:
+        from protege.devices.keyboard import KeyListener
+
+        with KeyListener(frozenset(), lambda name, down: None) as listener:
+            return Check("keyboard", listener.alive, "keys can be heard and pressed")
+    except ProtegeError as error:
+        return Check("keyboard", False, str(error), "see docs/recording.md")
+
+
+def _macos_trusted() -> bool:
+    try:
+        import HIServices  # pyright: ignore[reportMissingImports]
+
+        return bool(HIServices.AXIsProcessTrusted())
+    except ImportError:
+        return True
+
+
+def check_gpu(
+    run: Callable[..., subprocess.CompletedProcess[str]] = subprocess.run,
+    which: Callable[[str], str | None] = shutil.which,
+) -> Check:
+    """The NVIDIA card, asked through nvidia-smi so that torch need not be loaded."""
+    remedy = "recording, the arena and tiny models work without; training an 8B model needs an NVIDIA card"
+    if which("nvidia-smi") is None:
+        return Check("gpu", None, "no NVIDIA driver found", remedy)
+    query = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
+    try:
+        result = run(query, capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Check("gpu", False, f"nvidia-smi failed: {error}", remedy)
+    if result.returncode or not result.stdout.strip():
+        return Check("gpu", False, f"nvidia-smi failed: {(result.stderr or result.stdout).strip()[:80]}", remedy)
+    return Check("gpu", True, "; ".join(result.stdout.strip().splitlines()))
+
+
+def check_extras(find: Callable[[str], object | None] = importlib.util.find_spec) -> list[Check]:
+    """Which optional parts are installed."""
+    checks = []
+    for extra, modules in EXTRAS.items():
+        missing = [module for module in modules if find(module) is None]
+        if missing:
+            found = "not installed" if len(missing) == len(modules) else f"{', '.join(missing)} missing"
+            checks.append(Check(f"extra {extra}", None, found, f"pip install 'protege[{extra}]'"))
+        else:
+            checks.append(Check(f"extra {extra}", True, "installed"))
+    return checks
+
+
+def check_disk(folder: Path) -> Check:
+    """How many hours of recording fit on the disk."""
+    while not folder.exists():
+        folder = folder.parent
+    free_gb = shutil.disk_usage(folder).free / 1e9
+    hours = free_gb / GB_PER_HOUR
+    writable = os.access(folder, os.W_OK)
+    found = f"{free_gb:.0f} GB free: about {hours:.0f} hours at 10 fps" if writable else f"{folder} cannot be written"
+    return Check("disk", writable and hours >= 3, found, "free some space, or record elsewhere with --out")
