@@ -37,4 +37,6 @@ def command(source: Path, out: Path | None, fps: float | None, size: tuple[int, 
     for done in import_recordings(source, out or raw_playthrough(), fps=fps, size=size, progress=progress):
         counts = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in done.counts.items())
         click.echo(f"{shown(done.folder)}: {done.frames} frames; {counts}; {verdict_text(done.quality.reasons)}")
+        for reason in done.quality.reasons:
+            click.echo(f"  {reason}")
     return 0

@@ -15,20 +15,24 @@ FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
     invoke_without_command=True,
     epilog=examples(
         "protege sessions                                   list dataset/raw_playthrough",
-        "protege sessions --in recordings/",
+        "protege sessions --in dataset/raw_playthrough/level1   one recording, with every reason of its verdict",
         "protege sessions trim dataset/raw_playthrough/level1 --from 0:05 --to 3:30",
     ),
 )
-@click.option("--in", "root", type=FOLDER, help="Folder of sessions. Default: dataset/raw_playthrough.")
+@click.option("--in", "root", type=FOLDER, help="Folder of sessions, or one session. Default: dataset/raw_playthrough.")
 @click.pass_context
 def command(ctx: click.Context, root: Path | None) -> int:
     """List recordings; trim, split, merge and delete them."""
     if ctx.invoked_subcommand is not None:
         return 0
-    from protege.play.quality import shares_text, verdict_text
+    from protege.play.quality import assess, shares_text, table, verdict_text
+    from protege.play.session import Session
     from protege.recorder.editing import list_sessions
 
     root = root or raw_playthrough()
+    if (root / "session.json").exists():
+        click.echo(table(assess(Session.open(root))))
+        return 0
     rows = list_sessions(root) if root.exists() else []
     if not rows:
         click.echo(f"no recordings in {shown(root)}; make one with: protege record")
