@@ -30,10 +30,10 @@ def decorate() -> bytes:
     """The DECORATE lump: our objects, larger than Doom's so that they are seen across a room at 160x120."""
     actors = []
     for name, number, sprite, frames, scale, translation in _ACTORS:
-        recolour = f' Translation "{translation}"'.replace(",", '", "') if translation else ""
+        recolour = f'Translation "{translation}"'.replace(",", '", "') if translation else ""
         actors.append(
-            f"actor Arena{name} {number} {{ Radius 16 Height 64 Scale {scale}{recolour} +SOLID "
-            f"States {{ Spawn: {sprite} {frames} 5 Bright Loop }} }}"
+            f"actor Arena{name} {number}\n{{\nRadius 16\nHeight 64\nScale {scale}\n{recolour}\n+SOLID\n"
+            f"States\n{{\nSpawn:\n{sprite} {frames} 5 Bright\nLoop\n}}\n}}"
         )
     return "\n".join(actors).encode("ascii")
 

@@ -91,6 +91,11 @@ class Feature:
         """The point `distance` in front of its middle; negative is behind the wall."""
         return self.center[0] + self.inward[0] * distance, self.center[1] + self.inward[1] * distance
 
+    def facing_deg(self, angle_deg: float) -> float:
+        """Angle between a line of sight and the wall's normal: 0 looks straight at it."""
+        normal = math.degrees(math.atan2(-self.inward[1], -self.inward[0]))
+        return abs((angle_deg - normal + 180.0) % 360.0 - 180.0)
+
     def incidence_deg(self, point: Point) -> float:
         """Angle between the wall's normal and the way to a point: 0 straight in front, over 90 behind."""
         dx, dy = point[0] - self.center[0], point[1] - self.center[1]
@@ -291,7 +296,7 @@ def _playable(made: Layout, rng: random.Random) -> bool:
         return False
     if len(made.rooms) == 2 and made.target is not None and not made.rooms[0].holds(made.aim):
         assert made.opening is not None
-        if not _passes(start, made.aim, made.opening):
+        if not passes(start, made.aim, made.opening, margin=40):
             return False
     near = sorted(_off_path(start, made.aim, other.at) for other in made.distractors)
     if not near or near[0] >= _PATH_CLEARANCE:
@@ -300,9 +305,9 @@ def _playable(made: Layout, rng: random.Random) -> bool:
     return near[0] >= 24 and near[1:2] >= [_PATH_CLEARANCE] and rng.random() < _OBSTRUCTED_SHARE
 
 
-def _passes(start: Point, aim: Point, opening: Feature) -> bool:
-    """Whether the straight way from the main room to a point behind the opening clears both of its edges by 40."""
-    half = opening.cells * CELL / 2 - 40
+def passes(start: Point, aim: Point, opening: Feature, margin: float) -> bool:
+    """Whether the straight way between the rooms clears both edges of the opening by `margin`."""
+    half = opening.cells * CELL / 2 - margin
     for distance in (0.0, -float(CELL)):
         wall = opening.front(distance)
         axis = 1 if opening.side in "ns" else 0

@@ -1,0 +1,151 @@
+"""ViZDoom with our maps: loads a layout, advances it tic by tic, hands out pictures and the player's true state."""
+
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protege.arena.maps import POSTERS_TEXTURE, decorate, layout_textmap, posters_png
+from protege.arena.rooms import Layout, Pose
+from protege.arena.state import ArenaState
+from protege.arena.udmf import map_lumps, write_wad
+from protege.errors import MissingExtra, UserError
+from protege.play.actions import KEYBOARD_12, Action
+
+BUTTONS: Final = {
+    "w": "MOVE_FORWARD",
+    "s": "MOVE_BACKWARD",
+    "a": "MOVE_LEFT",
+    "d": "MOVE_RIGHT",
+    "up": "LOOK_UP",
+    "down": "LOOK_DOWN",
+    "left": "TURN_LEFT",
+    "right": "TURN_RIGHT",
+    "c": "CROUCH",
+    "space": "JUMP",
+    "enter": "USE",
+}
+"""The engine's button of every key, in the order of KEYBOARD_12."""
+
+SIZES: Final = ((160, 120), (320, 240), (640, 480), (800, 600), (1280, 720), (1920, 1080))
+# The map's lump is rewritten in place for every episode, which takes 1 ms where a new engine takes 200; it is padded
+# with spaces to a fixed size, since the engine keeps the file open and remembers where its lumps are.
+_TEXTMAP_BYTES: Final = 65_536
+
+
+def _vizdoom() -> Any:
+    try:
+        import vizdoom  # noqa: PLC0415  heavy, and only needed once a game starts
+    except ImportError as error:
+        raise MissingExtra("vizdoom", "arena") from error
+    return vizdoom
+
+
+class Engine:
+    """One Doom engine process. Headless it waits for `step`; with `window=True` a person plays it in real time."""
+
+    def __init__(self, size: tuple[int, int] = (320, 240), window: bool = False) -> None:
+        if size not in SIZES:
+            sizes = ", ".join(f"{w}x{h}" for w, h in SIZES)
+            raise UserError(f"the arena cannot draw {size[0]}x{size[1]}; its sizes are {sizes}")
+        self.size = size
+        self.window = window
+        self._layout: Layout | None = None
+        self._folder = Path(tempfile.mkdtemp(prefix="protege-arena-"))
+        self._remove_folder = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        self._wad = self._folder / "arena.wad"
+        lumps = [("DECORATE", decorate()), ("TX_START", b""), (POSTERS_TEXTURE, posters_png()), ("TX_END", b"")]
+        lumps += map_lumps("MAP01", b" " * _TEXTMAP_BYTES)
+        self._textmap_at = write_wad(self._wad, lumps)[-2]
+        self._game: Any = None
+
+    def load(self, layout: Layout) -> ArenaState:
+        """Starts the episode of a layout; equal layouts and steps give equal pictures."""
+        text = layout_textmap(layout)
+        assert len(text) <= _TEXTMAP_BYTES, f"the map of seed {layout.seed} needs {len(text)} bytes"
+        with self._wad.open("r+b") as file:
+            file.seek(self._textmap_at)
+            file.write(text.ljust(_TEXTMAP_BYTES))
+        self._layout = layout
+        if self._game is None:
+            self._game = self._start(layout.seed)
+        self._game.set_seed(layout.seed)
+        self._game.new_episode()
+        return self.state()
+
+    def _start(self, seed: int) -> Any:
+        vzd = _vizdoom()
+        game = vzd.DoomGame()
+        game.set_doom_scenario_path(str(self._wad))
+        game.set_doom_map("map01")
+        # Without this the engine writes _vizdoom.ini into the working folder.
+        game.set_doom_config_path(str(self._folder / "engine.ini"))
+        game.set_screen_resolution(getattr(vzd.ScreenResolution, f"RES_{self.size[0]}X{self.size[1]}"))
+        game.set_screen_format(vzd.ScreenFormat.RGB24)
+        game.set_render_hud(False)
+        game.set_render_weapon(False)
+        game.set_render_crosshair(False)
+        game.set_sound_enabled(False)
+        game.set_console_enabled(False)
+        game.set_window_visible(self.window)
+        game.set_mode(vzd.Mode.ASYNC_SPECTATOR if self.window else vzd.Mode.PLAYER)
+        game.set_available_buttons([getattr(vzd.Button, button) for button in BUTTONS.values()])
+        variables = ("POSITION_X", "POSITION_Y", "POSITION_Z", "ANGLE", "PITCH")
+        game.set_available_game_variables([getattr(vzd.GameVariable, name) for name in variables])
+        game.set_sectors_info_enabled(True)
+        game.set_episode_timeout(0)
+        game.set_seed(seed)
+        if self.window:
+            game.add_game_args("+freelook 1 +use_mouse 0")
+        game.init()
+        return game
+
+    @property
+    def game(self) -> Any:
+        """The engine itself, once a layout is loaded."""
+        if self._game is None:
+            raise RuntimeError("load a layout first")
+        return self._game
+
+    def step(self, action: Action, tics: int) -> ArenaState:
+        """Holds these keys for some tics of 1/35 s."""
+        self.game.make_action([key in action for key in BUTTONS], tics)
+        return self.state()
+
+    def state(self) -> ArenaState:
+        """The player's true state now."""
+        found = self.game.get_state()
+        assert found is not None, "the arena's episodes never end inside the engine"
+        assert self._layout is not None
+        x, y, z, angle, pitch = (float(value) for value in found.game_variables)
+        gap = 0.0
+        if self._layout.door is not None:
+            gap = float(found.sectors[0].ceiling_height - found.sectors[0].floor_height)
+        return ArenaState(self._layout, Pose(x, y, z, angle, pitch), gap)
+
+    def picture(self) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8, what the player sees now."""
+        return np.array(self.game.get_state().screen_buffer, dtype=np.uint8)
+
+    def close(self) -> None:
+        """Ends the engine's process and removes its files."""
+        if self._game is not None:
+            self._game.close()
+            self._game = None
+        self._remove_folder()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+assert tuple(BUTTONS) == KEYBOARD_12.pressable

@@ -1,0 +1,116 @@
+"""The arena as a Gymnasium environment: `import protege.arena.env; gymnasium.make("protege/Arena-v0")`."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protege.arena.engine import Engine
+from protege.arena.rooms import EVAL_SEED_START, layout
+from protege.arena.state import DECISION_HZ, MAX_DECISIONS, ArenaState, Judge, tics_of
+from protege.arena.tasks import Goal, find_goal
+from protege.errors import MissingExtra
+from protege.play.actions import KEYBOARD_12, Action
+
+try:
+    import gymnasium
+except ImportError as error:
+    raise MissingExtra("gymnasium", "arena") from error
+
+ENV_ID: Final = "protege/Arena-v0"
+
+
+def to_array(action: Action) -> NDArray[np.int8]:
+    """(11,) held keys as the environment's MultiBinary action."""
+    return KEYBOARD_12.encode([action])[0, :-1].astype(np.int8)
+
+
+def to_action(array: NDArray[Any] | Sequence[int]) -> Action:
+    """The inverse of `to_array`."""
+    values = np.asarray(array)
+    if values.shape != (len(KEYBOARD_12.pressable),):
+        raise ValueError(f"an action holds {len(KEYBOARD_12.pressable)} zeros and ones, got shape {values.shape}")
+    return frozenset(key for key, held in zip(KEYBOARD_12.pressable, values, strict=True) if held)
+
+
+class ArenaEnv(gymnasium.Env[NDArray[np.uint8], Any]):
+    """One room, one goal sentence, 10 decisions a second of game time.
+
+    Observation: (H, W, 3) uint8. Action: (11,) zeros and ones over the keys of KEYBOARD_12, or the frozen set of keys.
+    Reward 1 when the goal is reached. `info` has goal, task, seed, pose, state (for the expert), success, first_object,
+    wrong_object, decisions, and `end`: None while it runs, then success, wrong_object or timeout. With
+    `end_on_success=False` the episode goes on after success, so that a recording can hold the moment of standing still.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": DECISION_HZ}  # noqa: RUF012  Gymnasium's own form
+
+    def __init__(
+        self,
+        size: tuple[int, int] = (320, 240),
+        goal: Goal | str | None = None,
+        max_decisions: int = MAX_DECISIONS,
+        end_on_success: bool = True,
+        render_mode: str | None = None,
+    ) -> None:
+        self.engine = Engine(size)
+        self.goal = find_goal(goal) if isinstance(goal, str) else goal
+        self.max_decisions = max_decisions
+        self.end_on_success = end_on_success
+        self.render_mode = render_mode
+        self.observation_space = gymnasium.spaces.Box(0, 255, (size[1], size[0], 3), np.uint8)
+        self.action_space = gymnasium.spaces.MultiBinary(len(KEYBOARD_12.pressable))
+        self._judge: Judge | None = None
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+        """Starts the layout of a seed (a random training seed without one); options["goal"] asks for a goal."""
+        super().reset(seed=seed)
+        if seed is None:
+            seed = int(self.np_random.integers(EVAL_SEED_START))
+        goal = (options or {}).get("goal", self.goal)
+        made = layout(seed, find_goal(goal) if isinstance(goal, str) else goal)
+        state = self.engine.load(made)
+        self._judge = Judge(made, self.max_decisions)
+        return self.engine.picture(), self._info(state, self._judge)
+
+    def step(
+        self, action: Action | NDArray[Any] | Sequence[int]
+    ) -> tuple[NDArray[np.uint8], float, bool, bool, dict[str, Any]]:
+        """Holds the keys for one decision (100 ms on average)."""
+        if self._judge is None:
+            raise RuntimeError("call reset before step")
+        judge = self._judge
+        held = action if isinstance(action, frozenset) else to_action(action)
+        before = judge.success
+        state = self.engine.step(held, tics_of(judge.decisions))
+        end = judge.observe(state, held)
+        info = self._info(state, judge)
+        over = end is not None and (self.end_on_success or not judge.success)
+        late = judge.decisions >= self.max_decisions
+        truncated = late and not (over and end != "timeout")
+        reward = float(judge.success and not before)
+        return self.engine.picture(), reward, over and not truncated, truncated, info
+
+    def _info(self, state: ArenaState, judge: Judge) -> dict[str, Any]:
+        made = state.layout
+        about = {"goal": made.goal.sentence, "task": str(made.goal.task), "seed": made.seed, "pose": state.pose}
+        return about | {"state": state} | judge.report()
+
+    def render(self) -> NDArray[np.uint8] | None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The picture the player sees, where render_mode is "rgb_array"."""
+        return self.engine.picture() if self.render_mode == "rgb_array" else None
+
+    def close(self) -> None:
+        """Ends the engine."""
+        self.engine.close()
+
+
+def register() -> None:
+    """Makes `gymnasium.make("protege/Arena-v0")` work; importing this module does it."""
+    if ENV_ID not in gymnasium.registry:
+        gymnasium.register(ENV_ID, entry_point="protege.arena.env:ArenaEnv")
+
+
+register()

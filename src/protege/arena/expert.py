@@ -1,0 +1,171 @@
+"""Plays every task from the engine's own state, in a way that a policy which sees only pictures can learn."""
+
+import math
+import random
+from dataclasses import dataclass
+from typing import Final
+
+from protege.arena.rooms import STEPS, Layout, Point, Pose, passes
+from protege.arena.state import ArenaState, reached
+from protege.arena.tasks import Task
+from protege.arena.udmf import CELL
+from protege.play.actions import KEYBOARD_12, NO_KEYS, Action
+
+IN_VIEW_DEG: Final = 40.0
+"""A goal within this angle is on the screen (the view is 90 degrees wide)."""
+_AIMED_DEG: Final = 7.0
+_DRIFTED_DEG: Final = 10.0
+_CORRECTED_DEG: Final = 4.0
+_LOST_DEG: Final = 35.0
+_USE_RANGE: Final = 56.0
+# A player slides on for about 80 units after letting go: the key is released this far from where he should be.
+_RELEASE: Final = {Task.GO_TO: 140.0, Task.OPEN_DOOR: 110.0, Task.CHECK_POSTERS: 200.0, Task.CLIMB_STAIRS: 0.0}
+_DETOURS: Final = tuple(frozenset(keys) for keys in (("a",), ("d",), ("w", "left"), ("w", "right"), ("left",), ("s",)))
+
+
+@dataclass
+class Expert:
+    """Looks for the goal, turns to it, walks there, and stops.
+
+    Until the goal has been on the screen it turns right, never the shorter way: a policy cannot know from the picture
+    on which side an unseen goal is. noise is the chance, at every decision before arrival, that something goes wrong:
+    a late reaction (the last keys are held on for 2 to 4 decisions) or a detour (other keys for 3 to 6).
+    """
+
+    noise: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self._rng = random.Random(f"protege-expert {self.seed}")
+        self.start_episode()
+
+    def start_episode(self) -> None:
+        """Forgets the last episode."""
+        self._done = self._seen = self._walking = False
+        self._turning: str | None = None
+        self._last: Action = NO_KEYS
+        self._forced: list[Action] = []
+        self._before: Pose | None = None
+        self._stuck = self._since_use = 0
+        self._layout: Layout | None = None
+
+    def act(self, state: ArenaState) -> Action:
+        """The keys to hold for the next decision; a new layout starts a new episode."""
+        if state.layout != self._layout:
+            self.start_episode()
+            self._layout = state.layout
+        self._done = self._done or reached(state)
+        if self._done:
+            return NO_KEYS
+        self._since_use += 1
+        if not self._forced and self._rng.random() < self.noise:
+            self._disturb()
+        self._watch_progress(state.pose)
+        action = self._forced.pop() if self._forced else self._play(state)
+        self._before, self._last = state.pose, action
+        return action
+
+    def _disturb(self) -> None:
+        if self._last and self._rng.random() < 0.5:
+            self._forced = [self._last] * self._rng.randint(2, 4)
+        else:
+            self._forced = [self._rng.choice(_DETOURS)] * self._rng.randint(3, 6)
+
+    def _watch_progress(self, pose: Pose) -> None:
+        """After three decisions of walking on the spot: back and to one side."""
+        moved = self._before is None or pose.distance((self._before.x, self._before.y)) > 3
+        self._stuck = self._stuck + 1 if "w" in self._last and not moved else 0
+        if self._stuck >= 3 and not self._forced:
+            side = self._rng.choice("ad")
+            self._forced = [frozenset(side)] * 4 + [frozenset("s")] * 2
+            self._stuck = 0
+
+    def _play(self, state: ArenaState) -> Action:
+        aim = self._aim(state)
+        error = state.pose.bearing(aim)
+        if not self._seen:
+            if abs(error) > IN_VIEW_DEG:
+                return frozenset(("right",))
+            self._seen = True
+        task = state.layout.goal.task
+        if task is Task.OPEN_DOOR and (use := self._door(state)) is not None:
+            return use
+        self._steer(error)
+        turn = frozenset((self._turning,)) if self._turning else NO_KEYS
+        if not self._walking:
+            return turn
+        if state.pose.distance(state.layout.aim) < _RELEASE[task] and self._moving(state.pose):
+            return turn
+        return frozenset("w") | turn | self._around(state)
+
+    def _moving(self, pose: Pose) -> bool:
+        return self._before is not None and pose.distance((self._before.x, self._before.y)) > 4
+
+    def _aim(self, state: ArenaState) -> Point:
+        """Where to look and walk now: the goal, unless the way there has a corner."""
+        layout, pose = state.layout, state.pose
+        here = (pose.x, pose.y)
+        if layout.goal.task is Task.CLIMB_STAIRS and layout.stairs is not None:
+            inside = layout.stairs.incidence_deg(here) > 90 and not layout.rooms[0].holds(here)
+            if inside or pose.distance(layout.aim) < 48:
+                return layout.stairs.front(-(STEPS + 3) * CELL)
+        feature = {Task.OPEN_DOOR: layout.door, Task.CLIMB_STAIRS: layout.stairs, Task.CHECK_POSTERS: layout.posters}
+        wall = feature.get(layout.goal.task)
+        if wall is not None and wall.incidence_deg(here) > 58:
+            return wall.front(150)
+        if layout.opening is not None and layout.rooms[0].holds(here) != layout.rooms[0].holds(layout.aim):
+            between = self._aim_through(layout, here)
+            return between or layout.aim
+        return layout.aim
+
+    def _aim_through(self, layout: Layout, here: Point) -> Point | None:
+        """The middle of the opening, where the straight way to the goal would meet a wall."""
+        opening = layout.opening
+        assert opening is not None
+        if passes(here, layout.aim, opening, margin=24):
+            return None
+        ahead = opening.front(-1.5 * CELL) if layout.rooms[0].holds(here) else opening.front(CELL)
+        return ahead if max(abs(ahead[0] - here[0]), abs(ahead[1] - here[1])) > 24 else None
+
+    def _steer(self, error: float) -> None:
+        """Updates the turn key and whether to walk, with slack both ways so that keys are held, not jittered."""
+        side = "left" if error > 0 else "right"
+        size = abs(error)
+        if self._walking:
+            if size > _LOST_DEG:
+                self._walking = False
+            if size > _DRIFTED_DEG or (self._turning == side and size > _CORRECTED_DEG):
+                self._turning = side
+            else:
+                self._turning = None
+            return
+        self._walking = size <= _AIMED_DEG
+        self._turning = None if self._walking else side
+
+    def _around(self, state: ArenaState) -> Action:
+        """A step to the side where an object stands in the way."""
+        pose = state.pose
+        for other in state.layout.distractors:
+            distance, error = pose.distance(other.at), pose.bearing(other.at)
+            ahead = abs(error) < 80 and distance < 150
+            aside = distance * abs(math.sin(math.radians(error)))
+            if ahead and aside < 44 and distance < pose.distance(state.layout.aim):
+                return frozenset("d" if error > 0 else "a")
+        return NO_KEYS
+
+    def _door(self, state: ArenaState) -> Action | None:
+        """Enter, then waiting, where the door is within reach; None while it is not."""
+        door, pose = state.layout.door, state.pose
+        assert door is not None
+        if state.door_gap > 0 or self._since_use < 4:
+            return NO_KEYS
+        away = (pose.x - door.center[0]) * door.inward[0] + (pose.y - door.center[1]) * door.inward[1]
+        facing = door.facing_deg(pose.angle_deg)
+        along = away / max(0.2, math.cos(math.radians(facing)))
+        if facing < 60 and along <= _USE_RANGE and abs(pose.bearing(door.center)) < 35:
+            self._since_use = 0
+            return frozenset(("enter",))
+        return None
+
+
+assert set().union(*_DETOURS) <= set(KEYBOARD_12.pressable)
