@@ -71,7 +71,10 @@ def test_every_module_says_what_it_is_for(path):
     assert docstring, f"{path} has no docstring"
 
 
-@pytest.mark.parametrize("name", ["agent.py", "train_vision_agent.py", "src/continuos_recoder.py", "src/label_segments.py"])
+USER_COMMANDS = ["agent.py", "train_vision_agent.py", "src/continuos_recoder.py", "src/label_segments.py"]
+
+
+@pytest.mark.parametrize("name", USER_COMMANDS)
 def test_the_commands_users_know_only_call_the_package(name):
     path = PACKAGE.parents[1] / name
     if path.exists():

@@ -82,7 +82,7 @@ class Recording:
         until(lambda: self.frames() >= number or self.process.poll() is not None, 30)
         assert self.process.poll() is None, self.process.communicate()
 
-    def stop(self, sent=signal.SIGINT):
+    def stop(self, sent: signal.Signals | None = signal.SIGINT):
         if sent is not None:
             self.process.send_signal(sent)
         out, err = self.process.communicate(timeout=30)
