@@ -87,6 +87,7 @@ def decode_video(path: Path) -> Iterator[tuple[int, Any]]:
     """
     try:
         import av
+        from av.error import FFmpegError
     except ImportError:
         raise MissingExtra("av", "record") from None
     seen = 0
@@ -101,7 +102,7 @@ def decode_video(path: Path) -> Iterator[tuple[int, Any]]:
                     continue
                 seen += 1
                 yield round(frame.pts * frame.time_base * 1_000_000_000), frame
-    except av.FFmpegError as error:
+    except FFmpegError as error:
         if not seen:
             what = error.strerror or type(error).__name__
             raise UserError(

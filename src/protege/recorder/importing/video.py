@@ -20,6 +20,8 @@ from protege.recorder.staging import staged
 
 SUFFIXES: Final = frozenset({".mp4", ".mkv", ".webm", ".mov", ".avi"})
 FOREVER_NS: Final = 2**62
+ROUNDING_NS: Final = 1_000_000
+"""Matroska keeps milliseconds: 20 s of video are 200 frames at 10 Hz, not 201."""
 
 
 def import_video(path: Path, wanted: Wanted) -> Imported:
@@ -39,18 +41,24 @@ def import_video(path: Path, wanted: Wanted) -> Imported:
             libraries=libraries(),
             extra={"keys": False, "file": path.name},
         )
-        writer = SessionWriter(part, info)
-        t_ns, encoded, jpeg = 0, None, b""
-        for t_ns, frame in resample(_through(first, frames, info.period_ns), info.period_ns, FOREVER_NS):
-            if frame is None:
-                break
-            if frame is not encoded:
-                encoded, jpeg = frame, jpeg_of(frame, size)
-            writer.frame(t_ns, jpeg)
-            wanted.report(folder.name, writer.frame_count)
-        writer.event(Pause(t_ns, "stop"))
-        writer.finish(extra={"counts": counts})
+        with SessionWriter(part, info) as writer:
+            end_ns = _write(writer, _through(first, frames, info.period_ns), wanted, folder.name)
+            writer.event(Pause(end_ns, "stop"))
+            writer.finish(extra={"counts": counts})
         return imported(folder, part, "video", counts)
+
+
+def _write(writer: SessionWriter, pictures: Iterator[tuple[int, Any | None]], wanted: Wanted, name: str) -> int:
+    """Write the pictures at the session's rate; returns the time after the last."""
+    encoded, jpeg, t_ns = None, b"", 0
+    for t_ns, frame in resample(pictures, writer.info.period_ns, FOREVER_NS):
+        if frame is None:
+            break
+        if frame is not encoded:
+            encoded, jpeg = frame, jpeg_of(frame, writer.info.frame_size)
+        writer.frame(t_ns, jpeg)
+        wanted.report(name, writer.frame_count)
+    return t_ns
 
 
 def _counted(frames: Iterator[tuple[int, Any]], counts: dict[str, Any]) -> Iterator[tuple[int, Any]]:
@@ -69,4 +77,4 @@ def _through(
     for t_ns, frame in rest:
         gap, shown = max(1, t_ns - start - shown), t_ns - start
         yield shown, frame
-    yield shown + min(gap, period_ns), None
+    yield shown + min(gap, period_ns) - ROUNDING_NS, None

@@ -1,0 +1,152 @@
+"""What cannot be imported: every mistake is one line that says what was found, what was expected and what to do."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from protege.errors import MissingExtra, UserError
+from protege.recorder.importers import import_recordings
+from tests.recorder.foreign import OWAMCAP, origin, video
+
+
+def text_file(root):
+    (root / "a.txt").write_text("hello")
+    return root / "a.txt"
+
+
+def damaged(name, data=b"rubbish, and more than eight bytes of it"):
+    def make(root):
+        (root / name).write_bytes(data)
+        return root / name
+
+    return make
+
+
+def lone_mcap(root):
+    return Path(shutil.copy(OWAMCAP / "0.3.2.mcap", root))
+
+
+def wrong_video(root):
+    video(root / "0.3.2.mkv", frames=2, fps=1)
+    return lone_mcap(root)
+
+
+def foreign_mcap(root):
+    from mcap.writer import Writer
+
+    with (root / "x.mcap").open("wb") as file:
+        writer = Writer(file)
+        writer.start()
+        channel = writer.register_channel(topic="/lidar", message_encoding="json", schema_id=0)
+        writer.add_message(channel, log_time=1, publish_time=1, data=b"{}")
+        writer.finish()
+    return root / "x.mcap"
+
+
+def odd_mcap(root):
+    from mcap.writer import Writer
+
+    with (root / "x.mcap").open("wb") as file:
+        writer = Writer(file)
+        writer.start()
+        channel = writer.register_channel(topic="screen", message_encoding="json", schema_id=0)
+        writer.add_message(channel, log_time=1, publish_time=1, data=b"{}")
+        writer.finish()
+    return root / "x.mcap"
+
+
+def sound_only(root):
+    import av
+
+    with av.open(str(root / "a.mkv"), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
+        frame.sample_rate = 8000
+        container.mux(stream.encode(frame))
+    return root / "a.mkv"
+
+
+def unlabeled(root):
+    source = origin(root / "in", [(0, ["w"])])
+    (source / "play_0.json").unlink()
+    return source
+
+
+def bad_picture(root):
+    source = origin(root / "in", [(0, ["w"])])
+    (source / "play_0.jpg").write_bytes(b"rubbish")
+    return source
+
+
+def cut_picture(root):
+    source = origin(root / "in", [(0, ["w"])], size=(320, 240))
+    path = source / "play_0.jpg"
+    path.write_bytes(path.read_bytes()[:600])
+    return source
+
+
+def one_frame(root):
+    return origin(root / "in", [(0, ["w"])]) / "play_0.jpg"
+
+
+def our_own(root):
+    return import_recordings(origin(root / "in", [(0, ["w"])]), root / "ours")[0].folder
+
+
+MISTAKES = {
+    "missing": (lambda root: root / "no.mp4", "no.mp4: not found; expected <session>_<ms>.jpg"),
+    "a text file": (text_file, "a.txt: not a recording that can be imported; expected"),
+    "an empty folder": (lambda root: root, "nothing in it that can be imported; expected"),
+    "one frame": (one_frame, "play_0.jpg: one frame of a recording; give its folder: protege import .*in"),
+    "our own session": (our_own, "already a session of ours; use it as it is"),
+    "no mcap": (damaged("a.mcap"), r"a.mcap: not an mcap file .*; expected a recording made by ocap"),
+    "an empty mcap": (damaged("a.mcap", b""), "a.mcap: not an mcap file"),
+    "no screen": (foreign_mcap, "no screen messages .topics: /lidar.; expected OWAMcap"),
+    "odd messages": (odd_mcap, r"a message is not as OWAMcap writes it \(KeyError\('pts'\)\); expected version"),
+    "no video beside": (lone_mcap, r"0.3.2.mcap: its video 0.3.2.mkv is not beside it; copy it into"),
+    "another video": (wrong_video, "0.3.2.mkv: no picture of it is named in 0.3.2.mcap; expected the video of that"),
+    "no video": (damaged("a.mp4"), "a.mp4: not a video that can be read .*; expected mp4 or mkv"),
+    "sound only": (sound_only, "a.mkv: no video stream in it; expected a recording of the screen"),
+    "no labels": (unlabeled, "no frame of session play has a readable .json with action_sequence beside it"),
+    "no picture": (bad_picture, "play_0.jpg: cannot be read .*; expected a JPEG"),
+    "a cut picture": (cut_picture, "play_0.jpg: cannot be read .*; expected a JPEG"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_named_in_one_line_and_leaves_nothing(tmp_path, mistake):
+    make, message = MISTAKES[mistake]
+    (tmp_path / "there").mkdir()
+    with pytest.raises(UserError, match=message) as raised:
+        import_recordings(make(tmp_path / "there"), tmp_path / "out")
+    assert "\n" not in str(raised.value)
+    assert not list((tmp_path / "out").glob("*"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"fps": 0}, "--fps is between 0 and 240 frames a second, got 0"), ({"size": (0, 4)}, "--size is .* got 0x4")],
+)
+def test_impossible_options_are_refused(tmp_path, options, message):
+    with pytest.raises(UserError, match=message):
+        import_recordings(OWAMCAP, tmp_path, **options)
+
+
+@pytest.mark.parametrize("kind", ["owamcap", "origin"])
+def test_importing_twice_is_refused(tmp_path, kind):
+    source = OWAMCAP / "0.3.2.mcap" if kind == "owamcap" else origin(tmp_path / "in", [(0, ["w"])])
+    import_recordings(source, tmp_path / "out")
+    with pytest.raises(UserError, match="already there; delete it with: protege sessions delete"):
+        import_recordings(source, tmp_path / "out")
+
+
+@pytest.mark.parametrize(("library", "source"), [("av", "0.3.2.mcap"), ("mcap", "0.3.2.mcap")])
+def test_a_missing_library_names_the_extra(tmp_path, monkeypatch, library, source):
+    for name in [name for name in sys.modules if name.split(".")[0] == library]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(MissingExtra, match=rf"{library} is not installed; install it with: pip install 'protege\[rec"):
+        import_recordings(OWAMCAP / source, tmp_path / "out")
