@@ -1,0 +1,297 @@
+"""Editing: every kept frame keeps its action, goal and picture; the original stays until the edit is complete."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from protege.errors import UserError
+from protege.play import ActionSpace, Session, SessionInfo, SessionWriter, encode_jpeg
+from protege.play.events import End, Goal, Held, Key, Pause
+from protege.play.session import check, find_sessions
+from protege.recorder.editing import delete, list_sessions, merge, split, trim
+
+MS = 1_000_000
+PERIOD = 100 * MS
+JPEG = encode_jpeg(np.arange(24 * 32 * 3, dtype=np.uint8).reshape(24, 32, 3))
+
+ticks = st.integers(0, 120).map(lambda n: n * 10 * MS)
+names = st.sampled_from(["w", "left", "space"])
+event = st.one_of(
+    st.builds(Key, ticks, names, st.booleans()),
+    st.builds(Key, ticks, names, st.booleans()),
+    st.builds(Held, ticks, st.frozensets(names)),
+    st.builds(Pause, ticks, st.sampled_from(["focus", "toggle"])),
+    st.builds(Goal, ticks, st.sampled_from(["Go to the lantern", "Open the door"])),
+    st.builds(End, ticks, st.just("success")),
+)
+streams = st.lists(event, max_size=20).map(lambda events: sorted(events, key=lambda e: e.t_ns))
+frame_times = st.sets(ticks, min_size=2, max_size=12).map(sorted)
+
+
+def record(root, name="s", times=tuple(range(0, 1000 * MS, PERIOD)), events=(), **info):
+    writer = SessionWriter(root / name, SessionInfo(frame_size=(32, 24), **info))
+    for e in events:
+        writer.event(e)
+    for t in times:
+        writer.frame(t, JPEG)
+    return writer.finish()
+
+
+def goals(session):
+    """The goal and the end of every frame's span, and whether a span begins with it."""
+    rows = []
+    for span in session.spans():
+        rows += [(span.goal, span.end, i == span.start) for i in range(span.start, span.stop)]
+    return rows
+
+
+def same_as(part, whole, start):
+    """That a part's frames have what they had in the whole; the end of a span that was cut is open."""
+    rows = slice(start, start + len(part))
+    assert np.array_equal(part.actions(), whole.actions()[rows])
+    for (goal, end, first), (goal_before, end_before, first_before) in zip(
+        goals(part)[1:], goals(whole)[rows][1:], strict=True
+    ):
+        assert (goal, first) == (goal_before, first_before)
+        assert end in (end_before, None)
+    assert goals(part)[0][0] == goals(whole)[start][0]
+    assert check(part.folder) == []
+
+
+@settings(max_examples=150, deadline=None)
+@given(frame_times, streams, st.integers(10, 150), st.data())
+def test_trimming_leaves_every_kept_frames_action_and_goal(tmp_path_factory, times, events, period_ms, data):
+    root = tmp_path_factory.mktemp("root")
+    whole = Session.open(record(root, times=times, events=events, frame_hz=1000 / period_ms))
+    start = data.draw(st.integers(0, len(times) - 1))
+    stop = data.draw(st.integers(start + 1, len(times)))
+    last_s = None if stop == len(times) else (times[stop] - times[0]) / 1e9
+    part = Session.open(trim(whole.folder, (times[start] - times[0]) / 1e9, last_s))
+    assert part.t_ns.tolist() == times[start:stop]
+    same_as(part, whole, start)
+    assert isinstance(part.events[0], Held)
+    assert any(isinstance(e, Pause) for e in part.events[-2:])
+
+
+@settings(max_examples=60, deadline=None)
+@given(frame_times, streams, st.data())
+def test_the_parts_of_a_split_hold_every_frame_once_and_merging_them_gives_the_actions_back(
+    tmp_path_factory, times, events, data
+):
+    root = tmp_path_factory.mktemp("root")
+    whole = Session.open(record(root, times=times, events=events))
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(times) - 1), min_size=1, max_size=3)))
+    parts = split(whole.folder, [(times[cut] - times[0]) / 1e9 for cut in cuts])
+    sessions = [Session.open(part) for part in parts]
+    assert np.concatenate([s.t_ns for s in sessions]).tolist() == times
+    for start, part in zip([0, *cuts], sessions, strict=True):
+        same_as(part, whole, start)
+    merged = Session.open(merge(parts, "again"))
+    assert check(merged.folder) == []
+    assert np.array_equal(merged.actions(), whole.actions())
+    assert [goal for goal, _, _ in goals(merged)] == [goal for goal, _, _ in goals(whole)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(frame_times, streams, frame_times, streams)
+def test_merging_leaves_the_actions_of_both_and_time_increases(tmp_path_factory, times_a, events_a, times_b, events_b):
+    root = tmp_path_factory.mktemp("root")
+    a, b = record(root, "a", times_a, events_a), record(root, "b", times_b, events_b)
+    merged = Session.open(merge([a, b], "c"))
+    a, b = Session.open(a), Session.open(b)
+    assert np.array_equal(merged.actions(), np.concatenate([a.actions(), b.actions()]))
+    assert merged.t_ns[len(a)] - merged.t_ns[len(a) - 1] == PERIOD + 1000 * MS
+    assert [(g, e) for g, e, _ in goals(merged)] == [(g, e) for g, e, _ in goals(a) + goals(b)]
+    assert check(merged.folder) == []
+
+
+@pytest.mark.parametrize("tau_ms", [50, 150, 400])
+def test_actions_read_with_a_reaction_shift_are_as_before_at_a_cut(tmp_path, tau_ms):
+    events = [Key(150 * MS, "w", True), Key(480 * MS, "w", False), Key(620 * MS, "left", True)]
+    whole = Session.open(record(tmp_path, events=events))
+    part = Session.open(trim(whole.folder, 0.2, 0.5))
+    assert np.array_equal(part.actions(tau_ms), whole.actions(tau_ms)[2:5])
+
+
+def test_a_cut_states_the_keys_held_and_the_goal_and_ends_in_a_pause(tmp_path):
+    events = [Goal(0, "Go to the lantern"), Key(50 * MS, "w", True), End(800 * MS, "success")]
+    folder = trim(record(tmp_path, events=events), 0.3, 0.6)
+    assert folder.name == "s_trim"
+    assert Session.open(folder).events == (
+        Held(300 * MS, frozenset({"w"})),
+        Goal(300 * MS, "Go to the lantern"),
+        Pause(1100 * MS, "cut"),
+        End(1100 * MS, "cut"),
+    )
+    assert goals(Session.open(folder))[0] == ("Go to the lantern", None, True)
+
+
+def test_the_success_of_an_episode_stays_with_its_last_frames(tmp_path):
+    events = [Goal(0, "Go to the lantern"), End(3000 * MS, "success")]
+    whole = record(tmp_path, events=events)
+    assert goals(Session.open(trim(whole, 0.5)))[-1] == ("Go to the lantern", "success", False)
+    assert goals(Session.open(trim(whole, 0, 0.5)))[-1] == ("Go to the lantern", None, False)
+
+
+def test_frames_are_linked_not_copied_and_renumbered(tmp_path):
+    whole = record(tmp_path)
+    part = trim(whole, 0.5, out=tmp_path / "mine")
+    assert part == tmp_path / "mine"
+    assert sorted(p.name for p in (part / "frames").iterdir()) == [f"{i:06d}.jpg" for i in range(5)]
+    assert (part / "frames/000000.jpg").samefile(whole / "frames/000005.jpg")
+    info = Session.open(part).info
+    assert info.extra["edited"] == {"how": "trim", "from": [{"session": "s", "frames": [5, 10], "shift_ns": 0}]}
+    assert info.verdict is not None
+
+
+def test_a_recording_may_be_named_by_a_dot(tmp_path, monkeypatch):
+    monkeypatch.chdir(record(tmp_path))
+    assert trim(Path(), 0.5) == tmp_path / "s_trim"
+    assert delete(Path()) == tmp_path / ".trash" / "s"
+
+
+def test_frames_are_copied_where_links_are_not_possible(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "link", refuse)
+    part = trim(record(tmp_path), 0.5)
+    assert check(part) == []
+
+
+def test_replacing_moves_the_original_to_the_trash(tmp_path):
+    whole = record(tmp_path)
+    assert trim(whole, 0.5, replace=True) == whole
+    assert len(Session.open(whole)) == 5
+    assert len(Session.open(tmp_path / ".trash" / "s")) == 10
+    parts = split(whole, [0.2], replace=True)
+    assert [p.name for p in parts] == ["s_1", "s_2"]
+    assert merge(parts, "s", replace=True) == whole
+    assert find_sessions(tmp_path) == [whole]
+    trash = {p.name: len(Session.open(p)) for p in (tmp_path / ".trash").iterdir()}
+    assert trash == {"s": 10, "s_2": 5, "s_1": 2, "s_2_2": 3}
+
+
+def test_deleting_moves_to_the_trash_and_purging_removes(tmp_path):
+    first, second = record(tmp_path, "a"), record(tmp_path, "b")
+    kept = tmp_path / ".trash" / "a"
+    assert delete(first) == kept
+    assert delete(record(tmp_path, "a")) == tmp_path / ".trash" / "a_2"
+    assert delete(second, purge=True) is None
+    assert find_sessions(tmp_path) == []
+    with pytest.raises(UserError, match="already in the trash; remove it for good with --purge"):
+        delete(kept)
+    assert delete(kept, purge=True) is None
+    with pytest.raises(UserError, match=r"no recording here \(no session.json\); list them with: protege sessions"):
+        delete(kept)
+
+
+def test_the_listing_shows_every_recording_and_says_why_one_cannot_be_read(tmp_path):
+    record(tmp_path, "a", events=[Key(0, "w", True), Pause(2000 * MS, "stop")])
+    broken = record(tmp_path, "b")
+    (broken / "frames.jsonl").write_text("rubbish\n")
+    (record(tmp_path, "c") / "session.json").write_bytes(b"\xff\xfe")
+    rows = list_sessions(tmp_path)
+    assert [row.folder.name for row in rows] == ["a", "b", "c"]
+    assert rows[0].frames == 10
+    assert rows[0].fps == pytest.approx(10)
+    assert rows[0].minutes == pytest.approx(1 / 60)
+    assert rows[0].key_shares is not None
+    assert rows[0].key_shares["w"] == 1
+    assert rows[0].problem is None
+    assert rows[0].verdict is None
+    assert "rubbish" in (rows[1].problem or "")
+    assert "restore it from a copy" in (rows[2].problem or "")
+
+
+def other(**info):
+    return lambda root: record(root, "b", **info)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (other(space=ActionSpace("MINE", ("q", "none"))), r"action space MINE \(q none\), but a has KEYBOARD_12"),
+        (other(frame_hz=30), "frame rate 30 Hz, but a has 10 Hz; merge only recordings of one form"),
+    ],
+)
+def test_recordings_of_different_form_are_not_merged(tmp_path, make, message):
+    with pytest.raises(UserError, match=message):
+        merge([record(tmp_path, "a"), make(tmp_path)], "c")
+    assert not (tmp_path / "c").exists()
+
+
+def test_recordings_of_different_frame_size_are_not_merged(tmp_path):
+    a, b = record(tmp_path, "a"), record(tmp_path, "b")
+    replace(Session.open(b).info, frame_size=(64, 48)).save(b)
+    with pytest.raises(UserError, match="frame size 64x48, but a has 32x24"):
+        merge([a, b], "c")
+
+
+def live(folder):
+    replace(Session.open(folder).info, status="recording").save(folder)
+
+
+MISTAKES = {
+    "nothing between": (lambda f: trim(f, 5, 6), r"no frame between 5 s and 6 s; it is 1.0 s long"),
+    "after the end": (lambda f: trim(f, 5), r"no frame between 5 s and the end"),
+    "no cut": (lambda f: split(f, []), "cannot be split at nothing"),
+    "cut outside": (lambda f: split(f, [0.5, 7]), "cannot be split at 0.5 7, a part would have no frame"),
+    "one to merge": (lambda f: merge([f], "c"), "at least two recordings, got 1"),
+    "bad name": (lambda f: merge([f, f], "../c"), "'../c' is not a name for a recording"),
+    "name taken": (lambda f: merge([f, f], "s"), "already there; delete it with"),
+    "not there": (lambda f: trim(f / "no", 0), "no recording here"),
+    "being recorded": (lambda f: (live(f), trim(f, 0)), "still being recorded, or cut off; stop the recorder"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_named_and_leaves_everything_as_it_was(tmp_path, mistake):
+    act, message = MISTAKES[mistake]
+    record(tmp_path)
+    with pytest.raises(UserError, match=message):
+        act(tmp_path / "s")
+    assert [p.name for p in tmp_path.iterdir()] == ["s"]
+
+
+def test_a_missing_picture_stops_an_edit_and_nothing_half_written_remains(tmp_path):
+    folder = record(tmp_path)
+    (folder / "frames/000007.jpg").unlink()
+    with pytest.raises(UserError, match=r"000007.jpg: missing; repair with: protege doctor .*/s --repair"):
+        split(folder, [0.5])
+    assert [p.name for p in tmp_path.iterdir()] == ["s"]
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from protege.recorder import editing
+link = editing._link
+def slow(source, target):
+    link(source, target)
+    print("linked", flush=True)
+    time.sleep(0.02)
+editing._link = slow
+editing.trim(Path(sys.argv[1]), 0.2, replace=True)
+"""
+
+
+def test_a_kill_in_the_middle_leaves_the_original_and_no_half_session(tmp_path):
+    folder = record(tmp_path)
+    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    with subprocess.Popen([sys.executable, "-c", KILLED, str(folder)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGKILL)
+    assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
+    assert find_sessions(tmp_path) == [folder]
+    assert len(Session.open(trim(folder, 0.2, replace=True))) == 8  # what the kill left is no obstacle
+    assert {p.name for p in tmp_path.iterdir()} == {"s", ".trash"}
