@@ -40,7 +40,7 @@ _TEXTMAP_BYTES: Final = 65_536
 
 def _vizdoom() -> Any:
     try:
-        import vizdoom  # noqa: PLC0415  heavy, and only needed once a game starts
+        import vizdoom
     except ImportError as error:
         raise MissingExtra("vizdoom", "arena") from error
     return vizdoom

@@ -12,17 +12,17 @@ POSTERS_TEXTURE: Final = "PROPOST"
 
 # Translations recolour the palette's green ramp (112-127) of one pillar; alike pillars differ in colour only.
 _ACTORS: Final = (
-    ("Lantern", 20001, "COLU", "A", 2.2, ""),
-    ("RedTorch", 20002, "TRED", "ABCD", 1.35, ""),
-    ("GreenTorch", 20003, "TGRN", "ABCD", 1.35, ""),
-    ("BlueTorch", 20004, "TBLU", "ABCD", 1.35, ""),
-    ("Candelabra", 20005, "CBRA", "A", 1.7, ""),
+    ("Lantern", 20001, "COLU", "A", 1.9, ""),
+    ("RedTorch", 20002, "SMRT", "ABCD", 1.6, ""),
+    ("GreenTorch", 20003, "SMGT", "ABCD", 1.6, ""),
+    ("BlueTorch", 20004, "SMBT", "ABCD", 1.6, ""),
+    ("Candelabra", 20005, "CBRA", "A", 1.5, ""),
     ("RedPillar", 20006, "COL1", "A", 1.5, "112:127=176:191"),
     ("GreenPillar", 20007, "COL1", "A", 1.5, ""),
     ("BluePillar", 20008, "COL1", "A", 1.5, "112:127=196:207"),
     ("YellowPillar", 20009, "COL1", "A", 1.5, "112:119=224:231,120:127=160:167"),
     ("Tree", 20010, "SMIT", "A", 1.8, ""),
-    ("Barrel", 20011, "BAR1", "AB", 1.9, ""),
+    ("Barrel", 20011, "BAR1", "AB", 2.1, ""),
 )
 
 
@@ -49,7 +49,7 @@ def cells(layout: Layout) -> dict[Coord, Cell]:
         for col in range(block.col, block.col + block.cols):
             grid |= {(col, row): room for row in range(block.row, block.row + block.rows)}
     if layout.opening is not None:
-        grid |= {coord: room for coord in _behind(layout.opening, 1)}
+        grid |= dict.fromkeys(_behind(layout.opening, 1), room)
     if layout.stairs is not None:
         grid |= _stairs(layout.stairs, layout)
     return grid
@@ -84,7 +84,7 @@ def _stairs(stairs: Feature, layout: Layout) -> dict[Coord, Cell]:
         height = STEP_RISE * min(depth, STEPS)
         # Every other step is lighter: seen from the front at 160x120 the steps are stripes, not one grey wall.
         light = min(255, style.light + (40 if depth % 2 else -24))
-        step = Cell(height, ROOM_HEIGHT + height, "FLAT20", "FLAT1", style.wall, style.riser, light)
+        step = Cell(height, ROOM_HEIGHT + height, "FLAT20", "FLAT1", "SHAWN2", style.riser, light)
         grid |= dict.fromkeys(_behind(stairs, depth), step)
     return grid
 
@@ -137,7 +137,7 @@ def _hills(px: int, py: int) -> tuple[int, int, int]:
 def _ship(px: int, py: int) -> tuple[int, int, int]:
     if py > 68:
         return 30, 60, 190
-    if 56 < py and abs(px - 28) < 74 - py:
+    if py > 56 and abs(px - 28) < 74 - py:
         return 110, 60, 30
     if 14 < py <= 56 and px >= 28 and px - 28 < (py - 14) // 2:
         return 250, 250, 250

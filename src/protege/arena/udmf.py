@@ -85,7 +85,7 @@ def _edges(cells: Mapping[Coord, Cell], panels: Mapping[tuple[Coord, str], str])
 
 
 def _runs(edges: Mapping[tuple[Coord, str], _Edge]) -> Iterable[tuple[_Edge, Coord, Coord]]:
-    """Edges merged into straight runs: the edge and the first and last cell of the run, west to east or south to north."""
+    """Edges merged into straight runs: the edge, the first and the last cell, west to east or south to north."""
     for (coord, side), edge in edges.items():
         along = (1, 0) if side in "ns" else (0, 1)
         if edges.get(((coord[0] - along[0], coord[1] - along[1]), side)) == edge:

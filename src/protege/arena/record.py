@@ -1,0 +1,136 @@
+"""Writes Sessions of the expert playing, headless, as fast as the engine allows."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from protege.arena.engine import Engine
+from protege.arena.expert import Expert
+from protege.arena.rooms import Layout, layout
+from protege.arena.state import DECISION_HZ, MAX_DECISIONS, Judge, tics_of
+from protege.arena.tasks import Goal, find_goal
+from protege.errors import UserError
+from protege.play.actions import NO_KEYS, Action
+from protege.play.events import End, Held, Key
+from protege.play.events import Goal as GoalEvent
+from protege.play.frame import encode_jpeg
+from protege.play.session import COMPLETE, SessionError, SessionInfo, SessionWriter
+
+SOURCE: Final = "arena"
+PERIOD_NS: Final = 1_000_000_000 // DECISION_HZ
+TAIL_DECISIONS: Final = 8
+"""Frames of standing still after arrival: they show a learner what "reached" looks like."""
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One recorded episode: where it lies, how it ended, its frames; `new` is False where it was there already."""
+
+    folder: Path
+    seed: int
+    success: bool
+    frames: int
+    new: bool
+
+
+def record_episodes(
+    out: Path,
+    episodes: int,
+    seed: int,
+    size: tuple[int, int] = (640, 480),
+    noise: float = 0.05,
+    goal: Goal | str | None = None,
+    progress: Callable[[Episode], None] | None = None,
+) -> list[Episode]:
+    """Records the seeds `seed` to `seed + episodes - 1`, each as the session `out/arena_<seed>[_<goal>]`.
+
+    noise: how often the expert errs (see Expert). A session that is there already is kept, so a second run goes on
+    where the first was stopped; one that was cut off is made anew. Time in a session is game time, 100 ms a frame.
+    """
+    if episodes < 1 or seed < 0:
+        raise UserError(f"expected at least one episode and a seed of 0 or more, got {episodes} and {seed}")
+    asked = find_goal(goal) if isinstance(goal, str) else goal
+    done: list[Episode] = []
+    with Engine(size) as engine:
+        for number in range(seed, seed + episodes):
+            folder = out / session_name(number, asked)
+            episode = _recorded(folder, number)
+            if episode is None:
+                if folder.exists():
+                    shutil.rmtree(folder)
+                episode = _record(engine, folder, layout(number, asked), Expert(noise, number))
+            done.append(episode)
+            if progress is not None:
+                progress(episode)
+    return done
+
+
+def session_name(seed: int, goal: Goal | None = None) -> str:
+    """The folder of an episode; a goal that was asked for is part of it."""
+    return f"arena_{seed:05d}" + (f"_{goal.name.replace(' ', '_')}" if goal else "")
+
+
+def _recorded(folder: Path, seed: int) -> Episode | None:
+    """The episode that lies in a folder, if it is complete."""
+    if not folder.exists():
+        return None
+    try:
+        info = SessionInfo.load(folder)
+    except SessionError:
+        return None
+    if info.status != COMPLETE or "success" not in info.extra:
+        return None
+    return Episode(folder, seed, bool(info.extra["success"]), info.frames, new=False)
+
+
+def _record(engine: Engine, folder: Path, made: Layout, expert: Expert) -> Episode:
+    info = SessionInfo(
+        frame_hz=DECISION_HZ,
+        frame_size=engine.size,
+        source=SOURCE,
+        libraries={name: version(name) for name in ("vizdoom", "numpy", "pillow")},
+        verdict=(),
+        extra=_about(made, expert.noise),
+    )
+    # Not closed by `with`: a session that is cut off must not look complete.
+    writer = SessionWriter(folder, info)
+    writer.event(Held(0, NO_KEYS))
+    writer.event(GoalEvent(0, made.goal.sentence))
+    judge = Judge(made)
+    state = engine.load(made)
+    held: Action = NO_KEYS
+    tail = TAIL_DECISIONS
+    while judge.end is None or (judge.success and tail > 0):
+        t_ns = judge.decisions * PERIOD_NS
+        writer.frame(t_ns, encode_jpeg(engine.picture()))
+        action = expert.act(state)
+        tail -= int(judge.success)
+        for key in sorted(held ^ action):
+            writer.event(Key(t_ns, key, key in action))
+        held = action
+        state = engine.step(action, tics_of(judge.decisions))
+        judge.observe(state, action)
+    t_ns = judge.decisions * PERIOD_NS
+    for key in sorted(held):
+        writer.event(Key(t_ns, key, False))
+    writer.event(End(t_ns, str(judge.end)))
+    writer.finish(extra=judge.report())
+    return Episode(folder, made.seed, judge.success, judge.decisions, new=True)
+
+
+def _about(made: Layout, noise: float) -> dict[str, Any]:
+    return {
+        "goal": made.goal.sentence,
+        "goal_name": made.goal.name,
+        "paraphrases": list(made.goal.paraphrases),
+        "task": str(made.goal.task),
+        "seed": made.seed,
+        "noise": noise,
+        "objects": [placed.kind.name for placed in made.objects],
+    }
+
+
+assert TAIL_DECISIONS < MAX_DECISIONS
