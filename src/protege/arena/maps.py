@@ -41,7 +41,7 @@ def decorate() -> bytes:
 def cells(layout: Layout) -> dict[Coord, Cell]:
     """The grid of a layout. Where it has a door, the door's cell comes first: it is sector 0."""
     style = layout.style
-    room = Cell(0, ROOM_HEIGHT, style.floor, style.ceiling, style.wall, style.riser, style.light)
+    room = Cell(0, ROOM_HEIGHT, style.floor, style.ceiling, style.wall, light=style.light)
     grid: dict[Coord, Cell] = {}
     if layout.door is not None:
         grid |= _door(layout.door, layout)
@@ -83,8 +83,8 @@ def _stairs(stairs: Feature, layout: Layout) -> dict[Coord, Cell]:
     for depth in range(1, STEPS + PANEL_CELLS + 1):
         height = STEP_RISE * min(depth, STEPS)
         # Every other step is lighter: seen from the front at 160x120 the steps are stripes, not one grey wall.
-        light = min(255, style.light + (40 if depth % 2 else -24))
-        step = Cell(height, ROOM_HEIGHT + height, "FLAT20", "FLAT1", "SHAWN2", style.riser, light)
+        light = min(255, style.light + (40 if depth % 2 else -40))
+        step = Cell(height, ROOM_HEIGHT + height, "FLAT20", "FLAT1", "SHAWN2", "STEP1", light)
         grid |= dict.fromkeys(_behind(stairs, depth), step)
     return grid
 

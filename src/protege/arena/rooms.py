@@ -124,7 +124,6 @@ class Style:
     wall: str
     floor: str
     ceiling: str
-    riser: str
     door: str
     light: int
 
@@ -183,7 +182,6 @@ _CEILINGS: Final = (
     *("CEIL3_5", "CEIL5_1", "CEIL1_1", "CEIL3_1", "CEIL3_3", "FLAT18", "FLAT1", "FLOOR7_1", "FLAT5_5"),
     *("F_SKY1", "F_SKY1"),
 )
-_RISERS: Final = ("STEP4", "STEP2", "STEP1")
 _DOORS: Final = ("BIGDOOR2", "BIGDOOR6", "ZELDOOR", "BIGDOOR1")
 
 _WALL_MARGIN: Final = 72.0
@@ -220,7 +218,6 @@ def _attempt(seed: int, goal: Goal, rng: random.Random) -> Layout | None:
         wall=rng.choice(_WALLS),
         floor=rng.choice(_FLOORS),
         ceiling=rng.choice(_CEILINGS),
-        riser=rng.choice(_RISERS),
         door=rng.choice(_DOORS),
         light=rng.choice((192, 208, 224, 240, 255)),
     )

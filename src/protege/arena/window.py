@@ -106,16 +106,15 @@ def _tic(engine: Engine) -> tuple[ArenaState, dict[str, bool]]:
     """Waits for the engine's next tic; the state after it and the buttons it saw."""
     import vizdoom
 
+    broken = (vizdoom.ViZDoomUnexpectedExitException, vizdoom.ViZDoomErrorException)
     try:
         engine.game.advance_action(1)
         if not engine.game.is_running():
             raise Closed("the window was closed")
         buttons = {key: bool(value) for key, value in zip(BUTTONS, engine.game.get_last_action(), strict=True)}
         return engine.state(), buttons
-    except (vizdoom.ViZDoomUnexpectedExitException, vizdoom.ViZDoomErrorException) as error:
+    except broken as error:
         raise Closed("the window was closed") from error
-    except vizdoom.SignalException as error:
-        raise Closed("asked to end") from error
 
 
 def _write(log: IO[str], line: Opened | Started | Tic | Ended) -> None:
