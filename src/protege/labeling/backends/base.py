@@ -1,0 +1,45 @@
+"""What a back end is: something that answers questions about pictures, in any order, a few at a time."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from protege.errors import ProtegeError
+
+
+class BackendError(ProtegeError):
+    """The model or its server cannot be used at all; what was answered before is kept."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """number: returned with the answer; picture: a contact sheet as JPEG bytes; stored: the goal the game said."""
+
+    number: int
+    text: str = ""
+    picture: bytes | None = None
+    stored: str | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """text: what the model said; problem: why there is no answer, or None."""
+
+    number: int
+    text: str = ""
+    problem: str | None = None
+
+
+class Labeler(Protocol):
+    """name: stands in every segment it labeled; sees: whether it needs text and pictures, and may be asked again."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def sees(self) -> bool: ...
+
+    def answers(self, questions: Iterable[Question]) -> Iterator[Answer]:
+        """One answer for every question, in any order; takes questions only as it needs them. BackendError if it cannot
+        work at all."""
+        ...

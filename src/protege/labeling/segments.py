@@ -1,0 +1,121 @@
+"""Cuts a session into segments of a few seconds, each of which will get one goal."""
+
+import itertools
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protege.play import Session
+from protege.play.session import Span
+
+SEGMENT_S: Final = 4.0
+KEEP_S: Final = 1.0
+"""A last piece shorter than this is set aside: too little happens in it to name a goal."""
+
+TOO_SHORT: Final = "shorter than 1 s"
+NO_KEYS_HELD: Final = "no key held"
+NO_GOAL: Final = "no goal stored"
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Frames [start, stop) of a session, all of one span.
+
+    goal: what it is told or found to be about, or None; goal_stop: the frame after the last one that the goal
+    covers (later than `stop` where the goal goes on); reached: whether the goal is reached there; end: how its episode
+    ended, if the game said so.
+    """
+
+    start: int
+    stop: int
+    goal: str | None = None
+    goal_stop: int = 0
+    reached: bool = True
+    end: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.stop:
+            raise ValueError(f"a segment holds frames [start, stop), got [{self.start}, {self.stop})")
+        if self.goal_stop < self.stop:
+            object.__setattr__(self, "goal_stop", self.stop)
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    @property
+    def last(self) -> bool:
+        """Whether the goal is over at the end of this segment."""
+        return self.stop == self.goal_stop
+
+
+@dataclass(frozen=True)
+class Aside:
+    """Frames [start, stop) that are not labeled, and why."""
+
+    start: int
+    stop: int
+    why: str
+
+    def to_json(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+
+def cut_times(t_ns: NDArray[np.int64], seconds: float, period_ns: int) -> list[tuple[int, int]]:
+    """Positions [start, stop) of the pieces of (T,) increasing times, each `seconds` long by the clock.
+
+    Half a frame period of tolerance keeps a frame that came a little early in the piece it was meant for.
+    """
+    if not len(t_ns):
+        return []
+    step = round(seconds * 1e9)
+    count = int(t_ns[-1] - t_ns[0]) // step + 2
+    edges = np.searchsorted(t_ns, t_ns[0] + np.arange(1, count) * step - period_ns // 2)
+    bounds = [0, *(int(edge) for edge in edges), len(t_ns)]
+    return [(a, b) for a, b in itertools.pairwise(bounds) if b > a]
+
+
+def cut(
+    session: Session, actions: NDArray[np.bool_] | None, seconds: float = SEGMENT_S, goal: str | None = None
+) -> tuple[list[Segment], list[Aside]]:
+    """A session's segments in order, and what was set aside.
+
+    actions: (T, K) of the session, or None if it has no keys at all; goal: in place of the stored ones. A segment lies
+    within one span, so it never crosses a pause, a loss of focus or an episode's end.
+    """
+    segments: list[Segment] = []
+    aside: list[Aside] = []
+    period = session.info.period_ns
+    spans = [replace(span, goal=goal or span.goal) for span in session.spans()]
+    for number, span in enumerate(spans):
+        reached = _reached(spans, number)
+        for a, b in cut_times(session.t_ns[span.start : span.stop], seconds, period):
+            start, stop = span.start + a, span.start + b
+            if session.t_ns[stop - 1] - session.t_ns[start] + period < round(KEEP_S * 1e9):
+                aside.append(Aside(start, stop, TOO_SHORT))
+            elif actions is not None and actions[start:stop, -1].all():
+                aside.append(Aside(start, stop, NO_KEYS_HELD))
+            else:
+                covers = span.stop if span.goal is not None else stop
+                segments.append(Segment(start, stop, span.goal, covers, reached or span.goal is None, span.end))
+    return segments, aside
+
+
+def _reached(spans: list[Span], number: int) -> bool:
+    """Whether a stored goal is reached where its span ends.
+
+    An episode says so itself. Where none says how it ended, the goal counts as reached unless the recording was only
+    paused and goes on with the same goal.
+    """
+    span = spans[number]
+    if span.end is not None:
+        return span.end == "success"
+    following = spans[number + 1] if number + 1 < len(spans) else None
+    return following is None or following.goal != span.goal
+
+
+def count_aside(aside: list[Aside]) -> dict[str, int]:
+    """How many pieces were set aside for each reason."""
+    return dict(Counter(piece.why for piece in aside))
