@@ -5,7 +5,7 @@ import random
 from dataclasses import dataclass
 from typing import Final
 
-from protege.arena.rooms import STEPS, Layout, Point, Pose, passes
+from protege.arena.rooms import STEPS, Feature, Layout, Point, Pose, passes
 from protege.arena.state import ArenaState, reached
 from protege.arena.tasks import Task
 from protege.arena.udmf import CELL
@@ -18,6 +18,8 @@ _DRIFTED_DEG: Final = 10.0
 _CORRECTED_DEG: Final = 4.0
 _LOST_DEG: Final = 35.0
 _USE_RANGE: Final = 56.0
+_USE_PATIENCE: Final = 4
+"""Decisions to wait for a door that was used before it is used again."""
 # A player slides on for about 80 units after letting go: the key is released this far from where he should be.
 _RELEASE: Final = {Task.GO_TO: 140.0, Task.OPEN_DOOR: 110.0, Task.CHECK_POSTERS: 200.0, Task.CLIMB_STAIRS: 0.0}
 _DETOURS: Final = tuple(frozenset(keys) for keys in (("a",), ("d",), ("w", "left"), ("w", "right"), ("left",), ("s",)))
@@ -46,7 +48,8 @@ class Expert:
         self._last: Action = NO_KEYS
         self._forced: list[Action] = []
         self._before: Pose | None = None
-        self._stuck = self._since_use = 0
+        self._stuck = 0
+        self._since_use = _USE_PATIENCE
         self._layout: Layout | None = None
 
     def act(self, state: ArenaState) -> Action:
@@ -157,15 +160,21 @@ class Expert:
         """Enter, then waiting, where the door is within reach; None while it is not."""
         door, pose = state.layout.door, state.pose
         assert door is not None
-        if state.door_gap > 0 or self._since_use < 4:
+        if state.door_gap > 0 or self._since_use < _USE_PATIENCE:
             return NO_KEYS
-        away = (pose.x - door.center[0]) * door.inward[0] + (pose.y - door.center[1]) * door.inward[1]
-        facing = door.facing_deg(pose.angle_deg)
-        along = away / max(0.2, math.cos(math.radians(facing)))
-        if facing < 60 and along <= _USE_RANGE and abs(pose.bearing(door.center)) < 35:
+        if door.facing_deg(pose.angle_deg) < 60 and _use_hits(door, pose):
             self._since_use = 0
             return frozenset(("enter",))
         return None
+
+
+def _use_hits(door: Feature, pose: Pose) -> bool:
+    """Whether "use" reaches the door: the line of sight meets it, not the wall beside it, and within range."""
+    away = (pose.x - door.center[0]) * door.inward[0] + (pose.y - door.center[1]) * door.inward[1]
+    look = math.cos(math.radians(pose.angle_deg)), math.sin(math.radians(pose.angle_deg))
+    length = away / max(0.1, -(look[0] * door.inward[0] + look[1] * door.inward[1]))
+    hit = pose.x + look[0] * length, pose.y + look[1] * length
+    return length <= _USE_RANGE and math.dist(hit, door.center) < door.cells * CELL / 2 - 8
 
 
 assert set().union(*_DETOURS) <= set(KEYBOARD_12.pressable)

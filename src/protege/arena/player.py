@@ -1,16 +1,22 @@
 """The scripted player: follows a window's log and presses the expert's keys, as a person at the keyboard would."""
 
+import argparse
+import json
+import signal
+import subprocess
+import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from pathlib import Path
+from typing import IO, Final
 
 from protege.arena.expert import Expert
 from protege.arena.log import Ended, Line, Started, Tic, read_lines
 from protege.arena.rooms import Layout
 from protege.arena.state import DECISION_HZ, ArenaState
-from protege.play.actions import NO_KEYS, Action
-from protege.play.devices import Clock, Keys
+from protege.play.actions import KEYBOARD_12, NO_KEYS, Action
+from protege.play.devices import Clock, Keys, MonotonicClock
 
 PERIOD_NS: Final = 1_000_000_000 // DECISION_HZ
 
@@ -64,6 +70,7 @@ def play_window(
     seconds: float | None = None,
     episodes: int | None = None,
     expert: Expert | None = None,
+    noted: Callable[[Press], None] = lambda press: None,
 ) -> list[Press]:
     """Plays the window whose log is read from the stream, 10 decisions a second; returns what was pressed.
 
@@ -83,14 +90,20 @@ def play_window(
             action = NO_KEYS if state is None else expert.act(state)
             t_ns = clock.now_ns()
             keys.hold(action)
-            presses += [(t_ns, key, key in action) for key in _in_order(held, action)]
+            changed = [(t_ns, key, key in action) for key in _in_order(held, action)]
+            for press in changed:
+                noted(press)
+            presses += changed
             held = action
             deadline += PERIOD_NS
             clock.sleep_until(deadline)
     finally:
         t_ns = clock.now_ns()
         keys.hold(NO_KEYS)
-        presses += [(t_ns, key, False) for key in sorted(held)]
+        released = [(t_ns, key, False) for key in sorted(held)]
+        for press in released:
+            noted(press)
+        presses += released
         keys.release_all()
     if follower.error is not None:
         raise follower.error
@@ -100,3 +113,54 @@ def play_window(
 def _in_order(held: Action, action: Action) -> list[str]:
     """The keys that change, in the order in which a keyboard does it: releases first."""
     return sorted(held - action) + sorted(action - held)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Opens a window and plays it with real keys until ended, `--seconds` or `--episodes`; the window's log and what
+    was pressed lie in `--out` as log.jsonl and presses.jsonl.
+    """
+    parser = argparse.ArgumentParser(prog="python -m protege.arena.player", description=__doc__)
+    parser.add_argument("--seed", type=int, default=5_000)
+    parser.add_argument("--size", default="640x480")
+    parser.add_argument("--seconds", type=float)
+    parser.add_argument("--episodes", type=int)
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args(arguments)
+    options.out.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "protege.arena.window", "--log", "-"]
+    command += ["--seed", str(options.seed), "--size", options.size]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    from protege.devices.keyboard import PynputKeys
+
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as window,
+        (options.out / "log.jsonl").open("w", encoding="utf-8", buffering=1) as log,
+        (options.out / "presses.jsonl").open("w", encoding="utf-8", buffering=1) as pressed,
+    ):
+        assert window.stdout is not None
+        try:
+            play_window(
+                _copied(window.stdout, log),
+                PynputKeys(KEYBOARD_12),
+                MonotonicClock(),
+                options.seconds,
+                options.episodes,
+                noted=lambda press: print(json.dumps(press), file=pressed),
+            )
+        except KeyboardInterrupt:
+            pass
+        finally:
+            window.terminate()
+            window.stdout.close()
+    return 0
+
+
+def _copied(lines: Iterable[str], log: IO[str]) -> Iterator[str]:
+    """The lines, each written to the log as it passes."""
+    for line in lines:
+        log.write(line)
+        yield line
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from protege.errors import UserError
+
 
 class Task(StrEnum):
     """The kinds of goals; each is judged and played differently."""
@@ -113,9 +115,9 @@ GOALS: Final = {
 
 
 def find_goal(text: str) -> Goal:
-    """The goal with this name, sentence or paraphrase (letter case does not matter); ValueError lists the names."""
+    """The goal with this name, sentence or paraphrase (letter case does not matter); UserError lists the names."""
     wanted = text.strip().rstrip(".").lower()
     for goal in GOALS.values():
         if wanted in (goal.name, goal.sentence.lower(), *(words.lower() for words in goal.paraphrases)):
             return goal
-    raise ValueError(f"the arena has no goal {text!r}; its goals are: {', '.join(GOALS)}")
+    raise UserError(f"the arena has no goal {text!r}; its goals are: {', '.join(GOALS)}")
