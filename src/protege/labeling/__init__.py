@@ -1,7 +1,26 @@
 """Recordings to training data: segments, goals from a vision-language model, goal-conditioned chat JSONL."""
 
 from protege.labeling.backends.given import Given
+from protege.labeling.backends.openai import OpenAIServer
+from protege.labeling.backends.ray import RayCluster
+from protege.labeling.backends.transformers import Transformers
+from protege.labeling.dataset import load
 from protege.labeling.run import LabelOptions, LabelResult, label
+from protege.labeling.scoring import Score, score
 from protege.labeling.store import LabeledSegment, approve, find_segments
 
-__all__ = ["Given", "LabelOptions", "LabelResult", "LabeledSegment", "approve", "find_segments", "label"]
+__all__ = [
+    "Given",
+    "LabelOptions",
+    "LabelResult",
+    "LabeledSegment",
+    "OpenAIServer",
+    "RayCluster",
+    "Score",
+    "Transformers",
+    "approve",
+    "find_segments",
+    "label",
+    "load",
+    "score",
+]

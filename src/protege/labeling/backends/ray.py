@@ -1,0 +1,85 @@
+"""Spreads the questions over many machines with Ray Data; every worker holds one labeler of another kind."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from protege.errors import MissingExtra
+from protege.labeling.backends.base import Answer, Labeler, Question
+
+
+@dataclass
+class RayCluster:
+    """inner: the labeler of every worker (it is sent there before it loads its model); workers: how many at once;
+    gpus: for each; batch: questions sent together; address: of a running cluster, None starts a local one.
+    """
+
+    inner: Labeler
+    workers: int = 1
+    gpus: float = 0.0
+    cpus: float = 1.0
+    batch: int = 8
+    address: str | None = None
+    sees: bool = True
+    _actors: list[Any] = field(default_factory=list, repr=False)
+
+    @property
+    def name(self) -> str:
+        return self.inner.name
+
+    def answers(self, questions: Iterable[Question]) -> Iterator[Answer]:
+        ray = self._ray()
+        actors = self._workers(ray)
+        rows = [vars(question) | {"stored": question.stored or ""} for question in questions]
+        if not rows:
+            return
+        size = self.batch
+
+        def ask(batch: dict[str, Any]) -> dict[str, Any]:
+            """One batch, answered by one of the workers that outlive the data set: a model is loaded only once."""
+            worker = actors[int(batch["number"][0]) // size % len(actors)]
+            count = len(batch["number"])
+            found = ray.get(worker.ask.remote([{key: batch[key][i] for key in batch} for i in range(count)]))
+            return {key: np.array([answer[key] for answer in found], dtype=object) for key in found[0]}
+
+        data = ray.data.from_items(rows, override_num_blocks=-(-len(rows) // size))
+        answered = data.map_batches(ask, batch_size=size, num_cpus=0.1, concurrency=len(actors))
+        for row in answered.iter_rows():
+            yield Answer(int(row["number"]), row["text"], row["problem"] or None)
+
+    def close(self) -> None:
+        """Let go of the workers; the cluster itself goes on."""
+        if self._actors:
+            ray = self._ray()
+            for actor in self._actors:
+                ray.kill(actor)
+            self._actors.clear()
+
+    def _ray(self) -> Any:
+        try:
+            import ray
+            import ray.data
+        except ImportError:
+            raise MissingExtra("ray", "ray") from None
+        if not ray.is_initialized():
+            ray.init(address=self.address, include_dashboard=False, log_to_driver=False)
+        return ray
+
+    def _workers(self, ray: Any) -> list[Any]:
+        if not self._actors:
+            remote = ray.remote(num_cpus=self.cpus, num_gpus=self.gpus)(_Worker)
+            self._actors += [remote.remote(self.inner) for _ in range(self.workers)]
+        return self._actors
+
+
+class _Worker:
+    """Lives on one machine and keeps its model."""
+
+    def __init__(self, inner: Labeler) -> None:
+        self.inner = inner
+
+    def ask(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        questions = [Question(int(r["number"]), r["text"], r["picture"], r["stored"] or None) for r in rows]
+        return [vars(answer) | {"problem": answer.problem or ""} for answer in self.inner.answers(questions)]

@@ -1,0 +1,89 @@
+"""A Qwen3-VL in this process: through unsloth where that is installed and a CUDA device is there, else transformers."""
+
+import importlib.util
+import io
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+from PIL import Image
+
+from protege.labeling.backends.base import Answer, Question
+
+DEFAULT_MODEL: Final = "unsloth/Qwen3-VL-8B-Instruct-unsloth-bnb-4bit"
+MAX_TOKENS: Final = 64
+
+
+@dataclass(frozen=True)
+class Transformers:
+    """model: a name on the hub or a folder; batch: segments answered together; device: "auto", "cpu", "cuda:0" …"""
+
+    model: str = DEFAULT_MODEL
+    batch: int = 4
+    device: str = "auto"
+    max_tokens: int = MAX_TOKENS
+    sees: bool = True
+
+    @property
+    def name(self) -> str:
+        return self.model
+
+    def answers(self, questions: Iterable[Question]) -> Iterator[Answer]:
+        waiting = iter(questions)
+        while group := list(itertools.islice(waiting, self.batch)):
+            texts = self._generate(group)
+            yield from (Answer(q.number, text) for q, text in zip(group, texts, strict=True))
+
+    @cached_property
+    def _loaded(self) -> tuple[Any, Any]:
+        """(model, processor), loaded at the first question."""
+        from protege.vlm.load import require_vision
+
+        require_vision()
+        return self._with_unsloth() or self._with_transformers()
+
+    def _with_unsloth(self) -> tuple[Any, Any] | None:
+        """None where unsloth is not installed, or there is no CUDA device for it."""
+        import torch
+
+        if not torch.cuda.is_available() or importlib.util.find_spec("unsloth") is None:
+            return None
+        try:
+            # before transformers does any work: unsloth patches it
+            from unsloth import FastVisionModel  # pyright: ignore[reportMissingImports]
+        except (ImportError, RuntimeError):  # it raises NotImplementedError on devices it does not know
+            return None
+        model, processor = FastVisionModel.from_pretrained(self.model, load_in_4bit=True)
+        FastVisionModel.for_inference(model)
+        return model, processor
+
+    def _with_transformers(self) -> tuple[Any, Any]:
+        from protege.vlm.load import load_model, load_processor
+
+        return load_model(self.model, device=self.device), load_processor(self.model)
+
+    def _generate(self, questions: list[Question]) -> list[str]:
+        import torch
+
+        model, processor = self._loaded
+        processor.tokenizer.padding_side = "left"  # so that every answer begins right after its question
+        inputs = processor.apply_chat_template(
+            [_conversation(question) for question in questions],
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=True,
+            return_tensors="pt",
+            processor_kwargs={"padding": True},
+        ).to(model.device)
+        with torch.inference_mode():
+            tokens = model.generate(**inputs, max_new_tokens=self.max_tokens, do_sample=False)
+        return processor.batch_decode(tokens[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+
+
+def _conversation(question: Question) -> list[dict[str, Any]]:
+    content: list[dict[str, Any]] = [{"type": "text", "text": question.text}]
+    if question.picture is not None:
+        content.insert(0, {"type": "image", "image": Image.open(io.BytesIO(question.picture)).convert("RGB")})
+    return [{"role": "user", "content": content}]

@@ -1,0 +1,131 @@
+"""Labeled segments as a Hugging Face data set, pictures decoded only when they are looked at; split by session."""
+
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from protege.errors import MissingExtra, UserError
+from protege.labeling.samples import read_samples
+from protege.labeling.store import LABELED, NEEDS_REVIEW, LabeledSegment, find_segments
+from protege.play.chat import prompt, reply
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+Split = Literal["train", "validation"]
+VALIDATION_SHARE: Final = 0.1
+SEED: Final = 0
+
+
+def load(
+    folder: Path,
+    split: Split | None = None,
+    *,
+    seed: int = SEED,
+    validation: float = VALIDATION_SHARE,
+    allow_split_by_segment: bool = False,
+) -> "Dataset":
+    """The samples under `folder` that may be trained on, or those of one split.
+
+    Columns: image (decoded when read), goal, paraphrases, actions (H texts), prompt and completion (the user's and the
+    assistant's words), session, segment, frame. Whole sessions go to validation, at least `validation` of all samples;
+    segments of a single session only with `allow_split_by_segment`, since neighbouring frames are nearly equal.
+    """
+    try:
+        from datasets import Dataset, Features, Image, List, Value
+    except ImportError:
+        raise MissingExtra("datasets", "vision") from None
+    found = trainable(folder)
+    if split is not None:
+        train, held_out = split_segments(
+            [(s.session, s.name, count) for s, _, count in found],
+            seed=seed,
+            validation=validation,
+            allow_split_by_segment=allow_split_by_segment,
+        )
+        wanted = train if split == "train" else held_out
+        found = [item for item in found if item[0].name in wanted]
+    text = Value("string")
+    features = Features(
+        image=Image(),
+        goal=text,
+        paraphrases=List(text),
+        actions=List(text),
+        prompt=text,
+        completion=text,
+        session=text,
+        segment=text,
+        frame=Value("int32"),
+    )
+    columns: dict[str, list[Any]] = {name: [] for name in features}
+    for row in rows([(segment, path) for segment, path, _ in found]):
+        for name, value in row.items():
+            columns[name].append(value)
+    return Dataset.from_dict(columns, features=features)
+
+
+def trainable(folder: Path) -> list[tuple[LabeledSegment, Path, int]]:
+    """(segment, folder, how many samples) of everything under `folder` that may be trained on; UserError if nothing."""
+    paths = find_segments(folder)
+    if not paths:
+        raise UserError(f"{folder}: no labeled segments; make some with: protege label")
+    segments = [(LabeledSegment.load(path), path) for path in paths]
+    found = []
+    for segment, path in segments:
+        if segment.status == LABELED and (lines := (path / "samples.jsonl").read_bytes().count(b"\n")):
+            found.append((segment, path, lines))
+    if not found:
+        waiting = sum(s.status == NEEDS_REVIEW for s, _ in segments)
+        why = f"{waiting} need review" if waiting else segments[0][0].why or "they hold no samples"
+        raise UserError(f"{folder}: {len(segments)} segments, none to train on: {why}")
+    return found
+
+
+def rows(found: Sequence[tuple[LabeledSegment, Path]]) -> Iterator[dict[str, Any]]:
+    """The samples of segments one by one, pictures as paths; UserError names a line that is no sample."""
+    for segment, path in found:
+        try:
+            read = read_samples(path / "samples.jsonl", segment.space, segment.shape.horizon)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{error}; remove {path} and label again") from None
+        for sample in read:
+            yield {
+                "image": str(path / sample.image),
+                "goal": sample.goal,
+                "paraphrases": list(segment.paraphrases),
+                "actions": [segment.space.spell(step) for step in sample.plan.steps],
+                "prompt": prompt(sample.goal, segment.shape.horizon),
+                "completion": reply(sample.plan, segment.space),
+                "session": segment.session,
+                "segment": segment.name,
+                "frame": int(Path(sample.image).stem.removeprefix("frame_")),
+            }
+
+
+def split_segments(
+    segments: Sequence[tuple[str, str, int]], *, seed: int, validation: float, allow_split_by_segment: bool
+) -> tuple[set[str], set[str]]:
+    """The names of the segments to train on and of those held out, from (session, segment, samples).
+
+    The same seed and segments give the same split, whatever their order.
+    """
+    if not 0 < validation < 1:
+        raise UserError(f"the validation share is {validation}, expected a number between 0 and 1")
+    by_segment = allow_split_by_segment and len({session for session, _, _ in segments}) == 1
+    unit = {segment: segment if by_segment else session for session, segment, _ in segments}
+    sizes: dict[str, int] = {}
+    for _, segment, count in segments:
+        sizes[unit[segment]] = sizes.get(unit[segment], 0) + count
+    if len(sizes) < 2:
+        what = "segment" if by_segment else "session"
+        hint = "record a second one" if by_segment else "record a second one, or pass --allow-split-by-segment"
+        raise UserError(f"only one {what} ({next(iter(sizes))}), so none can be held out for validation; {hint}")
+    order = sorted(sizes)
+    random.Random(seed).shuffle(order)
+    held_out: set[str] = set()
+    wanted = validation * sum(sizes.values())
+    while len(held_out) < len(order) - 1 and sum(sizes[name] for name in held_out) < wanted:
+        held_out.add(order[len(held_out)])
+    validate = {segment for segment, name in unit.items() if name in held_out}
+    return unit.keys() - validate, validate
