@@ -1,0 +1,162 @@
+"""What a fine-tuning run is: the fields of configs/vision_lora.yaml, each checked when it is read."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from protege.errors import UserError
+
+BASE_8B: Final = "unsloth/Qwen3-VL-8B-Instruct-unsloth-bnb-4bit"
+LOSSES: Final = ("answer", "actions")
+SCHEDULES: Final = ("linear", "cosine", "constant", "constant_with_warmup")
+REPORTERS: Final = ("tensorboard", "wandb", "trackio", "none")
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """The base and how it is held in memory.
+
+    base: a folder, or a name on the hub. four_bit: NF4 with double quantisation. device: "auto", "cpu" or "cuda:0".
+    unsloth: "auto" uses it where it is installed and a CUDA device is there, "never" does not, "always" insists.
+    """
+
+    base: str = BASE_8B
+    four_bit: bool = True
+    device: str = "auto"
+    unsloth: str = "auto"
+
+    def __post_init__(self) -> None:
+        _one_of("model.unsloth", self.unsloth, ("auto", "never", "always"))
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """folder: labeled segments; validation: the part of the recordings held back for scores; frame_size: (width,
+    height) the model sees, null as recorded; limit: use only so many samples; workers: processes that decode pictures;
+    paraphrases: now and then ask in the other words a segment lists; balance: draw samples by the inverse frequency of
+    their first action, none more often than `balance_cap` times as often as the average.
+    """
+
+    folder: str = "dataset/labeled_segments"
+    validation: float = 0.1
+    frame_size: tuple[int, int] | None = None
+    limit: int | None = None
+    workers: int = 2
+    paraphrases: bool = False
+    balance: bool = False
+    balance_cap: float = 5.0
+
+    def __post_init__(self) -> None:
+        _within("data.validation", self.validation, 0, 0.9)
+        _within("data.workers", self.workers, 0, 64)
+        _within("data.balance_cap", self.balance_cap, 1, 1e6)
+        if self.limit is not None:
+            _within("data.limit", self.limit, 1, 1e12)
+        if self.frame_size is not None and min(self.frame_size) < 32:
+            raise UserError(f"data.frame_size is (width, height) from 32 pixels on, got {self.frame_size}")
+
+
+@dataclass(frozen=True)
+class AugmentOptions:
+    """Changes to training pictures, none by default. brightness: up to this part lighter or darker; blur: largest
+    radius in pixels; shift: most pixels sideways and up or down; flip: how often a picture is mirrored, with left and
+    right and a and d exchanged in its answer. Goals that say left or right are never mirrored.
+    """
+
+    brightness: float = 0.0
+    blur: float = 0.0
+    shift: int = 0
+    flip: float = 0.0
+
+    def __post_init__(self) -> None:
+        _within("augment.brightness", self.brightness, 0, 0.9)
+        _within("augment.blur", self.blur, 0, 10)
+        _within("augment.shift", self.shift, 0, 64)
+        _within("augment.flip", self.flip, 0, 1)
+
+    @property
+    def any(self) -> bool:
+        return bool(self.brightness or self.blur or self.shift or self.flip)
+
+
+@dataclass(frozen=True)
+class LoraOptions:
+    """The adapter. language, vision: which layers get one."""
+
+    r: int = 16
+    alpha: int = 16
+    dropout: float = 0.05
+    language: bool = True
+    vision: bool = True
+
+    def __post_init__(self) -> None:
+        _within("lora.r", self.r, 1, 1024)
+        _within("lora.dropout", self.dropout, 0, 0.9)
+        if not (self.language or self.vision):
+            raise UserError("lora.language and lora.vision are both off: there is nothing to train")
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """batch: samples a device holds at once; accumulation: batches a step; loss: "answer" learns every token of the
+    answer, "actions" only those that spell actions. save_steps, eval_steps: 0 means once an epoch. best: the validation
+    score by which the best checkpoint is chosen; patience: scores without progress before stopping, 0 never stops.
+    keep: checkpoints kept. resume: "auto", "never" or a checkpoint's folder.
+    """
+
+    learning_rate: float = 2e-4
+    epochs: float = 3.0
+    max_steps: int = -1
+    batch: int = 2
+    accumulation: int = 4
+    schedule: str = "linear"
+    warmup_steps: int = 10
+    weight_decay: float = 0.01
+    max_grad_norm: float = 1.0
+    optimizer: str = "auto"
+    gradient_checkpointing: bool = True
+    loss: str = "answer"
+    best: str = "first_action_accuracy"
+    patience: int = 0
+    score_samples: int = 500
+    log_steps: int = 10
+    save_steps: int = 0
+    eval_steps: int = 0
+    keep: int = 2
+    seed: int = 3407
+    resume: str = "auto"
+    report_to: str = "tensorboard"
+
+    def __post_init__(self) -> None:
+        _one_of("training.loss", self.loss, LOSSES)
+        _one_of("training.schedule", self.schedule, SCHEDULES)
+        _one_of("training.report_to", self.report_to, REPORTERS)
+        if not 0 < self.learning_rate < 1:
+            raise UserError(f"training.learning_rate lies between 0 and 1, got {self.learning_rate}")
+        if self.epochs <= 0 and self.max_steps <= 0:
+            raise UserError("training.epochs or training.max_steps must be above 0")
+        for name in ("batch", "accumulation", "log_steps", "keep", "score_samples"):
+            _within(f"training.{name}", getattr(self, name), 1, 1e9)
+        for name in ("save_steps", "eval_steps", "patience", "warmup_steps"):
+            _within(f"training.{name}", getattr(self, name), 0, 1e9)
+
+
+@dataclass(frozen=True)
+class VisionConfig:
+    """One fine-tuning run."""
+
+    output: str = "models/gameplay_agent_lora"
+    model: ModelOptions = field(default_factory=ModelOptions)
+    data: DataOptions = field(default_factory=DataOptions)
+    lora: LoraOptions = field(default_factory=LoraOptions)
+    training: TrainingOptions = field(default_factory=TrainingOptions)
+    augment: AugmentOptions = field(default_factory=AugmentOptions)
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise UserError(f"{name} is one of {', '.join(allowed)}; got {value!r}")
+
+
+def _within(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise UserError(f"{name} lies between {low:g} and {high:g}, got {value}")

@@ -1,0 +1,218 @@
+"""Labeled segments as training reads them: a few numbers for every sample; pictures stay on disk until used."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protege.errors import UserError
+from protege.play import HORIZON, KEYBOARD_12, ActionSpace, Plan
+from protege.play.chat import PROMPT_VERSION, Sample
+
+SAMPLES: Final = "samples.jsonl"
+NAME_BYTES: Final = 24
+"""Longest picture name that is kept; frame_0000.jpg has 14."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What all samples of a data set share, as its segment.json say."""
+
+    space: ActionSpace = KEYBOARD_12
+    horizon: int = HORIZON
+    chords: bool = False
+    frame_hz: float = 10.0
+    prompt_version: int = PROMPT_VERSION
+
+
+@dataclass(frozen=True)
+class Example:
+    """One sample with all that is needed to train on it or to show it."""
+
+    path: Path
+    goal: str
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class LabeledData:
+    """N samples of labeled segments.
+
+    held: (N, H) uint32, a bit for each key held in a slot; names: (N,) picture names in their segment's folder;
+    segment, goal: (N,) positions in `folders` and `goals`; session: for each folder the recording it came from;
+    paraphrases: for each goal, other ways to say it.
+    """
+
+    shape: Shape
+    folders: tuple[Path, ...]
+    session: tuple[str, ...]
+    goals: tuple[str, ...]
+    paraphrases: tuple[tuple[str, ...], ...]
+    held: NDArray[np.uint32]
+    names: NDArray[np.bytes_]
+    segment: NDArray[np.int32]
+    goal: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.held)
+
+    def __getitem__(self, i: int) -> Example:
+        return Example(self.path(i), self.goals[self.goal[i]], Plan(tuple(self._action(bits) for bits in self.held[i])))
+
+    def path(self, i: int) -> Path:
+        return self.folders[self.segment[i]] / self.names[i].decode()
+
+    def _action(self, bits: np.uint32) -> frozenset[str]:
+        return frozenset(key for k, key in enumerate(self.shape.space.pressable) if int(bits) >> k & 1)
+
+    @property
+    def columns(self) -> NDArray[np.int64]:
+        """(N, H) the column of each slot's action; of a chord the first key in the order of the space."""
+        lowest = (self.held & -self.held.astype(np.int64)).astype(np.float64)
+        return np.where(self.held > 0, np.log2(np.maximum(lowest, 1)), len(self.shape.space) - 1).astype(np.int64)
+
+    def take(self, rows: NDArray[np.integer]) -> "LabeledData":
+        """The samples at these positions."""
+        parts = (self.held[rows], self.names[rows], self.segment[rows], self.goal[rows])
+        return LabeledData(self.shape, self.folders, self.session, self.goals, self.paraphrases, *parts)
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Read every samples.jsonl below `folder`; UserError in words when there is nothing to train on."""
+        collected = _Collected()
+        for segment in find_segments(folder):
+            collected.add(segment)
+        if not collected.held:
+            raise UserError(
+                f"{folder}: its {len(collected.folders)} segments hold no sample; record with keys and label again"
+            )
+        return cls(
+            collected.shape or Shape(),
+            tuple(collected.folders),
+            tuple(collected.session),
+            tuple(collected.goals),
+            tuple(tuple(sorted(words)) for words in collected.paraphrases),
+            np.frombuffer(collected.held, np.uint32).reshape(-1, (collected.shape or Shape()).horizon),
+            np.frombuffer(collected.names, f"S{NAME_BYTES}"),
+            np.repeat(np.arange(len(collected.counts), dtype=np.int32), collected.counts),
+            np.frombuffer(collected.goal, np.int32),
+        )
+
+
+def find_segments(folder: Path) -> list[Path]:
+    """The folders with a samples.jsonl below `folder`, or `folder` itself; UserError says what is missing."""
+    if (folder / SAMPLES).is_file():
+        return [folder]
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no labeled data here; label recordings first with: protege label")
+    found = sorted(path.parent for path in folder.glob(f"*/{SAMPLES}") if not path.parent.name.startswith("."))
+    if not found:
+        inside = sum(path.is_dir() and not path.name.startswith(".") for path in folder.iterdir())
+        what = f"none of its {inside} folders has a {SAMPLES}" if inside else "the folder is empty"
+        raise UserError(f"{folder}: no labeled data ({what}); label recordings first with: protege label")
+    return found
+
+
+class _Collected:
+    """Grows while segments are read; bytes instead of objects, so that a large data set stays small."""
+
+    def __init__(self) -> None:
+        self.shape: Shape | None = None
+        self.folders: list[Path] = []
+        self.session: list[str] = []
+        self.counts: list[int] = []
+        self.goals: dict[str, int] = {}
+        self.paraphrases: list[set[str]] = []
+        self.held, self.names, self.goal = bytearray(), bytearray(), bytearray()
+
+    def add(self, folder: Path) -> None:
+        fields = _segment_fields(folder)
+        shape = _shape(folder, fields)
+        if self.shape not in (None, shape):
+            raise UserError(
+                f"{folder}: labeled with {shape}, other segments with {self.shape}; "
+                "train on data labeled in one way, or label again"
+            )
+        self.shape = shape
+        count = 0
+        for sample in read_samples(folder / SAMPLES, shape):
+            self._add(sample, shape, fields)
+            count += 1
+        self.folders.append(folder)
+        self.session.append(str(fields.get("session") or folder.name.rpartition("_seg")[0] or folder.name))
+        self.counts.append(count)
+
+    def _add(self, sample: Sample, shape: Shape, fields: dict[str, Any]) -> None:
+        name = sample.image.encode()
+        if len(name) > NAME_BYTES or "/" in sample.image or "\\" in sample.image:
+            raise UserError(f"{sample.image!r}: a sample names a picture beside it, such as frame_0000.jpg")
+        if sample.goal not in self.goals:
+            self.goals[sample.goal] = len(self.goals)
+            self.paraphrases.append(set())
+        number = self.goals[sample.goal]
+        self.paraphrases[number].update(fields.get("paraphrases") or ())
+        bits = [sum(1 << shape.space.index(key) for key in step) for step in sample.plan.steps]
+        self.held += np.array(bits, np.uint32).tobytes()
+        self.names += name.ljust(NAME_BYTES, b"\0")
+        self.goal += np.int32(number).tobytes()
+
+
+def read_samples(path: Path, shape: Shape) -> Iterator[Sample]:
+    """The samples of one file, line by line; UserError names a line that is none."""
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                yield Sample.from_json(json.loads(line), shape.space, shape.horizon)
+            except ValueError as error:
+                raise UserError(f"{path}:{number}: {error}; label its session again") from None
+
+
+def _segment_fields(folder: Path) -> dict[str, Any]:
+    path = folder / "segment.json"
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(fields, dict):
+            raise TypeError(f"a {type(fields).__name__}")
+    except FileNotFoundError:
+        return {}  # samples alone are enough; everything else then is as in the source documents
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); label its session again") from None
+    return fields
+
+
+def _shape(folder: Path, fields: dict[str, Any]) -> Shape:
+    try:
+        made = fields.get("shape") or {}
+        space = fields.get("action_space")
+        return Shape(
+            space=ActionSpace.from_json(space) if space else KEYBOARD_12,
+            horizon=int(made.get("horizon", HORIZON)),
+            chords=bool(made.get("chords", False)),
+            frame_hz=float(fields.get("frame_hz", 10.0)),
+            prompt_version=int(fields.get("prompt_version", PROMPT_VERSION)),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{folder / 'segment.json'}: cannot be read ({error!r}); label its session again") from None
+
+
+def split(data: LabeledData, validation: float, seed: int) -> tuple[LabeledData, LabeledData]:
+    """Training and validation samples, whole recordings apart where there are several, else whole segments.
+
+    Neighbouring frames look alike: a split between them would only test the memory.
+    """
+    groups: Sequence[str] = data.session
+    if len(set(groups)) < 5:  # too few recordings to hold one back
+        groups = [folder.name for folder in data.folders]
+    kinds = sorted(set(groups))
+    count = min(max(round(len(kinds) * validation), 1), len(kinds) - 1) if validation > 0 else 0
+    if count <= 0:
+        return data, data.take(np.arange(0))
+    held_back = {kinds[i] for i in np.random.default_rng(seed).permutation(len(kinds))[:count]}
+    out = np.array([group in held_back for group in groups])[data.segment]
+    return data.take(np.flatnonzero(~out)), data.take(np.flatnonzero(out))

@@ -1,0 +1,139 @@
+"""Scores of a model on labeled data: its own, the goal-swap test's, and those of the baselines."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protege.training.collate import Collator
+from protege.training.data import LabeledData
+from protege.training.predict import Predictions, predict
+from protege.training.score import Scores, goal_swap, last_actions, majority, repeat_last, scores
+
+Progress = Callable[[str, int, int], None]
+
+
+def quiet(*_: Any) -> None:
+    """No progress shown."""
+
+
+def other_goals(data: LabeledData, rows: NDArray[np.int64], seed: int = 0) -> list[str] | None:
+    """For each row a goal of the data set that is not its own; None if there is only one.
+
+    A goal that only says the same in other words is no other goal.
+    """
+    rng = np.random.default_rng(seed)
+    used = sorted({int(number) for number in data.goal})
+    same = {n: {data.goals[n], *data.paraphrases[n]} for n in used}
+    others = {n: [data.goals[m] for m in used if not same[n] & same[m]] for n in used}
+    if not all(others.values()):
+        return None
+    return [str(rng.choice(others[int(data.goal[row])])) for row in rows]
+
+
+def frame_numbers(data: LabeledData) -> NDArray[np.int64]:
+    """(N,) the number in each picture's name."""
+    return np.array([int("0" + "".join(filter(str.isdigit, name.decode()))) for name in data.names], np.int64)
+
+
+def baselines(data: LabeledData, rows: NDArray[np.int64], train: NDArray[np.int64]) -> dict[str, Scores]:
+    """What needs no model: always the commonest actions; whatever was held a moment ago."""
+    space, truth = data.shape.space, data.columns
+    before = last_actions(truth, data.segment, frame_numbers(data), len(space) - 1)
+    guesses = {
+        "majority": majority(train, len(rows)),
+        "repeat_last": repeat_last(before[rows], data.shape.horizon),
+    }
+    return {name: scores(truth[rows], pred, space) for name, pred in guesses.items()}
+
+
+def evaluate(
+    model: Any,
+    collator: Collator,
+    rows: NDArray[np.int64],
+    *,
+    train: NDArray[np.int64] | None = None,
+    base: Any = None,
+    progress: Progress = quiet,
+    keep: list[Predictions] | None = None,
+) -> Scores:
+    """Everything about a model on samples of the collator's data.
+
+    train: (M, H) columns of the data it was trained on, for the baselines; without it the scored data stands in.
+    base: the untuned model, scored as one more baseline; of an adapter it is found by switching the adapter off.
+    keep: gets the predictions, for pages that show samples.
+    """
+    data = collator.data
+    rates = data.columns if train is None else train
+    found = predict(model, collator, rows, progress=lambda n: progress("model", n, len(rows)))
+    if keep is not None:
+        keep.append(found)
+    result = _scores(data, rows, found, rates)
+    if (goals := other_goals(data, rows)) is not None:
+        swapped = predict(model, collator, rows, goals=goals, progress=lambda n: progress("goal swap", n, len(rows)))
+        swap = goal_swap(
+            found.truth_logp.mean(1),
+            swapped.truth_logp.mean(1),
+            found.pred[:, 0],
+            swapped.pred[:, 0],
+            data.segment[rows],
+        )
+        result = replace(result, goal_swap=swap)
+    beside = baselines(data, rows, rates)
+    tell = lambda n: progress("untuned base", n, len(rows))  # noqa: E731
+    if base is not None:
+        beside["untuned_base"] = _scores(data, rows, predict(base, collator, rows, progress=tell), rates)
+    elif hasattr(model, "disable_adapter"):
+        with model.disable_adapter():
+            beside["untuned_base"] = _scores(data, rows, predict(model, collator, rows, progress=tell), rates)
+    return replace(result, baselines=beside)
+
+
+def _scores(data: LabeledData, rows: NDArray[np.int64], found: Predictions, rates: NDArray[np.int64]) -> Scores:
+    return scores(
+        data.columns[rows],
+        found.pred,
+        data.shape.space,
+        train=rates,
+        truth_logp=found.truth_logp,
+        first_probs=found.first_probs,
+    )
+
+
+def table(results: dict[str, Any]) -> str:
+    """Scores side by side as text: a column a model, a line a number. results: name to `Scores.to_json()`."""
+    lines = {
+        "first action": "first_action_accuracy",
+        "exact chunk": "exact_chunk",
+        "macro F1": "macro_f1",
+        "camera direction": "camera_accuracy",
+        "done precision": "done_precision",
+        "done recall": "done_recall",
+        "cross-entropy": "cross_entropy",
+        "explained": "explained",
+        "calibration error": "calibration_error",
+    }
+    rows = [["", *results]]
+    rows += [[label, *(_number(result.get(name)) for result in results.values())] for label, name in lines.items()]
+    swaps = [result.get("goal_swap") or {} for result in results.values()]
+    rows.append(["goal swap changes", *(_number(swap.get("changed")) for swap in swaps)])
+    rows.append(["goal swap effect", *(_number(swap.get("effect")) for swap in swaps)])
+    return format_rows(rows)
+
+
+def format_rows(rows: Sequence[Sequence[str]]) -> str:
+    """Columns of text, the first to the left and the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    shown = [
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        )
+        for row in rows
+    ]
+    return "\n".join(line.rstrip() for line in shown)
+
+
+def _number(value: Any) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -1,0 +1,132 @@
+"""What lies beside trained weights: processor, card, metrics, curves, README.md; and merging and uploading them."""
+
+import base64
+import importlib.util
+import io
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from protege.errors import MissingExtra, ProtegeError, UserError
+from protege.play.card import CARD_NAME, ModelCard
+from protege.training.evaluate import table
+from protege.vlm.load import base_of, is_adapter, load_model, load_processor, without_bars
+from protege.vlm.tiny import save_processor
+
+METRICS: Final = "metrics.json"
+
+
+def write_outputs(
+    folder: Path, card: ModelCard, processor: Any, scores: dict[str, Any], history: Sequence[dict[str, Any]]
+) -> None:
+    """Everything but the weights. scores: `Scores.to_json()`, or nothing where no sample was held back."""
+    save_processor(processor, folder)
+    card.save(folder)
+    metrics = {**scores, "history": list(history)}
+    (folder / METRICS).write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+    (folder / "README.md").write_text(readme(card, scores), encoding="utf-8")
+    if importlib.util.find_spec("matplotlib") is not None:
+        (folder / "curves.png").write_bytes(curves(history))
+
+
+def readme(card: ModelCard, scores: dict[str, Any]) -> str:
+    """The model card that people read, with the front matter that the hub reads."""
+    base = card.base_model
+    named = f"base_model: {base}\n" if not Path(base).exists() and base.count("/") == 1 else ""
+    numbers = "No samples were held back, so nothing was scored."
+    if scores:
+        columns = {"this model": scores, **(scores.get("baselines") or {})}
+        numbers = f"On {scores['samples']} held-back samples:\n\n```\n{table(columns)}\n```"
+    width, height = card.frame_size
+    return (
+        f"---\nlibrary_name: peft\npipeline_tag: image-text-to-text\n{named}tags: [protege, lora]\n---\n\n"
+        "# A game-playing adapter\n\n"
+        f"Made by Protégé on `{base}`. From a {width}x{height} frame and a goal it predicts the next {card.horizon} "
+        f"actions at {card.frame_hz:g} Hz, out of: {', '.join(card.space.keys)}.\n\n"
+        '```bash\npython agent.py --model FOLDER --goal "Go to the lantern"\n```\n\n'
+        f"{numbers}\n\nHow it was trained: `{CARD_NAME}`, field `config`.\n"
+    )
+
+
+def figure() -> Any:
+    """A matplotlib figure without a window and without pyplot's global state."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise MissingExtra("matplotlib", "vision")
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(8, 4), dpi=100, layout="constrained")
+
+
+def png(drawn: Any) -> bytes:
+    buffer = io.BytesIO()
+    drawn.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def data_uri(image: bytes, kind: str = "png") -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
+
+
+def curves(history: Sequence[dict[str, Any]]) -> bytes:
+    """Loss and held-back scores over the steps, as PNG."""
+    drawn = figure()
+    left, right = drawn.subplots(1, 2)
+    points = [(row["step"], row["loss"]) for row in history if "loss" in row]
+    left.plot(*zip(*points, strict=True) if points else ([], []), label="training loss")
+    for name in ("eval_cross_entropy", "eval_first_action_accuracy", "eval_exact_chunk", "eval_macro_f1"):
+        if points := [(row["step"], row[name]) for row in history if row.get(name) is not None]:
+            axes = left if name == "eval_cross_entropy" else right
+            axes.plot(*zip(*points, strict=True), marker="o", label=name.removeprefix("eval_").replace("_", " "))
+    right.set_ylim(0, 1)
+    for axes in (left, right):
+        axes.set_xlabel("step")
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend()
+    return png(drawn)
+
+
+def export_merged(adapter: Path, folder: Path, *, dtype: str = "auto") -> Path:
+    """Weights of base and adapter folded together, which plain transformers loads; returns the folder.
+
+    A 4-bit base is loaded unquantised where it can be; merging into 4 bits would lose what was learned.
+    """
+    if not is_adapter(adapter):
+        raise UserError(f"{adapter}: no adapter here to merge; give the folder that training wrote")
+    if folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{folder} is not empty; choose another folder or remove it first")
+    base = base_of(adapter)
+    model = load_model(adapter, device="cpu", dtype=dtype, merge=True)
+    if getattr(model, "is_loaded_in_4bit", False):
+        raise UserError(
+            f"the base {base} is stored in 4 bits, and merging into it loses precision; set base_model_name_or_path in "
+            f"{adapter / 'adapter_config.json'} to its unquantised original and merge again"
+        )
+    beside = folder.with_name(folder.name + ".part")
+    shutil.rmtree(beside, ignore_errors=True)
+    with without_bars():
+        model.save_pretrained(beside)
+    save_processor(load_processor(adapter), beside)
+    for name in (CARD_NAME, METRICS):
+        if (adapter / name).is_file():
+            shutil.copyfile(adapter / name, beside / name)
+    if folder.exists():
+        folder.rmdir()
+    beside.replace(folder)
+    return folder
+
+
+def push_to_hub(folder: Path, repository: str, *, private: bool = True) -> str:
+    """Upload a model's folder, without its checkpoints; returns the address."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    ModelCard.load(folder)
+    api = HfApi()
+    try:
+        api.create_repo(repository, private=private, exist_ok=True)
+        api.upload_folder(repo_id=repository, folder_path=folder, ignore_patterns=["checkpoints/*", "*.part/*"])
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        raise ProtegeError(f"{repository}: not uploaded ({error}); log in with: hf auth login") from error
+    return f"https://huggingface.co/{repository}"

@@ -1,0 +1,113 @@
+"""Asks a model about many samples: the likelihood of what was pressed, and what it would press, greedily.
+
+The agent decodes one frame at a time and fast; this decodes batches, plainly, to the same greedy result.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from protege.errors import UserError
+from protege.training.collate import IGNORED, Collator, model_inputs
+from protege.training.config import AugmentOptions
+from protege.vlm.inputs import AnswerTemplate
+
+BATCH: Final = 16
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """pred: (N, H) greedy columns; truth_logp: (N, H) of the true slots, given the true ones before;
+    first_probs: (N, K) chances of the first action.
+    """
+
+    pred: NDArray[np.int64]
+    truth_logp: NDArray[np.float64]
+    first_probs: NDArray[np.float64]
+
+
+@torch.no_grad()
+def predict(
+    model: Any,
+    collator: Collator,
+    rows: NDArray[np.int64],
+    *,
+    goals: Sequence[str] | None = None,
+    batch: int = BATCH,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Predictions:
+    """The model's answers for samples of the collator's data; goals: ask for these instead, one for each row."""
+    data = collator.data
+    if data.shape.chords:
+        raise UserError("data labeled with chords cannot be scored yet: its slots are more than one token each")
+    template = AnswerTemplate.of(collator.tokens.tokenizer, data.shape.space, data.shape.horizon)
+    ask = replace(collator, paraphrases=False, changes=AugmentOptions(), actions_only=True)
+    columns = data.columns
+    was_training = model.training
+    model.eval()
+    preds, logps, firsts = [], [], []
+    for start in range(0, len(rows), batch):
+        part = rows[start : start + batch]
+        inputs = _inputs(ask, part, None if goals is None else goals[start : start + batch])
+        asker = _Asker(model, inputs, template, ask)
+        truth = torch.from_numpy(columns[part])
+        logits = asker.slot_logits(truth)
+        logp = logits.log_softmax(-1)
+        logps.append(logp.gather(-1, truth[..., None])[..., 0].numpy())
+        firsts.append(logp[:, 0].exp().numpy())
+        preds.append(asker.greedy(logits.argmax(-1)).numpy())
+        progress(start + len(part))
+    model.train(was_training)
+    joined = (np.concatenate(parts) for parts in (preds, logps, firsts))
+    pred, logp, first = joined
+    return Predictions(pred, logp.astype(np.float64), first.astype(np.float64))
+
+
+def _inputs(ask: Collator, rows: NDArray[np.int64], goals: Sequence[str] | None) -> dict[str, Any]:
+    if goals is None:
+        return ask.batch([int(row) for row in rows])
+    numbers = np.array([ask.data.goals.index(goal) for goal in goals], np.int32)
+    part = ask.data.take(rows)
+    return replace(ask, data=replace(part, goal=numbers)).batch(range(len(rows)))
+
+
+class _Asker:
+    """One batch of questions, asked again with other answers filled in."""
+
+    def __init__(self, model: Any, batch: dict[str, Any], template: AnswerTemplate, collator: Collator) -> None:
+        whole = model.get_base_model() if hasattr(model, "get_base_model") else model
+        self.body, self.head = whole.model, whole.lm_head
+        device = next(whole.parameters()).device
+        labels = batch.pop("labels")
+        self.slots = [torch.nonzero(row != IGNORED)[:, 0] for row in labels]  # actions only: exactly the H slots
+        moved = {k: v.to(device) if hasattr(v, "to") else v for k, v in batch.items()}
+        self.inputs = model_inputs(moved, collator.pixels)
+        self.actions = torch.tensor(template.actions)
+        self.rows = torch.arange(len(labels))[:, None]
+        self.at = torch.stack(self.slots)
+
+    def slot_logits(self, columns: torch.Tensor) -> torch.Tensor:
+        """(B, H, K) float32 on the CPU: scores of every action in every slot, the slots before it being `columns`."""
+        ids = self.inputs["input_ids"].clone()
+        ids[self.rows, self.at] = self.actions[columns].to(ids.device)
+        hidden = self.body(**{**self.inputs, "input_ids": ids}, use_cache=False).last_hidden_state
+        before = hidden[self.rows.to(hidden.device), (self.at - 1).to(hidden.device)]
+        weight = self.head.weight[self.actions.to(hidden.device)]
+        return (before @ weight.T.to(before.dtype)).float().cpu()
+
+    def greedy(self, guess: torch.Tensor) -> torch.Tensor:
+        """(B, H) what greedy decoding of slot after slot gives.
+
+        Every pass makes at least one more slot right: a slot is final once all slots before it are. So H passes are
+        enough, and a guess that its own pass confirms is final already.
+        """
+        for _ in range(guess.shape[1]):
+            better = self.slot_logits(guess).argmax(-1)
+            if torch.equal(better, guess):
+                break
+            guess = better
+        return guess

@@ -1,0 +1,47 @@
+"""Which sample is drawn when: a pure function of seed, epoch and place, so that a resumed run draws the same ones."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Sampler
+
+
+def balance_weights(columns: NDArray[np.int64], cap: float) -> NDArray[np.float64]:
+    """(N,) chances to draw each sample: the inverse frequency of its first action, none above `cap` times the mean.
+
+    columns: (N, H) the column of each slot's action.
+    """
+    first = columns[:, 0]
+    counts = np.bincount(first)
+    weights = 1.0 / counts[first]
+    weights = np.minimum(weights / weights.mean(), cap)
+    return weights / weights.sum()
+
+
+class Draws(Sampler[int]):
+    """Draws N samples an epoch as keys: `place * N + sample`, place counting all draws since the beginning.
+
+    weights: (N,) chances, drawn with replacement; without them every sample comes once an epoch, shuffled.
+    """
+
+    def __init__(self, count: int, seed: int, weights: NDArray[np.float64] | None = None) -> None:
+        self.count = count
+        self.seed = seed
+        self.weights = weights
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[int]:
+        rng = np.random.default_rng((self.seed, self.epoch))
+        if self.weights is None:
+            rows = rng.permutation(self.count)
+        else:
+            rows = rng.choice(self.count, self.count, p=self.weights)
+        places = np.arange(self.count, dtype=np.int64) + self.epoch * self.count
+        yield from (places * self.count + rows).tolist()

@@ -1,0 +1,209 @@
+"""How good predictions are, in plain numpy: no model, no picture.
+
+N samples, H slots, K actions (the columns of the action space). truth, pred: (N, H) columns.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protege.play import ActionSpace
+
+Columns = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+BINS: Final = 10
+RESAMPLES: Final = 1000
+
+
+@dataclass(frozen=True)
+class KeyScore:
+    """Of all slots: how many name the key in truth, and how well predictions find them."""
+
+    support: int
+    precision: float
+    recall: float
+    f1: float
+
+
+@dataclass(frozen=True)
+class GoalSwap:
+    """What happens when the goal is replaced by another one: how often the first action changes, and by how many nats
+    a slot the truth becomes less likely; interval: of the latter, 95 %, segments resampled as a whole.
+    """
+
+    changed: float
+    effect: float
+    interval: tuple[float, float]
+    samples: int
+
+
+@dataclass(frozen=True)
+class Scores:
+    """All numbers of one model on one data set. What cannot be told (no such sample) is nan."""
+
+    samples: int
+    first_action_accuracy: float
+    slot_accuracy: tuple[float, ...]
+    exact_chunk: float
+    macro_f1: float
+    keys: Mapping[str, KeyScore]
+    done_precision: float
+    done_recall: float
+    camera_accuracy: float
+    confusion: tuple[tuple[int, ...], ...]
+    cross_entropy: float = float("nan")
+    base_rate_entropy: float = float("nan")
+    explained: float = float("nan")
+    calibration_error: float = float("nan")
+    calibration: tuple[tuple[float, float, int], ...] = ()
+    goal_swap: GoalSwap | None = None
+    baselines: Mapping[str, "Scores"] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; nan becomes null."""
+        return _plain(asdict(self))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _ratio(part: float, whole: float) -> float:
+    return float(part) / float(whole) if whole else float("nan")
+
+
+def key_scores(truth: Columns, pred: Columns, space: ActionSpace) -> dict[str, KeyScore]:
+    """For each key that truth or predictions name; a key never predicted has precision nan and F1 0."""
+    found = {}
+    for k, key in enumerate(space.keys):
+        true, named = truth == k, pred == k
+        hits = int((true & named).sum())
+        if true.any() or named.any():
+            f1 = 2 * hits / (int(true.sum()) + int(named.sum()))
+            found[key] = KeyScore(int(true.sum()), _ratio(hits, named.sum()), _ratio(hits, true.sum()), f1)
+    return found
+
+
+def confusion(truth: Columns, pred: Columns, count: int) -> NDArray[np.int64]:
+    """(K, K) of the first actions: row the truth, column the prediction."""
+    table = np.zeros((count, count), np.int64)
+    np.add.at(table, (truth[:, 0], pred[:, 0]), 1)
+    return table
+
+
+def calibration(probs: Floats, truth: NDArray[np.int64]) -> tuple[float, tuple[tuple[float, float, int], ...]]:
+    """Expected calibration error of the first action, and (mean confidence, accuracy, samples) of each tenth.
+
+    probs: (N, K); truth: (N,).
+    """
+    sure, right = probs.max(1), probs.argmax(1) == truth
+    place = np.minimum((sure * BINS).astype(int), BINS - 1)
+    rows = []
+    for b in range(BINS):
+        if (inside := place == b).any():
+            rows.append((float(sure[inside].mean()), float(right[inside].mean()), int(inside.sum())))
+    return sum(abs(c - a) * n for c, a, n in rows) / max(len(truth), 1), tuple(rows)
+
+
+def base_rate_entropy(truth: Columns, train: Columns, count: int) -> float:
+    """Nats a slot that somebody pays who only knows how often each action comes in each slot of the training data."""
+    nats = []
+    for h in range(truth.shape[1]):
+        rate = (np.bincount(train[:, h], minlength=count) + 1) / (len(train) + count)
+        nats.append(-np.log(rate[truth[:, h]]))
+    return float(np.mean(nats))
+
+
+def goal_swap(
+    logp: Floats, swapped: Floats, first: NDArray[np.int64], first_swapped: NDArray[np.int64], group: NDArray[np.int32]
+) -> GoalSwap:
+    """logp, swapped: (N,) mean log-probability of the true slots with the true and with another goal;
+    first, first_swapped: (N,) first actions predicted; group: (N,) the segment of each sample.
+    """
+    drop = logp - swapped
+    return GoalSwap(
+        changed=float((first != first_swapped).mean()),
+        effect=float(drop.mean()),
+        interval=bootstrap(drop, group),
+        samples=len(drop),
+    )
+
+
+def bootstrap(values: Floats, group: NDArray[np.int32], seed: int = 0) -> tuple[float, float]:
+    """95 % interval of the mean, drawing whole groups: samples of one segment are not independent."""
+    _, index = np.unique(group, return_inverse=True)
+    sums, counts = np.bincount(index, values), np.bincount(index)
+    rng = np.random.default_rng(seed)
+    picks = rng.integers(len(sums), size=(RESAMPLES, len(sums)))
+    means = sums[picks].sum(1) / counts[picks].sum(1)
+    low, high = np.quantile(means, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def scores(
+    truth: Columns,
+    pred: Columns,
+    space: ActionSpace,
+    *,
+    train: Columns | None = None,
+    truth_logp: Floats | None = None,
+    first_probs: Floats | None = None,
+) -> Scores:
+    """All numbers that need no second run of the model.
+
+    truth_logp: (N, H) log-probability of each true slot given the true slots before it; first_probs: (N, K).
+    """
+    none = len(space) - 1
+    keys = key_scores(truth, pred, space)
+    done, said = (truth == none).all(1), (pred == none).all(1)
+    turns = np.isin(truth, [space.index(key) for key in space.camera])
+    known = [score.f1 for score in keys.values() if score.support]
+    found = {
+        "samples": len(truth),
+        "first_action_accuracy": float((truth[:, 0] == pred[:, 0]).mean()),
+        "slot_accuracy": tuple(map(float, (truth == pred).mean(0))),
+        "exact_chunk": float((truth == pred).all(1).mean()),
+        "macro_f1": float(np.mean(known)),
+        "keys": keys,
+        "done_precision": _ratio((done & said).sum(), said.sum()),
+        "done_recall": _ratio((done & said).sum(), done.sum()),
+        "camera_accuracy": _ratio((turns & (truth == pred)).sum(), turns.sum()),
+        "confusion": tuple(tuple(map(int, row)) for row in confusion(truth, pred, len(space))),
+    }
+    if truth_logp is not None:
+        found["cross_entropy"] = float(-truth_logp.mean())
+        if train is not None:
+            found["base_rate_entropy"] = base_rate_entropy(truth, train, len(space))
+            found["explained"] = 1 - found["cross_entropy"] / found["base_rate_entropy"]
+    if first_probs is not None:
+        found["calibration_error"], found["calibration"] = calibration(first_probs, truth[:, 0])
+    return Scores(**found)
+
+
+def majority(train: Columns, count: int) -> Columns:
+    """(count, H) the commonest action of each slot of the training data, for everybody."""
+    best = [np.bincount(train[:, h]).argmax() for h in range(train.shape[1])]
+    return np.tile(np.array(best, np.int64), (count, 1))
+
+
+def repeat_last(before: NDArray[np.int64], horizon: int) -> Columns:
+    """(N, H) what was held just before, held on. before: (N,) columns, see `last_actions`."""
+    return np.repeat(before[:, None], horizon, axis=1)
+
+
+def last_actions(
+    columns: Columns, segment: NDArray[np.int32], frame: NDArray[np.int64], none: int
+) -> NDArray[np.int64]:
+    """(N,) the action of the frame before each sample's, as far as its segment has that frame; else none."""
+    before = np.full(len(columns), none, np.int64)
+    follows = (segment[1:] == segment[:-1]) & (frame[1:] == frame[:-1] + 1)
+    before[1:][follows] = columns[:-1, 0][follows]
+    return before

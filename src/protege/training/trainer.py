@@ -1,0 +1,142 @@
+"""TRL's SFTTrainer with our data: keys instead of pictures in its data set, floats made on the device, our scores."""
+
+import logging
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import datasets
+import numpy as np
+import torch
+from transformers import TrainerCallback
+from trl.trainer.sft_trainer import SFTTrainer
+
+from protege.errors import ProtegeError
+from protege.training.collate import Collator, model_inputs
+from protege.training.predict import predict
+from protege.training.sampling import Draws
+from protege.training.score import scores
+
+log = logging.getLogger(__name__)
+
+
+class SampleKeys(datasets.Dataset):
+    """A data set of N numbers. TRL insists on the type; a row is its own key, also for keys beyond N (see `Draws`)."""
+
+    @classmethod
+    def of(cls, count: int) -> "SampleKeys":
+        plain = datasets.Dataset.from_dict({"image": np.arange(count)})
+        return cls(plain.data, info=plain.info)
+
+    def __getitems__(self, keys: list[int]) -> list[dict[str, int]]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return [{"image": int(key)} for key in keys]
+
+
+class ActionTrainer(SFTTrainer):
+    """Draws samples by `draws`, scores actions instead of tokens, and stops at a loss that is no number."""
+
+    def __init__(
+        self, *, collator: Collator, held_back: Collator | None, draws: Draws, rows: Any, **kwargs: Any
+    ) -> None:
+        self.collator, self.held_back, self.draws, self.rows = collator, held_back, draws, rows
+        self._files: list[str] = []
+        keys = SampleKeys.of(len(held_back.data)) if held_back is not None else None
+        super().__init__(
+            train_dataset=SampleKeys.of(len(collator.data)), eval_dataset=keys, data_collator=collator, **kwargs
+        )
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Draws:
+        return self.draws
+
+    def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        self._files = inputs.pop("files", self._files)
+        inputs = super()._prepare_inputs(inputs)
+        return model_inputs(inputs, self.collator.pixels) if "patches" in inputs else inputs
+
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        loss = super().training_step(*args, **kwargs)
+        if not torch.isfinite(loss):
+            raise ProtegeError(
+                f"the loss is {float(loss)} at step {self.state.global_step + 1}, with the pictures "
+                f"{', '.join(self._files)}; look at them, or lower training.learning_rate"
+            )
+        return loss
+
+    def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
+        """Scores of the actions on the samples held back, greedily decoded."""
+        assert self.held_back is not None, "evaluation needs samples held back"
+        model: Any = self.model
+        found = predict(model, self.held_back, self.rows)
+        data = self.held_back.data
+        result = scores(data.columns[self.rows], found.pred, data.shape.space, truth_logp=found.truth_logp)
+        names = ("first_action_accuracy", "exact_chunk", "macro_f1", "cross_entropy")
+        metrics = {f"{metric_key_prefix}_{name}": getattr(result, name) for name in names}
+        metrics[f"{metric_key_prefix}_loss"] = result.cross_entropy
+        model.eval()  # TRL tells training and evaluation logs apart by this
+        self.log(dict(metrics))
+        model.train()
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def create_model_card(self, *_: Any, **__: Any) -> None:
+        """Ours is written at the end, beside the adapter."""
+
+
+class Progress(TrainerCallback):
+    """One line every so many steps."""
+
+    def __init__(self, samples_a_step: int) -> None:
+        self.samples_a_step = samples_a_step
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.began, self.first = time.monotonic(), state.global_step
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        if not state.is_world_process_zero or not logs:
+            return
+        done = (state.global_step - self.first) * self.samples_a_step
+        per_s = done / max(time.monotonic() - self.began, 1e-9)
+        if "loss" in logs:
+            rate, loss = float(logs.get("learning_rate", 0)), float(logs["loss"])
+            line = "step %d of %d  epoch %.2f  loss %.4f  rate %.2g  %.1f samples/s"
+            log.info(line, state.global_step, state.max_steps, state.epoch or 0, loss, rate, per_s)
+        elif "eval_first_action_accuracy" in logs:
+            line = "step %d of %d  held back: first action %.3f  exact %.3f  macro F1 %.3f  cross-entropy %.3f"
+            names = ("first_action_accuracy", "exact_chunk", "macro_f1", "cross_entropy")
+            log.info(line, state.global_step, state.max_steps, *(float(logs[f"eval_{name}"]) for name in names))
+
+
+class Stopper(TrainerCallback):
+    """Ends training after the step in progress, with a checkpoint, once `stop` is set."""
+
+    stop = False
+    stopped = False
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
+        if self.stop and not self.stopped:
+            self.stopped = True
+            control.should_save = control.should_training_stop = True
+        return control
+
+
+@contextmanager
+def ctrl_c(stopper: Stopper, say: Callable[[str], None] = log.warning) -> Iterator[None]:
+    """Within, the first Ctrl-C ends training with a checkpoint and the second ends it at once."""
+
+    def handle(*_: Any) -> None:
+        if stopper.stop:
+            raise KeyboardInterrupt
+        stopper.stop = True
+        say("stopping after this step and saving; press Ctrl-C again to stop at once")
+
+    try:
+        before = signal.signal(signal.SIGINT, handle)
+    except ValueError:  # not the main thread: whoever runs it handles its own signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

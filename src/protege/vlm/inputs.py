@@ -1,0 +1,120 @@
+"""The tokens of a prompt, of an answer, and the answer's fixed template: what training learns and the agent decodes."""
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protege.errors import UserError
+from protege.play.actions import ActionSpace
+from protege.play.chat import prompt, reply
+from protege.play.plan import HORIZON, Plan
+
+CACHED: Final = 4096
+"""Prompts and answers kept tokenised; a data set has few goals, and plans repeat."""
+
+
+class Tokens:
+    """Token ids of prompts and answers, equal to what the stock processor makes of the chat template."""
+
+    def __init__(self, processor: Any, space: ActionSpace, horizon: int = HORIZON) -> None:
+        self.processor = processor
+        self.tokenizer = processor.tokenizer
+        self.space = space
+        self.horizon = horizon
+        self.image_id = int(processor.image_token_id)
+        self.pad_id = int(self.tokenizer.pad_token_id)
+        self.prompt_parts = lru_cache(CACHED)(self._prompt_parts)
+        self.answer = lru_cache(CACHED)(self._answer)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Tokens, (self.processor, self.space, self.horizon)  # caches do not travel to workers
+
+    def prompt(self, goal: str, image_tokens: int) -> NDArray[np.int64]:
+        """(L,) the question with its picture, up to where the answer begins."""
+        before, after = self.prompt_parts(goal)
+        return np.concatenate([before, np.full(image_tokens, self.image_id), after])
+
+    def _prompt_parts(self, goal: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        content = [{"type": "image"}, {"type": "text", "text": prompt(goal, self.horizon)}]
+        text = self.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+        ids = np.array(self.tokenizer(text, add_special_tokens=False)["input_ids"], np.int64)
+        (at,) = np.flatnonzero(ids == self.image_id)[:1]
+        return ids[:at], ids[at + 1 :]
+
+    def _answer(self, plan: Plan) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """(A,) the answer with its end of turn, and which of its tokens spell actions."""
+        text = reply(plan, self.space)
+        end = self.tokenizer.eos_token + "\n"
+        coded = self.tokenizer(text + end, add_special_tokens=False, return_offsets_mapping=True)
+        spells = np.zeros(len(text + end), bool)
+        at = text.index("[")
+        for step in plan.steps:
+            name = json.dumps(self.space.spell(step))
+            at = text.index(name, at)
+            spells[at + 1 : at + len(name) - 1] = True
+            at += len(name)
+        action = [bool(spells[start:stop].any()) for start, stop in coded["offset_mapping"]]
+        return np.array(coded["input_ids"], np.int64), np.array(action, bool)
+
+
+@dataclass(frozen=True)
+class AnswerTemplate:
+    """An answer's tokens: head, action, sep, action, … action, tail. Only the H actions carry information.
+
+    actions: (K,) the token of each column of the action space.
+    """
+
+    head: tuple[int, ...]
+    sep: tuple[int, ...]
+    tail: tuple[int, ...]
+    actions: tuple[int, ...]
+    horizon: int
+
+    @classmethod
+    def of(cls, tokenizer: Any, space: ActionSpace, horizon: int = HORIZON) -> Self:
+        """Found by tokenising whole answers, since a token may reach across a quote.
+
+        UserError where some action is not one token in every slot.
+        """
+
+        def ids(key: str) -> NDArray[np.int64]:
+            plan = Plan((space.parse(key),) * horizon)
+            return np.array(tokenizer(reply(plan, space), add_special_tokens=False)["input_ids"], np.int64)
+
+        answers = [ids(key) for key in space.keys]
+        lengths = {len(answer) for answer in answers}
+        slots = np.flatnonzero(answers[0] != answers[1]) if len(lengths) == 1 else np.array([], np.int64)
+        if len(slots) != horizon:
+            raise UserError(f"the keys of {space.name} are not one token each in this model's vocabulary")
+        first = answers[0]
+        rows = np.stack(answers)
+        actions = rows[:, slots[0]]
+        same = np.delete(rows, slots, axis=1)
+        if (rows[:, slots] != actions[:, None]).any() or (same != same[0]).any():
+            raise UserError(f"the keys of {space.name} change the tokens around them in this model's vocabulary")
+        sep = first[slots[0] + 1 : slots[1]] if horizon > 1 else first[:0]
+        return cls(
+            head=tuple(map(int, first[: slots[0]])),
+            sep=tuple(map(int, sep)),
+            tail=tuple(map(int, first[slots[-1] + 1 :])),
+            actions=tuple(map(int, actions)),
+            horizon=horizon,
+        )
+
+    @property
+    def slots(self) -> NDArray[np.int64]:
+        """(H,) where the actions stand in the answer."""
+        return len(self.head) + np.arange(self.horizon) * (1 + len(self.sep))
+
+    def ids(self, columns: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(…, A) the answers that name these columns of the action space, (…, H)."""
+        actions = np.asarray(self.actions)[columns]
+        frame = [*self.head, *([0, *self.sep] * self.horizon)]
+        fixed = np.array(frame[: len(frame) - len(self.sep)] + list(self.tail), np.int64)
+        answer = np.broadcast_to(fixed, (*columns.shape[:-1], len(fixed))).copy()
+        answer[..., self.slots] = actions
+        return answer
