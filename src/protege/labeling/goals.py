@@ -14,9 +14,9 @@ _ABOUT_THE_PICTURE: Final = re.compile(
     r"\b(players?|gamers?|frames?|images?|screenshots?|screens?|videos?|gameplay|contact sheet)\b", re.IGNORECASE
 )
 _NO_VERBS: Final = """
-bring cling fling ring sing sling spring sting string swing wing
-focus bypass
-feed need speed proceed exceed succeed shed shred embed weed seed
+a an the this that these those there here it he she they we you i his her their your my its in on at to of from into
+with without by for and or but no not yes is are was were be being been has have had will would can could should may
+might must some someone something nothing none unknown unclear sorry
 """
 _VERBS: Final = """
 bring cling fling ring sing sling spring sting string swing wing

@@ -1,0 +1,214 @@
+"""What is in the data, in figures: keys, holds, turning, variety of windows, goals. Counted a piece at a time."""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from protege.labeling.pieces import Piece
+from protege.labeling.store import LABELED
+from protege.play import KEYBOARD_12, Action, ActionSpace
+from protege.play.quality import SAME
+
+PAIRS: Final = 400
+"""Neighbouring frames compared, spread evenly: enough to know the share of equal ones within a few per cent."""
+
+
+def entropy_bits(counts: Iterable[int]) -> float:
+    """Bits of surprise in a draw: 0 when it is always the same, log2(n) when n are equally frequent."""
+    found = [count for count in counts if count]
+    total = sum(found)
+    return sum(count / total * math.log2(total / count) for count in found)
+
+
+@dataclass
+class GoalFacts:
+    """One goal: segments and samples it has, and a few of its pieces to show."""
+
+    segments: int = 0
+    samples: int = 0
+    phrases: set[str] = field(default_factory=set)
+    shown: list[Piece] = field(default_factory=list)
+
+
+@dataclass
+class Measured:
+    """Counts over all pieces.
+
+    held: frames holding each key; holds: for each key the lengths of its holds, by frames; chord_frames: by their text;
+    first, chunks: windows by their first action and by all of them; constant: windows that are one action throughout;
+    done: windows that are all none; duplicates: (equal, compared) neighbouring frames.
+    """
+
+    space: ActionSpace = KEYBOARD_12
+    frame_hz: float = 10.0
+    frames: int = 0
+    idle_frames: int = 0
+    segments: int = 0
+    by_status: Counter[str] = field(default_factory=Counter)
+    reviews: Counter[str] = field(default_factory=Counter)
+    held: Counter[str] = field(default_factory=Counter)
+    holds: dict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
+    chord_frames: Counter[str] = field(default_factory=Counter)
+    first: Counter[str] = field(default_factory=Counter)
+    chunks: Counter[tuple[Action, ...]] = field(default_factory=Counter)
+    constant: Counter[str] = field(default_factory=Counter)
+    windows: int = 0
+    done: int = 0
+    chords_named: bool = False
+    goals: dict[str, GoalFacts] = field(default_factory=dict)
+    duplicates: tuple[int, int] = (0, 0)
+
+    @property
+    def turning(self) -> dict[str, float]:
+        """Share of all frames in which each camera key is held."""
+        return {key: self.share(key) for key in self.space.pressable if key in self.space.camera}
+
+    def share(self, key: str) -> float:
+        return self.held[key] / max(1, self.frames)
+
+    @property
+    def first_entropy(self) -> float:
+        return entropy_bits(self.first.values())
+
+    @property
+    def chunk_entropy(self) -> float:
+        return entropy_bits(self.chunks.values())
+
+    @property
+    def straight(self) -> tuple[str, float]:
+        """The movement key that most windows hold throughout and alone, and their share."""
+        found = {key: self.constant[key] / max(1, self.windows) for key in self.space.movement}
+        key = max(found, key=lambda k: (found[k], k == "w"), default="")
+        return key, found.get(key, 0.0)
+
+    def hold_s(self, key: str) -> tuple[int, float, float]:
+        """(how often, median seconds, seconds that nine of ten stay below) of a key's holds."""
+        counts = self.holds.get(key)
+        if not counts:
+            return 0, 0.0, 0.0
+        lengths = np.repeat(list(counts.keys()), list(counts.values()))
+        median, most = np.quantile(lengths, (0.5, 0.9))
+        return len(lengths), float(median) / self.frame_hz, float(most) / self.frame_hz
+
+
+def measure(pieces: Iterable[Piece], *, shown_per_goal: int = 3) -> Measured:
+    """Count over all pieces, which are read once and not kept."""
+    found = Measured()
+    pairs = _Pairs()
+    holds = _Holds(found.holds)
+    for piece in pieces:
+        labeled = piece.labeled
+        found.space, found.frame_hz = labeled.space, labeled.frame_hz
+        found.segments += 1
+        found.by_status[labeled.status] += 1
+        found.chords_named |= labeled.shape.chords
+        if labeled.why:
+            found.reviews[labeled.why] += 1
+        _count_keys(found, labeled.held[: len(labeled)])
+        holds.extend(labeled.session, labeled.start, labeled.held[: len(labeled)])
+        plans = piece.plans() if labeled.status == LABELED else []
+        for _, plan in plans:
+            _count_window(found, plan.steps)
+        if labeled.goal and labeled.status == LABELED:
+            goal = found.goals.setdefault(labeled.goal, GoalFacts())
+            goal.segments += 1
+            goal.samples += len(plans)
+            goal.phrases.update(labeled.paraphrases)
+            _keep_spread(goal, piece, shown_per_goal)
+        pairs.offer(piece.pictures)
+    holds.finish()
+    found.duplicates = pairs.compare()
+    return found
+
+
+def _keep_spread(goal: GoalFacts, piece: Piece, count: int) -> None:
+    """Keep the first pieces of a goal, then replace one ever more rarely, so that they come from all over the data."""
+    if len(goal.shown) < count:
+        goal.shown.append(piece)
+    elif goal.segments & (goal.segments - 1) == 0:  # the 4th, 8th, 16th …
+        goal.shown[goal.segments.bit_length() % count] = piece
+
+
+def _count_keys(found: Measured, held: Sequence[Action]) -> None:
+    found.frames += len(held)
+    for action in held:
+        found.held.update(action)
+        found.idle_frames += not action
+        if len(action) > 1:
+            found.chord_frames[found.space.spell(action)] += 1
+
+
+class _Holds:
+    """How long keys are held; a hold goes on from one piece into the next of the same session."""
+
+    def __init__(self, holds: dict[str, Counter[int]]) -> None:
+        self._holds = holds
+        self._open: Counter[str] = Counter()
+        self._next: tuple[str, int] = ("", 0)
+
+    def extend(self, session: str, start: int, held: Sequence[Action]) -> None:
+        if (session, start) != self._next:
+            self.finish()
+        self._next = (session, start + len(held))
+        for action in held:
+            for key in self._open.keys() - action:
+                self._holds[key][self._open.pop(key)] += 1
+            self._open.update(action)
+
+    def finish(self) -> None:
+        for key, frames in self._open.items():
+            self._holds[key][frames] += 1
+        self._open.clear()
+
+
+def _count_window(found: Measured, steps: tuple[Action, ...]) -> None:
+    found.windows += 1
+    found.chunks[steps] += 1
+    first = found.space.spell(steps[0])
+    found.first[first] += 1
+    if all(step == steps[0] for step in steps):
+        found.constant[first] += 1
+        found.done += not steps[0]
+
+
+class _Pairs:
+    """Chooses neighbouring frames evenly from a stream of unknown length, and says how many are equal."""
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[Path, Path]] = []
+        self._every, self._seen = 1, 0
+
+    def offer(self, pictures: Sequence[Path]) -> None:
+        for i in range(len(pictures) - 1):
+            if self._seen % self._every == 0:
+                self._kept.append((pictures[i], pictures[i + 1]))
+                if len(self._kept) > PAIRS:
+                    self._kept = self._kept[::2]
+                    self._every *= 2
+            self._seen += 1
+
+    def compare(self) -> tuple[int, int]:
+        """(equal, compared) pairs; frames that cannot be read are left out."""
+        equal = compared = 0
+        for a, b in self._kept:
+            try:
+                one, other = _thumbnail(a), _thumbnail(b)
+            except OSError:
+                continue
+            compared += 1
+            equal += one.shape == other.shape and int(np.abs(one - other).max()) <= SAME
+        return equal, compared
+
+
+def _thumbnail(path: Path) -> NDArray[np.int16]:
+    """(h, w) grey levels, decoded at an eighth of the size."""
+    with Image.open(path) as image:
+        image.draft("L", (max(1, image.width // 8), max(1, image.height // 8)))
+        return np.asarray(image.convert("L"), dtype=np.int16)

@@ -1,0 +1,122 @@
+"""What a report is about: the segments of recordings or of labeled data, read in the same form."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from protege.errors import UserError
+from protege.labeling.ask import Found
+from protege.labeling.samples import frame_name, windows
+from protege.labeling.segments import count_aside, cut
+from protege.labeling.settle import NO_KEYS, settle, with_keys
+from protege.labeling.store import NO_SAMPLES, LabeledSegment, SessionRecord, Shape, find_segments
+from protege.play import Plan, Session
+from protege.play.quality import assess
+from protege.play.session import SessionError, find_sessions
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A segment and its pictures. `labeled.held` may look further than the segment: `len(labeled)` says how far."""
+
+    labeled: LabeledSegment
+    pictures: tuple[Path, ...]
+
+    def plans(self) -> list[tuple[int, Plan]]:
+        """(frame, plan) of its training windows; none where there are no keys."""
+        shape = self.labeled.shape
+        if self.labeled.status == NO_SAMPLES:
+            return []
+        return windows(self.labeled.slots, self.labeled.segment, shape.horizon, keep_idle=shape.keep_idle)
+
+
+@dataclass(frozen=True)
+class SessionFacts:
+    """A session's line in the report. reasons: what is wrong with it (empty: good), None where nobody can say."""
+
+    name: str
+    minutes: float
+    frames: int
+    fps: float | None
+    reasons: tuple[str, ...] | None
+
+
+@dataclass
+class Contents:
+    """Everything in a folder. labeled: whether goals were looked for; aside: pieces set aside, by reason; unread:
+    sessions that cannot be read, each with the reason."""
+
+    folder: Path
+    labeled: bool
+    sessions: list[SessionFacts] = field(default_factory=list)
+    aside: Counter[str] = field(default_factory=Counter)
+    unread: list[str] = field(default_factory=list)
+
+
+def open_contents(folder: Path) -> tuple[Contents, Iterator[Piece]]:
+    """What is in a folder of recordings or of labeled segments, and its pieces one by one.
+
+    The contents are complete once the pieces have been read. UserError if the folder holds neither.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; give one with recordings or with labeled segments")
+    if find_sessions(folder):
+        contents = Contents(folder, labeled=False)
+        return contents, _raw(contents)
+    if find_segments(folder):
+        contents = Contents(folder, labeled=True)
+        return contents, _labeled(contents)
+    raise UserError(f"{folder}: neither recordings nor labeled segments in it; make some with: protege record")
+
+
+def _raw(contents: Contents) -> Iterator[Piece]:
+    for folder in find_sessions(contents.folder):
+        try:
+            session = Session.open(folder)
+            contents.sessions.append(_facts(session))
+        except SessionError as error:
+            contents.unread.append(str(error))
+            continue
+        keys = session.info.extra.get("keys") is not False
+        actions = session.actions() if keys else None
+        segments, aside = cut(session, actions)
+        contents.aside.update(count_aside(aside))
+        if not keys:
+            contents.unread.append(f"{folder}: no samples, since {NO_KEYS}")
+        found = [Found(segment.goal or "") for segment in segments]
+        pieces = settle(session, segments, found, join=False, stored=any(s.goal for s in segments))
+        for labeled in with_keys(session, pieces, actions, Shape(), ""):
+            yield Piece(labeled, tuple(session.path(i) for i in range(labeled.start, labeled.stop)))
+
+
+def _labeled(contents: Contents) -> Iterator[Piece]:
+    seen: dict[str, int] = {}
+    hz: dict[str, float] = {}
+    for path in find_segments(contents.folder):
+        labeled = LabeledSegment.load(path)
+        seen[labeled.session] = seen.get(labeled.session, 0) + len(labeled)
+        hz[labeled.session] = labeled.frame_hz
+        yield Piece(labeled, tuple(path / frame_name(i) for i in range(len(labeled))))
+    for name, frames in seen.items():
+        record = SessionRecord.load(contents.folder, name)
+        if record is not None:
+            contents.aside.update(count_aside(list(record.aside)))
+            if record.refused:
+                contents.unread.append(f"{record.folder}: no samples, since {record.refused}")
+        contents.sessions.append(_facts_of_labeled(name, frames, hz[name], record))
+
+
+def _facts(session: Session) -> SessionFacts:
+    quality = assess(session)
+    return SessionFacts(session.name, quality.minutes, quality.frames, quality.fps, quality.reasons)
+
+
+def _facts_of_labeled(name: str, frames: int, hz: float, record: SessionRecord | None) -> SessionFacts:
+    """From the recording where it still lies, else from the segments alone."""
+    try:
+        if record is not None:
+            return _facts(Session.open(Path(record.folder)))
+    except SessionError:
+        pass
+    return SessionFacts(name, frames / hz / 60, frames, None, None)

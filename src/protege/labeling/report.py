@@ -1,0 +1,155 @@
+"""One HTML page and a few lines of text about a folder of recordings or of labeled data: is it any good?"""
+
+import base64
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from protege.errors import MissingExtra, UserError
+from protege.labeling.contact_sheet import jpeg, shrunk, side_by_side, stamp
+from protege.labeling.measure import GoalFacts, Measured, measure
+from protege.labeling.pieces import Contents, Piece, open_contents
+from protege.labeling.warn import RECOMMENDED_HOURS, Warning, hours, percent, warnings
+
+TEMPLATE: Final = Path(__file__).with_name("report.html.jinja")
+SHOWN_GOALS: Final = 12
+SHOWN_PICTURES: Final = 3
+SHOWN_WIDTH: Final = 200
+
+
+@dataclass(frozen=True)
+class Report:
+    """page: the HTML page that was written; warnings: what is wrong, the gravest first."""
+
+    page: Path
+    contents: Contents
+    measured: Measured
+    warnings: tuple[Warning, ...]
+
+    def lines(self) -> list[str]:
+        """The essence, as a command prints it."""
+        data = self.measured
+        found = [f"{name:<16}  {text}" for name, text in essence(self.contents, data)]
+        found += [f"warning: {warning}" for warning in self.warnings] or ["no warnings"]
+        return found
+
+
+def write_report(folder: Path, page: Path | None = None) -> Report:
+    """Measure a folder and write its page (report.html in the folder unless named). UserError if nothing is in it."""
+    page = page or folder / "report.html"
+    contents, pieces = open_contents(folder)
+    data = measure(pieces)
+    report = Report(page, contents, data, tuple(warnings(contents, data)))
+    text = _render(report)
+    beside = page.with_name(f".{page.name}.part")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(page)
+    except OSError as error:
+        raise UserError(f"--out {page}: cannot be written ({error.strerror}); choose another place") from None
+    return report
+
+
+def essence(contents: Contents, data: Measured) -> list[tuple[str, str]]:
+    """(what, figure) of the most important figures."""
+    least, most = RECOMMENDED_HOURS
+    count, windows = len(contents.sessions), max(1, data.windows)
+    turning = ", ".join(f"{key} {percent(share)}" for key, share in data.turning.items())
+    key, straight = data.straight
+    chords = sum(data.chord_frames.values()) / max(1, data.frames)
+    held = ", ".join(f"{k} {percent(n / max(1, data.frames))}" for k, n in data.held.most_common(6)) or "no key"
+    equal, compared = data.duplicates
+    rows = [
+        (
+            "play",
+            f"{60 * hours(contents):.1f} min in {count} sessions, {percent(hours(contents) / least)} of {least:g} h"
+            f" (recommended: {least:g} to {most:g} h)",
+        ),
+        (
+            "segments",
+            f"{data.segments} ({', '.join(f'{n} {status}' for status, n in data.by_status.items())})".replace("_", " ")
+            if contents.labeled
+            else f"{data.segments}, not labeled yet",
+        ),
+        ("windows", f"{data.windows:,}, {percent(data.done / windows)} of them done"),
+        ("held", f"{held}, none {percent(data.idle_frames / max(1, data.frames))}"),
+        ("turning", turning or "no camera keys in this action space"),
+        ("chords", f"{percent(chords)} of frames hold several keys"),
+        ("straight on", f"{percent(straight)} of windows are only {key}"),
+        ("variety", f"{data.first_entropy:.2f} bits in the first action, {data.chunk_entropy:.2f} bits in the window"),
+        ("goals", f"{len(data.goals)} different"),
+        ("equal frames", f"{percent(equal / max(1, compared))} of {compared} neighbouring pairs"),
+    ]
+    return rows + [("set aside", f"{n} pieces, {why}") for why, n in contents.aside.most_common()]
+
+
+def _render(report: Report) -> str:
+    try:
+        from jinja2 import Environment, StrictUndefined
+    except ImportError:
+        raise MissingExtra("jinja2", "vision") from None
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    data = report.measured
+    goals = sorted(data.goals.items(), key=lambda item: -item[1].samples)
+    samples = max(1, sum(goal.samples for _, goal in goals))
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        folder=report.contents.folder.resolve().name,
+        contents=report.contents,
+        data=data,
+        warnings=report.warnings,
+        essence=essence(report.contents, data),
+        keys=_key_rows(data),
+        chords=_bars(data.chord_frames.most_common(8), data.frames),
+        first=_bars(data.first.most_common(12), data.windows),
+        chunks=[
+            (" ".join(data.space.spell(s) for s in steps), n / max(1, data.windows))
+            for steps, n in data.chunks.most_common(8)
+        ],
+        goals=[_goal_row(name, goal, samples, shown=i < SHOWN_GOALS) for i, (name, goal) in enumerate(goals)],
+        percent=percent,
+    )
+
+
+def _bars(counts: list[tuple[str, int]], total: int) -> list[tuple[str, float]]:
+    return [(name, count / max(1, total)) for name, count in counts]
+
+
+def _key_rows(data: Measured) -> list[dict[str, Any]]:
+    """A line for each key: its share of frames, how often it was pressed and for how long."""
+    found = []
+    for key in data.space.pressable:
+        presses, median, most = data.hold_s(key)
+        kind = "moves" if key in data.space.movement else "turns" if key in data.space.camera else ""
+        found.append(
+            {"key": key, "kind": kind, "share": data.share(key), "presses": presses, "median": median, "most": most}
+        )
+    return found
+
+
+def _goal_row(name: str, goal: GoalFacts, samples: int, *, shown: bool) -> dict[str, Any]:
+    sheets = [sheet for piece in goal.shown if (sheet := keyed_sheet(piece))] if shown else []
+    return {
+        "name": name,
+        "segments": goal.segments,
+        "samples": goal.samples,
+        "share": goal.samples / samples,
+        "phrases": sorted(goal.phrases),
+        "sheets": ["data:image/jpeg;base64," + base64.b64encode(sheet).decode() for sheet in sheets],
+    }
+
+
+def keyed_sheet(piece: Piece) -> bytes:
+    """First, middle and last picture of a piece, with the time and the keys drawn on; empty if none can be read."""
+    labeled = piece.labeled
+    last = len(labeled) - 1
+    pictures = []
+    for i in sorted({0, last // 2, last}):
+        try:
+            picture = shrunk(piece.pictures[i], SHOWN_WIDTH)
+        except OSError:
+            continue
+        stamp(picture, f"{i / labeled.frame_hz:.1f} s")
+        keys = " + ".join(sorted(labeled.held[i], key=labeled.space.index)) if labeled.held else ""
+        stamp(picture, keys or "no key", top=False)
+        pictures.append(picture)
+    return jpeg(side_by_side(pictures), quality=75) if pictures else b""
