@@ -1,3 +1,4 @@
+# ruff: noqa: E402  (libraries that may be missing are asked for first)
 """A tiny Qwen3-VL is a Qwen3-VL: it is built, loads plainly, in 4 bits and below an adapter, and errors are words."""
 
 import json
@@ -13,8 +14,8 @@ from protege.play.chat import prompt
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from protege.vlm.load import base_of, is_adapter, load_model, load_processor, resolve_device  # noqa: E402
-from protege.vlm.tiny import TinySize, build_tiny  # noqa: E402
+from protege.vlm.load import base_of, is_adapter, load_model, load_processor, resolve_device
+from protege.vlm.tiny import TinySize, build_tiny
 
 # peft 0.21 reads an attribute that transformers 5.23 has renamed
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")

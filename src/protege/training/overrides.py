@@ -23,6 +23,8 @@ def load_config(kind: type[T], path: Path | None, overrides: Sequence[str] = ())
         raise MissingExtra("omegaconf", "vision") from None
     try:
         fields = OmegaConf.load(path) if path else OmegaConf.create()
+        if not OmegaConf.is_dict(fields):
+            raise UserError(f"{path}: not a configuration (a list, where keys were expected)")
         if bad := [text for text in overrides if "=" not in text]:
             raise UserError(f"{bad[0]!r} is no override; write it as key=value, e.g. training.learning_rate=1e-4")
         merged = OmegaConf.to_container(OmegaConf.merge(fields, OmegaConf.from_dotlist(list(overrides))), resolve=True)

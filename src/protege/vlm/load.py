@@ -31,22 +31,6 @@ def torchvision_works() -> bool:
     return True
 
 
-@cache
-def frame_processor() -> Any:
-    """The class of Qwen3-VL's processor without its video part, the only part that needs torchvision."""
-    from transformers import Qwen3VLProcessor
-
-    class FrameProcessor(Qwen3VLProcessor):
-        # transformers reads a processor's parts off this signature, so leaving one out is enough
-        def __init__(
-            self, image_processor: Any = None, tokenizer: Any = None, chat_template: Any = None, **kwargs: Any
-        ) -> None:
-            super().__init__(image_processor, tokenizer, None, chat_template=chat_template, **kwargs)
-
-    FrameProcessor.__name__ = "Qwen3VLProcessor"  # the name that save_pretrained writes
-    return FrameProcessor
-
-
 def load_processor(source: str | Path) -> Any:
     """The processor in a folder or of a model on the hub."""
     require_vision()
@@ -55,7 +39,9 @@ def load_processor(source: str | Path) -> Any:
             from transformers import AutoProcessor
 
             return AutoProcessor.from_pretrained(str(source))
-        return frame_processor().from_pretrained(str(source))
+        from protege.vlm.processor import FrameProcessor
+
+        return FrameProcessor.from_pretrained(str(source))
 
 
 def is_adapter(source: str | Path) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from protege.errors import UserError
-from protege.vlm.load import frame_processor, require_vision, without_bars
+from protege.vlm.load import require_vision, without_bars
 
 HEAD_DIM: Final = 32
 MAX_PIXELS: Final = 640 * 480
@@ -97,6 +97,8 @@ def _processor() -> Any:
     from transformers import AutoTokenizer
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
+    from protege.vlm.processor import FrameProcessor
+
     data = Path(str(files("protege.vlm") / "data"))
     image = Qwen2VLImageProcessorPil(
         patch_size=16,
@@ -107,9 +109,7 @@ def _processor() -> Any:
         image_std=[0.5] * 3,
     )
     template = (data / "chat_template.jinja").read_text(encoding="utf-8")
-    return frame_processor()(
-        image_processor=image, tokenizer=AutoTokenizer.from_pretrained(data), chat_template=template
-    )
+    return FrameProcessor(image_processor=image, tokenizer=AutoTokenizer.from_pretrained(data), chat_template=template)
 
 
 def _config(tokenizer: Any, size: TinySize) -> Any:
