@@ -13,6 +13,7 @@ from protege.labeling.goals import clean, complaint, words
 from protege.labeling.segments import Segment
 from protege.labeling.wording import Wording
 from protege.play import Session
+from protege.play.session import SessionError
 
 ATTEMPTS: Final = 3
 """A failing answer is asked again with the reason, twice."""
@@ -30,28 +31,25 @@ class Found:
     seen: bool = False
 
 
-def ask_goals(
-    session: Session,
-    segments: Sequence[Segment],
-    actions: NDArray[np.bool_] | None,
-    labeler: Labeler,
-    wording: Wording,
-    pictures: int = PICTURES,
-) -> Iterator[tuple[int, Found]]:
-    """(position in `segments`, what was found), each as soon as it is known.
+@dataclass(frozen=True)
+class Item:
+    """A segment to ask about; actions: (T, K) of its session, or None if that has no keys."""
 
-    actions: (T, K) of the session, or None if it has no keys.
-    """
+    session: Session
+    actions: NDArray[np.bool_] | None
+    segment: Segment
+
+
+def ask_goals(
+    items: Sequence[Item], labeler: Labeler, wording: Wording, pictures: int = PICTURES
+) -> Iterator[tuple[int, Found]]:
+    """(position in `items`, what was found), each as soon as it is known."""
     last: dict[int, Found] = {}
-    pending = list(range(len(segments)))
+    pending = list(range(len(items)))
     for _ in range(ATTEMPTS if labeler.sees else 1):
-        questions = (
-            _question(i, session, segments[i], actions, wording, pictures, last.get(i))
-            if labeler.sees
-            else Question(i, stored=segments[i].goal)
-            for i in pending
-        )
         failed: list[int] = []
+        unread: dict[int, str] = {}
+        questions = _questions(pending, items, labeler, wording, pictures, last, unread)
         for answer in labeler.answers(questions):
             goal = clean(answer.text) if labeler.sees else answer.text.strip()
             why = answer.problem or (complaint(goal) if labeler.sees else None)
@@ -60,25 +58,40 @@ def ask_goals(
                 failed.append(answer.number)
             else:
                 yield answer.number, Found(goal)
+        yield from ((i, Found("", why)) for i, why in unread.items())
         pending = sorted(failed)
-    for i in pending:
-        yield i, last[i]
+        if not pending:
+            return
+    yield from ((i, last[i]) for i in pending)
 
 
-def _question(
-    number: int,
-    session: Session,
-    segment: Segment,
-    actions: NDArray[np.bool_] | None,
+def _questions(
+    numbers: Sequence[int],
+    items: Sequence[Item],
+    labeler: Labeler,
     wording: Wording,
     pictures: int,
-    before: Found | None,
-) -> Question:
+    before: dict[int, Found],
+    unread: dict[int, str],
+) -> Iterator[Question]:
+    """The questions, each made when it is needed; segments whose pictures cannot be read go to `unread`."""
+    for i in numbers:
+        if not labeler.sees:
+            yield Question(i, stored=items[i].segment.goal)
+            continue
+        try:
+            yield _question(i, items[i], wording, pictures, before.get(i))
+        except SessionError as error:
+            unread[i] = str(error)
+
+
+def _question(number: int, item: Item, wording: Wording, pictures: int, before: Found | None) -> Question:
+    session, segment = item.session, item.segment
     times = times_s(session, segment, choose(segment, pictures))
     seconds = (int(session.t_ns[segment.stop - 1] - session.t_ns[segment.start]) + session.info.period_ns) / 1e9
     held = NO_KEYS_TEXT
-    if actions is not None:
-        held = keys_in_words(actions[segment.start : segment.stop], session.info.space, session.info.frame_hz)
+    if item.actions is not None:
+        held = keys_in_words(item.actions[segment.start : segment.stop], session.info.space, session.info.frame_hz)
     text = wording.ask(times, seconds, held)
     if before is not None and before.goal:
         text = wording.ask_again(text, before.goal, before.why)

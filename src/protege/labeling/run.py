@@ -2,70 +2,21 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
-from protege.errors import UserError
-from protege.labeling.ask import Found, ask_goals, ask_paraphrases
+from protege.errors import MissingExtra, UserError
+from protege.labeling.ask import ask_goals, ask_paraphrases
 from protege.labeling.backends.base import Labeler
-from protege.labeling.backends.given import Given
-from protege.labeling.contact_sheet import PICTURES
-from protege.labeling.journal import Journal
-from protege.labeling.segments import NO_GOAL, Aside, Segment, count_aside, cut
-from protege.labeling.settle import NO_KEYS, settle, with_keys
-from protege.labeling.store import (
-    LABELED,
-    NEEDS_REVIEW,
-    STAGING,
-    LabeledSegment,
-    SessionRecord,
-    Shape,
-    count_samples,
-    remove_segment,
-    session_segments,
-    write_segment,
-)
+from protege.labeling.job import Job, LabelOptions, prepare
+from protege.labeling.segments import count_aside
+from protege.labeling.store import LABELED, STAGING, SessionRecord
 from protege.labeling.wording import Wording
-from protege.play import HORIZON, Session
-from protege.play.session import SessionError
 
-
-class Refused(UserError):
-    """A session that cannot be labeled as asked; the others are."""
-
-
-@dataclass(frozen=True)
-class LabelOptions:
-    """How recordings become training data.
-
-    seconds: length of a segment; horizon: actions in a window; chords: a slot may name several keys ("w+right");
-    tau_ms: the player's reaction time, by which actions are moved; keep_idle: also keep windows without a key inside a
-    segment; join: adjacent segments with the same goal become one; paraphrases: other ways to say each goal, at most;
-    pictures: on a contact sheet; prompt: a file in place of the built-in questions; redo: replace what is there.
-    """
-
-    seconds: float = 4.0
-    horizon: int = HORIZON
-    chords: bool = False
-    tau_ms: float = 0.0
-    keep_idle: bool = False
-    join: bool = False
-    paraphrases: int = 0
-    pictures: int = PICTURES
-    prompt: Path | None = None
-    redo: bool = False
-
-    def __post_init__(self) -> None:
-        for name, least in (("seconds", 1), ("horizon", 1), ("paraphrases", 0), ("pictures", 1), ("tau_ms", 0)):
-            if (value := getattr(self, name)) < least:
-                raise UserError(f"--{name.replace('_', '-')} is {value}, expected at least {least}")
-
-    @property
-    def shape(self) -> Shape:
-        return Shape(self.seconds, self.horizon, self.chords, self.tau_ms, self.keep_idle, self.join)
+GROUP: Final = 256
+"""Segments asked about together, from several sessions if these are short: enough to keep a server busy."""
 
 
 @dataclass
@@ -121,148 +72,66 @@ def label(
     wording = Wording.load(options.prompt)
     result = LabelResult()
     out.mkdir(parents=True, exist_ok=True)
-    for number, folder in enumerate(sessions, 1):
-        before = f"{number}/{len(sessions)} {folder.name}"
+    waiting: list[Job] = []
+    for folder in sessions:
         try:
-            record, new = _label_session(folder, out, labeler, options, wording)
-        except (SessionError, Refused, OSError) as error:
-            result.problems.append(str(error))
-            tell(f"{before}: {error}")
+            job = prepare(folder, out, labeler, options, wording)
+        except (UserError, OSError) as error:
+            _report(result, tell, folder, error)
             continue
-        result.add(record)
-        result.skipped += not new
-        tell(f"{before}: {record.segments} segments, {record.samples} samples{'' if new else ' (done before)'}")
+        if isinstance(job, SessionRecord):
+            result.skipped += 1
+            _report(result, tell, folder, job)
+            continue
+        waiting.append(job)
+        if not labeler.sees or sum(len(job.missing) for job in waiting) >= GROUP:
+            _finish(waiting, out, labeler, options, wording, result, tell)
+            waiting.clear()
+    _finish(waiting, out, labeler, options, wording, result, tell)
     staging = out / STAGING
     if staging.is_dir() and not any(staging.iterdir()):
         staging.rmdir()
     return result
 
 
-def _label_session(
-    folder: Path, out: Path, labeler: Labeler, options: LabelOptions, wording: Wording
-) -> tuple[SessionRecord, bool]:
-    """Label one session; returns its record, and whether there was anything to do."""
-    session = Session.open(folder)
-    if options.redo:
-        (out / f"{session.name}.json").unlink(missing_ok=True)
-        for old in session_segments(out, session.name):
-            remove_segment(out, old)
-    done = _done_before(session, out, options)
-    known = [LabeledSegment.load(path) for path in session_segments(out, session.name)]
-    if done and done.segments == len(known):
-        return replace(done, **_tally(known, [count_samples(out / k.name) for k in known])), False
-    if known and known[0].shape != options.shape:
-        raise Refused(_other_shape(session.name, known[0].shape, options.shape))
-    actions = None if session.info.extra.get("keys") is False else session.actions(options.tau_ms)
-    goal = labeler.goal if isinstance(labeler, Given) else None
-    segments, aside = cut(session, actions, options.seconds, goal)
-    if not labeler.sees and not goal:
-        segments, aside = _without_goal(session, segments, aside)
-    journal = Journal(out, session.name, labeler, wording, options.pictures)
-    found = _goals(session, segments, actions, labeler, wording, options, known, journal)
-    pieces = settle(session, segments, found, join=options.join, stored=not labeler.sees, told=goal is not None)
-    pieces = with_keys(session, pieces, actions, options.shape, labeler.name)
-    counts = _write(
-        session, out, pieces, known, lambda goals: ask_paraphrases(goals, options.paraphrases, labeler, wording)
-    )
-    record = SessionRecord(
-        session=session.name,
-        folder=str(folder),
-        frames=len(session),
-        last_t_ns=int(session.t_ns[-1]),
-        shape=options.shape,
-        by=labeler.name,
-        aside=tuple(aside),
-        refused=NO_KEYS if actions is None else "",
-        **_tally(pieces, counts),
-    )
-    record.save(out)
-    journal.remove()
-    return record, True
-
-
-def _done_before(session: Session, out: Path, options: LabelOptions) -> SessionRecord | None:
-    """The record of a session that is labeled; Refused if it, or what is asked of it, changed since."""
-    record = SessionRecord.load(out, session.name)
-    if record is None:
-        return None
-    if (record.frames, record.last_t_ns) != (len(session), int(session.t_ns[-1])):
-        raise Refused(
-            f"{session.folder}: changed since it was labeled ({record.frames} frames then, {len(session)} now); "
-            "label it again with --redo"
-        )
-    if record.shape != options.shape:
-        raise Refused(_other_shape(session.name, record.shape, options.shape))
-    return record
-
-
-def _other_shape(session: str, then: Shape, now: Shape) -> str:
-    changed = [f"{k} {v} then, {getattr(now, k)} now" for k, v in vars(then).items() if v != getattr(now, k)]
-    return f"{session}: labeled before with other settings ({'; '.join(changed)}); label it again with --redo"
-
-
-def _without_goal(session: Session, segments: list[Segment], aside: list[Aside]) -> tuple[list[Segment], list[Aside]]:
-    """Segments whose goal is not stored are set aside; Refused if that is all of them."""
-    kept = [s for s in segments if s.goal]
-    if segments and not kept:
-        raise Refused(f"{session.folder}: no goal is stored in it; name one with --goal, or choose another --backend")
-    lost = [Aside(s.start, s.stop, NO_GOAL) for s in segments if not s.goal]
-    return kept, sorted([*aside, *lost], key=lambda piece: piece.start)
-
-
-def _goals(
-    session: Session,
-    segments: Sequence[Segment],
-    actions: NDArray[np.bool_] | None,
-    labeler: Labeler,
-    wording: Wording,
-    options: LabelOptions,
-    known: Sequence[LabeledSegment],
-    journal: Journal,
-) -> list[Found]:
-    """What was found for every segment: written before, answered before a kill, or asked now."""
-    found: dict[int, Found] = {}
-    earlier = journal.read()
-    for i, s in enumerate(segments):
-        written = next((k for k in known if k.start <= s.start and s.stop <= k.stop), None)
-        if written is not None:
-            found[i] = Found(written.goal, written.why if written.status == NEEDS_REVIEW else "", seen=True)
-        elif (s.start, s.stop) in earlier:
-            found[i] = earlier[s.start, s.stop]
-    missing = [i for i in range(len(segments)) if i not in found]
-    with journal:
-        asked = [segments[i] for i in missing]
-        for position, answer in ask_goals(session, asked, actions, labeler, wording, options.pictures):
-            found[missing[position]] = answer
-            if labeler.sees:
-                journal.append(asked[position], answer)
-    return [found[i] for i in range(len(segments))]
-
-
-def _write(
-    session: Session,
+def _finish(
+    jobs: Sequence[Job],
     out: Path,
-    pieces: Sequence[LabeledSegment],
-    known: Sequence[LabeledSegment],
-    phrase: Callable[[Sequence[str]], dict[str, tuple[str, ...]]],
-) -> list[int]:
-    """Write the segments that are not there yet, with paraphrases of their goals; returns the samples of all."""
-    there = {k.name: k for k in known}
-    missing = {p.name for p in pieces if p.name not in there or not p.same_as(there[p.name])}
-    phrases = phrase([p.goal for p in pieces if p.name in missing and p.status == LABELED])
-    counts: list[int] = []
-    for piece in pieces:
-        if piece.name in missing:
-            pictures = [session.path(i) for i in range(piece.start, piece.stop)]
-            piece = replace(piece, paraphrases=phrases.get(piece.goal, ()))
-            counts.append(write_segment(out, piece, pictures))
-        else:
-            counts.append(count_samples(out / piece.name))
-    for name in there.keys() - {p.name for p in pieces}:
-        remove_segment(out, out / name)
-    return counts
+    labeler: Labeler,
+    options: LabelOptions,
+    wording: Wording,
+    result: LabelResult,
+    tell: Callable[[str], None],
+) -> None:
+    """Ask for all goals of some sessions at once, then write their segments."""
+    asked = [(job, i) for job in jobs for i in job.missing]
+    with ExitStack() as stack:
+        for job in jobs:
+            stack.enter_context(job.journal)
+        for position, found in ask_goals([job.item(i) for job, i in asked], labeler, wording, options.pictures):
+            job, i = asked[position]
+            job.note(i, found, keep=labeler.sees)
+    settled = [job.settled(options, labeler) for job in jobs]
+    missing = [piece for job, pieces in zip(jobs, settled, strict=True) for piece in job.unwritten(pieces)]
+    goals = [piece.goal for piece in missing if piece.status == LABELED]
+    phrases = ask_paraphrases(goals, options.paraphrases, labeler, wording)
+    for job, pieces in zip(jobs, settled, strict=True):
+        try:
+            done = job.write(out, pieces, phrases)
+        except (UserError, OSError) as error:
+            done = error
+        _report(result, tell, job.session.folder, done)
 
 
-def _tally(pieces: Sequence[LabeledSegment], counts: Sequence[int]) -> dict[str, int]:
-    review = sum(p.status == NEEDS_REVIEW for p in pieces)
-    return {"segments": len(pieces), "needs_review": review, "samples": sum(counts)}
+def _report(
+    result: LabelResult, tell: Callable[[str], None], folder: Path, done: SessionRecord | UserError | OSError
+) -> None:
+    """Count a session, or what is wrong with it, and say so."""
+    if isinstance(done, MissingExtra):
+        raise done
+    if isinstance(done, SessionRecord):
+        result.add(done)
+        tell(f"{folder.name}: {done.segments} segments, {done.samples:,} samples")
+    else:
+        result.problems.append(str(done))
+        tell(f"{folder.name}: {done}")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from protege.errors import UserError
-from protege.labeling.ask import ask_goals
+from protege.labeling.ask import Item, ask_goals
 from protege.labeling.backends.base import Labeler
 from protege.labeling.contact_sheet import PICTURES
 from protege.labeling.goals import clean, words
@@ -98,14 +98,16 @@ def score(
     Only segments at whose end the goal is reached are asked about: before that, nobody could see what it was.
     """
     wording = Wording.load(prompt)
-    pairs: list[tuple[str, str]] = []
+    items: list[Item] = []
     for folder in sessions:
         session = Session.open(folder)
         actions = session.actions()
-        segments = [s for s in cut(session, actions, seconds)[0] if s.goal and s.last and s.reached]
-        segments = segments[: None if limit is None else limit - len(pairs)]
-        for i, found in ask_goals(session, segments, actions, labeler, wording, pictures):
-            pairs.append((NO_ANSWER if found.why else found.goal, clean(segments[i].goal or "")))
+        segments, _ = cut(session, actions, seconds)
+        items += [Item(session, actions, s) for s in segments if s.goal and s.last and s.reached]
+    pairs = [
+        (NO_ANSWER if found.why else found.goal, clean(items[i].segment.goal or ""))
+        for i, found in ask_goals(items[:limit], labeler, wording, pictures)
+    ]
     if not pairs:
         raise UserError(
             "no session here knows its true goals, so nothing can be scored; "

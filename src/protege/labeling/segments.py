@@ -13,7 +13,7 @@ from protege.play.session import Span
 
 SEGMENT_S: Final = 4.0
 KEEP_S: Final = 1.0
-"""A last piece shorter than this is set aside: too little happens in it to name a goal."""
+"""A last piece shorter than this is no segment: too little happens in it to name a goal."""
 
 TOO_SHORT: Final = "shorter than 1 s"
 NO_KEYS_HELD: Final = "no key held"
@@ -87,20 +87,37 @@ def cut(
     """
     segments: list[Segment] = []
     aside: list[Aside] = []
-    period = session.info.period_ns
     spans = [replace(span, goal=goal or span.goal) for span in session.spans()]
     for number, span in enumerate(spans):
-        reached = _reached(spans, number)
-        for a, b in cut_times(session.t_ns[span.start : span.stop], seconds, period):
-            start, stop = span.start + a, span.start + b
-            if session.t_ns[stop - 1] - session.t_ns[start] + period < round(KEEP_S * 1e9):
+        kept: list[tuple[int, int]] = []
+        for start, stop in _pieces(session, span, seconds):
+            if _seconds(session, start, stop) < KEEP_S:
                 aside.append(Aside(start, stop, TOO_SHORT))
             elif actions is not None and actions[start:stop, -1].all():
                 aside.append(Aside(start, stop, NO_KEYS_HELD))
             else:
-                covers = span.stop if span.goal is not None else stop
-                segments.append(Segment(start, stop, span.goal, covers, reached or span.goal is None, span.end))
+                kept.append((start, stop))
+        for start, stop in kept:
+            # nothing is done for a stored goal after the last piece with a key, so it is reached there
+            covers = kept[-1][1] if span.goal is not None else stop
+            reached = span.goal is None or _reached(spans, number)
+            segments.append(Segment(start, stop, span.goal, covers, reached, span.end))
     return segments, aside
+
+
+def _pieces(session: Session, span: Span, seconds: float) -> list[tuple[int, int]]:
+    """Frames [start, stop) of a span's pieces; a short last one goes to the piece before it, so that no end is lost."""
+    times = session.t_ns[span.start : span.stop]
+    pieces = [(span.start + a, span.start + b) for a, b in cut_times(times, seconds, session.info.period_ns)]
+    if len(pieces) > 1 and _seconds(session, *pieces[-1]) < KEEP_S:
+        (start, _), (_, stop) = pieces[-2:]
+        pieces[-2:] = [(start, stop)]
+    return pieces
+
+
+def _seconds(session: Session, start: int, stop: int) -> float:
+    """How long frames [start, stop) last."""
+    return (int(session.t_ns[stop - 1] - session.t_ns[start]) + session.info.period_ns) / 1e9
 
 
 def _reached(spans: list[Span], number: int) -> bool:

@@ -1,0 +1,209 @@
+"""One session on its way to labeled segments: what is known already, what has to be asked, what is written."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protege.errors import UserError
+from protege.labeling.ask import Found, Item
+from protege.labeling.backends.base import Labeler
+from protege.labeling.backends.given import Given
+from protege.labeling.contact_sheet import PICTURES
+from protege.labeling.journal import Journal
+from protege.labeling.segments import NO_GOAL, Aside, Segment, cut
+from protege.labeling.settle import NO_KEYS, settle, with_keys
+from protege.labeling.store import (
+    NEEDS_REVIEW,
+    LabeledSegment,
+    SessionRecord,
+    Shape,
+    count_samples,
+    remove_segment,
+    session_segments,
+    write_segment,
+)
+from protege.labeling.wording import Wording
+from protege.play import HORIZON, Session
+
+
+class Refused(UserError):
+    """A session that cannot be labeled as asked; the others are."""
+
+
+@dataclass(frozen=True)
+class LabelOptions:
+    """How recordings become training data.
+
+    seconds: length of a segment; horizon: actions in a window; chords: a slot may name several keys ("w+right");
+    tau_ms: the player's reaction time, by which actions are moved; keep_idle: also keep windows without a key inside a
+    segment; join: adjacent segments with the same goal become one; paraphrases: other ways to say each goal, at most;
+    pictures: on a contact sheet; prompt: a file in place of the built-in questions; redo: replace what is there.
+    """
+
+    seconds: float = 4.0
+    horizon: int = HORIZON
+    chords: bool = False
+    tau_ms: float = 0.0
+    keep_idle: bool = False
+    join: bool = False
+    paraphrases: int = 0
+    pictures: int = PICTURES
+    prompt: Path | None = None
+    redo: bool = False
+
+    def __post_init__(self) -> None:
+        for name, least in (("seconds", 1), ("horizon", 1), ("paraphrases", 0), ("pictures", 1), ("tau_ms", 0)):
+            if (value := getattr(self, name)) < least:
+                raise UserError(f"--{name.replace('_', '-')} is {value}, expected at least {least}")
+
+    @property
+    def shape(self) -> Shape:
+        return Shape(self.seconds, self.horizon, self.chords, self.tau_ms, self.keep_idle, self.join)
+
+
+@dataclass
+class Job:
+    """A session that is not done. found: goals by position in `segments`; the rest has to be asked.
+
+    actions: (T, K), or None if it has no keys; told: whether the user named the goal.
+    """
+
+    session: Session
+    actions: NDArray[np.bool_] | None
+    segments: list[Segment]
+    aside: list[Aside]
+    known: list[LabeledSegment]
+    journal: Journal
+    found: dict[int, Found]
+    shape: Shape
+    told: bool
+
+    @property
+    def missing(self) -> list[int]:
+        return [i for i in range(len(self.segments)) if i not in self.found]
+
+    def item(self, i: int) -> Item:
+        return Item(self.session, self.actions, self.segments[i])
+
+    def note(self, i: int, found: Found, *, keep: bool) -> None:
+        """Take an answer; `keep` it on disk at once, in case of a kill."""
+        self.found[i] = found
+        if keep:
+            self.journal.append(self.segments[i], found)
+
+    def settled(self, options: LabelOptions, labeler: Labeler) -> list[LabeledSegment]:
+        """Its segments as they will be written, once every goal is found."""
+        found = [self.found[i] for i in range(len(self.segments))]
+        stored = not labeler.sees
+        pieces = settle(self.session, self.segments, found, join=options.join, stored=stored, told=self.told)
+        return with_keys(self.session, pieces, self.actions, options.shape, labeler.name)
+
+    def unwritten(self, pieces: Sequence[LabeledSegment]) -> list[LabeledSegment]:
+        """Those of its segments that are not on disk as they should be."""
+        there = {k.name: k for k in self.known}
+        return [p for p in pieces if p.name not in there or not p.same_as(there[p.name])]
+
+    def write(
+        self, out: Path, pieces: Sequence[LabeledSegment], phrases: Mapping[str, tuple[str, ...]]
+    ) -> SessionRecord:
+        """Write what is missing, then the record that the session is done. phrases: other ways to say each goal."""
+        session = self.session
+        unwritten = {piece.name for piece in self.unwritten(pieces)}
+        counts: list[int] = []
+        for piece in pieces:
+            if piece.name in unwritten:
+                pictures = [session.path(i) for i in range(piece.start, piece.stop)]
+                complete = replace(piece, paraphrases=phrases.get(piece.goal, ()))
+                counts.append(write_segment(out, complete, pictures))
+            else:
+                counts.append(count_samples(out / piece.name))
+        for name in {k.name for k in self.known} - {p.name for p in pieces}:
+            remove_segment(out, out / name)
+        record = SessionRecord(
+            session=session.name,
+            folder=str(session.folder),
+            frames=len(session),
+            last_t_ns=int(session.t_ns[-1]),
+            shape=self.shape,
+            by=pieces[0].by if pieces else "",
+            aside=tuple(self.aside),
+            refused=NO_KEYS if self.actions is None else "",
+            **_tally(pieces, counts),
+        )
+        record.save(out)
+        self.journal.remove()
+        return record
+
+
+def prepare(folder: Path, out: Path, labeler: Labeler, options: LabelOptions, wording: Wording) -> Job | SessionRecord:
+    """The work a session needs, or its record if it is done. UserError if it cannot be labeled as asked."""
+    session = Session.open(folder)
+    if options.redo:
+        (out / f"{session.name}.json").unlink(missing_ok=True)
+        for old in session_segments(out, session.name):
+            remove_segment(out, old)
+    done = _done_before(session, out, options)
+    known = [LabeledSegment.load(path) for path in session_segments(out, session.name)]
+    if done and done.segments == len(known):
+        return replace(done, **_tally(known, [count_samples(out / k.name) for k in known]))
+    if known and known[0].shape != options.shape:
+        raise Refused(_other_shape(session.name, known[0].shape, options.shape))
+    actions = None if session.info.extra.get("keys") is False else session.actions(options.tau_ms)
+    goal = labeler.goal if isinstance(labeler, Given) else None
+    segments, aside = cut(session, actions, options.seconds, goal)
+    if not labeler.sees and not goal:
+        segments, aside = _without_goal(session, segments, aside)
+    journal = Journal(out, session.name, labeler, wording, options.pictures)
+    found = _found_before(segments, known, journal.read())
+    return Job(session, actions, segments, aside, known, journal, found, options.shape, goal is not None)
+
+
+def _found_before(
+    segments: Sequence[Segment], known: Sequence[LabeledSegment], answered: Mapping[tuple[int, int], Found]
+) -> dict[int, Found]:
+    """Goals of segments that were written before, or answered before a kill."""
+    found: dict[int, Found] = {}
+    for i, s in enumerate(segments):
+        written = next((k for k in known if k.start <= s.start and s.stop <= k.stop), None)
+        if written is not None:
+            found[i] = Found(written.goal, written.why if written.status == NEEDS_REVIEW else "", seen=True)
+        elif (s.start, s.stop) in answered:
+            found[i] = answered[s.start, s.stop]
+    return found
+
+
+def _done_before(session: Session, out: Path, options: LabelOptions) -> SessionRecord | None:
+    """The record of a session that is labeled; Refused if it, or what is asked of it, changed since."""
+    record = SessionRecord.load(out, session.name)
+    if record is None:
+        return None
+    if (record.frames, record.last_t_ns) != (len(session), int(session.t_ns[-1])):
+        raise Refused(
+            f"{session.folder}: changed since it was labeled ({record.frames} frames then, {len(session)} now); "
+            "label it again with --redo"
+        )
+    if record.shape != options.shape:
+        raise Refused(_other_shape(session.name, record.shape, options.shape))
+    return record
+
+
+def _other_shape(session: str, then: Shape, now: Shape) -> str:
+    changed = [f"{k} {v} then, {getattr(now, k)} now" for k, v in vars(then).items() if v != getattr(now, k)]
+    return f"{session}: labeled before with other settings ({'; '.join(changed)}); label it again with --redo"
+
+
+def _without_goal(session: Session, segments: list[Segment], aside: list[Aside]) -> tuple[list[Segment], list[Aside]]:
+    """Segments whose goal is not stored are set aside; Refused if that is all of them."""
+    kept = [s for s in segments if s.goal]
+    if segments and not kept:
+        raise Refused(f"{session.folder}: no goal is stored in it; name one with --goal, or choose another --backend")
+    lost = [Aside(s.start, s.stop, NO_GOAL) for s in segments if not s.goal]
+    return kept, sorted([*aside, *lost], key=lambda piece: piece.start)
+
+
+def _tally(pieces: Sequence[LabeledSegment], counts: Sequence[int]) -> dict[str, int]:
+    review = sum(p.status == NEEDS_REVIEW for p in pieces)
+    return {"segments": len(pieces), "needs_review": review, "samples": sum(counts)}
