@@ -5,12 +5,14 @@ from protege.labeling.backends.openai import OpenAIServer
 from protege.labeling.backends.ray import RayCluster
 from protege.labeling.backends.transformers import Transformers
 from protege.labeling.dataset import load
+from protege.labeling.export import ExportOptions
 from protege.labeling.job import LabelOptions
 from protege.labeling.run import LabelResult, label
 from protege.labeling.scoring import Score, score
 from protege.labeling.store import LabeledSegment, approve, find_segments
 
 __all__ = [
+    "ExportOptions",
     "Given",
     "LabelOptions",
     "LabelResult",

@@ -201,7 +201,7 @@ def write_segment(out: Path, labeled: LabeledSegment, pictures: Sequence[Path]) 
     shutil.rmtree(staged, ignore_errors=True)
     staged.mkdir(parents=True)
     for number, picture in enumerate(pictures):
-        _place(picture, staged / frame_name(number))
+        place(picture, staged / frame_name(number))
     lines = 0
     if labeled.status == LABELED:
         text = labeled.samples_text()
@@ -238,7 +238,7 @@ def approve(folder: Path, goal: str) -> int:
     return write_segment(folder.parent, labeled.approved(goal), sorted(folder.glob("frame_*.jpg")))
 
 
-def _place(picture: Path, target: Path) -> None:
+def place(picture: Path, target: Path) -> None:
     """Hard-link or copy a session's JPEG; SessionError if it is missing or cut off."""
     try:
         with picture.open("rb") as file:

@@ -59,7 +59,7 @@ def _amount(contents: Contents, data: Measured) -> list[Warning]:
     least, most = RECOMMENDED_HOURS
     recorded = hours(contents)
     if recorded < least:
-        have = f"{60 * recorded:.0f} minutes" if recorded < 1 else f"{recorded:.1f} hours"
+        have = f"{60 * recorded:.1f} minutes" if recorded < 1 else f"{recorded:.1f} hours"
         return [
             Warning(
                 f"{have} of play, {percent(recorded / least)} of the recommended {least:g} to {most:g} hours",
