@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 import weakref
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -105,7 +106,13 @@ class Engine:
         game.set_seed(seed)
         if self.window:
             game.add_game_args("+freelook 1 +use_mouse 0")
+        # The engine makes this folder where it is started, and nothing says otherwise; it stays empty.
+        litter = Path.cwd() / "_vizdoom"
+        ours = not litter.exists()
         game.init()
+        if ours:
+            with suppress(OSError):
+                litter.rmdir()
         return game
 
     @property

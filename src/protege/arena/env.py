@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from protege.arena.engine import Engine
 from protege.arena.rooms import EVAL_SEED_START, layout
-from protege.arena.state import DECISION_HZ, MAX_DECISIONS, ArenaState, Judge, tics_of
+from protege.arena.state import DECISION_HZ, MAX_DECISIONS, ArenaState, End, Judge, tics_of
 from protege.arena.tasks import Goal, find_goal
 from protege.errors import MissingExtra
 from protege.play.actions import KEYBOARD_12, Action
@@ -87,11 +87,9 @@ class ArenaEnv(gymnasium.Env[NDArray[np.uint8], Any]):
         state = self.engine.step(held, tics_of(judge.decisions))
         end = judge.observe(state, held)
         info = self._info(state, judge)
-        over = end is not None and (self.end_on_success or not judge.success)
-        late = judge.decisions >= self.max_decisions
-        truncated = late and not (over and end != "timeout")
-        reward = float(judge.success and not before)
-        return self.engine.picture(), reward, over and not truncated, truncated, info
+        terminated = end is End.WRONG_OBJECT or (end is End.SUCCESS and self.end_on_success)
+        truncated = judge.decisions >= self.max_decisions and not terminated
+        return self.engine.picture(), float(judge.success and not before), terminated, truncated, info
 
     def _info(self, state: ArenaState, judge: Judge) -> dict[str, Any]:
         made = state.layout

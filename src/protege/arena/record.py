@@ -95,8 +95,20 @@ def _record(engine: Engine, folder: Path, made: Layout, expert: Expert) -> Episo
         verdict=(),
         extra=_about(made, expert.noise),
     )
-    # Not closed by `with`: a session that is cut off must not look complete.
     writer = SessionWriter(folder, info)
+    try:
+        judge = _play(engine, writer, made, expert)
+        writer.finish(extra=judge.report())
+    except BaseException:
+        # `with` would mark a half-written episode as complete.
+        writer.finish()
+        shutil.rmtree(folder)
+        raise
+    return Episode(folder, made.seed, judge.success, judge.decisions, new=True)
+
+
+def _play(engine: Engine, writer: SessionWriter, made: Layout, expert: Expert) -> Judge:
+    """The expert's episode, written as it happens."""
     writer.event(Held(0, NO_KEYS))
     writer.event(GoalEvent(0, made.goal.sentence))
     judge = Judge(made)
@@ -117,8 +129,7 @@ def _record(engine: Engine, folder: Path, made: Layout, expert: Expert) -> Episo
     for key in sorted(held):
         writer.event(Key(t_ns, key, False))
     writer.event(End(t_ns, str(judge.end)))
-    writer.finish(extra=judge.report())
-    return Episode(folder, made.seed, judge.success, judge.decisions, new=True)
+    return judge
 
 
 def _about(made: Layout, noise: float) -> dict[str, Any]:

@@ -1,0 +1,96 @@
+"""Recording headless: ordinary sessions whose actions are what the expert held."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from protege.arena.engine import Engine
+from protege.arena.expert import Expert
+from protege.arena.record import PERIOD_NS, TAIL_DECISIONS, _record, record_episodes, session_name
+from protege.arena.rooms import layout
+from protege.arena.state import tics_of
+from protege.arena.tasks import GOALS
+from protege.errors import UserError
+from protege.play.actions import KEYBOARD_12
+from protege.play.session import RECORDING, Session, SessionWriter, check
+
+SIZE = (160, 120)
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    return record_episodes(tmp_path_factory.mktemp("arena"), 3, 5_000, SIZE, noise=0.05)
+
+
+def test_sessions_are_sound(recorded):
+    assert [episode.folder.name for episode in recorded] == ["arena_05000", "arena_05001", "arena_05002"]
+    for episode in recorded:
+        assert check(episode.folder) == []
+        assert episode.success
+        assert len(Session.open(episode.folder)) == episode.frames
+
+
+def test_a_session_knows_its_goal_seed_and_success(recorded):
+    session = Session.open(recorded[0].folder)
+    made = layout(5_000)
+    assert session.info.extra["goal"] == made.goal.sentence
+    assert session.info.extra["paraphrases"] == list(made.goal.paraphrases)
+    assert session.info.extra["seed"] == 5_000
+    assert session.info.extra["task"] == made.goal.task
+    assert session.info.extra["success"] is True
+    assert [(span.goal, span.end) for span in session.spans()] == [(made.goal.sentence, "success")]
+
+
+def test_actions_are_what_the_expert_held_at_ten_hertz(recorded):
+    for episode in recorded:
+        session = Session.open(episode.folder)
+        assert np.all(np.diff(session.t_ns) == PERIOD_NS)
+        expert, held = Expert(0.05, episode.seed), []
+        with Engine(SIZE) as engine:
+            state = engine.load(layout(episode.seed))
+            for n in range(len(session)):
+                held.append(expert.act(state))
+                state = engine.step(held[-1], tics_of(n))
+        assert KEYBOARD_12.decode(session.actions()) == held
+
+
+def test_a_session_ends_with_standing_still(recorded):
+    for episode in recorded:
+        rows = Session.open(episode.folder).actions()
+        assert rows[-TAIL_DECISIONS:, -1].all()
+        assert not rows[: -TAIL_DECISIONS - 2].all()
+
+
+def test_a_second_run_skips_what_is_there_and_redoes_what_was_cut_off(tmp_path):
+    seen = []
+    first = record_episodes(tmp_path, 1, 5_000, SIZE, progress=seen.append)
+    half = SessionWriter(tmp_path / session_name(5_001), Session.open(first[0].folder).info)
+    half.frame(0, b"half a picture")
+    half.finish()
+    replace(half.info, status=RECORDING).save(half.folder)
+    again = record_episodes(tmp_path, 2, 5_000, SIZE, progress=seen.append)
+    assert [episode.new for episode in again] == [False, True]
+    assert seen == first + again
+    assert check(again[1].folder) == []
+
+
+def test_one_goal_can_be_asked_for(tmp_path):
+    (episode,) = record_episodes(tmp_path, 1, 5_000, SIZE, goal="red torch")
+    assert episode.folder.name == "arena_05000_red_torch"
+    assert Session.open(episode.folder).info.extra["goal"] == GOALS["red torch"].sentence
+
+
+def test_no_episodes_are_a_mistake(tmp_path):
+    with pytest.raises(UserError, match="at least one episode"):
+        record_episodes(tmp_path, 0, 5_000, SIZE)
+
+
+def test_an_interrupted_episode_leaves_nothing_behind(tmp_path):
+    class Interrupting(Expert):
+        def act(self, state):
+            raise KeyboardInterrupt
+
+    with Engine(SIZE) as engine, pytest.raises(KeyboardInterrupt):
+        _record(engine, tmp_path / "arena_05000", layout(5_000), Interrupting())
+    assert not list(tmp_path.iterdir())
