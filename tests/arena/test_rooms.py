@@ -44,6 +44,19 @@ def test_a_go_to_goal_always_has_distractors(layouts):
         assert (made.target is not None) == (made.goal.task is Task.GO_TO)
 
 
+def test_torches_and_pillars_mostly_stand_beside_one_of_another_colour():
+    for name, alike in (("red torch", "torch"), ("blue pillar", "pillar")):
+        made = [layout(seed, GOALS[name]) for seed in SEEDS]
+        beside = sum(any(d.kind.alike == alike for d in one.distractors) for one in made)
+        assert beside > 0.75 * len(made)
+
+
+def test_some_goals_are_in_the_second_room(layouts):
+    behind = [made for made in layouts if made.target and not made.rooms[0].holds(made.aim)]
+    assert behind
+    assert all(len(made.rooms) == 2 for made in behind)
+
+
 @pytest.mark.parametrize("goal", GOALS.values(), ids=lambda goal: goal.name)
 def test_a_goal_can_be_asked_for(goal):
     made = layout(10_001, goal)
