@@ -116,6 +116,10 @@ class KeyListener:
     def __enter__(self) -> "KeyListener":
         self._listener.start()
         self._listener.wait()
+        if sys.platform == "linux":  # elsewhere a key that is held already is known from its first repeat on
+            from protege.devices import x11
+
+            self._down |= x11.keys_down(self._names | self._aliases.keys())
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -94,7 +94,7 @@ class Recorder:
     def _key(self, name: str, down: bool) -> None:
         if name == self.config.toggle_key:
             if down:
-                self.toggle()
+                self._toggle()
             return
         if self._window is None or self._paused == WAITING:
             return
@@ -109,6 +109,10 @@ class Recorder:
 
     def toggle(self) -> None:
         """Start, pause or go on, as the toggle key does. Ignored while another window has the focus."""
+        with self._lock:
+            self._toggle()
+
+    def _toggle(self) -> None:
         if self._window is None:
             self._window = self._choose_window()
         if not self._window.state().focused:

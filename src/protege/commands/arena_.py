@@ -1,0 +1,90 @@
+"""`protege arena`."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from protege.commands.types import Size, examples
+from protege.play.paths import raw_playthrough, shown
+
+
+@click.group(
+    "arena",
+    epilog=examples(
+        "protege arena play",
+        "protege arena record --episodes 100 --seed 5000",
+        "protege arena goals",
+    ),
+)
+def command() -> None:
+    """The built-in game: goal-conditioned rooms in a real Doom engine.
+
+    Layouts follow from a seed. Seeds below 5,000 are what the base model was trained on, 5,000 to 9,999 are for your
+    recordings, and 10,000 and up are for evaluation.
+    """
+
+
+GOAL = click.option("--goal", help="Ask for this goal in every episode. Default: what the seed says.")
+
+
+@command.command("play", epilog=examples("protege arena play", 'protege arena play --goal "Go to the red torch"'))
+@click.option("--seed", type=click.IntRange(0), default=5000, show_default=True, help="The first layout.")
+@click.option("--episodes", type=click.IntRange(0), default=0, help="How many layouts; 0: until you close the window.")
+@click.option("--size", type=Size(), default="640x480", show_default=True, help="Size of the window.")
+@click.option("--seconds", type=float, default=60.0, show_default=True, help="Game time until an episode is over.")
+@click.option("--log", type=click.Path(path_type=Path), help="Write the engine's own record of every tic to this file.")
+@GOAL
+def play(seed: int, episodes: int, size: tuple[int, int], seconds: float, log: Path | None, goal: str | None) -> int:
+    """Play it yourself: w a s d move, the arrow keys look, enter opens doors. The goal stands in the title."""
+    from protege.arena import window
+
+    arguments = ["--seed", str(seed), "--episodes", str(episodes), "--size", f"{size[0]}x{size[1]}"]
+    arguments += ["--seconds", str(seconds)]
+    arguments += ["--goal", goal] if goal else []
+    arguments += ["--log", str(log)] if log else []
+    return window.main(arguments)
+
+
+@command.command(
+    "record",
+    epilog=examples(
+        "protege arena record --episodes 100 --seed 5000",
+        'protege arena record --episodes 20 --seed 6000 --goal "Go to the lantern" --size 320x240',
+    ),
+)
+@click.option("--episodes", type=click.IntRange(1), default=20, show_default=True, help="How many layouts.")
+@click.option("--seed", type=click.IntRange(0), default=5000, show_default=True, help="The first layout.")
+@click.option("--size", type=Size(), default="640x480", show_default=True, help="Size of the frames.")
+@click.option(
+    "--noise", type=click.FloatRange(0, 1), default=0.05, show_default=True, help="How often the player errs."
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for sessions. Default: dataset/raw_playthrough.")
+@GOAL
+def record(episodes: int, seed: int, size: tuple[int, int], noise: float, out: Path | None, goal: str | None) -> None:
+    """Record a scripted player without a screen, as fast as the engine allows; one session an episode.
+
+    What is recorded already is kept: a second run goes on where the first was stopped.
+    """
+    from protege.arena.record import Episode, record_episodes
+
+    folder = out or raw_playthrough()
+    with click.progressbar(length=episodes, label="episodes", file=sys.stderr) as bar:
+
+        def progress(_: Episode) -> None:
+            bar.update(1)
+
+        done = record_episodes(folder, episodes, seed, size, noise, goal, progress)
+    won = sum(episode.success for episode in done)
+    new = sum(episode.new for episode in done)
+    frames = sum(episode.frames for episode in done)
+    click.echo(f"{shown(folder)}: {len(done)} sessions ({new} new), {frames} frames, {won} reached their goal")
+
+
+@command.command("goals", epilog=examples("protege arena goals"))
+def goals() -> None:
+    """List the goals, each with its paraphrases."""
+    from protege.arena.tasks import GOALS
+
+    for goal in GOALS.values():
+        click.echo(f"{goal.sentence}   ({'; '.join(goal.paraphrases)})")
