@@ -132,7 +132,7 @@ def _write_description(out: Path, to: Target, counts: dict[str, int]) -> None:
     use = {
         "jsonl": "Each line is a chat in the form of Qwen's models; pictures are relative to this folder.",
         "hf": 'Load it with `datasets.load_dataset("<this folder>")`; the pictures are inside.',
-        "llamafactory": "As `dataset_dir` use this folder, as `dataset` protege_train, as `eval_dataset` protege_validation.",
+        "llamafactory": "Set dataset_dir to this folder, dataset to protege_train, eval_dataset to protege_validation.",
         "swift": "Run ms-swift in this folder, or set ROOT_IMAGE_DIR to it: `swift sft --dataset train.jsonl`.",
     }[to]
     (out / "README.md").write_text(f"{head}# Game play by Protégé\n\n{numbers}.\n\n{use}\n", encoding="utf-8")

@@ -37,29 +37,23 @@ class OpenAIServer:
 
     def answers(self, questions: Iterable[Question]) -> Iterator[Answer]:
         waiting, model = iter(questions), self.name
-        loop = asyncio.new_event_loop()
-        client = self._client()
         tasks: set[asyncio.Task[Answer]] = set()
         failures = 0
-        try:
-            while True:
-                while len(tasks) < self.concurrency and (question := next(waiting, None)) is not None:
-                    tasks.add(loop.create_task(self._ask(client, model, question)))
-                if not tasks:
-                    return
-                done, tasks = loop.run_until_complete(asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED))
-                for task in done:
-                    answer = task.result()
-                    failures = failures + 1 if answer.problem else 0
-                    if failures >= FAILURES_IN_A_ROW:
-                        raise BackendError(f"{self.url}: {failures} questions in a row failed: {answer.problem}")
-                    yield answer
-        finally:
-            for task in tasks:
-                task.cancel()
-            loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-            loop.run_until_complete(client.close())
-            loop.close()
+        with asyncio.Runner() as runner:
+            client = self._client()
+            try:
+                while True:
+                    while len(tasks) < self.concurrency and (question := next(waiting, None)) is not None:
+                        tasks.add(runner.get_loop().create_task(self._ask(client, model, question)))
+                    if not tasks:
+                        return
+                    for answer in runner.run(_first_answers(tasks)):
+                        failures = failures + 1 if answer.problem else 0
+                        if failures >= FAILURES_IN_A_ROW:
+                            raise BackendError(f"{self.url}: {failures} questions in a row failed: {answer.problem}")
+                        yield answer
+            finally:
+                runner.run(_stop(client, tasks))
 
     def _client(self) -> Any:
         try:
@@ -107,6 +101,22 @@ class OpenAIServer:
             return Answer(question.number, problem=f"the server failed ({_brief(error)})")
         except (AttributeError, IndexError, TypeError, ValueError) as error:
             return Answer(question.number, problem=f"the server's answer is no chat completion ({_brief(error)})")
+
+
+async def _first_answers(tasks: set[asyncio.Task[Answer]]) -> list[Answer]:
+    """Wait until some are done and take them out of `tasks`."""
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    answers = [task.result() for task in done]
+    tasks -= done
+    return answers
+
+
+async def _stop(client: Any, tasks: set[asyncio.Task[Answer]]) -> None:
+    """Give up what is under way."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await client.close()
 
 
 def _brief(error: BaseException) -> str:
