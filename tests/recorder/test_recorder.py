@@ -154,6 +154,20 @@ def test_a_window_that_changes_its_size_pauses_until_it_is_steady(tmp_path):
     assert game.screen.rect == Rect(0, 0, 96, 72)
 
 
+def test_starting_without_the_toggle_key_waits_for_the_focus(tmp_path):
+    game = Game(tmp_path)
+    game.window.focused = False
+    game.recorder.start()
+    game.frames(3)
+    assert game.recorder.writer is None
+    game.window.focused = True
+    game.press("w")
+    game.frames(2)
+    session = game.finish()
+    assert len(session) == 2
+    assert [e.held for e in session.events if isinstance(e, Held)] == [{"w"}]
+
+
 def test_a_window_that_only_moves_is_followed(tmp_path):
     game = Game(tmp_path)
     game.recorder.toggle()

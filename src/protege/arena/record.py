@@ -13,6 +13,7 @@ from protege.arena.rooms import Layout, layout
 from protege.arena.state import DECISION_HZ, MAX_DECISIONS, Judge, tics_of
 from protege.arena.tasks import Goal, find_goal
 from protege.errors import UserError
+from protege.play import quality
 from protege.play.actions import NO_KEYS, Action
 from protege.play.events import End, Held, Key
 from protege.play.events import Goal as GoalEvent
@@ -92,7 +93,6 @@ def _record(engine: Engine, folder: Path, made: Layout, expert: Expert) -> Episo
         frame_size=engine.size,
         source=SOURCE,
         libraries={name: version(name) for name in ("vizdoom", "numpy", "pillow")},
-        verdict=(),
         extra=_about(made, expert.noise),
     )
     writer = SessionWriter(folder, info)
@@ -104,6 +104,7 @@ def _record(engine: Engine, folder: Path, made: Layout, expert: Expert) -> Episo
         writer.finish()
         shutil.rmtree(folder)
         raise
+    quality.judge(folder)
     return Episode(folder, made.seed, judge.success, judge.decisions, new=True)
 
 

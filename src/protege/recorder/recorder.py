@@ -112,6 +112,14 @@ class Recorder:
         with self._lock:
             self._toggle()
 
+    def start(self) -> None:
+        """Begin without the toggle key: now, or as soon as the window gets the focus."""
+        with self._lock:
+            if self._window is None:
+                self._window = self._choose_window()
+            self._paused = "focus"
+            self._look()
+
     def _toggle(self) -> None:
         if self._window is None:
             self._window = self._choose_window()
@@ -119,7 +127,6 @@ class Recorder:
             return
         if self._paused is not None:
             self._last_key_ns = self._clock.now_ns()
-            self._paused = None
             self._resume()
         else:
             self._pause(WAITING)
@@ -165,13 +172,14 @@ class Recorder:
         return state.focused
 
     def _resume(self) -> None:
+        self._paused = None
         if self.writer is None:
+            if self._rect is None:
+                self._look()
             assert self._window is not None
-            self._look()
             assert self._rect is not None
             self.writer = self._create_writer(self._window, self._rect)
             self._pipeline = FramePipeline(self.writer, self.config.size)
-        self._paused = None
         self._event(Held(self._clock.now_ns(), self.held()))
 
     def _pause(self, why: str) -> None:

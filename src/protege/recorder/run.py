@@ -40,7 +40,7 @@ def record(config: RecorderConfig) -> tuple[Path | None, ProtegeError | None]:
         recorder.held = lambda: config.space.only(listener.held)
         try:
             if config.start_now:
-                recorder.toggle()
+                recorder.start()
             _loop(recorder, clock, lambda: listener.alive, lambda s: status.show(s, clock.now_ns()))
         except KeyboardInterrupt:
             pass

@@ -19,7 +19,7 @@ def status_text(status: Status, toggle_key: str) -> str:
     fps = status.frames / status.recorded_s if status.recorded_s else 0.0
     if status.paused is not None:
         state = PAUSED[status.paused].format(key=toggle_key.upper())
-        if not status.frames:
+        if not status.frames and status.paused == "toggle":
             return f"press {toggle_key.upper()} in the game's window to start"
     else:
         state = f"recording, {toggle_key.upper()} pauses"

@@ -1,0 +1,161 @@
+"""Every command that the README shows is run, in the order in which it is shown."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from protege.devices.windows import find_window
+from protege.devices.x11 import XWindow
+from tests.recorder.test_live import Recording, start_doom
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = [
+    line for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL) for line in block.splitlines() if line.strip()
+]
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory, xvfb):
+    """A folder with the project's shape, so that recordings go there."""
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "dataset").mkdir()
+    (folder / "models").mkdir()
+    (folder / "src").mkdir()
+    for script in (ROOT / "src").glob("*.py"):
+        shutil.copy(script, folder / "src")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def doom(xvfb, tmp_path_factory):
+    game = start_doom(tmp_path_factory.mktemp("doom"))
+    yield game
+    game.kill()
+    game.wait()
+
+
+def sh(line, cwd, timeout=240):
+    """Run a line as a reader would, with this environment's programs first."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    env = {**os.environ, "PATH": path}
+    return subprocess.run(["bash", "-c", line], cwd=cwd, env=env, capture_output=True, text=True, timeout=timeout)  # noqa: PLW1510
+
+
+def runs(line, project):
+    result = sh(line, project)
+    assert result.returncode == 0, result.stderr
+    return result
+
+
+def make_target(line, project):
+    """The target is there with all its steps; running `make test` from a test would never end."""
+    result = sh(line.replace("make", "make -n", 1), ROOT)
+    assert result.returncode == 0, result.stderr
+
+
+def make_demo(line, project):
+    """The whole command, in its short form; its virtual environment is the one that runs this test, if there is one."""
+    make_target(line, project)
+    result = runs(f"{sys.executable} -m protege.cli demo --quick", project)
+    assert "verdict         good" in result.stdout
+    assert (project / "dataset" / "raw_playthrough" / "demo" / "session.json").exists()
+
+
+def installs(line, project):
+    """Not run, since it would change the environment of the tests: but every extra it names exists."""
+    named = re.findall(r"--extra (\w+)", line) + [
+        e for group in re.findall(r"\[(.*?)\]", line) for e in group.split(",")
+    ]
+    assert named
+    assert set(named) <= set(EXTRAS)
+
+
+def doctor(line, project):
+    result = sh(line, project)
+    assert result.returncode in (0, 1)
+    assert "display" in result.stdout
+
+
+def focus_doom():
+    """What clicking on the game does; there is no window manager to hand the keyboard on when another window closes."""
+    window = find_window("chocolate doom")
+    assert isinstance(window, XWindow)
+    window.raise_and_focus()
+    window.close()
+
+
+def record(line, project):
+    focus_doom()
+    options = shlex.split(line)[2:]
+    recording = Recording(project / "dataset" / "readme", *options, "--start-now", "--stop-after", "0.5")
+    code, out, err = recording.stop(None)
+    assert code == 0, err
+    assert "recording:" in out
+
+
+def recorder_script(line, project):
+    focus_doom()
+    result = runs(f"{line} --start-now --stop-after 0.5", project)
+    assert "dataset/raw_playthrough/" in result.stdout
+    assert len(list((project / "dataset" / "raw_playthrough").iterdir())) >= 2
+
+
+def arena_play(line, project):
+    result = runs(f"{line} --episodes 1 --seconds 1", project)
+    assert "Go to" in result.stderr or "the" in result.stderr
+
+
+def fewer_episodes(line, project):
+    runs(line.replace("--episodes 20", "--episodes 2"), project)
+
+
+def bench(line, project):
+    result = runs(f"{line} --seconds 3 --kills 1", project)
+    assert "label_agreement" in result.stdout
+
+
+HOW = {
+    "make demo": make_demo,
+    "uv run --extra record --extra arena --extra demo protege demo": installs,
+    'pip install -e ".[record]"': installs,
+    "protege doctor": doctor,
+    'protege record --window "Chocolate Doom"': record,
+    "cd src && python continuos_recoder.py": recorder_script,
+    "protege sessions": runs,
+    "protege sessions trim demo --from 0:02 --to 0:10": runs,
+    "protege doctor dataset/raw_playthrough/demo": runs,
+    "protege arena play": arena_play,
+    "protege arena record --episodes 20 --seed 5000": fewer_episodes,
+    "protege arena goals": runs,
+    "protege bench record": bench,
+    "make test": make_target,
+}
+
+
+def test_every_command_of_the_readme_is_tested_here():
+    assert list(HOW) == COMMANDS
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_a_command_of_the_readme_works(line, project, doom):
+    HOW[line](line, project)
+
+
+def test_the_readmes_links_lead_somewhere():
+    for target in re.findall(r"\]\((?!http)(.*?)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_the_readmes_python_runs(project):
+    for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
+        result = subprocess.run([sys.executable, "-c", block], capture_output=True, text=True, check=False, cwd=project)
+        assert result.returncode == 0, result.stderr
