@@ -61,8 +61,8 @@ def check_display(environ: Mapping[str, str]) -> Check:
     return Check("display", True, f"{frame.size[0]}x{frame.size[1]}")
 
 
-def check_keyboard(environ: Mapping[str, str]) -> Check:
-    """Whether keys can be heard and pressed."""
+def keyboard_blocked(environ: Mapping[str, str]) -> Check | None:
+    """What the system does to keep keys from us, if anything: nothing fails then, keys are just never heard."""
     if sys.platform == "linux" and environ.get("XDG_SESSION_TYPE") == "wayland":
         return Check(
             "keyboard",
@@ -73,6 +73,13 @@ def check_keyboard(environ: Mapping[str, str]) -> Check:
     if sys.platform == "darwin" and not _macos_trusted():
         remedy = "System Settings > Privacy & Security > Accessibility and Input Monitoring: allow your terminal"
         return Check("keyboard", False, "macOS does not let this terminal hear keys", remedy)
+    return None
+
+
+def check_keyboard(environ: Mapping[str, str]) -> Check:
+    """Whether keys can be heard and pressed."""
+    if (blocked := keyboard_blocked(environ)) is not None:
+        return blocked
     try:
         from protege.devices.keyboard import KeyListener
 

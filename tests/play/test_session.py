@@ -127,9 +127,9 @@ def edit_info(**fields):
 REPAIRABLE = {
     "torn line": (append("frames.jsonl", '{"i": 6'), ["frames.jsonl:7", "cut off"], 6),
     "rubbish line": (append("frames.jsonl", "rubbish\n"), ["frames.jsonl:7", "rubbish"], 6),
-    "clock backwards": (append("frames.jsonl", '{"i": 6, "t_ns": 5}\n'), ["frames.jsonl", "runs backwards"], 6),
+    "clock backwards": (append("frames.jsonl", '{"i": 6, "t_ns": 5}\n'), ["frames.jsonl:7", "runs backwards"], 6),
     "unknown key": (append("events.jsonl", '{"t_ns": 9, "key": "q", "down": true}\n'), ["events.jsonl:3", "'q'"], 6),
-    "events backwards": (append("events.jsonl", '{"t_ns": 1, "pause": "idle"}\n'), ["events.jsonl", "backwards"], 6),
+    "events backwards": (append("events.jsonl", '{"t_ns": 1, "pause": "idle"}\n'), ["events.jsonl:3", "backwards"], 6),
     "missing jpeg": (lambda f: frame_path(f, 2).unlink(), ["000002.jpg", "missing"], 5),
     "damaged jpeg": (cut_jpeg, ["000002.jpg", "damaged"], 5),
     "wrong count": (edit_info(frames=9), ["session.json", "9 frames promised, 6 found"], 6),

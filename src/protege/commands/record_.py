@@ -1,5 +1,6 @@
 """`protege record`."""
 
+import os
 from pathlib import Path
 
 import click
@@ -66,8 +67,11 @@ def command(
         toggle_key=toggle_key.lower(),
         start_now=start_now,
     )
+    from protege.doctor import keyboard_blocked
     from protege.recorder.run import record
 
+    if (blocked := keyboard_blocked(os.environ)) is not None:
+        click.echo(f"warning: {blocked.found}; {blocked.remedy}", err=True)
     folder, ended = record(config)
     if folder is None:
         click.echo("nothing was recorded")

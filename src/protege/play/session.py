@@ -279,8 +279,8 @@ class Session:
         return spans
 
 
-def _lines(path: Path, parse: Callable[[Any], T], problems: list[Problem]) -> Iterator[T]:
-    """The parsed lines of a JSONL file; what cannot be parsed goes to `problems`, each with its line number."""
+def _lines(path: Path, parse: Callable[[Any], T], problems: list[Problem]) -> Iterator[tuple[str, T]]:
+    """(file:line, what it says) of a JSONL file; what cannot be parsed goes to `problems`."""
     if not path.exists():
         problems.append(Problem(str(path), "missing", "repairing starts an empty one"))
         return
@@ -289,7 +289,7 @@ def _lines(path: Path, parse: Callable[[Any], T], problems: list[Problem]) -> It
         if not line:
             continue
         try:
-            yield parse(json.loads(line))
+            yield f"{path}:{number}", parse(json.loads(line))
         except (ValueError, KeyError, TypeError) as error:
             torn = number == len(lines)  # what was written whole ends with a newline
             found = f"{TORN} {line[:60]!r}" if torn else f"{error} in {line[:60]!r}"
@@ -302,21 +302,20 @@ def _scan(folder: Path) -> tuple[Session, list[Problem]]:
     problems: list[Problem] = []
     numbers: list[int] = []
     times: list[int] = []
-    path = folder / "frames.jsonl"
-    for i, t_ns in _lines(path, lambda fields: (int(fields["i"]), int(fields["t_ns"])), problems):
+    for where, (i, t_ns) in _lines(folder / "frames.jsonl", lambda f: (int(f["i"]), int(f["t_ns"])), problems):
         if times and (t_ns <= times[-1] or i <= numbers[-1]):
             found = f"frame {i} at {t_ns} does not follow frame {numbers[-1]} at {times[-1]}"
-            problems.append(Problem(str(path), f"the clock runs backwards: {found}", "repairing drops the frame"))
+            problems.append(Problem(where, f"the clock runs backwards: {found}", "repairing drops the frame"))
             continue
         numbers.append(i)
         times.append(t_ns)
-    path = folder / "events.jsonl"
-    events = list(_lines(path, lambda fields: event_from_json(fields, info.space), problems))
-    for a, b in itertools.pairwise(events):
+    lines = list(_lines(folder / "events.jsonl", lambda fields: event_from_json(fields, info.space), problems))
+    for (_, a), (where, b) in itertools.pairwise(lines):
         if b.t_ns < a.t_ns:
             found = f"the clock runs backwards from {a.t_ns} to {b.t_ns}"
-            problems.append(Problem(str(path), found, "repairing sorts the events by time"))
+            problems.append(Problem(where, found, "repairing sorts the events by time"))
             break
+    events = [event for _, event in lines]
     events.sort(key=lambda event: event.t_ns)
     return Session(folder, info, np.array(numbers, np.int64), np.array(times, np.int64), tuple(events)), problems
 
