@@ -1,0 +1,1 @@
+"""Playing live: policies, decoding, the loop that presses keys, and takeover."""

@@ -1,0 +1,91 @@
+"""Runs a policy beside the loop that acts: newest frame only, one thought at a time."""
+
+import threading
+from dataclasses import dataclass
+from typing import Protocol
+
+from protege.play.devices import Clock
+from protege.play.frame import Frame
+from protege.play.plan import Plan, Policy
+
+
+@dataclass(frozen=True)
+class Thought:
+    """A plan, the slot whose frame it was made from, and how long that took."""
+
+    plan: Plan
+    slot: int
+    latency_ns: int
+
+
+class Thinker(Protocol):
+    """Thinks about one frame at a time."""
+
+    @property
+    def busy(self) -> bool: ...
+
+    def ask(self, frame: Frame, goal: str, slot: int) -> None:
+        """Begin to think about a frame; only while not busy."""
+        ...
+
+    def answer(self) -> Thought | None:
+        """The thought that was finished since the last call, if any; raises what the policy raised."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class ThreadThinker:
+    """A policy in a thread of its own."""
+
+    def __init__(self, policy: Policy, clock: Clock) -> None:
+        self._policy = policy
+        self._clock = clock
+        self._wake = threading.Condition()
+        self._question: tuple[Frame, str, int] | None = None
+        self._thought: Thought | None = None
+        self._error: Exception | None = None
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name="policy", daemon=True)
+        self._thread.start()
+
+    @property
+    def busy(self) -> bool:
+        with self._wake:
+            return self._question is not None
+
+    def ask(self, frame: Frame, goal: str, slot: int) -> None:
+        with self._wake:
+            self._question = (frame, goal, slot)
+            self._wake.notify()
+
+    def answer(self) -> Thought | None:
+        with self._wake:
+            if self._error is not None:
+                raise self._error
+            thought, self._thought = self._thought, None
+            return thought
+
+    def close(self) -> None:
+        with self._wake:
+            self._closed = True
+            self._wake.notify()
+        self._thread.join(timeout=10)
+
+    def _work(self) -> None:
+        while True:
+            with self._wake:
+                self._wake.wait_for(lambda: self._question is not None or self._closed)
+                if self._closed or self._question is None:
+                    return
+                frame, goal, slot = self._question
+            start = self._clock.now_ns()
+            try:
+                plan = self._policy.predict(frame, goal)
+            except Exception as error:
+                with self._wake:
+                    self._error = error  # raised again in the loop, which lets go of the keys
+                return
+            with self._wake:
+                self._thought = Thought(plan, slot, self._clock.now_ns() - start)
+                self._question = None

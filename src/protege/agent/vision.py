@@ -1,0 +1,172 @@
+"""The vision agent: a Qwen3-VL that looks at a frame, reads a goal and answers with the next actions."""
+
+import random
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protege.agent.decode import Chunk, ChunkDecoder
+from protege.agent.shape import AnswerShape
+from protege.errors import MissingExtra, ProtegeError, UserError
+from protege.play.actions import KEYBOARD_12, Action, ActionSpace
+from protege.play.card import CARD_NAME, ModelCard
+from protege.play.chat import PROMPT_VERSION
+from protege.play.frame import Frame
+from protege.play.plan import HORIZON, Plan
+from protege.vlm.pixels import fit, read_picture
+
+WARM_UPS: Final = 2
+BACKENDS: Final = ("transformers", "unsloth")
+
+
+@dataclass(frozen=True)
+class VisionOptions:
+    """temperature: 0 is greedy, above it slots are sampled; backend: "transformers" or "unsloth"; device: "auto",
+    "cpu", "cuda"; four_bit: load the base in 4 bits; draft: guess from the plan before (the actions stay the same);
+    frame_size: what the caller will show, None for any size; seed: of sampling.
+    """
+
+    temperature: float = 0.0
+    backend: str = "transformers"
+    device: str = "auto"
+    dtype: str = "auto"
+    four_bit: bool = False
+    draft: bool = True
+    space: ActionSpace = KEYBOARD_12
+    horizon: int = HORIZON
+    frame_size: tuple[int, int] | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.temperature <= 5:
+            raise UserError(f"--temperature {self.temperature:g}: expected 0 (always the best action) to 5")
+        if self.backend not in BACKENDS:
+            raise UserError(f"backend {self.backend!r}: expected one of {', '.join(BACKENDS)}")
+
+
+class VisionAgent:
+    """Implements `play.Policy` with a model: a LoRA adapter's folder, a merged model's, or a base model."""
+
+    def __init__(self, model: str | Path, goal: str = "", options: VisionOptions | None = None) -> None:
+        """Loads the model; UserError if its card says it was made for something else."""
+        from protege.vlm.inputs import Tokens
+        from protege.vlm.load import base_of, is_adapter, load_processor
+        from protege.vlm.pixels import PixelSpec
+
+        self.options = options or VisionOptions()
+        self.card = read_card(model, self.options)
+        self.goal = goal
+        self.temperature = self.options.temperature
+        self.last: Chunk | None = None
+        self._rng = random.Random(self.options.seed)
+        self._before: tuple[int, str, Plan] | None = None
+        loaded = _load(model, self.options)
+        has_processor = not is_adapter(model) or (Path(model) / "preprocessor_config.json").exists()
+        processor = load_processor(model if has_processor else base_of(Path(model)))
+        self._tokens = Tokens(processor, self.card.space, self.card.horizon)
+        self._pixels = PixelSpec.of(processor)
+        shape = AnswerShape.of(processor.tokenizer, self.card.space, self.card.horizon, self.card.chords)
+        self.decoder = ChunkDecoder(loaded, shape)
+        self._device = next(loaded.parameters()).device
+        self.loaded, self.processor = loaded, processor
+
+    def predict_actions(self, image: Any, goal: str | None = None) -> list[str]:
+        """The next actions as text ("w", "left", "none"). image: a PIL image, an (H, W, 3) uint8 array or a file."""
+        chunk = self._decode(_pixels_of(image), goal or self.goal, None)
+        return [self.card.space.spell(action) for action in chunk.actions]
+
+    def predict(self, frame: Frame, goal: str) -> Plan:
+        plan = Plan(self._decode(frame.rgb, goal, self._guess(frame.t_ns, goal)).actions)
+        self._before = (frame.t_ns, goal, plan)
+        return plan
+
+    def warm_up(self) -> None:
+        width, height = self.card.frame_size
+        for number in range(WARM_UPS):
+            self.predict(Frame(np.zeros((height, width, 3), np.uint8), number), self.goal or "Go")
+        self._before = None
+
+    def inputs(self, rgb: NDArray[np.uint8], goal: str) -> dict[str, Any]:
+        """What the model takes for a frame and a goal, on its device."""
+        import torch
+
+        rgb = fit(rgb, self.card.frame_size)
+        grid = self._pixels.grid(rgb.shape[1], rgb.shape[0])
+        ids = torch.from_numpy(self._tokens.prompt(goal, self._pixels.tokens(grid)))[None].to(self._device)
+        patches = torch.from_numpy(self._pixels.patches(rgb)).to(self._device)
+        return {
+            "input_ids": ids,
+            "mm_token_type_ids": (ids == self._tokens.image_id).long(),
+            "pixel_values": self._pixels.pixel_values(patches),
+            "image_grid_thw": torch.tensor([grid], device=self._device),
+        }
+
+    def _decode(self, rgb: NDArray[np.uint8], goal: str, draft: tuple[Action, ...] | None) -> Chunk:
+        self.last = self.decoder.decode(self.inputs(rgb, goal), draft, self.temperature, self._rng)
+        return self.last
+
+    def _guess(self, t_ns: int, goal: str) -> tuple[Action, ...] | None:
+        """The plan before, moved on by the time that has passed; its last action goes on."""
+        if self._before is None or not self.options.draft or self._before[1] != goal:
+            return None
+        before_ns, _, plan = self._before
+        passed = round((t_ns - before_ns) * self.card.frame_hz / 1e9)
+        return shifted(plan.steps, passed)
+
+
+def shifted(steps: tuple[Action, ...], passed: int) -> tuple[Action, ...]:
+    """Steps moved on by `passed` slots (not back), the last one repeated."""
+    left = steps[min(max(passed, 0), len(steps) - 1) :]
+    return left + (left[-1],) * (len(steps) - len(left))
+
+
+def read_card(model: str | Path, options: VisionOptions) -> ModelCard:
+    """A model's card, checked; a base model without one is taken as made for what is asked."""
+    folder = Path(model)
+    if not (folder / CARD_NAME).exists() and not (folder / "adapter_config.json").exists():
+        card = ModelCard("vision", str(model), options.space, options.horizon)
+        return replace(card, frame_size=options.frame_size) if options.frame_size else card
+    card = ModelCard.load(folder)
+    card.require(kind="vision", space=options.space, horizon=options.horizon, prompt_version=PROMPT_VERSION)
+    if options.frame_size is not None:
+        card.require(frame_size=options.frame_size)
+    return card
+
+
+def _load(model: str | Path, options: VisionOptions) -> Any:
+    from protege.vlm.load import load_model
+
+    if options.backend == "unsloth":
+        return _load_unsloth(model, options)
+    return load_model(
+        model, four_bit=options.four_bit, device=options.device, dtype=options.dtype, merge=not options.four_bit
+    )
+
+
+def _load_unsloth(model: str | Path, options: VisionOptions) -> Any:
+    import torch
+
+    if not torch.cuda.is_available():
+        raise UserError("backend unsloth needs a CUDA device, and torch sees none; use backend transformers")
+    try:
+        from unsloth import FastVisionModel  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        raise MissingExtra("unsloth", "unsloth") from None
+    try:
+        loaded, _ = FastVisionModel.from_pretrained(str(model), load_in_4bit=options.four_bit)
+    except (OSError, RuntimeError) as error:
+        raise ProtegeError(f"unsloth cannot load {model} ({str(error).splitlines()[0][:160]})") from error
+    FastVisionModel.for_inference(loaded)
+    return loaded
+
+
+def _pixels_of(image: Any) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 of a picture in any of its usual forms."""
+    if isinstance(image, str | Path):
+        return read_picture(Path(image))
+    if hasattr(image, "convert"):
+        return np.asarray(image.convert("RGB"))
+    return Frame(np.asarray(image), 0).rgb

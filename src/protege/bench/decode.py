@@ -1,0 +1,251 @@
+"""protege bench decode: how many forward passes and milliseconds a chunk of actions takes, and is it the same chunk?
+
+Naive `generate`, `generate` constrained to valid answers token by token, and our decoder without and with drafts, on
+the same questions: frames of recorded arena play in their order.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from protege.agent.shape import AnswerShape, Node
+from protege.agent.vision import VisionAgent, VisionOptions, shifted
+from protege.arena.record import record_episodes
+from protege.arena.rooms import EVAL_SEED_START
+from protege.bench.report import Figure
+from protege.errors import UserError
+from protege.play.actions import Action
+from protege.play.frame import Frame
+from protege.play.session import Session
+from protege.vlm.tiny import TinySize, build_tiny
+
+Question = tuple[Frame, str]
+"""A frame of play and the goal it was played for."""
+
+HALF_BILLION: Final = TinySize(1024, 36, 768, 12, (3, 6, 9))
+"""About 0.5 billion parameters in the shape of a Qwen3-VL; its weights are random, so only its times mean anything."""
+WAYS: Final = ("naive", "constrained", "no_draft", "draft")
+
+
+@dataclass
+class Times:
+    """Passes and milliseconds of every chunk, and the chunks themselves, by way of decoding."""
+
+    passes: dict[str, list[int]] = field(default_factory=lambda: {way: [] for way in WAYS})
+    ms: dict[str, list[float]] = field(default_factory=lambda: {way: [] for way in WAYS})
+    chunks: dict[str, list[tuple[Action, ...] | None]] = field(default_factory=lambda: {way: [] for way in WAYS})
+
+    def mean_passes(self, way: str) -> float:
+        return float(np.mean(self.passes[way]))
+
+    def median_ms(self, way: str) -> float:
+        return float(np.median(self.ms[way]))
+
+    def identical(self) -> int:
+        """Chunks that our decoder, with and without drafts, has as the constrained token-by-token decoding has them."""
+        rows = zip(*(self.chunks[way] for way in ("constrained", "no_draft", "draft")), strict=True)
+        return sum(a == b == c for a, b, c in rows)
+
+
+def run(
+    model: str | Path | None = None,
+    chunks: int = 500,
+    big_chunks: int = 4,
+    say: Callable[[str], None] = lambda text: None,
+    recordings: Path | None = None,
+) -> list[Figure]:
+    """model: None for a tiny one with random weights; big_chunks: chunks of the 0.5-billion shape, 0 leaves it out;
+    recordings: sessions to take the frames from, None plays the arena.
+    """
+    with tempfile.TemporaryDirectory(prefix="protege-bench-") as name:
+        folder = Path(name)
+        if model is None:
+            model = build_tiny(folder / "tiny")
+            say(
+                "no --model: a tiny one with random weights; a trained one is certain more often, so drafts hold longer"
+            )
+        agent = VisionAgent(model, options=VisionOptions(frame_size=None if _has_card(model) else (160, 120)))
+        questions = play_questions(
+            recordings or folder / "play", agent.card.frame_size, chunks, make=recordings is None
+        )
+        say(f"{len(questions)} frames of arena play, {agent.card.frame_size[0]}x{agent.card.frame_size[1]}")
+        figures = _figures(measure(agent, questions, say), len(questions))
+        if big_chunks:
+            say("0.5 billion parameters, random weights")
+            built = build_tiny(folder / "big", size=HALF_BILLION)
+            big = VisionAgent(built, options=VisionOptions(frame_size=(160, 120)))
+            small = (
+                questions
+                if agent.card.frame_size == (160, 120)
+                else play_questions(folder / "small", (160, 120), big_chunks)
+            )
+            figures += _big_figures(measure(big, small[:big_chunks], say), big)
+    return figures
+
+
+def _has_card(model: str | Path) -> bool:
+    return (Path(model) / "card.json").exists()
+
+
+def play_questions(folder: Path, size: tuple[int, int], count: int, make: bool = True) -> list[Question]:
+    """Frames of play in their order, each with its goal; recorded in unseen rooms unless they lie in `folder`."""
+    questions: list[Question] = []
+    seed = EVAL_SEED_START
+    folders = iter(() if make else sorted(folder.iterdir()))
+    while len(questions) < count:
+        if make:
+            found = record_episodes(folder, 1, seed, size)[0].folder
+            seed += 1
+        elif (found := next(folders, None)) is None:
+            raise UserError(f"{folder}: {len(questions)} frames with a goal, expected {count}; record more")
+        session = Session.open(found)
+        for span in session.spans():
+            if span.goal is not None:
+                questions += [(session.frame(i), span.goal) for i in range(span.start, span.stop)]
+    return questions[:count]
+
+
+def measure(agent: VisionAgent, questions: list[Question], say: Callable[[str], None]) -> Times:
+    """Every question, decoded in four ways on the same inputs; the picture's preparation is not in the times."""
+    times = Times()
+    before: tuple[Frame, str, tuple[Action, ...]] | None = None
+    agent.warm_up()
+    for number, (frame, goal) in enumerate(questions):
+        inputs = agent.inputs(frame.rgb, goal)
+        draft = None
+        if before is not None and before[1] == goal and frame.t_ns > before[0].t_ns:
+            draft = shifted(before[2], round((frame.t_ns - before[0].t_ns) * agent.card.frame_hz / 1e9))
+        for way in WAYS:
+            start = time.perf_counter()
+            chunk, passes = _WAYS[way](agent, inputs, draft)
+            times.ms[way].append((time.perf_counter() - start) * 1e3)
+            times.passes[way].append(passes)
+            times.chunks[way].append(chunk)
+        ours = times.chunks["draft"][-1]
+        assert ours is not None
+        before = (frame, goal, ours)
+        if (number + 1) % 100 == 0:
+            say(f"{number + 1} of {len(questions)} frames")
+    return times
+
+
+def generated(agent: VisionAgent, inputs: dict[str, Any], constrained: bool) -> tuple[list[int], int]:
+    """The answer's tokens as transformers' own `generate` finds them, greedily, and its forward passes.
+
+    constrained: only tokens that some valid answer goes on with. Both stop at the end of turn, or where the longest
+    answer would: a model that never ends its turn is not charged for it.
+    """
+    shape = agent.decoder.shape
+    prompt = inputs["input_ids"].shape[1]
+    stop = agent.processor.tokenizer.eos_token_id
+    longest = len(shape.ids([max(range(len(shape.actions)), key=lambda i: len(shape.spelled[i]))] * shape.horizon))
+    options: dict[str, Any] = {"max_new_tokens": longest + len(shape.tail) + 1, "do_sample": False}
+    if constrained:
+        options["prefix_allowed_tokens_fn"] = lambda _, ids: continuations(shape, ids[prompt:].tolist(), stop)
+    with _counted(agent.loaded) as count:
+        ids = agent.loaded.generate(**inputs, **options)
+    return ids[0, prompt:].tolist(), count[0]
+
+
+def continuations(shape: AnswerShape, tokens: list[int], stop: int) -> list[int]:
+    """The tokens that may follow the beginning of an answer: written plainly, as a reference for the decoder."""
+    at = 0
+    for slot in range(shape.horizon):
+        fixed = shape.sep if slot else shape.head
+        for token in fixed:
+            if at == len(tokens):
+                return [token]
+            at += 1
+        node: Node = shape.root
+        ender = shape.sep[0] if slot < shape.horizon - 1 else shape.tail[0]
+        while at < len(tokens) and not (node.choice is not None and tokens[at] == ender):
+            node = node.children[tokens[at]]
+            at += 1
+        if at == len(tokens):
+            return [*node.children, *([ender] if node.choice is not None else [])]
+    rest = [*shape.tail, stop]
+    return [rest[min(len(tokens) - at, len(rest) - 1)]]
+
+
+def _generate(agent: VisionAgent, inputs: dict[str, Any], constrained: bool) -> tuple[tuple[Action, ...] | None, int]:
+    from protege.play.chat import read_reply
+
+    tokens, passes = generated(agent, inputs, constrained)
+    text = agent.processor.tokenizer.decode(tokens, skip_special_tokens=True)
+    try:
+        return read_reply(text, agent.card.space, agent.card.horizon).steps, passes
+    except ValueError:
+        return None, passes  # a naive answer may be anything
+
+
+def _ours(
+    agent: VisionAgent, inputs: dict[str, Any], draft: tuple[Action, ...] | None
+) -> tuple[tuple[Action, ...] | None, int]:
+    chunk = agent.decoder.decode(inputs, draft)
+    return chunk.actions, chunk.passes
+
+
+_WAYS: Final[dict[str, Callable[..., tuple[tuple[Action, ...] | None, int]]]] = {
+    "naive": lambda agent, inputs, draft: _generate(agent, inputs, constrained=False),
+    "constrained": lambda agent, inputs, draft: _generate(agent, inputs, constrained=True),
+    "no_draft": lambda agent, inputs, draft: _ours(agent, inputs, None),
+    "draft": _ours,
+}
+
+
+@contextmanager
+def _counted(model: Any) -> Iterator[list[int]]:
+    """Counts the forward passes of the language model."""
+    count = [0]
+
+    def add(*_: Any) -> None:
+        count[0] += 1
+
+    hook = model.model.language_model.register_forward_pre_hook(add)
+    try:
+        yield count
+    finally:
+        hook.remove()
+
+
+def _figures(times: Times, chunks: int) -> list[Figure]:
+    naive = times.median_ms("naive")
+    speed = {way: naive / times.median_ms(way) for way in ("no_draft", "draft")}
+    passes = {way: times.mean_passes(way) for way in WAYS}
+    ms = {way: f"{times.median_ms(way):.1f} ms" for way in WAYS}
+    most = max(times.passes["no_draft"])
+    same = times.identical()
+    return [
+        Figure("passes_naive", round(passes["naive"], 2), f"{passes['naive']:.2f} ({ms['naive']} a chunk)"),
+        Figure("passes_constrained", round(passes["constrained"], 2), f"{passes['constrained']:g} ({ms['constrained']})"),
+        Figure("passes_no_draft", most, f"{most} at most ({ms['no_draft']})", "≤ 7", most <= 7),
+        Figure(
+            "passes_draft", round(passes["draft"], 2), f"{passes['draft']:.2f} ({ms['draft']})", "≤ 2.0 on average",
+            passes["draft"] <= 2.0,
+        ),
+        Figure(
+            "latency_speedup_no_draft", round(speed["no_draft"], 2), f"{speed['no_draft']:.1f}x", "≥ 2.8x",
+            speed["no_draft"] >= 2.8,
+        ),
+        Figure("latency_speedup", round(speed["draft"], 2), f"{speed['draft']:.1f}x", "≥ 6x", speed["draft"] >= 6),
+        Figure("identical_chunks", same, f"{same} of {chunks}", "all", same == chunks),
+        Figure("chunks", chunks, str(chunks)),
+    ]  # fmt: skip
+
+
+def _big_figures(times: Times, agent: VisionAgent) -> list[Figure]:
+    weights = sum(weight.numel() for weight in agent.loaded.parameters()) / 1e9
+    naive, chunks = times.median_ms("naive"), len(times.ms["naive"])
+    figures = [Figure("big_parameters", round(weights, 2), f"{weights:.2f} billion, random, {chunks} chunks")]
+    for way in WAYS:
+        speed, ms = naive / times.median_ms(way), times.median_ms(way)
+        text = f"{ms:.0f} ms, {times.mean_passes(way):.2f} passes, {speed:.1f}x"
+        figures.append(Figure(f"big_ms_{way}", round(ms, 1), text))
+    same = times.identical()
+    return [*figures, Figure("big_identical_chunks", same, f"{same} of {chunks}", "all", same == chunks)]

@@ -1,0 +1,32 @@
+"""A tiny model, and frames of real arena play, for all tests of this folder."""
+
+import numpy as np
+import pytest
+
+from protege.play import Frame
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    import torch
+
+    from protege.vlm.tiny import build_tiny
+
+    torch.set_num_threads(1)
+    return build_tiny(tmp_path_factory.mktemp("models") / "tiny", size="nano")
+
+
+@pytest.fixture(scope="session")
+def questions(tmp_path_factory):
+    """36 frames of recorded arena play with their goals."""
+    from protege.bench.decode import play_questions
+
+    return play_questions(tmp_path_factory.mktemp("play"), (160, 120), 36)
+
+
+@pytest.fixture
+def noise():
+    """A frame of noise at a time."""
+    return lambda t_s=0.0, seed=0: Frame(
+        np.random.default_rng(seed).integers(0, 256, (120, 160, 3), dtype=np.uint8), round(t_s * 1e9)
+    )
