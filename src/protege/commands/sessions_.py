@@ -63,7 +63,7 @@ def trim(session: Path, start: float, stop: float | None, replace: bool) -> None
     """Keep a part of a recording."""
     from protege.recorder import editing
 
-    click.echo(shown(editing.trim(_folder(session), start, stop, replace=replace)))
+    click.echo(shown(editing.trim(find(session), start, stop, replace=replace)))
 
 
 @command.command("split", epilog=examples("protege sessions split level1 --at 1:00 --at 2:30"))
@@ -74,7 +74,7 @@ def split(session: Path, at: tuple[float, ...], replace: bool) -> None:
     """Cut a recording into parts."""
     from protege.recorder import editing
 
-    for part in editing.split(_folder(session), at, replace=replace):
+    for part in editing.split(find(session), at, replace=replace):
         click.echo(shown(part))
 
 
@@ -86,7 +86,7 @@ def merge(sessions: tuple[Path, ...], name: str, replace: bool) -> None:
     """Join recordings, in the given order, into one."""
     from protege.recorder import editing
 
-    click.echo(shown(editing.merge([_folder(session) for session in sessions], name, replace=replace)))
+    click.echo(shown(editing.merge([find(session) for session in sessions], name, replace=replace)))
 
 
 @command.command("delete", epilog=examples("protege sessions delete level1", "protege sessions delete level1 --purge"))
@@ -97,11 +97,11 @@ def delete(sessions: tuple[Path, ...], purge: bool) -> None:
     from protege.recorder import editing
 
     for session in sessions:
-        kept = editing.delete(_folder(session), purge=purge)
+        kept = editing.delete(find(session), purge=purge)
         click.echo(f"{session.name}: " + ("removed" if kept is None else f"now in {shown(kept)}"))
 
 
-def _folder(session: Path) -> Path:
+def find(session: Path) -> Path:
     """A recording by its path, or by its name alone."""
     named = raw_playthrough() / session
     if not session.exists() and len(session.parts) == 1 and named.exists():

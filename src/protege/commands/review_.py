@@ -1,0 +1,42 @@
+"""`protege review`."""
+
+from pathlib import Path
+
+import click
+
+from protege.commands.types import examples
+from protege.play.paths import labeled_segments, shown
+
+
+@click.command(
+    "review",
+    epilog=examples(
+        "protege review                                                list what no model could name",
+        'protege review level1_seg004 --goal "Open the door"          name it yourself',
+    ),
+)
+@click.argument("segment", type=click.Path(path_type=Path), required=False)
+@click.option("--goal", help="The segment's goal; it is trained on from now on.")
+@click.option("--in", "root", type=click.Path(path_type=Path), help="Default: dataset/labeled_segments.")
+def command(segment: Path | None, goal: str | None, root: Path | None) -> int:
+    """List the segments that need a person's eye, or give one its goal. They are never trained on unseen."""
+    from protege.labeling.store import NEEDS_REVIEW, LabeledSegment, approve, find_segments
+
+    root = root or labeled_segments()
+    if (segment is None) != (goal is None):
+        raise click.UsageError("name both a segment and its --goal, or neither to list what needs review")
+    if segment is not None and goal is not None:
+        folder = segment if segment.exists() else root / segment
+        if not folder.is_dir():
+            raise click.UsageError(f"no segment {segment} here or in {shown(root)}; list them with: protege review")
+        click.echo(f"{shown(folder)}: {approve(folder, goal)} samples")
+        return 0
+    waiting = [
+        (folder, labeled)
+        for folder in (find_segments(root) if root.is_dir() else [])
+        if (labeled := LabeledSegment.load(folder)).status == NEEDS_REVIEW
+    ]
+    for folder, labeled in waiting:
+        click.echo(f"{folder.name}: {labeled.why}")
+    click.echo(f"{len(waiting)} segments need review in {shown(root)}")
+    return 0
