@@ -118,6 +118,13 @@ def fewer_episodes(line, project):
     runs(line.replace("--episodes 20", "--episodes 2"), project)
 
 
+def export(line, project):
+    """The demo alone is one session; a second one makes a validation split possible."""
+    runs("protege arena record --episodes 1 && protege label --backend given", project)
+    result = runs(line, project)
+    assert "validation" in result.stdout
+
+
 def bench(line, project):
     result = runs(f"{line} --seconds 3 --kills 1", project)
     assert "label_agreement" in result.stdout
@@ -133,6 +140,9 @@ HOW = {
     "protege sessions": runs,
     "protege sessions trim demo --from 0:02 --to 0:10": runs,
     "protege doctor dataset/raw_playthrough/demo": runs,
+    "protege label --backend given": runs,
+    "protege report": runs,
+    "protege export --to jsonl --out lanterns": export,
     "protege arena play": arena_play,
     "protege arena record --episodes 20 --seed 5000": fewer_episodes,
     "protege arena goals": runs,

@@ -1,4 +1,4 @@
-"""See it work: the built-in game in a window, a scripted player at the keyboard, and the recorder beside them."""
+"""See it work: the built-in game in a window, played by a script with real keys; recorded, labeled and reported on."""
 
 import shutil
 from collections.abc import Callable
@@ -8,6 +8,9 @@ from typing import Final
 
 from protege.arena.annotate import add_goals
 from protege.bench import stage
+from protege.errors import ProtegeError
+from protege.labeling import Given, LabelOptions, LabelResult, label
+from protege.labeling.report import Report, write_report
 from protege.play import quality
 from protege.play.quality import Quality
 
@@ -42,3 +45,11 @@ def record(out: Path, seconds: float, say: Callable[[str], None] = lambda text: 
     goals = add_goals(out / NAME, work / "log.jsonl")
     shutil.rmtree(work)
     return Demo(out / NAME, quality.judge(out / NAME), goals)
+
+
+def label_and_report(session: Path, out: Path) -> tuple[LabelResult, Report]:
+    """Label the recording with the goals that the game stored, and look at the training data."""
+    result = label([session], out, Given(), LabelOptions(redo=True))
+    if result.problems:
+        raise ProtegeError(f"the demo's recording cannot be labeled: {result.problems[0]}")
+    return result, write_report(out)
