@@ -31,6 +31,18 @@ def record(seconds: float, kills: int, json_: bool) -> None:
     _show(record.run(seconds, kills, _say), json_)
 
 
+@command.command("label", epilog=examples("protege bench label", "protege bench label --hours 0.1 --requests 50"))
+@click.option("--hours", type=float, default=1.0, show_default=True, help="Of play to label.")
+@click.option("--origin-hours", type=float, help="Of them in the origin's way too. Default: all.")
+@click.option("--requests", type=int, default=400, show_default=True, help="To the loopback server.")
+@AS_JSON
+def label(hours: float, origin_hours: float | None, requests: int, json_: bool) -> None:
+    """How long does an hour of play take to label, how much memory, and how does it grow?"""
+    from protege.bench import label
+
+    _show(label.run(hours, origin_hours, requests, _say), json_)
+
+
 def _say(text: str) -> None:
     click.echo(text, err=True)
 
