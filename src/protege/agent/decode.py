@@ -78,7 +78,7 @@ class ChunkDecoder:
         return Chunk(actions, tuple(walk.probabilities), passes)
 
     def _scores(self, inputs: dict[str, Any], tokens: list[int], rows: int, cache: Any) -> NDArray[np.float32]:
-        """(rows, choices) logits of `shape.tokens()` after each of the last `rows`; the first call reads the picture."""
+        """(rows, choices) logits of `shape.tokens()` after each of the last `rows`; the first call reads the prompt."""
         import torch
 
         more = torch.tensor([tokens], device=self._device)

@@ -11,10 +11,11 @@ from protege.play.plan import Plan, Policy
 
 @dataclass(frozen=True)
 class Thought:
-    """A plan, the slot whose frame it was made from, and how long that took."""
+    """A plan, the goal and the moment of the frame it was made for, and how long it took from that moment on."""
 
     plan: Plan
-    slot: int
+    goal: str
+    t_ns: int
     latency_ns: int
 
 
@@ -24,7 +25,7 @@ class Thinker(Protocol):
     @property
     def busy(self) -> bool: ...
 
-    def ask(self, frame: Frame, goal: str, slot: int) -> None:
+    def ask(self, frame: Frame, goal: str) -> None:
         """Begin to think about a frame; only while not busy."""
         ...
 
@@ -42,7 +43,7 @@ class ThreadThinker:
         self._policy = policy
         self._clock = clock
         self._wake = threading.Condition()
-        self._question: tuple[Frame, str, int] | None = None
+        self._question: tuple[Frame, str] | None = None
         self._thought: Thought | None = None
         self._error: Exception | None = None
         self._closed = False
@@ -54,9 +55,9 @@ class ThreadThinker:
         with self._wake:
             return self._question is not None
 
-    def ask(self, frame: Frame, goal: str, slot: int) -> None:
+    def ask(self, frame: Frame, goal: str) -> None:
         with self._wake:
-            self._question = (frame, goal, slot)
+            self._question = (frame, goal)
             self._wake.notify()
 
     def answer(self) -> Thought | None:
@@ -67,10 +68,11 @@ class ThreadThinker:
             return thought
 
     def close(self) -> None:
+        """Ends the thread; a thought that takes longer than a moment is left behind (nobody waits for its answer)."""
         with self._wake:
             self._closed = True
             self._wake.notify()
-        self._thread.join(timeout=10)
+        self._thread.join(timeout=2)
 
     def _work(self) -> None:
         while True:
@@ -78,8 +80,7 @@ class ThreadThinker:
                 self._wake.wait_for(lambda: self._question is not None or self._closed)
                 if self._closed or self._question is None:
                     return
-                frame, goal, slot = self._question
-            start = self._clock.now_ns()
+                frame, goal = self._question
             try:
                 plan = self._policy.predict(frame, goal)
             except Exception as error:
@@ -87,5 +88,26 @@ class ThreadThinker:
                     self._error = error  # raised again in the loop, which lets go of the keys
                 return
             with self._wake:
-                self._thought = Thought(plan, slot, self._clock.now_ns() - start)
+                self._thought = Thought(plan, goal, frame.t_ns, self._clock.now_ns() - frame.t_ns)
                 self._question = None
+
+
+class InstantThinker:
+    """Thinks while it is asked; for policies that need no time, and for tests."""
+
+    def __init__(self, policy: Policy, clock: Clock) -> None:
+        self._policy = policy
+        self._clock = clock
+        self._thought: Thought | None = None
+        self.busy = False
+
+    def ask(self, frame: Frame, goal: str) -> None:
+        plan = self._policy.predict(frame, goal)
+        self._thought = Thought(plan, goal, frame.t_ns, self._clock.now_ns() - frame.t_ns)
+
+    def answer(self) -> Thought | None:
+        thought, self._thought = self._thought, None
+        return thought
+
+    def close(self) -> None:
+        """Nothing runs."""

@@ -219,11 +219,12 @@ def _figures(times: Times, chunks: int) -> list[Figure]:
     speed = {way: naive / times.median_ms(way) for way in ("no_draft", "draft")}
     passes = {way: times.mean_passes(way) for way in WAYS}
     ms = {way: f"{times.median_ms(way):.1f} ms" for way in WAYS}
+    plain = f"{passes['constrained']:.2f} ({ms['constrained']})"
     most = max(times.passes["no_draft"])
     same = times.identical()
     return [
         Figure("passes_naive", round(passes["naive"], 2), f"{passes['naive']:.2f} ({ms['naive']} a chunk)"),
-        Figure("passes_constrained", round(passes["constrained"], 2), f"{passes['constrained']:g} ({ms['constrained']})"),
+        Figure("passes_constrained", round(passes["constrained"], 2), plain),
         Figure("passes_no_draft", most, f"{most} at most ({ms['no_draft']})", "≤ 7", most <= 7),
         Figure(
             "passes_draft", round(passes["draft"], 2), f"{passes['draft']:.2f} ({ms['draft']})", "≤ 2.0 on average",

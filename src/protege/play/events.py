@@ -64,7 +64,15 @@ class End:
     end: str
 
 
-Event = Key | Held | Pause | Focus | Goal | End
+@dataclass(frozen=True)
+class Control:
+    """From here on these keys are pressed by: "agent" or "human" (a recording of a person alone has no such event)."""
+
+    t_ns: int
+    by: str
+
+
+Event = Key | Held | Pause | Focus | Goal | End | Control
 
 
 def event_to_json(event: Event) -> dict[str, Any]:
@@ -94,6 +102,8 @@ def event_from_json(fields: Any, space: ActionSpace) -> Event:
             return Goal(t_ns, goal)
         case {"t_ns": int(t_ns), "end": str(end)} if len(fields) == 2:
             return End(t_ns, end)
+        case {"t_ns": int(t_ns), "by": "agent" | "human" as by} if len(fields) == 2:
+            return Control(t_ns, by)
     raise ValueError(f"not an event: {str(fields)[:80]}")
 
 

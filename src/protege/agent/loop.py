@@ -1,0 +1,282 @@
+"""The live loop: at every slot's deadline hold its keys, later in the slot look and think. It knows only protocols."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from protege.agent.listener import AGENT, HUMAN, Listener, Slot
+from protege.agent.numbers import MARGIN_NS, Numbers
+from protege.agent.thinker import Thinker, Thought
+from protege.errors import ProtegeError, UserError
+from protege.play.actions import NO_KEYS, Action
+from protege.play.devices import Clock, Keys, Screen, Window
+from protege.play.plan import HORIZON
+
+DONE_IN_A_ROW = 2
+
+
+class Ending(StrEnum):
+    """Why a run ended by itself."""
+
+    REACHED = "goal reached"
+    STOPPED = "stopped by hand"
+    TIME = "time is up"
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a person did: a key of the action space, or what = "stop" or "toggle" for the hot keys."""
+
+    t_ns: int
+    what: str
+    down: bool = True
+
+
+class Human(Protocol):
+    """Hears the person at the keyboard, never the agent's own presses."""
+
+    def heard(self) -> list[Heard]:
+        """What happened since the last call, in order."""
+        ...
+
+
+class Goals(Protocol):
+    """Where goals come from."""
+
+    def asked(self) -> str | None:
+        """A goal that was asked for since the last call."""
+        ...
+
+    def reached(self, goal: str) -> bool:
+        """A goal is reached; whether another may be asked for."""
+        ...
+
+
+@dataclass(frozen=True)
+class LoopOptions:
+    """period_ns: of a slot; execute: slots of a plan to play before the next one; horizon: of the plans;
+    max_s: longest duration; stop_key and toggle_key are handled by `Human`.
+    """
+
+    period_ns: int = 100_000_000
+    execute: int = 1
+    horizon: int = HORIZON
+    max_s: float = 600.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.execute <= self.horizon:
+            raise UserError(f"--execute {self.execute}: expected 1 to {self.horizon} slots of a plan")
+        if not 0 < self.max_s <= 24 * 3600:
+            raise UserError(f"--max-minutes {self.max_s / 60:g}: expected more than 0 and at most a day")
+
+
+@dataclass(frozen=True)
+class World:
+    """The devices. lost: what has died that the run cannot do without (watchdog, listener), None while all is well."""
+
+    screen: Screen
+    keys: Keys
+    clock: Clock
+    window: Window
+    human: Human
+    lost: Callable[[], str | None] = lambda: None
+
+
+@contextmanager
+def released_after(keys: Keys) -> Iterator[None]:
+    """However the block is left, every key is up afterwards."""
+    try:
+        yield
+    finally:
+        keys.release_all()
+
+
+def play(
+    world: World,
+    thinker: Thinker,
+    goals: Goals,
+    options: LoopOptions,
+    listeners: Sequence[Listener] = (),
+    numbers: Numbers | None = None,
+) -> Ending:
+    """Play until the goals are reached, a person stops it, or time is up; raises what the devices and policy raise.
+
+    numbers: counted in here while it plays.
+    """
+    with released_after(world.keys):
+        loop = _Loop(world, thinker, goals, options, listeners, numbers or Numbers())
+        while loop.ending is None:
+            loop.act()
+            loop.look()
+        loop.finish()
+        return loop.ending
+
+
+@dataclass
+class _Loop:
+    """One run. Slot n is due at `origin + n * period`; a plan's step k is for the time k periods after its frame."""
+
+    world: World
+    thinker: Thinker
+    goals: Goals
+    options: LoopOptions
+    listeners: Sequence[Listener]
+    numbers: Numbers
+    ending: Ending | None = None
+
+    def __post_init__(self) -> None:
+        self._goal: str | None = None
+        self._by = AGENT
+        self._focused = True
+        self._thought: Thought | None = None
+        self._arrived: Thought | None = None
+        self._starved = False
+        self._done = 0
+        self._number = 0
+        self._asked = -self.options.horizon
+        self._origin_ns = self._since_ns = self.world.clock.now_ns()
+        self._tell("control", self._origin_ns, AGENT)
+
+    def act(self) -> None:
+        """At the slot's deadline: hold what the newest plan has for this slot, or nothing."""
+        self.world.clock.sleep_until(self._deadline_ns)
+        self._check()
+        thought, self._arrived = self.thinker.answer() or self._arrived, None
+        if thought is not None and thought.goal == self._goal and thought.t_ns >= self._since_ns:
+            self._adopt(thought)
+        action, step = self._due()
+        self.world.keys.hold(action)
+        now = self.world.clock.now_ns()
+        self.numbers.acted(now - self._deadline_ns)
+        seen = Slot(
+            self._number, self._deadline_ns, now, action, self._thought, step, self._by, self._goal, self._waiting
+        )  # fmt: skip
+        self._tell("slot", seen)
+
+    def look(self) -> None:
+        """Later in the slot, so that the plan is ready for the next deadline: take a picture and think about it."""
+        period = self.options.period_ns
+        lead = min(max(self.numbers.lead_ns % period, MARGIN_NS), period)
+        self.world.clock.sleep_until(self._deadline_ns + period - lead)
+        self._check()
+        if self._waiting:
+            self.world.keys.hold(NO_KEYS)
+        if self._focused and self.ending is None:
+            frame = self.world.screen.grab()
+            self._tell("frame", frame)
+            if not self._waiting and self._goal is not None and not self.thinker.busy and self._is_due_to_think():
+                self._asked = self._number
+                self._arrived = self.thinker.answer() or self._arrived  # the next one would take its place
+                self.thinker.ask(frame, self._goal)
+        behind = (self.world.clock.now_ns() - self._deadline_ns) // period
+        self.numbers.skipped_slots += max(0, behind - 1)
+        self._number += max(1, behind)
+
+    def finish(self) -> None:
+        self.world.keys.hold(NO_KEYS)
+        if self._goal is not None:
+            self._tell("goal_ended", self.world.clock.now_ns(), self._goal, str(self.ending))
+
+    @property
+    def _deadline_ns(self) -> int:
+        return self._origin_ns + self._number * self.options.period_ns
+
+    @property
+    def _waiting(self) -> str:
+        """Why the agent holds nothing now; "" when it may."""
+        if self.ending is not None:
+            return str(self.ending)
+        if not self._focused:
+            return "another window has the focus"
+        if self._by == HUMAN:
+            return "you play"
+        return "" if self._goal is not None else "no goal"
+
+    def _tell(self, what: str, *about: object) -> None:
+        for listener in self.listeners:
+            getattr(listener, what)(*about)
+
+    def _drop_plan(self) -> None:
+        """Nothing that was thought up to now counts any more."""
+        self._thought, self._starved, self._done = None, False, 0
+        self._asked = self._number - self.options.horizon
+        self._since_ns = self.world.clock.now_ns()
+
+    def _check(self) -> None:
+        """What must be known before keys are held: the window, the person, the time, the goal."""
+        if (lost := self.world.lost()) is not None:
+            raise ProtegeError(f"{lost}; the agent stopped")
+        now = self.world.clock.now_ns()
+        focused = self.world.window.state().focused
+        if focused != self._focused:
+            self._focused = focused
+            self._drop_plan()
+            self._tell("focus", now, focused)
+        for heard in self.world.human.heard():
+            self._hear(heard)
+        if now - self._origin_ns >= self.options.max_s * 1e9:
+            self.ending = Ending.TIME
+        if (goal := self.goals.asked()) is not None and self.ending is None:
+            if self._goal is not None:
+                self._tell("goal_ended", now, self._goal, "changed")
+            self._begin(goal)
+
+    def _hear(self, heard: Heard) -> None:
+        if heard.what == "stop":
+            self.ending = Ending.STOPPED
+        elif heard.what == "toggle":
+            self._hand_over(heard.t_ns, HUMAN if self._by == AGENT else AGENT)
+        elif self._focused:  # what is typed into other windows is none of our business
+            if self._by == AGENT:
+                self._hand_over(heard.t_ns, HUMAN)
+            self._tell("human_key", heard.t_ns, heard.what, heard.down)
+
+    def _hand_over(self, t_ns: int, by: str) -> None:
+        self._by = by
+        self._drop_plan()
+        self.world.keys.hold(NO_KEYS)
+        self._tell("control", t_ns, by)
+
+    def _begin(self, goal: str) -> None:
+        self._goal = goal
+        self._drop_plan()
+        self._tell("goal", self.world.clock.now_ns(), goal)
+
+    def _adopt(self, thought: Thought) -> None:
+        """A new plan: its slots that have passed are dropped; reached is what it says twice in a row."""
+        step = self._step(thought)
+        self.numbers.thought(thought.latency_ns)
+        self.numbers.dropped_slots += min(step, len(thought.plan.steps))
+        if self._starved or step >= len(thought.plan.steps):
+            self.numbers.late_plans += 1
+        self._thought, self._starved = thought, False
+        self._done = self._done + 1 if thought.plan.done else 0
+        if self._done >= DONE_IN_A_ROW and self._goal is not None:
+            reached, self._goal = self._goal, None
+            self._drop_plan()
+            self._tell("goal_ended", self.world.clock.now_ns(), reached, "success")
+            if not self.goals.reached(reached):
+                self.ending = Ending.REACHED
+
+    def _step(self, thought: Thought) -> int:
+        """Which step of a plan is for this slot: the one that shares most of its time."""
+        return max(0, round((self._deadline_ns - thought.t_ns) / self.options.period_ns))
+
+    def _due(self) -> tuple[Action, int]:
+        """The keys of this slot and the step they come from; none where the plan has run out."""
+        if self._waiting or self._thought is None:
+            return NO_KEYS, 0
+        step = self._step(self._thought)
+        if step < len(self._thought.plan.steps):
+            return self._thought.plan.steps[step], step
+        self._starved = True
+        self.numbers.empty_slots += 1
+        return NO_KEYS, step
+
+    def _is_due_to_think(self) -> bool:
+        """Whether enough of the plan is played. Asking so late that it would run out meanwhile is never enough."""
+        passed = round(self.numbers.lead_ns / self.options.period_ns)
+        interval = max(1, min(self.options.execute, self.options.horizon - passed))
+        return self._number - self._asked >= interval

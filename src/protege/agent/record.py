@@ -1,0 +1,114 @@
+"""Records a run as a Session: what was seen, which keys were held, and whether the agent or a person pressed them."""
+
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+from PIL import Image
+
+from protege.agent.listener import AGENT, Listener, Slot
+from protege.errors import ProtegeError
+from protege.play.actions import NO_KEYS, Action
+from protege.play.events import Control, End, Event, Focus, Goal, Held, Key, Pause
+from protege.play.frame import Frame, encode_jpeg
+from protege.play.session import SessionWriter
+
+QUEUE_FRAMES: Final = 8
+SOURCE: Final = "agent"
+
+
+class RunRecorder(Listener):
+    """Writes what it hears; pictures are encoded in a thread of their own, and what does not fit is dropped."""
+
+    def __init__(self, writer: SessionWriter, now_ns: int) -> None:
+        self.writer = writer
+        self.dropped = 0
+        self.error: ProtegeError | None = None
+        self._agent: Action = NO_KEYS
+        self._human: set[str] = set()
+        self._by = AGENT
+        self._last_ns = 0
+        self._paused = False
+        self._queue: queue.Queue[Frame | None] = queue.Queue(QUEUE_FRAMES)
+        self._thread = threading.Thread(target=self._work, name="run-frames", daemon=True)
+        self._thread.start()
+        self._write(lambda t_ns: Held(t_ns, NO_KEYS), now_ns)
+
+    def frame(self, frame: Frame) -> None:
+        try:
+            self._queue.put_nowait(frame)
+        except queue.Full:
+            self.dropped += 1
+
+    def slot(self, slot: Slot) -> None:
+        self._agent_holds(slot.t_ns, slot.action)
+        if self.error is not None:
+            raise self.error
+
+    def human_key(self, t_ns: int, key: str, down: bool) -> None:
+        if self._paused or (key in self._human) == down:
+            return
+        (self._human.add if down else self._human.discard)(key)
+        self._write(lambda t: Key(t, key, down), t_ns)
+
+    def control(self, t_ns: int, by: str) -> None:
+        self._agent_holds(t_ns, NO_KEYS)
+        self._by = by
+        self._write(lambda t: Control(t, by), t_ns)
+
+    def focus(self, t_ns: int, focused: bool) -> None:
+        self._write(lambda t: Focus(t, focused), t_ns)
+        self._paused = not focused
+        self._agent, self._human = NO_KEYS, set()
+        self._write(lambda t: Held(t, NO_KEYS) if focused else Pause(t, "focus"), t_ns)
+
+    def goal(self, t_ns: int, goal: str) -> None:
+        self._write(lambda t: Goal(t, goal), t_ns)
+
+    def goal_ended(self, t_ns: int, goal: str, how: str) -> None:
+        self._agent_holds(t_ns, NO_KEYS)
+        self._write(lambda t: End(t, how), t_ns)
+
+    def finish(self, t_ns: int, extra: dict[str, Any]) -> None:
+        """Write what is waiting and close the session."""
+        self._queue.put(None)
+        self._thread.join()
+        if not self._paused:
+            self._agent_holds(t_ns, NO_KEYS)
+            self._write(lambda t: Pause(t, "stop"), t_ns)
+        self.writer.finish(self.dropped, extra)
+
+    def _agent_holds(self, t_ns: int, action: Action) -> None:
+        for key in sorted(self._agent ^ action):
+            self._write(lambda t, key=key: Key(t, key, key in action), t_ns)
+        self._agent = action
+
+    def _write(self, event: Callable[[int], Event], t_ns: int) -> None:
+        """A person's key is heard in another thread, so its time may lie just before what is written already."""
+        self._last_ns = max(self._last_ns, t_ns)
+        try:
+            self.writer.event(event(self._last_ns))
+        except OSError as error:
+            self.error = ProtegeError(f"cannot write the recording ({error.strerror}); the agent stopped")
+
+    def _work(self) -> None:
+        while (frame := self._queue.get()) is not None:
+            rgb = frame.rgb
+            try:
+                if frame.size != self.writer.info.frame_size:
+                    picture = Image.fromarray(rgb).resize(self.writer.info.frame_size, Image.Resampling.BILINEAR)
+                    self.writer.frame(frame.t_ns, encode_jpeg(_array(picture)))
+                else:
+                    self.writer.frame(frame.t_ns, encode_jpeg(rgb))
+            except OSError as error:
+                self.error = ProtegeError(f"{self.writer.folder}: cannot write ({error.strerror}); the agent stopped")
+                while self._queue.get() is not None:  # so that `finish` never waits for room
+                    pass
+                return
+
+
+def _array(picture: Image.Image) -> Any:
+    import numpy as np
+
+    return np.asarray(picture)

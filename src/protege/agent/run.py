@@ -1,0 +1,256 @@
+"""`protege play` and `protege replay`: the loop with the real screen, keyboard and window."""
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final, cast
+
+from protege.agent.goals import goal_source, read_goals
+from protege.agent.human import AnnouncedKeys, HumanKeys, OwnPresses
+from protege.agent.listener import Listener
+from protege.agent.loop import Ending, Goals, LoopOptions, World, play
+from protege.agent.numbers import Numbers
+from protege.agent.policies import load_policy
+from protege.agent.record import SOURCE, RunRecorder
+from protege.agent.sequence import replay
+from protege.agent.status import Picture, Status
+from protege.agent.stuck import Sampled, StuckDetector, StuckOptions
+from protege.agent.thinker import ThreadThinker
+from protege.agent.vision import VisionOptions
+from protege.devices.keyboard import PynputKeys
+from protege.devices.screen import MssScreen
+from protege.devices.watchdog import Watchdog
+from protege.devices.windows import find_window, focused_window
+from protege.errors import ProtegeError, UserError
+from protege.play.actions import Action
+from protege.play.devices import Clock, Keys, MonotonicClock, Window
+from protege.play.frame import Frame
+from protege.play.paths import agent_runs
+from protege.play.plan import Policy
+from protege.play.session import Session, SessionInfo, SessionWriter
+
+SWITCH_S: Final = 0.001
+"""How long the thinking thread may keep the interpreter from the acting one; Python's own 5 ms make slots late."""
+
+
+@dataclass(frozen=True)
+class PlayOptions:
+    """model: folder, server or name of a policy; goals: a file, one a line; window: part of the game's title, None
+    for the window that has the focus when the countdown ends; execute: slots of a plan to play before the next;
+    dry_run: press nothing; show: keep live.jpg in the run's folder; unstick: sample when stuck; focus_s: wait so long
+    for the game's focus; stop_key ends, toggle_key takes over and hands back; record: keep the run as a Session.
+    """
+
+    model: str = "models/gameplay_agent_lora"
+    goal: str | None = None
+    goals: Path | None = None
+    window: str | None = None
+    execute: int = 1
+    max_minutes: float = 10.0
+    dry_run: bool = False
+    show: bool = False
+    record: bool = True
+    unstick: bool = False
+    countdown_s: float = 3.0
+    focus_s: float = 60.0
+    stop_key: str = "f12"
+    toggle_key: str = "p"
+    out: Path | None = None
+    stuck: StuckOptions = field(default_factory=StuckOptions)
+    vision: VisionOptions = field(default_factory=VisionOptions)
+
+    def __post_init__(self) -> None:
+        if self.goal is None and self.goals is None:
+            raise UserError('give a goal: --goal "Go to the lantern", or --goals FILE')
+        for key in (self.stop_key, self.toggle_key):
+            if key in self.vision.space.pressable:
+                raise UserError(f"key {key!r} is one the agent presses; choose another as stop or toggle key")
+        if self.stop_key == self.toggle_key:
+            raise UserError(f"stop key and toggle key are both {self.stop_key!r}; choose two keys")
+        self.loop(10.0)
+
+    def loop(self, frame_hz: float) -> LoopOptions:
+        return LoopOptions(round(1e9 / frame_hz), self.execute, self.vision.horizon, self.max_minutes * 60)
+
+
+@dataclass(frozen=True)
+class Played:
+    """How a run ended, its numbers, and its recording (None without one)."""
+
+    ending: Ending
+    numbers: Numbers
+    folder: Path | None
+
+
+class NoKeys:
+    """Presses nothing; implements `play.devices.Keys` for --dry-run."""
+
+    def hold(self, action: Action) -> None:
+        """Nothing."""
+
+    def release_all(self) -> None:
+        """Nothing."""
+
+
+class FollowingScreen:
+    """Grabs a window's contents wherever it is; implements `play.devices.Screen`."""
+
+    def __init__(self, window: Window) -> None:
+        self._window = window
+        self._screen = MssScreen(window.state().rect)
+
+    def grab(self) -> Frame:
+        self._screen.rect = self._window.state().rect
+        return self._screen.grab()
+
+    def close(self) -> None:
+        self._screen.close()
+
+
+def play_game(
+    options: PlayOptions, policy: Policy | None = None, say: Callable[[str], None] = print, goals: Goals | None = None
+) -> Played:
+    """Play until the goals are reached, a person stops it or time is up. policy: instead of options.model's.
+
+    ProtegeError when the window closes, the policy fails or a device is gone; UserError when it cannot begin. Every
+    key is up again in all cases, and the recording is closed.
+    """
+    policy = policy or load_policy(options.model, options.vision)
+    policy.warm_up()
+    clock = MonotonicClock()
+    listed = ([options.goal] if options.goal else []) + (read_goals(options.goals) if options.goals else [])
+    hz = float(getattr(getattr(policy, "card", None), "frame_hz", 10.0))
+    with _stoppable(), ExitStack() as stack:
+        world = _world(options, clock, stack, say, options.dry_run)
+        numbers = Numbers()
+        status = Status(options.vision.space, numbers)
+        stack.callback(status.close)
+        thinker = ThreadThinker(policy, clock)
+        stack.callback(thinker.close)
+        recorder = _recorder(options, world, hz) if options.record else None
+        try:
+            ending = play(
+                world,
+                thinker,
+                goals or goal_source(listed, status.say),
+                options.loop(hz),
+                _listeners(options, policy, status, recorder),
+                numbers,
+            )
+        except KeyboardInterrupt:
+            ending = Ending.STOPPED
+        except ProtegeError:
+            raise
+        except Exception as error:
+            raise ProtegeError(f"the policy failed ({type(error).__name__}: {error}); no key is held") from error
+        finally:
+            if recorder is not None:
+                about = {"model": str(options.model), "numbers": numbers.to_json(), "dry_run": options.dry_run}
+                recorder.finish(clock.now_ns(), about)
+        return Played(ending, numbers, recorder.writer.folder if recorder else None)
+
+
+def replay_game(
+    session: Path,
+    window: str | None = None,
+    countdown_s: float = 3.0,
+    max_minutes: float = 10.0,
+    say: Callable[[str], None] = print,
+) -> Ending:
+    """Press a recording's keys again with its timing, in a window with `window` in its title (or the focused one)."""
+    recorded = Session.open(session)
+    vision = VisionOptions(space=recorded.info.space)
+    options = PlayOptions(goal="-", window=window, countdown_s=countdown_s, vision=vision)
+    with _stoppable(), ExitStack() as stack:
+        world = _world(options, MonotonicClock(), stack, say, dry_run=False)
+        try:
+            return replay(recorded, world, max_minutes * 60)
+        except KeyboardInterrupt:
+            return Ending.STOPPED
+
+
+def _world(options: PlayOptions, clock: Clock, stack: ExitStack, say: Callable[[str], None], dry_run: bool) -> World:
+    """The real devices, closed by `stack`; waits for the window's focus and counts down."""
+    space = options.vision.space
+    window = _focused(options, clock, say)
+    stack.callback(window.close)
+    screen = FollowingScreen(window)
+    stack.callback(screen.close)
+    own = OwnPresses(clock)
+    hot = {options.stop_key: "stop", options.toggle_key: "toggle"}
+    heard_space = replace(space, keys=("none",), movement=frozenset(), camera=frozenset()) if dry_run else space
+    keys: Keys = NoKeys()
+    watchdog: Watchdog | None = None
+    if not dry_run:
+        watchdog = stack.enter_context(Watchdog(space))
+        keys = AnnouncedKeys(PynputKeys(space), own, space)
+    human = HumanKeys(heard_space, own, clock, hot)
+    stack.enter_context(human)
+
+    def lost() -> str | None:
+        if watchdog is not None and not watchdog.alive:
+            return "the watchdog that would release the keys has ended"
+        return None if human.alive else "the keyboard can no longer be heard"
+
+    return World(screen, keys, clock, window, human, lost)
+
+
+def _focused(options: PlayOptions, clock: Clock, say: Callable[[str], None]) -> Window:
+    """The game's window, once it has the focus and the countdown is over."""
+    window = find_window(options.window) if options.window is not None else None
+    end = clock.now_ns() + round(options.focus_s * 1e9)
+    if window is not None and not window.state().focused:
+        say(f"click into {window.title!r}")
+        while not window.state().focused:
+            if clock.now_ns() > end:
+                raise UserError(f"{window.title!r} did not get the focus within {options.focus_s:g} s; click into it")
+            clock.sleep_until(clock.now_ns() + 100_000_000)
+    if options.countdown_s > 0:
+        say(f"starting in {options.countdown_s:g} s; {options.stop_key.upper()} stops, any of your keys takes over")
+        clock.sleep_until(clock.now_ns() + round(options.countdown_s * 1e9))
+    if window is None and (window := focused_window()) is None:
+        raise UserError("no window has the focus; click into the game, or name it with --window TITLE")
+    return window
+
+
+def _recorder(options: PlayOptions, world: World, hz: float) -> RunRecorder:
+    rect = world.window.state().rect
+    info = SessionInfo(
+        space=options.vision.space,
+        frame_hz=hz,
+        source=SOURCE,
+        window={"title": world.window.title, **vars(rect)},
+        libraries={"protege": version("protege"), "python": sys.version.split()[0]},
+    )
+    return RunRecorder(SessionWriter.create(options.out or agent_runs(), info), world.clock.now_ns())
+
+
+def _listeners(options: PlayOptions, policy: Policy, status: Status, recorder: RunRecorder | None) -> list[Listener]:
+    sampled = cast("Sampled", policy) if options.unstick and hasattr(policy, "temperature") else None
+    listeners: list[Listener] = [StuckDetector(status.say, options.stuck, sampled)]
+    if recorder is not None:
+        listeners.append(recorder)
+        if options.show:
+            listeners.append(Picture(recorder.writer.folder / "live.jpg", options.vision.space))
+    return [*listeners, status]
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """A polite kill or a closed terminal ends the run as Ctrl-C does; threads take turns often enough for the slots."""
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    in_main = threading.current_thread() is threading.main_thread()
+    before = {name: signal.signal(getattr(signal, name), signal.default_int_handler) for name in names if in_main}
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(interval)
+        for name, handler in before.items():
+            signal.signal(getattr(signal, name), handler)

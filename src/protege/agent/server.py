@@ -1,0 +1,124 @@
+"""A policy on another machine: any server that speaks OpenAI's chat protocol with guided choices (vLLM, SGLang)."""
+
+import base64
+import http.client
+import json
+from contextlib import suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+from protege.agent.shape import valid_actions
+from protege.agent.vision import VisionOptions
+from protege.errors import ProtegeError, UserError
+from protege.play.chat import prompt, read_reply
+from protege.play.frame import Frame, encode_jpeg
+from protege.play.plan import Plan
+from protege.vlm.pixels import fit
+
+TIMEOUT_S = 10.0
+MAX_TOKENS = 200
+
+
+class ServerAgent:
+    """Implements `play.Policy`. The server may only answer with valid actions: the request says which as a schema."""
+
+    def __init__(self, url: str, options: VisionOptions | None = None, api_key: str = "none") -> None:
+        """url: with its /v1, and the model's name after a #; the server's first model without one."""
+        self.options = options or VisionOptions()
+        parts = urlsplit(url)
+        if not parts.hostname:
+            raise UserError(f"--model {url}: expected a server such as http://127.0.0.1:8000/v1")
+        self.url = url.partition("#")[0].rstrip("/")
+        self.temperature = self.options.temperature
+        self._secure = parts.scheme == "https"
+        self._host, self._port, self._path = parts.hostname, parts.port, parts.path.rstrip("/")
+        self._model = parts.fragment
+        self._headers = {"Content-Type": "application/json", "Authorization": f"Bearer {api_key}"}
+        self._connection: http.client.HTTPConnection | None = None
+        names = [self.options.space.spell(action) for action in valid_actions(self.options.space, chords=False)]
+        self._schema = {
+            "type": "object",
+            "properties": {
+                "actions": {
+                    "type": "array",
+                    "items": {"type": "string", "enum": names},
+                    "minItems": self.options.horizon,
+                    "maxItems": self.options.horizon,
+                }
+            },
+            "required": ["actions"],
+            "additionalProperties": False,
+        }
+
+    def predict(self, frame: Frame, goal: str) -> Plan:
+        picture = base64.b64encode(encode_jpeg(fit(frame.rgb, self.options.frame_size))).decode()
+        content = [
+            {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{picture}"}},
+            {"type": "text", "text": prompt(goal, self.options.horizon)},
+        ]
+        asked = {
+            "model": self.model,
+            "messages": [{"role": "user", "content": content}],
+            "temperature": self.temperature,
+            "max_tokens": MAX_TOKENS,
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": "actions", "schema": self._schema, "strict": True},
+            },
+        }
+        answer = self._request("POST", "/chat/completions", asked)
+        try:
+            text = answer["choices"][0]["message"]["content"]
+            return read_reply(text, self.options.space, self.options.horizon)
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise ProtegeError(f"{self.url}: {error}; does the server support guided choices (json_schema)?") from None
+
+    @property
+    def model(self) -> str:
+        """The model's name; asks the server when it was not given."""
+        if not self._model:
+            try:
+                self._model = str(self._request("GET", "/models", None)["data"][0]["id"])
+            except (KeyError, IndexError, TypeError):
+                raise UserError(f"{self.url}: does not name a model; give it as {self.url}#NAME") from None
+        return self._model
+
+    def warm_up(self) -> None:
+        import numpy as np
+
+        width, height = self.options.frame_size or (640, 480)
+        self.predict(Frame(np.zeros((height, width, 3), np.uint8), 0), "Go")
+
+    def _request(self, method: str, path: str, body: Any) -> Any:
+        """The server's JSON. A kept connection may have been closed meanwhile: it is opened again, once."""
+        data = None if body is None else json.dumps(body)
+        for again in (True, False):
+            try:
+                connection = self._connect()
+                connection.request(method, self._path + path, data, self._headers)
+                response = connection.getresponse()
+                text = response.read()
+                if response.status != 200:
+                    raise ProtegeError(f"{self.url}: refused ({response.status} {text[:120].decode(errors='replace')})")
+                return json.loads(text)
+            except (http.client.HTTPException, OSError) as error:
+                kept, self._connection = self._connection, None
+                if kept is not None:
+                    with suppress(OSError):
+                        kept.close()
+                if not again or isinstance(error, TimeoutError | ConnectionRefusedError):
+                    raise ProtegeError(f"{self.url}: cannot be reached ({error}); is the server running?") from None
+            except ValueError as error:
+                raise ProtegeError(f"{self.url}: the answer is no JSON ({error})") from None
+        raise AssertionError("both tries end above")
+
+    def _connect(self) -> http.client.HTTPConnection:
+        if self._connection is None:
+            kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
+            self._connection = kind(self._host, self._port, timeout=TIMEOUT_S)
+        return self._connection
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

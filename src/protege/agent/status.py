@@ -1,0 +1,107 @@
+"""What a run shows while it goes on: a status line, and with --show the picture the agent sees with its keys on it."""
+
+import sys
+from pathlib import Path
+from typing import Final, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from protege.agent.listener import Listener, Slot
+from protege.agent.numbers import Numbers
+from protege.play.actions import ActionSpace
+from protege.play.frame import Frame
+
+LIVE_NS: Final = 250_000_000
+LOG_NS: Final = 10_000_000_000
+
+
+class Status(Listener):
+    """Rewrites one line of a terminal; on anything else prints one every ten seconds. Events get lines of their own."""
+
+    def __init__(self, space: ActionSpace, numbers: Numbers, out: TextIO = sys.stderr) -> None:
+        self._space = space
+        self._numbers = numbers
+        self._out = out
+        self._live = out.isatty()
+        self._due_ns = 0
+        self._start_ns: int | None = None
+        self._width = 0
+
+    def slot(self, slot: Slot) -> None:
+        self._start_ns = slot.t_ns if self._start_ns is None else self._start_ns
+        if slot.t_ns < self._due_ns:
+            return
+        self._due_ns = slot.t_ns + (LIVE_NS if self._live else LOG_NS)
+        text = slot_text(slot, self._space) + "  " + self._numbers.line((slot.t_ns - self._start_ns) / 1e9)
+        if self._live:
+            self._out.write("\r" + text.ljust(self._width))
+            self._width = len(text)
+        else:
+            self._out.write(text + "\n")
+        self._out.flush()
+
+    def control(self, t_ns: int, by: str) -> None:
+        self.say("you play" if by == "human" else "the agent plays")
+
+    def goal(self, t_ns: int, goal: str) -> None:
+        self.say(f"goal: {goal}")
+
+    def goal_ended(self, t_ns: int, goal: str, how: str) -> None:
+        self.say(f"goal reached: {goal}" if how == "success" else f"goal ended ({how}): {goal}")
+
+    def say(self, text: str) -> None:
+        """A line of its own."""
+        self._out.write(("\r" + " " * self._width + "\r" if self._live and self._width else "") + text + "\n")
+        self._out.flush()
+        self._width = 0
+
+    def close(self) -> None:
+        if self._live and self._width:
+            self._out.write("\n")
+            self._out.flush()
+
+
+def slot_text(slot: Slot, space: ActionSpace) -> str:
+    """One line: who plays, the keys now, and what is planned next."""
+    if slot.waiting:
+        return f"[{slot.waiting}]"
+    steps = () if slot.thought is None else slot.thought.plan.steps[slot.step + 1 :]
+    plan = " ".join(space.spell(step) for step in steps) or "-"
+    return f"keys: {space.spell(slot.action)}  then: {plan}"
+
+
+class Picture(Listener):
+    """Keeps `path` showing the newest frame with the keys drawn on it; any image viewer that reloads can show it."""
+
+    def __init__(self, path: Path, space: ActionSpace, every_ns: int = 200_000_000) -> None:
+        self._path = path
+        self._space = space
+        self._every_ns = every_ns
+        self._due_ns = 0
+        self._slot: Slot | None = None
+
+    def slot(self, slot: Slot) -> None:
+        self._slot = slot
+
+    def frame(self, frame: Frame) -> None:
+        if self._slot is None or frame.t_ns < self._due_ns:
+            return
+        self._due_ns = frame.t_ns + self._every_ns
+        beside = self._path.with_suffix(".part")
+        Image.fromarray(drawn(frame.rgb, slot_text(self._slot, self._space), self._slot.goal or "")).save(
+            beside, "JPEG", quality=80
+        )
+        beside.replace(self._path)
+
+
+def drawn(rgb: NDArray[np.uint8], keys: str, goal: str) -> NDArray[np.uint8]:
+    """The picture with two lines of text on a dark band at its foot."""
+    image = Image.fromarray(rgb)
+    draw = ImageDraw.Draw(image)
+    top = image.height - 30
+    draw.rectangle([0, top, image.width, image.height], fill=(0, 0, 0))
+    draw.text((4, top + 2), goal, fill=(255, 255, 255))
+    draw.text((4, top + 16), keys, fill=(255, 220, 80))
+    return np.asarray(image)
