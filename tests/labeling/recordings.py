@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from protege.play import KEYBOARD_12, NO_KEYS, Session, SessionInfo, SessionWriter
-from protege.play.events import End, Goal, Held, Key, Pause
+from protege.play.events import End, Event, Goal, Held, Key, Pause
 
 PERIOD = 100_000_000
 HOLD = {"w": frozenset("w"), "right": frozenset({"right"}), "wr": frozenset({"w", "right"}), "none": NO_KEYS}
@@ -23,7 +23,8 @@ def picture(i, size=(64, 48)):
 
 def key_events(actions, start_ns=0):
     """The events of a player who holds `actions`, one a frame."""
-    held, events = NO_KEYS, [Held(start_ns, NO_KEYS)]
+    held = NO_KEYS
+    events: list[Event] = [Held(start_ns, NO_KEYS)]
     for i, action in enumerate(actions):
         t = start_ns + i * PERIOD
         events += [Key(t, key, False) for key in sorted(held - action)]

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 
 import pytest
 from PIL import Image
@@ -57,7 +58,7 @@ def test_questions_are_made_only_as_they_are_needed():
         answers = OpenAIServer(url, "m", concurrency=2).answers(lazily())
         next(answers)
         assert len(made) <= 3
-        answers.close()
+        del answers
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
@@ -73,14 +74,14 @@ def test_a_server_that_keeps_failing_on_one_question_does_not_stop_the_others():
         found = by_number(OpenAIServer(url, "m", retries=1).answers(questions(3)))
     assert found[0].problem is None
     assert found[2].problem is None
-    assert "status 500" in found[1].problem
+    assert "status 500" in str(found[1].problem)
 
 
 def test_a_slow_server_times_out_and_rubbish_is_no_answer():
     with serving(lambda n, text: 2.0 if text.endswith("0") else ("<html>rubbish</html>",)) as (_, url):
         found = by_number(OpenAIServer(url, "m", timeout_s=0.3, retries=0).answers(questions(2)))
     assert found[0].problem == "no answer within 0.3 s"
-    assert "no chat completion" in found[1].problem or "failed" in found[1].problem
+    assert re.search("no chat completion|failed", str(found[1].problem))
 
 
 def test_a_server_that_is_not_there_or_refuses_us_stops_the_run_in_one_line():
@@ -153,8 +154,8 @@ class Echo:
 
     name, sees = "echo", True
 
-    def answers(self, asked):
-        for question in asked:
+    def answers(self, questions):
+        for question in questions:
             assert question.picture == picture(question.number)
             bad = question.number == 3
             yield Answer(question.number, "" if bad else f"Do {question.text}", "no idea" if bad else None)

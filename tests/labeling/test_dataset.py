@@ -70,6 +70,7 @@ def test_one_session_is_only_divided_by_segment_when_that_is_allowed():
     train, held_out = split_segments(two, seed=0, validation=0.1, allow_split_by_segment=True)
     assert held_out in ({s for _, s, _ in one}, {"t_seg000"})
     assert split_segments(two[::-1], seed=0, validation=0.1, allow_split_by_segment=True) == (train, held_out)
+    assert len(split_segments(one, seed=0, validation=0.35, allow_split_by_segment=True)[1]) == 4
     with pytest.raises(UserError, match="only one segment"):
         split_segments(one[:1], seed=0, validation=0.1, allow_split_by_segment=True)
     with pytest.raises(UserError, match="between 0 and 1"):
@@ -117,6 +118,7 @@ def test_llama_factory_reads_its_documented_sharegpt_schema(tmp_path):
     counts, target = export(tmp_path, "llamafactory")
     info = json.loads((target / "dataset_info.json").read_text())
     assert list(info) == ["protege_train", "protege_validation"]
+    text = ""
     for name, entry in info.items():
         assert entry["formatting"] == "sharegpt"
         rows = lines(target / entry["file_name"])

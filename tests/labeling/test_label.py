@@ -220,6 +220,8 @@ def test_unreadable_sessions_are_reported_at_the_end_and_the_rest_is_done(tmp_pa
     assert "000003.jpg: cut off" in result.problems[1]
     assert "no goal is stored in it; name one with --goal" in result.problems[2]
     assert {s.session for s in segments(tmp_path / "out")} == {"a", "e"}
+    assert result.lines()[0] == "2 sessions: 6 segments, 200 samples"
+    assert result.lines()[-1] == f"not labeled: {result.problems[-1]}"
 
 
 def test_a_plain_video_gets_goals_but_no_samples(tmp_path):
@@ -283,7 +285,7 @@ def test_a_broken_record_or_segment_is_named(tmp_path):
 @pytest.mark.parametrize("name", ["seconds", "horizon", "pictures"])
 def test_impossible_options_are_refused_by_name(name):
     with pytest.raises(UserError, match=f"--{name} is 0"):
-        LabelOptions(**{name: 0})
+        LabelOptions(**{name: 0})  # pyright: ignore[reportArgumentType]
 
 
 WORKER = """

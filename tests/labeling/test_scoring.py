@@ -76,7 +76,8 @@ def test_recordings_of_the_built_in_game_are_labeled_with_their_goals(arena, tmp
     assert result.needs_review == 0
     assert result.sessions == 3
     data = load(tmp_path)
-    done = [row for row in data.remove_columns("image") if row["actions"] == ["none"] * 7]
+    rows: list[dict] = data.remove_columns("image").to_list()
+    done = [row for row in rows if row["actions"] == ["none"] * 7]
     assert {row["session"] for row in done} == {folder.name for folder in find_sessions(arena)}
     assert len({row["goal"] for row in done}) >= 2
 

@@ -19,7 +19,7 @@ SEED: Final = 0
 
 
 def load(
-    folder: Path,
+    folder: Path | str,
     split: Split | None = None,
     *,
     seed: int = SEED,
@@ -36,7 +36,7 @@ def load(
         from datasets import Dataset, Features, Image, List, Value
     except ImportError:
         raise MissingExtra("datasets", "vision") from None
-    found = trainable(folder)
+    found = trainable(Path(folder))
     if split is not None:
         train, held_out = split_segments(
             [(s.session, s.name, count) for s, _, count in found],

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from protege.labeling.pieces import Piece
-from protege.labeling.store import LABELED
+from protege.labeling.store import LABELED, NEEDS_REVIEW
 from protege.play import KEYBOARD_12, Action, ActionSpace
 from protege.play.quality import SAME
 
@@ -116,7 +116,7 @@ def measure(pieces: Iterable[Piece], *, shown_per_goal: int = 3) -> Measured:
         plans = piece.plans() if labeled.status == LABELED else []
         for _, plan in plans:
             _count_window(found, plan.steps)
-        if labeled.goal and labeled.status == LABELED:
+        if labeled.goal and labeled.status != NEEDS_REVIEW:
             goal = found.goals.setdefault(labeled.goal, GoalFacts())
             goal.segments += 1
             goal.samples += len(plans)

@@ -1,5 +1,6 @@
 """Labels recordings: sessions in, folders of labeled segments out. Whatever is there already is not done again."""
 
+import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -88,10 +89,18 @@ def label(
             _finish(waiting, out, labeler, options, wording, result, tell)
             waiting.clear()
     _finish(waiting, out, labeler, options, wording, result, tell)
-    staging = out / STAGING
-    if staging.is_dir() and not any(staging.iterdir()):
-        staging.rmdir()
+    _tidy(out / STAGING)
     return result
+
+
+def _tidy(staging: Path) -> None:
+    """Remove what killed runs left half-written; answers of sessions that are not done stay."""
+    if staging.is_dir():
+        for path in staging.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+        if not any(staging.iterdir()):
+            staging.rmdir()
 
 
 def _finish(

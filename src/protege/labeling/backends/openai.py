@@ -30,10 +30,14 @@ class OpenAIServer:
     api_key: str = field(default="none", repr=False)
     sees: bool = True
 
-    @cached_property
+    @property
     def name(self) -> str:
-        """The model's name; asks the server when it is not given."""
-        return self.model or asyncio.run(self._first_model())
+        """The model's name; asks the server once when it is not given."""
+        return self.model or self._served
+
+    @cached_property
+    def _served(self) -> str:
+        return asyncio.run(self._first_model())
 
     def answers(self, questions: Iterable[Question]) -> Iterator[Answer]:
         waiting, model = iter(questions), self.name
