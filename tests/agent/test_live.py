@@ -1,0 +1,351 @@
+"""Playing through real keys on a real X server: every promise of safety, takeover, and what a run leaves on disk."""
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from protege.agent.human import AnnouncedKeys, HumanKeys, OwnPresses
+from protege.agent.policies import ConstantPolicy, RandomPolicy, ScriptedPolicy
+from protege.agent.run import Played, PlayOptions, play_game, replay_game
+from protege.agent.sequence import execute_action_sequence
+from protege.devices.errors import WindowGone
+from protege.devices.keyboard import PynputKeys
+from protege.errors import ProtegeError
+from protege.play import KEYBOARD_12, NO_KEYS, MonotonicClock, Plan, Session
+from protege.play.events import Control, End, Goal, Key
+from protege.play.session import check
+from tests.recorder.test_live import difference, start_doom, until
+
+TITLE = "Protege Target"
+SPACE = KEYBOARD_12
+
+
+class Target:
+    """A window of our own with the keyboard, and hands on an XTest keyboard that is not the agent's."""
+
+    def __init__(self):
+        from Xlib import X, display
+
+        self.display = display.Display()
+        screen = self.display.screen()
+        self.windows = [
+            screen.root.create_window(100 + 400 * n, 100, 320, 240, 0, screen.root_depth, X.InputOutput)
+            for n in range(2)
+        ]
+        for window, title in zip(self.windows, (TITLE, "Elsewhere"), strict=True):
+            window.set_wm_name(title)
+            window.map()
+        self.focus(0)
+
+    def focus(self, number):
+        from Xlib import X
+
+        self.windows[number].set_input_focus(X.RevertToPointerRoot, X.CurrentTime)
+        self.display.sync()
+
+    def type(self, key, *downs):
+        """A person presses (True) or releases (False) a key, by its X name."""
+        from Xlib import XK, X
+        from Xlib.ext import xtest
+
+        code = self.display.keysym_to_keycode(XK.string_to_keysym(key))
+        for down in downs or (True, False):
+            xtest.fake_input(self.display, X.KeyPress if down else X.KeyRelease, code)
+            self.display.sync()
+
+    def close(self):
+        for window in self.windows:
+            window.destroy()
+        self.display.close()
+
+
+@pytest.fixture
+def target(xvfb):
+    found = Target()
+    PynputKeys(SPACE)  # lets go of whatever the test before left down
+    yield found
+    PynputKeys(SPACE)
+    found.close()
+    gc.collect()  # an error kept by a test keeps keyboards, which must close before their server does
+
+
+class Run:
+    """`play_game` in a thread."""
+
+    def __init__(self, folder, policy, **options):
+        self.folder = folder
+        self.played: Played | None = None
+        self.error: Exception | None = None
+        defaults = {"goal": "Go", "window": TITLE, "countdown_s": 0.0, "max_minutes": 1.0, "out": folder}
+        self._options = PlayOptions(**{**defaults, **options})
+        self._policy = policy
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self):
+        try:
+            self.played = play_game(self._options, self._policy, say=lambda text: None)
+        except Exception as error:
+            self.error = error
+
+    def join(self):
+        self._thread.join(30)
+        assert not self._thread.is_alive()
+        return self
+
+    @property
+    def result(self):
+        assert self.played is not None, self.error
+        return self.played
+
+    def session(self):
+        return Session.open(next(self.folder.glob("*/session.json")).parent)
+
+
+def down():
+    from protege.devices import x11
+
+    return frozenset(x11.keys_down(SPACE.pressable))
+
+
+def holds(*keys):
+    until(lambda: down() == frozenset(keys), 20)
+
+
+def stop(target, run):
+    target.type("F12")
+    run.join()
+    assert down() == NO_KEYS
+
+
+W = frozenset("w")
+
+
+class Failing(ConstantPolicy):
+    """Walks, and fails once somebody says so."""
+
+    broken = False
+
+    def predict(self, frame, goal):
+        if self.broken:
+            raise RuntimeError("CUDA out of memory")
+        return super().predict(frame, goal)
+
+
+def test_the_stop_key_ends_the_run_and_releases_every_key(target, tmp_path):
+    run = Run(tmp_path, ConstantPolicy())
+    holds("w")
+    stop(target, run)
+    assert run.error is None
+    assert str(run.result.ending) == "stopped by hand"
+    session = run.session()
+    assert check(session.folder) == []
+    assert [type(e) for e in session.events if not isinstance(e, Key)][:3:2] == [type(session.events[0]), Goal]
+    assert session.info.extra["numbers"]["decisions"] > 0
+
+
+def test_a_lost_focus_mid_hold_releases_every_key_and_playing_goes_on_when_it_is_back(target, tmp_path):
+    run = Run(tmp_path, ConstantPolicy())
+    holds("w")
+    target.focus(1)
+    holds()
+    time.sleep(0.5)
+    assert down() == NO_KEYS
+    target.focus(0)
+    holds("w")
+    stop(target, run)
+
+
+def test_a_killed_agent_leaves_no_key_down(target, tmp_path):
+    code = (
+        "from pathlib import Path\n"
+        "from protege.agent.policies import ConstantPolicy\n"
+        "from protege.agent.run import PlayOptions, play_game\n"
+        f"options = PlayOptions(goal='Go', window={TITLE!r}, countdown_s=0, out=Path({str(tmp_path)!r}))\n"
+        "play_game(options, ConstantPolicy(frozenset(('w', 'left'))))\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as agent:
+        holds("w", "left")
+        os.kill(agent.pid, signal.SIGKILL)
+        agent.wait()
+        holds()
+
+
+def test_an_exception_in_the_policy_mid_hold_releases_every_key_and_is_one_line(target, tmp_path):
+    policy = Failing()
+    run = Run(tmp_path, policy)
+    holds("w")
+    policy.broken = True
+    run.join()
+    assert isinstance(run.error, ProtegeError)
+    assert "CUDA out of memory" in str(run.error)
+    assert down() == NO_KEYS
+    assert run.session().info.status == "complete"
+
+
+def test_a_closed_window_mid_hold_releases_every_key(target, tmp_path):
+    run = Run(tmp_path, ConstantPolicy())
+    holds("w")
+    target.windows[0].destroy()
+    target.display.sync()
+    run.join()
+    assert isinstance(run.error, WindowGone)
+    assert down() == NO_KEYS
+    target.windows.pop(0)
+
+
+def test_the_longest_duration_ends_the_run(target, tmp_path):
+    run = Run(tmp_path, ConstantPolicy(), max_minutes=1.5 / 60).join()
+    assert str(run.result.ending) == "time is up"
+    assert down() == NO_KEYS
+
+
+def test_a_key_outside_the_space_is_never_pressed(target, tmp_path):
+    run = Run(tmp_path, ConstantPolicy(frozenset(("f5",)))).join()
+    assert isinstance(run.error, ProtegeError)
+    assert "never pressed" in str(run.error)
+    assert down() == NO_KEYS
+
+
+def test_a_persons_key_takes_over_and_the_hot_key_hands_back_and_both_are_recorded(target, tmp_path):
+    run = Run(tmp_path, ConstantPolicy())
+    holds("w")
+    target.type("Left", True)
+    holds("left")
+    time.sleep(0.4)
+    assert down() == {"left"}
+    target.type("Left", False)
+    target.type("p")
+    holds("w")
+    stop(target, run)
+    session = run.session()
+    assert check(session.folder) == []
+    by = [event.by for event in session.events if isinstance(event, Control)]
+    assert by == ["agent", "human", "agent"]
+    first, second = [event.t_ns for event in session.events if isinstance(event, Control)][1:]
+    corrected = [(e.key, e.down) for e in session.events if isinstance(e, Key) and first <= e.t_ns <= second]
+    assert ("left", True) in corrected
+    assert ("left", False) in corrected
+    assert {key for key, _ in corrected if key != "left"} <= {"w"}
+    assert [e.end for e in session.events if isinstance(e, End)] == ["stopped by hand"]
+
+
+def test_the_agents_own_keys_never_count_as_a_persons(target, tmp_path):
+    """Short presses, chords, and holds long enough for the server to repeat them."""
+    clock, own = MonotonicClock(), OwnPresses(MonotonicClock())
+    human = HumanKeys(SPACE, own, clock, {"p": "toggle"})
+    with human:
+        keys = AnnouncedKeys(PynputKeys(SPACE), own, SPACE)
+        for number in range(60):
+            keys.hold(frozenset(("w", "left") if number % 3 else ("w",) if number % 2 else ()))
+            time.sleep(0.01)
+        keys.hold(frozenset(("w", "space")))
+        time.sleep(1.2)
+        keys.release_all()
+        time.sleep(0.3)
+        assert human.heard() == []
+        target.type("w")
+        until(lambda: len(human._events) == 2, 5)
+        assert [(h.what, h.down) for h in human.heard()] == [("w", True), ("w", False)]
+
+
+def test_a_dry_run_presses_nothing_and_still_predicts(target, tmp_path):
+    run = Run(tmp_path, ConstantPolicy(), dry_run=True, max_minutes=2 / 60)
+    time.sleep(0.5)
+    target.type("Left")
+    run.join()
+    assert run.result.numbers.decisions > 3
+    assert not [e for e in run.session().events if isinstance(e, Control) and e.by == "human"]
+
+
+def test_a_sequence_is_pressed_and_let_go_of(target):
+    heard = []
+
+    class Noted(PynputKeys):
+        def hold(self, action):
+            super().hold(action)
+            heard.append(down())
+
+    execute_action_sequence(["w", "w+right", "none", "space"], Noted(SPACE), MonotonicClock(), SPACE, 50_000_000)
+    assert heard == [{"w"}, {"w", "right"}, NO_KEYS, {"space"}]
+    assert down() == NO_KEYS
+    with pytest.raises(ValueError, match="not in the action space"):
+        execute_action_sequence(["w", "f5"], Noted(SPACE), MonotonicClock(), SPACE)
+    assert down() == NO_KEYS
+
+
+def test_a_run_is_replayed_with_its_keys(target, tmp_path):
+    steps = [frozenset(keys) for keys in [("w",)] * 4 + [("w", "right")] * 3 + [()] * 2]
+    run = Run(tmp_path / "run", ScriptedPolicy(steps), max_minutes=2 / 60).join()
+    recorded = run.session()
+    pressed = [(e.key, e.down) for e in recorded.events if isinstance(e, Key)]
+    assert len(pressed) >= 4
+    clock, own = MonotonicClock(), OwnPresses(MonotonicClock())
+    with HumanKeys(SPACE, own, clock, {}) as listener:  # to it, the replaying process is a person
+        code = (
+            "from pathlib import Path\n"
+            "from protege.agent.run import replay_game\n"
+            f"replay_game(Path({str(recorded.folder)!r}), {TITLE!r}, 0)\n"
+        )
+        subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL, timeout=30)
+        time.sleep(0.2)
+        assert isinstance(listener, HumanKeys)
+        assert [(h.what, h.down) for h in listener.heard()] == pressed
+    assert down() == NO_KEYS
+
+
+def test_a_replay_stops_when_a_person_presses_a_key(target, tmp_path):
+    run = Run(tmp_path / "run", ConstantPolicy(), max_minutes=4 / 60).join()
+    ended = []
+    replaying = threading.Thread(target=lambda: ended.append(replay_game(run.session().folder, TITLE, 0)))
+    replaying.start()
+    holds("w")
+    target.type("Left")
+    replaying.join(20)
+    assert [str(ending) for ending in ended] == ["stopped by hand"]
+    assert down() == NO_KEYS
+
+
+def test_show_keeps_a_picture_with_the_keys_on_it(target, tmp_path):
+    run = Run(tmp_path, ConstantPolicy(), show=True, max_minutes=1.5 / 60).join()
+    from PIL import Image
+
+    with Image.open(run.session().folder / "live.jpg") as picture:
+        assert picture.size == (320, 240)
+
+
+class DoneSoon(RandomPolicy):
+    """Plays until it has been asked often enough, then says done."""
+
+    def __init__(self, asked):
+        super().__init__()
+        self.left = asked
+
+    def predict(self, frame, goal):
+        self.left -= 1
+        return super().predict(frame, goal) if self.left > 0 else Plan((NO_KEYS,) * 7)
+
+
+def test_chocolate_doom_is_driven_through_real_keys(xvfb, tmp_path):
+    game = start_doom(tmp_path)
+    try:
+        run = Run(tmp_path / "run", ScriptedPolicy(), window="chocolate doom", max_minutes=8 / 60).join()
+        assert run.error is None
+        session = run.session()
+        assert check(session.folder) == []
+        assert {e.key for e in session.events if isinstance(e, Key)} == {"w", "a", "left", "right"}
+        assert difference(session.frame(0), session.frame(len(session) - 1)) > 8
+        assert run.result.numbers.late_plans == 0
+        assert down() == NO_KEYS
+        run = Run(tmp_path / "done", DoneSoon(10), window="chocolate doom").join()
+        assert str(run.result.ending) == "goal reached"
+    finally:
+        game.kill()
+        game.wait()
+        gc.collect()
