@@ -17,7 +17,7 @@ from protege.errors import ProtegeError, UserError
 HOUR_FRAMES: Final = 36_000
 EPISODES: Final = 12
 SIZE: Final = (640, 480)
-MAX_SECONDS, MAX_MB, MAX_GROWTH, MAX_MEMORY_GROWTH, MIN_SPEEDUP = 60.0, 400.0, 2.2, 1.25, 5.0
+MAX_SECONDS, MAX_MB, MAX_GROWTH, MAX_MEMORY_GROWTH, MIN_SPEEDUP = 60.0, 400.0, 2.2, 1.1, 5.0
 CONCURRENCY: Final = (1, 8, 32)
 ANSWER_S: Final = 0.05
 """How long the loopback server takes to answer, so that waiting together pays as it does with a real model."""
