@@ -111,7 +111,8 @@ def recorder_script(line, project):
 
 def arena_play(line, project):
     result = runs(f"{line} --episodes 1 --seconds 1", project)
-    assert "Go to" in result.stderr or "the" in result.stderr
+    assert "(seed 5000)" in result.stderr
+    assert "timeout" in result.stderr
 
 
 def fewer_episodes(line, project):

@@ -75,11 +75,15 @@ def run(argv: Sequence[str], command: click.Command = cli) -> int:
         if debug:
             logging.getLogger("protege").debug("raised here", exc_info=True)
         return _say(f"protege: {_one_line(str(error))}", error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        return _say("protege: interrupted", 130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read our output has gone
         return 0
+    except OSError as error:
+        if debug or error.strerror is None:
+            raise
+        return _say(f"protege: {error.filename or 'a file'}: {error.strerror}", 1)
+    except (KeyboardInterrupt, click.Abort):
+        return _say("protege: interrupted", 130)
     except Exception as error:
         if debug:
             raise

@@ -15,13 +15,16 @@ from protege.errors import ProtegeError
 GB_PER_HOUR: Final = 1.8
 """Disk that an hour at 10 fps and 640x480 takes, measured on Doom (JPEG q90)."""
 
+WINDOWS_BY: Final = "Xlib" if sys.platform == "linux" else "pywinctl"
+
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
-    "record": ("mss", "pynput", "cv2", "av", "mcap"),
+    "record": ("mss", "pynput", "cv2", "av", "mcap", "lz4", "zstandard", WINDOWS_BY),
+    "demo": ("pyvirtualdisplay", "psutil"),
     "arena": ("vizdoom", "gymnasium"),
-    "vision": ("torch", "transformers", "trl", "peft", "bitsandbytes", "datasets"),
+    "vision": ("torch", "transformers", "trl", "peft", "bitsandbytes", "datasets", "accelerate", "omegaconf"),
     "unsloth": ("unsloth",),
-    "controls": ("torch", "onnxruntime"),
-    "cloning": ("jax", "flax", "zarr"),
+    "controls": ("torch", "omegaconf", "onnx", "onnxruntime", "websockets"),
+    "cloning": ("jax", "flax", "optax", "orbax", "grain", "zarr", "omegaconf"),
     "serve": ("openai",),
     "ray": ("ray",),
 }

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from protege.play import KEYBOARD_12, ActionSpace, Session, SessionInfo, SessionWriter, encode_jpeg
 from protege.play.events import End, Goal, Held, Key, Pause
-from protege.play.session import SessionError, check, find_sessions, frame_path, repair
+from protege.play.session import SessionError, check, find_sessions, frame_path, repair, require_finished
 
 PERIOD = 100_000_000
 
@@ -124,6 +124,12 @@ def edit_info(**fields):
     return damage
 
 
+def wrong_time(folder):
+    lines = (folder / "frames.jsonl").read_text().splitlines()
+    lines[3] = '{"i": 3, "t_ns": 99000000000}'
+    (folder / "frames.jsonl").write_text("\n".join(lines) + "\n")
+
+
 REPAIRABLE = {
     "torn line": (append("frames.jsonl", '{"i": 6'), ["frames.jsonl:7", "cut off"], 6),
     "rubbish line": (append("frames.jsonl", "rubbish\n"), ["frames.jsonl:7", "rubbish"], 6),
@@ -133,6 +139,8 @@ REPAIRABLE = {
     "missing jpeg": (lambda f: frame_path(f, 2).unlink(), ["000002.jpg", "missing"], 5),
     "damaged jpeg": (cut_jpeg, ["000002.jpg", "damaged"], 5),
     "wrong count": (edit_info(frames=9), ["session.json", "9 frames promised, 6 found"], 6),
+    "one wrong time": (wrong_time, ["frames.jsonl:4", "runs backwards"], 5),
+    "time beyond reason": (append("events.jsonl", '{"t_ns": 1e30, "pause": "idle"}\n'), ["events.jsonl:3", "t_ns"], 6),
     "no events file": (lambda f: (f / "events.jsonl").unlink(), ["events.jsonl", "missing"], 6),
 }
 
@@ -193,7 +201,13 @@ def test_an_empty_session_is_an_error_that_repair_cannot_mend(tmp_path):
     ("damage", "message"),
     [
         (edit_info(format_version=99), "version 99, this protege reads up to 1; update"),
-        (edit_info(frame_hz=0), "not a session's description"),
+        (edit_info(frame_hz=0), "frame_hz is 0"),
+        (edit_info(frame_hz=1e-30), "frame_hz is 1e-30"),
+        (edit_info(extra=None), "extra is None"),
+        (edit_info(dropped="x"), "dropped is 'x'"),
+        (edit_info(frames=True), "frames is True"),
+        (edit_info(status="odd"), "status is 'odd'"),
+        (edit_info(format_version="1"), "format_version is '1'"),
         (edit_info(action_space={"keys": 3}), "not a session's description"),
         (lambda f: (f / "session.json").write_text("{"), "not a session's description"),
         (lambda f: (f / "session.json").write_text("[]"), "not a session's description"),
@@ -205,6 +219,27 @@ def test_a_description_that_cannot_be_used_is_an_error(tmp_path, damage, message
     damage(folder)
     with pytest.raises(SessionError, match=message):
         Session.open(folder)
+
+
+def test_a_recording_in_progress_is_not_repaired(tmp_path):
+    writer = SessionWriter.create(tmp_path, SessionInfo(), "s")
+    writer.frame(0, picture(0))
+    with pytest.raises(SessionError, match="still being recorded"):
+        repair(writer.folder)
+    with pytest.raises(SessionError, match="still being recorded"):
+        require_finished(writer.folder)
+    writer.finish()
+    require_finished(writer.folder)
+    assert check(writer.folder) == []
+
+
+def test_what_an_earlier_repair_put_aside_stays(tmp_path):
+    folder = record(tmp_path)
+    for number in (1, 2):
+        frame_path(folder, number).write_bytes(b"rubbish")
+        repair(folder)
+    assert (folder / "damaged" / "000001.jpg").exists()
+    assert (folder / "damaged_2" / "000002.jpg").exists()
 
 
 def test_finishing_twice_and_leaving_the_block_write_once(tmp_path):

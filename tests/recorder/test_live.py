@@ -182,6 +182,8 @@ def test_a_recording_that_is_killed_loses_no_written_frame(doom, tmp_path):
     session = recording.session()
     assert session.info.status == "recording"
     assert len(session) >= 20
+    pictures = len(list((session.folder / "frames").iterdir()))
+    assert pictures - len(session) <= 1  # at most the frame being written has no line
     for i in range(len(session)):
         assert session.frame(i).size == (640, 480)
     repair(session.folder)
@@ -208,6 +210,39 @@ def test_another_size_and_a_region_are_recorded(doom, tmp_path):
     )  # fmt: skip
     recording.stop(None)
     assert recording.session().frame(0).size == (320, 240)
+
+
+def test_a_region_off_the_screen_is_refused(doom, tmp_path):
+    code, _, err = Recording(tmp_path, "--window", "chocolate doom", "--region", "5000,5000,640,480").stop(None)
+    assert code == 2
+    assert "--region 5000,5000,640,480: not on the screen" in err
+
+
+def test_ctrl_c_before_the_first_frame_leaves_nothing(doom, tmp_path):
+    recording = Recording(tmp_path, "--window", "chocolate doom")
+    time.sleep(2)
+    code, out, err = recording.stop()
+    assert code == 0, err
+    assert out.strip() == "nothing was recorded"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_place_that_cannot_be_written_is_one_line(doom, tmp_path):
+    (tmp_path / "file").write_text("")
+    code, _, err = Recording(tmp_path / "file", "--window", "chocolate doom", "--start-now").stop(None)
+    assert code == 1
+    assert "Not a directory" in err.strip().splitlines()[-1]
+    assert "defect" not in err
+
+
+def test_a_recording_in_progress_is_not_repaired_under_the_recorder(doom, tmp_path, run_protege):
+    recording = Recording(tmp_path, "--window", "chocolate doom", "--start-now")
+    recording.wait_for_frames(5)
+    result = run_protege("doctor", "s", "--repair")
+    assert result.returncode == 2
+    assert "still being recorded" in result.stderr
+    recording.stop()
+    assert check(tmp_path / "s") == []
 
 
 def test_the_focused_window_is_recorded_when_none_is_named(doom, tmp_path):

@@ -12,6 +12,7 @@ from protege.play.session import check
 from protege.recorder.config import RecorderConfig
 from protege.recorder.pipeline import QUEUE_FRAMES, FramePipeline
 from protege.recorder.recorder import Recorder
+from protege.recorder.status import status_text
 from tests.fakes import FakeCapture, FakeClock, FakeWindow
 
 
@@ -114,6 +115,73 @@ def test_what_is_typed_in_another_window_is_never_stored(tmp_path):
     assert len(session) == 5
 
 
+def test_a_key_that_went_down_in_another_window_is_not_ours_when_the_focus_comes(tmp_path):
+    game = Game(tmp_path)
+    game.recorder.toggle()
+    game.frames(2)
+    game.window.focused = False
+    game.frames(1)
+    game.press("enter", "s")
+    game.window.focused = True  # as when a launcher opens the game
+    game.frames(2)
+    game.release("enter")
+    game.press("enter")
+    game.frames(1)
+    session = game.finish()
+    assert [e.held for e in session.events if isinstance(e, Held)] == [frozenset(), frozenset()]
+    assert [(e.key, e.down) for e in session.events if isinstance(e, Key)] == [("enter", True)]
+
+
+def test_a_key_heard_before_the_new_focus_was_seen_is_not_ours(tmp_path):
+    game = Game(tmp_path)
+    game.recorder.toggle()
+    game.frames(1)
+    game.window.focused = False
+    game.frames(1)
+    game.window.focused = True  # no frame since: the key may have been typed just before
+    game.press("enter")
+    game.frames(1)
+    assert not [e for e in game.finish().events if isinstance(e, Key) or (isinstance(e, Held) and e.held)]
+
+
+def test_nothing_about_keys_or_focus_is_told_while_paused(tmp_path):
+    game = Game(tmp_path)
+    game.recorder.toggle()
+    game.press("w")
+    game.frames(1)
+    assert game.recorder.status().held == {"w"}
+    game.recorder.toggle()
+    for focused in (False, True, False):
+        game.window.focused = focused
+        game.frames(1)
+    game.press("s")
+    assert game.recorder.status().held == frozenset()
+    assert kinds(game.finish()) == ["Held", "Key", "Pause"]
+
+
+def test_a_key_held_down_for_long_is_play(tmp_path):
+    game = Game(tmp_path)
+    game.recorder.toggle()
+    game.press("w")
+    game.frames(330)
+    session = game.finish()
+    assert [e.pause for e in session.events if isinstance(e, Pause)] == ["stop"]
+    assert len(session) == 330
+
+
+def test_the_status_line_names_the_window(tmp_path):
+    game = Game(tmp_path)
+    assert status_text(game.recorder.status(), "p") == "press P in the game's window to start"
+    game.recorder.toggle()
+    game.press("w")
+    game.frames(10)
+    text = status_text(game.recorder.status(), "p")
+    assert text == "00:01  10 frames  10.0 fps  0 dropped  keys: w  (recording 'Fake Game', P pauses)"
+    game.recorder.toggle()
+    assert "paused, P goes on" in status_text(game.recorder.status(), "p")
+    game.finish()
+
+
 def test_the_toggle_key_does_nothing_in_another_window(tmp_path):
     game = Game(tmp_path)
     game.window.focused = False
@@ -161,11 +229,12 @@ def test_starting_without_the_toggle_key_waits_for_the_focus(tmp_path):
     game.frames(3)
     assert game.recorder.writer is None
     game.window.focused = True
+    game.frames(1)
     game.press("w")
-    game.frames(2)
+    game.frames(1)
     session = game.finish()
     assert len(session) == 2
-    assert [e.held for e in session.events if isinstance(e, Held)] == [{"w"}]
+    assert kinds(session)[-3:] == ["Held", "Key", "Pause"]
 
 
 def test_a_window_that_only_moves_is_followed(tmp_path):
@@ -285,7 +354,11 @@ def test_a_full_disk_ends_the_recording_with_one_line(tmp_path):
         ({"stop_after_s": 0}, "--stop-after 0"),
         ({"toggle_key": "w"}, "--toggle-key 'w'"),
         ({"toggle_key": "f12"}, "--toggle-key"),
+        ({"toggle_key": " "}, "--toggle-key"),
+        ({"stop_after_s": float("nan")}, "--stop-after nan"),
         ({"name": "a/b"}, "--name 'a/b'"),
+        ({"name": " "}, "--name ' '"),
+        ({"name": "x" * 300}, "--name"),
         ({"region": Rect(0, 0, 4, 4)}, "--region"),
     ],
 )

@@ -65,7 +65,8 @@ def _readable(folder: Path) -> int:
             session.frame(i)
     except SessionError:
         return 0
-    return len(session)
+    unnamed = len(list((folder / "frames").iterdir())) - len(session)
+    return len(session) if unnamed <= 1 else 0  # at most the frame being written has no line
 
 
 def arena(folder: Path, seconds: float) -> list[Figure]:

@@ -16,7 +16,7 @@ class Size(click.ParamType):
         if isinstance(value, tuple):
             return value
         width, cross, height = str(value).lower().partition("x")
-        if not (cross and width.isdigit() and height.isdigit()):
+        if not (cross and width.isascii() and height.isascii() and width.isdigit() and height.isdigit()):
             self.fail(f"{value!r} is not a size; expected WIDTHxHEIGHT, for example 640x480", param, ctx)
         return int(width), int(height)
 
@@ -46,7 +46,7 @@ class Seconds(click.ParamType):
             return value
         try:
             parts = [float(part) for part in str(value).split(":")]
-            if not 1 <= len(parts) <= 3 or min(parts) < 0:
+            if not 1 <= len(parts) <= 3 or not all(0 <= part < 1e7 for part in parts):
                 raise ValueError
         except ValueError:
             self.fail(f"{value!r} is not a time; expected seconds (90) or minutes:seconds (1:30)", param, ctx)

@@ -29,6 +29,16 @@ class MssScreen:
         self._screen = Rect(monitor["left"], monitor["top"], monitor["width"], monitor["height"])
         self.rect = self._screen if rect is None else rect
 
+    def require_visible(self, rect: Rect) -> None:
+        """UserError if no part of a rectangle that the user named is on the screen."""
+        on = clip(rect, self._screen)
+        if min(on.width, on.height) < 2:
+            s = self._screen
+            raise UserError(
+                f"--region {rect.left},{rect.top},{rect.width},{rect.height}: not on the screen, "
+                f"which is {s.left},{s.top},{s.width},{s.height}"
+            )
+
     def grab_bgra(self) -> tuple[NDArray[np.uint8], int]:
         """The picture as mss has it, (H, W, 4) uint8 blue-green-red-unused, and when it was taken (monotonic ns).
 

@@ -85,6 +85,8 @@ def event_to_json(event: Event) -> dict[str, Any]:
 
 def event_from_json(fields: Any, space: ActionSpace) -> Event:
     """The inverse of `event_to_json`; ValueError says what is wrong with the line."""
+    if isinstance(fields, dict) and not (type(t := fields.get("t_ns")) is int and abs(t) < NEVER_NS):
+        raise ValueError(f"not an event: t_ns is {t!r}")
     match fields:
         case {"t_ns": int(t_ns), "key": str(key), "down": bool(down)} if len(fields) == 3:
             if key not in space.pressable:

@@ -14,6 +14,13 @@ STEADY_S: Final = 1.0
 """Seconds a window must keep its new size before recording goes on."""
 
 
+def check_name(flag: str, name: str) -> None:
+    """UserError if a session cannot be called this."""
+    plain = name.strip() == name and name.isprintable() and not set(name) & set('/\\:*?"<>|')
+    if not name or not plain or name.startswith(".") or len(name.encode()) > 120:
+        raise UserError(f"{flag} {name[:120]!r}: expected a short folder name, without / \\ : or a leading dot")
+
+
 @dataclass(frozen=True)
 class RecorderConfig:
     """window: part of the game's title, None for the window that has the focus when recording starts;
@@ -37,13 +44,13 @@ class RecorderConfig:
             raise UserError(f"--fps {self.fps:g}: expected 1 to 120 frames a second; 10 is what the models expect")
         if not all(16 <= side <= 7680 for side in self.size):
             raise UserError(f"--size {self.size[0]}x{self.size[1]}: expected sides of 16 to 7680 pixels")
-        if self.stop_after_s is not None and self.stop_after_s <= 0:
+        if self.stop_after_s is not None and not 0 < self.stop_after_s < 1e7:
             raise UserError(f"--stop-after {self.stop_after_s:g}: expected a number of seconds above 0")
-        if self.toggle_key in self.space.pressable or len(self.toggle_key) != 1:
+        if self.toggle_key in self.space.pressable or len(self.toggle_key) != 1 or self.toggle_key.isspace():
             keys = " ".join(self.space.pressable)
             raise UserError(f"--toggle-key {self.toggle_key!r}: expected one letter or digit that is not in ({keys})")
-        if self.name is not None and (not self.name or self.name.startswith(".") or set(self.name) & set("/\\:")):
-            raise UserError(f"--name {self.name!r}: expected a folder name without slashes or a leading dot")
+        if self.name is not None:
+            check_name("--name", self.name)
         if self.region is not None and min(self.region.width, self.region.height) < 16:
             raise UserError(f"--region {self.region}: expected at least 16x16 pixels")
 

@@ -29,13 +29,14 @@ class Capture(Protocol):
 
 @dataclass(frozen=True)
 class Status:
-    """What the status line shows. paused: why nothing is recorded now, or None."""
+    """What the status line shows. paused: why nothing is recorded now, or None; held: nothing while it is paused."""
 
     paused: str | None
     recorded_s: float
     frames: int
     dropped: int
     held: Action
+    window: str | None = None
 
 
 class Recorder:
@@ -71,11 +72,14 @@ class Recorder:
         self._last_key_ns = 0
         self._recorded_ns = 0
         self._late = 0
+        self._foreign: set[str] = set()
 
     def status(self) -> Status:
         pipeline = self._pipeline
         frames, dropped = (pipeline.written, pipeline.dropped) if pipeline else (0, 0)
-        return Status(self._paused, self._recorded_ns / 1e9, frames, dropped + self._late, self.held())
+        held = self.held() - self._foreign if self._paused is None else NO_KEYS
+        title = self._window.title if self._window is not None else None
+        return Status(self._paused, self._recorded_ns / 1e9, frames, dropped + self._late, held, title)
 
     @property
     def finished(self) -> bool:
@@ -96,12 +100,21 @@ class Recorder:
             if down:
                 self._toggle()
             return
-        if self._window is None or self._paused == WAITING:
+        if self._window is None:
             return
+        now = self._clock.now_ns()
         paused = self._paused
-        if not self._look():  # asked now, not at the last frame: what is typed elsewhere is never stored
+        was_foreign = name in self._foreign
+        # Asked now and not at the last frame: what is typed elsewhere is never stored. A key that went down elsewhere
+        # is not ours until it goes down again, even if it is still held when the focus returns.
+        if down and not (self._focused and self._window.state().focused):
+            self._foreign.add(name)
+        else:
+            self._foreign.discard(name)
+        foreign = name in self._foreign or (was_foreign and not down)
+        if not self._look() or foreign or paused == WAITING:
             return
-        self._last_key_ns = now = self._clock.now_ns()
+        self._last_key_ns = now
         if paused is None and self._paused is None:
             self._event(Key(now, name, down))
         elif self._paused == "idle":
@@ -139,6 +152,8 @@ class Recorder:
             if self._window is None or not self._look() or self._paused is not None:
                 return
             now = self._clock.now_ns()
+            if self.held() - self._foreign:
+                self._last_key_ns = now  # a key held down is play, though nothing is heard of it
             if now - self._last_key_ns > IDLE_S * 1e9:
                 self._pause("idle")
                 return
@@ -162,7 +177,8 @@ class Recorder:
         self._screen.rect = rect
         if state.focused != self._focused:
             self._focused = state.focused
-            self._event(Focus(now, state.focused))
+            if self._paused != WAITING:
+                self._event(Focus(now, state.focused))
         if not state.focused and self._paused is None:
             self._pause("focus")
         steady = now - self._rect_since_ns >= STEADY_S * 1e9
@@ -180,7 +196,7 @@ class Recorder:
             assert self._rect is not None
             self.writer = self._create_writer(self._window, self._rect)
             self._pipeline = FramePipeline(self.writer, self.config.size)
-        self._event(Held(self._clock.now_ns(), self.held()))
+        self._event(Held(self._clock.now_ns(), self.held() - self._foreign))
 
     def _pause(self, why: str) -> None:
         self._paused = why

@@ -1,13 +1,13 @@
 """`protege record`: the recorder with the real screen, keyboard and windows."""
 
 import logging
-import platform
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Final
 
 from protege.devices.errors import DisplayGone
 from protege.devices.keyboard import KeyListener
@@ -15,12 +15,13 @@ from protege.devices.screen import MssScreen
 from protege.devices.windows import find_window, focused_window
 from protege.errors import ProtegeError, UserError
 from protege.play.devices import Clock, MonotonicClock, Rect, Window
-from protege.play.session import SessionInfo, SessionWriter
+from protege.play.session import SessionInfo, SessionWriter, library_versions
 from protege.recorder.config import RecorderConfig
 from protege.recorder.recorder import Recorder
 from protege.recorder.status import StatusLine, status_text
 
-ALIASES = {"ctrl": "c"}
+ENDING_SIGNALS: Final = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+ALIASES: Final = {"ctrl": "c"}
 """Keys that count as another: many games crouch with ctrl."""
 
 
@@ -32,6 +33,8 @@ def record(config: RecorderConfig) -> tuple[Path | None, ProtegeError | None]:
     """
     clock = MonotonicClock()
     screen = MssScreen()
+    if config.region is not None:
+        screen.require_visible(config.region)
     recorder = Recorder(config, lambda: _choose(config), screen, clock, lambda w, r: _create(config, w, r))
     names = frozenset(config.space.pressable) | {config.toggle_key}
     ended: ProtegeError | None = None
@@ -46,10 +49,24 @@ def record(config: RecorderConfig) -> tuple[Path | None, ProtegeError | None]:
             pass
         except ProtegeError as error:
             ended = error
+        except OSError as error:
+            ended = ProtegeError(f"{error.filename or config.out}: {error.strerror}; recording ended")
+        for number in ENDING_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)  # closing takes a moment, and must not be cut short
         status.close()
         writer = recorder.finish()
     screen.close()
-    return (writer.folder if writer else None), ended or recorder.error
+    return _kept(writer), ended or recorder.error
+
+
+def _kept(writer: SessionWriter | None) -> Path | None:
+    """The session's folder; one without a frame is taken away again."""
+    if writer is None:
+        return None
+    if not writer.frame_count:
+        shutil.rmtree(writer.folder)
+        return None
+    return writer.folder
 
 
 def _loop(recorder: Recorder, clock: Clock, alive: Callable[[], bool], show: Callable[[str], None]) -> None:
@@ -83,30 +100,20 @@ def _create(config: RecorderConfig, window: Window, rect: Rect) -> SessionWriter
         frame_hz=config.fps,
         frame_size=config.size,
         window={"title": window.title, **vars(rect)},
-        libraries=_libraries(),
+        libraries=library_versions("mss", "pynput", "opencv-python-headless"),
     )
     return SessionWriter.create(config.out, info, config.name)
 
 
-def _libraries() -> dict[str, str]:
-    """Versions of what shaped the recording, for whoever has to explain it later."""
-    found = {"python": platform.python_version(), "system": platform.platform(terse=True)}
-    for name in ("protege", "mss", "pynput", "opencv-python-headless"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Let a polite kill end the recording as Ctrl-C does."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Let a polite kill, or a terminal that is closed, end the recording as Ctrl-C does."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in ENDING_SIGNALS}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

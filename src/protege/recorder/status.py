@@ -23,6 +23,8 @@ def status_text(status: Status, toggle_key: str) -> str:
             return f"press {toggle_key.upper()} in the game's window to start"
     else:
         state = f"recording, {toggle_key.upper()} pauses"
+    if status.paused is None and status.window is not None:
+        state = f"recording {status.window!r}, {toggle_key.upper()} pauses"
     held = " ".join(sorted(status.held)) or "-"
     return (
         f"{seconds // 60:02d}:{seconds % 60:02d}  {status.frames} frames  {fps:.1f} fps  "

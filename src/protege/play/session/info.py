@@ -1,0 +1,130 @@
+"""session.json: how a recording was made and how it ended."""
+
+import json
+import math
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final, Self
+
+from protege.errors import UserError
+from protege.play.actions import KEYBOARD_12, ActionSpace
+
+FORMAT_VERSION: Final = 1
+RECORDING, COMPLETE, RECOVERED = "recording", "complete", "recovered"
+
+
+class SessionError(UserError):
+    """A session that cannot be read as it is; the message names file, line, what was found and what to do."""
+
+
+@dataclass(frozen=True)
+class SessionInfo:
+    """session.json: how the recording was made and how it ended.
+
+    frame_size: (width, height); window: title and rectangle, or None; clock: the wall and the monotonic time of one
+    moment, in nanoseconds; dropped: frames that were due and not written; verdict: what is wrong with it (empty: good),
+    or None when nobody has judged it; extra: what only its maker knows (task, seed, importer's counts …).
+    """
+
+    space: ActionSpace = KEYBOARD_12
+    frame_hz: float = 10.0
+    frame_size: tuple[int, int] = (640, 480)
+    source: str = "recorder"
+    window: Mapping[str, Any] | None = None
+    clock: Mapping[str, int] = field(default_factory=lambda: {"wall_ns": 0, "monotonic_ns": 0})
+    libraries: Mapping[str, str] = field(default_factory=dict)
+    status: str = RECORDING
+    frames: int = 0
+    dropped: int = 0
+    verdict: tuple[str, ...] | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def period_ns(self) -> int:
+        """Nanoseconds from one frame to the next, as intended."""
+        return round(1e9 / self.frame_hz)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "format_version": FORMAT_VERSION,
+            **{k: v for k, v in vars(self).items() if k != "space"},
+            "action_space": self.space.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Self:
+        """The inverse of `to_json`; KeyError, TypeError or ValueError on anything else."""
+        named = {k: fields[k] for k in cls.__dataclass_fields__ if k != "space"}
+        _check_types(named)
+        named["space"] = ActionSpace.from_json(fields["action_space"])
+        width, height = named["frame_size"]
+        named["frame_size"] = (width, height)
+        named["verdict"] = None if named["verdict"] is None else tuple(named["verdict"])
+        return cls(**named)
+
+    def save(self, folder: Path) -> None:
+        """Write session.json whole or not at all."""
+        beside = folder / "session.json.part"
+        beside.write_text(json.dumps(self.to_json(), indent=1), encoding="utf-8")
+        beside.replace(folder / "session.json")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """SessionError if there is none, it cannot be read, or a newer version wrote it."""
+        path = folder / "session.json"
+        try:
+            fields = json.loads(path.read_text(encoding="utf-8"))
+            version = fields["format_version"]
+            if not _is_int(version):
+                raise TypeError(f"format_version is {version!r}")
+            if version > FORMAT_VERSION:
+                raise SessionError(
+                    f"{path}: format version {version}, this protege reads up to {FORMAT_VERSION}; update protege"
+                )
+            return cls.from_json(fields)
+        except FileNotFoundError:
+            raise SessionError(
+                f"{folder}: no recording here (no session.json); make one with: protege record"
+            ) from None
+        except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+            raise SessionError(f"{path}: not a session's description ({error!r}); restore it from a copy") from None
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _check_types(named: Mapping[str, Any]) -> None:
+    """TypeError names the first field that is not what it should be."""
+    size, verdict, clock = named["frame_size"], named["verdict"], named["clock"]
+    hz = named["frame_hz"]
+    good = {
+        "frame_hz": isinstance(hz, int | float) and math.isfinite(hz) and 0.01 <= hz <= 1000,
+        "frame_size": isinstance(size, list) and len(size) == 2 and all(_is_int(s) and s > 0 for s in size),
+        "source": isinstance(named["source"], str),
+        "window": named["window"] is None or isinstance(named["window"], dict),
+        "clock": isinstance(clock, dict) and all(_is_int(clock[name]) for name in ("wall_ns", "monotonic_ns")),
+        "libraries": isinstance(named["libraries"], dict),
+        "status": named["status"] in (RECORDING, COMPLETE, RECOVERED),
+        "frames": _is_int(named["frames"]) and named["frames"] >= 0,
+        "dropped": _is_int(named["dropped"]) and named["dropped"] >= 0,
+        "verdict": verdict is None or (isinstance(verdict, list) and all(isinstance(v, str) for v in verdict)),
+        "extra": isinstance(named["extra"], dict),
+    }
+    for name, is_good in good.items():
+        if not is_good:
+            raise TypeError(f"{name} is {named[name]!r}")
+
+
+def library_versions(*names: str) -> dict[str, str]:
+    """Versions of Python, the system and the named packages, for whoever has to explain a recording later."""
+    found = {"python": platform.python_version(), "system": platform.platform(terse=True)}
+    for name in ("protege", *names):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

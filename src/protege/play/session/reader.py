@@ -1,0 +1,200 @@
+"""Reads a session, and says what is wrong with one that cannot be read."""
+
+import itertools
+import json
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protege.play.events import NEVER_NS, End, Event, Goal, Pause, event_from_json, frame_actions
+from protege.play.frame import Frame, decode_jpeg
+from protege.play.session.info import RECORDING, SessionError, SessionInfo
+from protege.play.session.writer import frame_path
+
+TORN: Final = "a line cut off:"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong with a session: where, what was found, and what repairing it would do."""
+
+    where: str
+    found: str
+    repair: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.found}; {self.repair}"
+
+
+@dataclass(frozen=True)
+class Span:
+    """Frames [start, stop) recorded without a break; the goal and the end of their episode, if known."""
+
+    start: int
+    stop: int
+    goal: str | None = None
+    end: str | None = None
+
+
+@dataclass(frozen=True)
+class Session:
+    """A recording, read. numbers: (T,) the frames' file numbers; t_ns: (T,) their times, increasing."""
+
+    folder: Path
+    info: SessionInfo
+    numbers: NDArray[np.int64]
+    t_ns: NDArray[np.int64]
+    events: tuple[Event, ...]
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Read a session; a torn last line is forgiven in one that was killed. Raises SessionError."""
+        session, problems = scan(folder)
+        if session.info.status == RECORDING:
+            problems = [p for p in problems if not p.found.startswith(TORN)]
+        if not len(session.t_ns) and not problems:
+            raise SessionError(f"{folder}/frames.jsonl: no frames; record again, or: protege sessions delete {folder}")
+        if problems:
+            more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+            raise SessionError(f"{problems[0]}{more}; repair with: protege doctor {folder} --repair")
+        return cls(session.folder, session.info, session.numbers, session.t_ns, session.events)
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    def __len__(self) -> int:
+        return len(self.t_ns)
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds recorded, pauses left out."""
+        breaks = sum(int(self.t_ns[s.stop - 1] - self.t_ns[s.start]) + self.info.period_ns for s in self.spans())
+        return breaks / 1e9
+
+    def path(self, i: int) -> Path:
+        """The i-th frame's JPEG."""
+        return frame_path(self.folder, int(self.numbers[i]))
+
+    def frame(self, i: int) -> Frame:
+        """The i-th frame, decoded; SessionError if its file is missing or damaged."""
+        try:
+            return Frame(decode_jpeg(self.path(i)), int(self.t_ns[i]))
+        except OSError as error:
+            raise SessionError(
+                f"{self.path(i)}: cannot be read ({error}); repair with: protege doctor {self.folder} --repair"
+            ) from None
+
+    def actions(self, tau_ms: float = 0.0) -> NDArray[np.bool_]:
+        """(T, K) the action of every frame, as multi-hot rows of the session's space."""
+        return frame_actions(self.t_ns, self.events, self.info.space, self.info.period_ns, round(tau_ms * 1e6))
+
+    def spans(self) -> list[Span]:
+        """The recording without its breaks: no span crosses a pause or an episode's beginning or end."""
+        cuts = [event for event in self.events if isinstance(event, Pause | Goal | End)]
+        spans: list[Span] = []
+        goal, start = None, 0
+        for event in cuts:
+            stop = int(np.searchsorted(self.t_ns, event.t_ns, side="right" if isinstance(event, Pause) else "left"))
+            if stop > start:
+                spans.append(Span(start, stop, goal, event.end if isinstance(event, End) else None))
+                start = stop
+            if isinstance(event, Goal):
+                goal = event.goal
+            elif isinstance(event, End):
+                goal = None
+        if start < len(self.t_ns):
+            spans.append(Span(start, len(self.t_ns), goal))
+        return spans
+
+
+def _lines(path: Path, parse: Callable[[Any], T], problems: list[Problem]) -> Iterator[tuple[str, T]]:
+    """(file:line, what it says) of a JSONL file; what cannot be parsed goes to `problems`."""
+    if not path.exists():
+        problems.append(Problem(str(path), "missing", "repairing starts an empty one"))
+        return
+    lines = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines, 1):
+        if not line:
+            continue
+        try:
+            yield f"{path}:{number}", parse(json.loads(line))
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            torn = number == len(lines)  # what was written whole ends with a newline
+            found = f"{TORN} {line[:60]!r}" if torn else f"{error} in {line[:60]!r}"
+            problems.append(Problem(f"{path}:{number}", found, "repairing drops the line"))
+
+
+def _frame(fields: Any) -> tuple[int, int]:
+    """(number, t_ns) of a line of frames.jsonl."""
+    match fields:
+        case {"i": int(i), "t_ns": int(t_ns)} if 0 <= i < NEVER_NS and abs(t_ns) < NEVER_NS:
+            return i, t_ns
+    raise ValueError("not a frame")
+
+
+def _longest_run(pairs: list[tuple[int, int]]) -> set[int]:
+    """Positions of the most pairs that increase in both numbers, in their order: one wrong time costs one frame."""
+    positions = list(range(len(pairs)))
+    for column in (0, 1):
+        values = [pairs[position][column] for position in positions]
+        positions = [positions[k] for k in _longest_increasing(values)]
+    return set(positions)
+
+
+def _longest_increasing(values: list[int]) -> list[int]:
+    """Indices of a longest strictly increasing subsequence (Fredman 1975: patience sorting)."""
+    tails: list[int] = []
+    ends: list[int] = []
+    before = [-1] * len(values)
+    for index, value in enumerate(values):
+        length = bisect_left(tails, value)
+        before[index] = ends[length - 1] if length else -1
+        if length == len(tails):
+            tails.append(value)
+            ends.append(index)
+        else:
+            tails[length], ends[length] = value, index
+    run: list[int] = []
+    index = ends[-1] if ends else -1
+    while index >= 0:
+        run.append(index)
+        index = before[index]
+    return run[::-1]
+
+
+def scan(folder: Path) -> tuple[Session, list[Problem]]:
+    """All that is good in a session's files, and every problem with their lines."""
+    info = SessionInfo.load(folder)
+    problems: list[Problem] = []
+    frames = list(_lines(folder / "frames.jsonl", _frame, problems))
+    good = _longest_run([pair for _, pair in frames])
+    for position, (where, (i, t_ns)) in enumerate(frames):
+        if position not in good:
+            found = f"frame {i} at {t_ns} is not in the order of the others"
+            problems.append(Problem(where, f"the clock runs backwards: {found}", "repairing drops the frame"))
+    numbers = [i for position, (_, (i, _)) in enumerate(frames) if position in good]
+    times = [t_ns for position, (_, (_, t_ns)) in enumerate(frames) if position in good]
+    lines = list(_lines(folder / "events.jsonl", lambda fields: event_from_json(fields, info.space), problems))
+    for (_, a), (where, b) in itertools.pairwise(lines):
+        if b.t_ns < a.t_ns:
+            found = f"the clock runs backwards from {a.t_ns} to {b.t_ns}"
+            problems.append(Problem(where, found, "repairing sorts the events by time"))
+            break
+    events = [event for _, event in lines]
+    events.sort(key=lambda event: event.t_ns)
+    return Session(folder, info, np.array(numbers, np.int64), np.array(times, np.int64), tuple(events)), problems
+
+
+def find_sessions(root: Path) -> list[Path]:
+    """The session folders under `root` (or `root` itself), sorted by name."""
+    if (root / "session.json").exists():
+        return [root]
+    return sorted(path.parent for path in root.glob("*/session.json") if not path.parent.name.startswith("."))

@@ -1,0 +1,120 @@
+"""Writes a session as it happens."""
+
+import json
+import shutil
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Any, Final, Self
+
+from protege.play.events import Event, event_to_json
+from protege.play.session.info import COMPLETE, RECORDING, SessionInfo
+from protege.play.session.lock import Lock
+
+RESERVE_BYTES: Final = 1 << 16
+"""Space kept aside while recording, so that a session can still be closed on a full disk."""
+
+
+class SessionWriter:
+    """Writes a session as it happens. Every line is on its way to disk before the call returns, so a kill
+    loses at most the frame being written. `frame` and `event` may be called from different threads.
+    """
+
+    def __init__(self, folder: Path, info: SessionInfo) -> None:
+        """Creates `folder` (FileExistsError if it is there) and opens the files in it."""
+        (folder / "frames").mkdir(parents=True)
+        self.folder = folder
+        self.info = replace(info, status=RECORDING)
+        self._lock = threading.Lock()
+        self._reserve = folder / "reserve"
+        try:
+            self._reserve.write_bytes(bytes(RESERVE_BYTES))
+            self._lock_file = Lock(self._reserve)
+            self.info.save(folder)
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)  # the disk is full before anything was recorded
+            raise
+        self._frames = _open_lines(folder / "frames.jsonl")
+        self._events = _open_lines(folder / "events.jsonl")
+        self._count = 0
+
+    @classmethod
+    def create(cls, root: Path, info: SessionInfo, name: str | None = None) -> Self:
+        """A new session under `root`, named after the time unless named; the clock origin is now."""
+        name = name or time.strftime("%Y%m%d_%H%M%S")
+        folder = root / name
+        number = 2
+        while folder.exists():
+            folder = root / f"{name}_{number}"
+            number += 1
+        if not any(info.clock.values()):
+            info = replace(info, clock={"wall_ns": time.time_ns(), "monotonic_ns": time.monotonic_ns()})
+        return cls(folder, info)
+
+    @property
+    def frame_count(self) -> int:
+        return self._count
+
+    def frame(self, t_ns: int, jpeg: bytes) -> int:
+        """Append a frame; returns its number. The picture is written before the line that names it."""
+        number = self._count
+        frame_path(self.folder, number).write_bytes(jpeg)
+        self._frames.write(frame_line(number, t_ns))
+        self._count += 1
+        return number
+
+    def event(self, event: Event) -> None:
+        line = event_lines([event])
+        with self._lock:
+            self._events.write(line)
+
+    def finish(self, dropped: int = 0, extra: Mapping[str, Any] | None = None) -> Path:
+        """Close the files and mark the session complete; returns its folder. Calling it again does nothing."""
+        if self.info.status == RECORDING:
+            self._lock_file.release()
+            self._reserve.unlink(missing_ok=True)
+            for file in (self._frames, self._events):
+                file.close()
+            self.info = replace(
+                self.info,
+                status=COMPLETE,
+                frames=self._count,
+                dropped=dropped,
+                extra={**self.info.extra, **(extra or {})},
+            )
+            self.info.save(self.folder)
+        return self.folder
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.finish(self.info.dropped)
+
+
+def frame_path(folder: Path, number: int) -> Path:
+    """Where frame `number` of a session lies."""
+    return folder / "frames" / f"{number:06d}.jpg"
+
+
+def frame_line(number: int, t_ns: int) -> str:
+    """The line of frames.jsonl for a frame."""
+    return f'{{"i": {number}, "t_ns": {t_ns}}}\n'
+
+
+def event_lines(events: Iterable[Event]) -> str:
+    """The lines of events.jsonl for some events."""
+    return "".join(json.dumps(event_to_json(event)) + "\n" for event in events)
+
+
+def rewrite_events(folder: Path, events: Iterable[Event]) -> None:
+    """Put other events in the place of a finished session's; the file is whole at every moment."""
+    beside = folder / "events.jsonl.part"
+    beside.write_text(event_lines(events), encoding="utf-8")
+    beside.replace(folder / "events.jsonl")
+
+
+def _open_lines(path: Path) -> IO[str]:
+    return path.open("a", encoding="utf-8", buffering=1)
