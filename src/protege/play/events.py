@@ -4,7 +4,7 @@ Events are the truth of a session; actions are never stored. Times are nanosecon
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -15,7 +15,7 @@ from protege.play.actions import Action, ActionSpace
 NEVER_NS: Final = 2**62
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Key:
     """A key went down or up."""
 
@@ -24,7 +24,7 @@ class Key:
     down: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Held:
     """Recording starts or resumes here, with these keys already held."""
 
@@ -32,7 +32,7 @@ class Held:
     held: Action
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Pause:
     """Recording stops here; why: "toggle", "focus", "idle", "resize" or "stop"."""
 
@@ -40,7 +40,7 @@ class Pause:
     pause: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Focus:
     """The game's window got or lost the keyboard."""
 
@@ -48,7 +48,7 @@ class Focus:
     focus: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Goal:
     """An episode begins, with a known goal (the built-in game says so)."""
 
@@ -56,7 +56,7 @@ class Goal:
     goal: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class End:
     """An episode ends; how: "success", "timeout", …"""
 
@@ -64,7 +64,7 @@ class End:
     end: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Control:
     """From here on these keys are pressed by: "agent" or "human" (a recording of a person alone has no such event)."""
 
@@ -77,7 +77,7 @@ Event = Key | Held | Pause | Focus | Goal | End | Control
 
 def event_to_json(event: Event) -> dict[str, Any]:
     """The event as the fields of one line of events.jsonl."""
-    fields = dict(vars(event))
+    fields = asdict(event)
     if isinstance(event, Held):
         fields["held"] = sorted(event.held)
     return fields

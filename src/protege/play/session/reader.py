@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -115,21 +116,21 @@ class Session:
         return spans
 
 
-def _lines(path: Path, parse: Callable[[Any], T], problems: list[Problem]) -> Iterator[tuple[str, T]]:
-    """(file:line, what it says) of a JSONL file; what cannot be parsed goes to `problems`."""
+def _lines(path: Path, parse: Callable[[Any], T], problems: list[Problem]) -> Iterator[tuple[int, T]]:
+    """(line number, what it says) of a JSONL file; what cannot be parsed goes to `problems`."""
     if not path.exists():
         problems.append(Problem(str(path), "missing", "repairing starts an empty one"))
         return
-    lines = path.read_bytes().split(b"\n")
-    for number, line in enumerate(lines, 1):
-        if not line:
-            continue
-        try:
-            yield f"{path}:{number}", parse(json.loads(line))
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            torn = number == len(lines)  # what was written whole ends with a newline
-            found = f"{TORN} {line[:60]!r}" if torn else f"{error} in {line[:60]!r}"
-            problems.append(Problem(f"{path}:{number}", found, "repairing drops the line"))
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if line == b"\n":
+                continue
+            try:
+                yield number, parse(json.loads(line))
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
+                torn = not line.endswith(b"\n")  # what was written whole ends with a newline
+                found = f"{TORN} {line[:60]!r}" if torn else f"{error} in {line[:60].rstrip()!r}"
+                problems.append(Problem(f"{path}:{number}", found, "repairing drops the line"))
 
 
 def _frame(fields: Any) -> tuple[int, int]:
@@ -140,13 +141,14 @@ def _frame(fields: Any) -> tuple[int, int]:
     raise ValueError("not a frame")
 
 
-def _longest_run(pairs: list[tuple[int, int]]) -> set[int]:
-    """Positions of the most pairs that increase in both numbers, in their order: one wrong time costs one frame."""
-    positions = list(range(len(pairs)))
+def _in_order(rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(T,) which of the (T, 2) rows to keep so that both columns increase: one wrong time costs one frame."""
+    if (np.diff(rows, axis=0) > 0).all():
+        return np.ones(len(rows), dtype=bool)
+    positions = np.arange(len(rows))
     for column in (0, 1):
-        values = [pairs[position][column] for position in positions]
-        positions = [positions[k] for k in _longest_increasing(values)]
-    return set(positions)
+        positions = positions[_longest_increasing(rows[positions, column].tolist())]
+    return np.isin(np.arange(len(rows)), positions)
 
 
 def _longest_increasing(values: list[int]) -> list[int]:
@@ -174,23 +176,25 @@ def scan(folder: Path) -> tuple[Session, list[Problem]]:
     """All that is good in a session's files, and every problem with their lines."""
     info = SessionInfo.load(folder)
     problems: list[Problem] = []
-    frames = list(_lines(folder / "frames.jsonl", _frame, problems))
-    good = _longest_run([pair for _, pair in frames])
-    for position, (where, (i, t_ns)) in enumerate(frames):
-        if position not in good:
-            found = f"frame {i} at {t_ns} is not in the order of the others"
-            problems.append(Problem(where, f"the clock runs backwards: {found}", "repairing drops the frame"))
-    numbers = [i for position, (_, (i, _)) in enumerate(frames) if position in good]
-    times = [t_ns for position, (_, (_, t_ns)) in enumerate(frames) if position in good]
-    lines = list(_lines(folder / "events.jsonl", lambda fields: event_from_json(fields, info.space), problems))
-    for (_, a), (where, b) in itertools.pairwise(lines):
+    path = folder / "frames.jsonl"
+    flat = array("q")  # an hour has 36,000 frames: numbers, not objects
+    for line, (i, t_ns) in _lines(path, _frame, problems):
+        flat.extend((line, i, t_ns))
+    frames = np.array(flat, dtype=np.int64).reshape(-1, 3)
+    good = _in_order(frames[:, 1:])
+    for line, i, t_ns in frames[~good].tolist():
+        found = f"the clock runs backwards: frame {i} at {t_ns} is not in the order of the others"
+        problems.append(Problem(f"{path}:{line}", found, "repairing drops the frame"))
+    path = folder / "events.jsonl"
+    lines = list(_lines(path, lambda fields: event_from_json(fields, info.space), problems))
+    for (_, a), (line, b) in itertools.pairwise(lines):
         if b.t_ns < a.t_ns:
             found = f"the clock runs backwards from {a.t_ns} to {b.t_ns}"
-            problems.append(Problem(where, found, "repairing sorts the events by time"))
+            problems.append(Problem(f"{path}:{line}", found, "repairing sorts the events by time"))
             break
     events = [event for _, event in lines]
     events.sort(key=lambda event: event.t_ns)
-    return Session(folder, info, np.array(numbers, np.int64), np.array(times, np.int64), tuple(events)), problems
+    return Session(folder, info, frames[good, 1], frames[good, 2], tuple(events)), problems
 
 
 def find_sessions(root: Path) -> list[Path]:
