@@ -126,13 +126,13 @@ def play_game(
     listed = ([options.goal] if options.goal else []) + (read_goals(options.goals) if options.goals else [])
     hz = float(getattr(getattr(policy, "card", None), "frame_hz", 10.0))
     with _stoppable(), ExitStack() as stack:
-        world = _world(options, clock, stack, say, options.dry_run)
+        world = real_world(options, clock, stack, say, options.dry_run)
         numbers = Numbers()
         status = Status(options.vision.space, numbers)
         stack.callback(status.close)
         thinker = ThreadThinker(policy, clock)
         stack.callback(thinker.close)
-        recorder = _recorder(options, world, hz) if options.record else None
+        recorder = run_recorder(options, world, hz) if options.record else None
         try:
             ending = play(
                 world,
@@ -167,14 +167,16 @@ def replay_game(
     vision = VisionOptions(space=recorded.info.space)
     options = PlayOptions(goal="-", window=window, countdown_s=countdown_s, vision=vision)
     with _stoppable(), ExitStack() as stack:
-        world = _world(options, MonotonicClock(), stack, say, dry_run=False)
+        world = real_world(options, MonotonicClock(), stack, say, dry_run=False)
         try:
             return replay(recorded, world, max_minutes * 60)
         except KeyboardInterrupt:
             return Ending.STOPPED
 
 
-def _world(options: PlayOptions, clock: Clock, stack: ExitStack, say: Callable[[str], None], dry_run: bool) -> World:
+def real_world(
+    options: PlayOptions, clock: Clock, stack: ExitStack, say: Callable[[str], None], dry_run: bool
+) -> World:
     """The real devices, closed by `stack`; waits for the window's focus and counts down."""
     space = options.vision.space
     window = _focused(options, clock, say)
@@ -218,7 +220,8 @@ def _focused(options: PlayOptions, clock: Clock, say: Callable[[str], None]) -> 
     return window
 
 
-def _recorder(options: PlayOptions, world: World, hz: float) -> RunRecorder:
+def run_recorder(options: PlayOptions, world: World, hz: float) -> RunRecorder:
+    """A new session of a run, in options.out."""
     rect = world.window.state().rect
     info = SessionInfo(
         space=options.vision.space,
