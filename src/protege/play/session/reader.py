@@ -1,6 +1,5 @@
 """Reads a session, and says what is wrong with one that cannot be read."""
 
-import itertools
 import json
 from array import array
 from bisect import bisect_left
@@ -186,13 +185,14 @@ def scan(folder: Path) -> tuple[Session, list[Problem]]:
         found = f"the clock runs backwards: frame {i} at {t_ns} is not in the order of the others"
         problems.append(Problem(f"{path}:{line}", found, "repairing drops the frame"))
     path = folder / "events.jsonl"
-    lines = list(_lines(path, lambda fields: event_from_json(fields, info.space), problems))
-    for (_, a), (line, b) in itertools.pairwise(lines):
-        if b.t_ns < a.t_ns:
-            found = f"the clock runs backwards from {a.t_ns} to {b.t_ns}"
+    events: list[Event] = []
+    in_order = True
+    for line, event in _lines(path, lambda fields: event_from_json(fields, info.space), problems):
+        if in_order and events and event.t_ns < events[-1].t_ns:
+            in_order = False
+            found = f"the clock runs backwards from {events[-1].t_ns} to {event.t_ns}"
             problems.append(Problem(f"{path}:{line}", found, "repairing sorts the events by time"))
-            break
-    events = [event for _, event in lines]
+        events.append(event)
     events.sort(key=lambda event: event.t_ns)
     return Session(folder, info, frames[good, 1], frames[good, 2], tuple(events)), problems
 
