@@ -13,6 +13,7 @@ from protege.arena.tasks import GOALS
 from protege.play.actions import NO_KEYS
 
 SEEDS = range(EVAL_SEED_START, EVAL_SEED_START + 30)
+MANY = range(EVAL_SEED_START, EVAL_SEED_START + 100)
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +41,13 @@ def pretend(state, goal):
     return ArenaState(replace(state.layout, goal=goal), state.pose, state.door_gap)
 
 
-@pytest.mark.parametrize("goal", [None, *GOALS])
-def test_it_solves_evaluation_seeds(env, goal):
-    seeds = SEEDS if goal is None or goal in ("door", "stairs", "posters") else SEEDS[:10]
+def test_it_solves_99_of_100_evaluation_seeds(env):
+    assert sum(play(env, seed, Expert())[1]["success"] for seed in MANY) >= 99
+
+
+@pytest.mark.parametrize("goal", GOALS)
+def test_it_reaches_every_goal(env, goal):
+    seeds = SEEDS if goal in ("door", "stairs", "posters") else SEEDS[:10]
     lost = [(seed, info["end"]) for seed in seeds if not (info := play(env, seed, Expert(), goal)[1])["success"]]
     assert not lost
 

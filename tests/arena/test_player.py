@@ -6,7 +6,7 @@ import pytest
 
 from protege.arena.expert import Expert
 from protege.arena.log import Ended, Started, Tic, write_line
-from protege.arena.player import PERIOD_NS, play_window
+from protege.arena.player import LOOKS, PERIOD_NS, play_window
 from protege.arena.rooms import layout
 from protege.arena.tasks import GOALS
 from protege.play.actions import KEYBOARD_12, NO_KEYS
@@ -31,7 +31,7 @@ class FakeKeys:
 
 
 class SteppingClock:
-    """Time passes only when somebody sleeps; each sleep lets the log go on by one line."""
+    """Time passes only when somebody sleeps; each whole decision lets the log go on by one line."""
 
     def __init__(self, stream):
         self.t_ns = 0
@@ -42,7 +42,8 @@ class SteppingClock:
 
     def sleep_until(self, t_ns):
         self.t_ns = max(self.t_ns, t_ns)
-        self.stream.release()
+        if self.t_ns % PERIOD_NS == 0:
+            self.stream.release()
 
 
 class Stream:
@@ -88,6 +89,18 @@ def test_it_presses_what_the_expert_says_and_lets_go_on_arrival():
     assert {key for _, key, down in presses if down} == expected
     assert keys.log[-1] == NO_KEYS
     assert keys.released == 1
+
+
+def test_without_the_focus_it_holds_no_key_and_lets_go_within_20_ms():
+    lines = [write_line(START), *[tic(MADE.start)] * 30]
+    keys, presses = play(lines, seconds=1.0, focused=lambda: False)
+    assert set(keys.log) == {NO_KEYS}
+    assert not presses
+    answers = iter([True, True, True])
+    keys, presses = play(lines, seconds=1.0, focused=lambda: next(answers, False))
+    (down,) = {t_ns for t_ns, _, down in presses if down}
+    (up,) = {t_ns for t_ns, _, down in presses if not down}
+    assert up - down == 3 * PERIOD_NS // LOOKS
 
 
 def test_what_it_returns_replays_to_what_was_held():

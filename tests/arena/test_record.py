@@ -13,7 +13,7 @@ from protege.arena.state import tics_of
 from protege.arena.tasks import GOALS
 from protege.errors import UserError
 from protege.play.actions import KEYBOARD_12
-from protege.play.session import RECORDING, Session, SessionWriter, check
+from protege.play.session import COMPLETE, RECORDING, RECOVERED, Session, SessionInfo, SessionWriter, check
 
 SIZE = (160, 120)
 
@@ -62,17 +62,65 @@ def test_a_session_ends_with_standing_still(recorded):
         assert not rows[: -TAIL_DECISIONS - 2].all()
 
 
-def test_a_second_run_skips_what_is_there_and_redoes_what_was_cut_off(tmp_path):
+def test_a_second_run_skips_what_is_there_and_redoes_what_a_kill_left_half_written(tmp_path):
     seen = []
     first = record_episodes(tmp_path, 1, 5_000, SIZE, progress=seen.append)
-    half = SessionWriter(tmp_path / session_name(5_001), Session.open(first[0].folder).info)
-    half.frame(0, b"half a picture")
-    half.finish()
-    replace(half.info, status=RECORDING).save(half.folder)
+    (tmp_path / f".{session_name(5_001)}.part").mkdir()
     again = record_episodes(tmp_path, 2, 5_000, SIZE, progress=seen.append)
     assert [episode.new for episode in again] == [False, True]
     assert seen == first + again
     assert check(again[1].folder) == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["arena_05000", "arena_05001"]
+
+
+def foreign_folder(folder):
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("ten years of work")
+
+
+def newer_format(folder):
+    folder.mkdir()
+    (folder / "session.json").write_text('{"format_version": 99}')
+
+
+def cut_off(folder, status=RECORDING, source="arena"):
+    info = SessionInfo(source=source, frame_size=SIZE, extra={"seed": 5_001, "noise": 0.05})
+    half = SessionWriter(folder, info)
+    half.frame(0, b"half a picture")
+    half.finish()
+    replace(half.info, status=status).save(folder)
+
+
+def of_another_program(folder):
+    cut_off(folder, status=COMPLETE, source="recorder")
+
+
+@pytest.mark.parametrize("occupy", [foreign_folder, newer_format, of_another_program, cut_off])
+def test_what_lies_in_an_episodes_place_and_is_no_such_episode_stays_and_is_named(tmp_path, occupy):
+    occupy(tmp_path / "arena_05001")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match=r"arena_05001: not .*or give another --out"):
+        record_episodes(tmp_path, 2, 5_000, SIZE)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert not (tmp_path / "arena_05000").exists()
+
+
+def test_a_repaired_episode_is_kept(tmp_path):
+    (first,) = record_episodes(tmp_path, 1, 5_000, SIZE)
+    replace(SessionInfo.load(first.folder), status=RECOVERED).save(first.folder)
+    assert not record_episodes(tmp_path, 1, 5_000, SIZE)[0].new
+
+
+def test_episodes_recorded_with_other_options_are_named_with_the_option(tmp_path):
+    (first,) = record_episodes(tmp_path, 1, 5_000, SIZE)
+    with pytest.raises(UserError, match=r"arena_05000: recorded with --size 160x120, not 320x240; .*--out"):
+        record_episodes(tmp_path, 1, 5_000, (320, 240))
+    with pytest.raises(UserError, match=r"arena_05000: recorded with --noise 0.05, not 0.5; .*--out"):
+        record_episodes(tmp_path, 1, 5_000, SIZE, noise=0.5)
+    info = SessionInfo.load(first.folder)
+    replace(info, extra={**info.extra, "goal": "Fly away"}).save(first.folder)
+    with pytest.raises(UserError, match="arena_05000: recorded with --goal 'Fly away', not "):
+        record_episodes(tmp_path, 1, 5_000, SIZE)
 
 
 def test_one_goal_can_be_asked_for(tmp_path):

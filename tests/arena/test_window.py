@@ -98,7 +98,7 @@ def test_it_ends_cleanly_and_keeps_its_log(tmp_path, end):
 
 def test_mistakes_are_one_line_and_exit_code_2(capsys):
     assert main(["--goal", "Fly away"]) == 2
-    assert capsys.readouterr().err.startswith("error: the arena has no goal 'Fly away'")
+    assert capsys.readouterr().err.startswith("protege: the arena has no goal 'Fly away'")
     assert main(["--size", "big"]) == 2
     assert "such as 640x480, got 'big'" in capsys.readouterr().err
 

@@ -1,11 +1,10 @@
 """Tells a recording of the window which goals were played when: the window's log knows, the recorder cannot."""
 
-import json
 from pathlib import Path
 
 from protege.arena.log import Ended, Started, read_lines
-from protege.play.events import End, Event, Goal, Pause, event_to_json
-from protege.play.session import Session
+from protege.play.events import End, Event, Goal, Pause
+from protege.play.session import Session, rewrite_events
 
 
 def goal_events(log: Path) -> list[Event]:
@@ -45,7 +44,5 @@ def add_goals(folder: Path, log: Path) -> int:
         marks.insert(0, Goal(begins, current.goal))
     kept = [event for event in session.events if not isinstance(event, Goal | End)]
     events = sorted([*kept, *marks], key=lambda event: (event.t_ns, isinstance(event, Pause)))
-    beside = folder / "events.jsonl.part"
-    beside.write_text("".join(json.dumps(event_to_json(event)) + "\n" for event in events), encoding="utf-8")
-    beside.replace(folder / "events.jsonl")
+    rewrite_events(folder, events)
     return sum(isinstance(event, Goal) for event in marks)

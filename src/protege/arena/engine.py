@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from protege.arena.leash import EngineLeash
 from protege.arena.maps import POSTERS_TEXTURE, decorate, layout_textmap, posters_png
 from protege.arena.rooms import Layout, Pose
 from protege.arena.state import ArenaState
@@ -65,6 +66,7 @@ class Engine:
         lumps += map_lumps("MAP01", b" " * _TEXTMAP_BYTES)
         self._textmap_at = write_wad(self._wad, lumps)[-2]
         self._game: Any = None
+        self._leash: EngineLeash | None = None
 
     def load(self, layout: Layout) -> ArenaState:
         """Starts the episode of a layout; equal layouts and steps give equal pictures."""
@@ -76,6 +78,8 @@ class Engine:
         self._layout = layout
         if self._game is None:
             self._game = self._start(layout.seed)
+            self._leash = EngineLeash(self._folder)
+            weakref.finalize(self, self._leash.let_go)
         self._game.set_seed(layout.seed)
         self._game.new_episode()
         return self.state()
@@ -122,6 +126,11 @@ class Engine:
             raise RuntimeError("load a layout first")
         return self._game
 
+    @property
+    def pid(self) -> int | None:
+        """The engine's process, where that can be known."""
+        return None if self._leash is None else self._leash.pid
+
     def step(self, action: Action, tics: int) -> ArenaState:
         """Holds these keys for some tics of 1/35 s."""
         self.game.make_action([key in action for key in BUTTONS], tics)
@@ -147,6 +156,9 @@ class Engine:
         if self._game is not None:
             self._game.close()
             self._game = None
+        if self._leash is not None:
+            self._leash.let_go()
+            self._leash = None
         self._remove_folder()
 
     def __enter__(self) -> Self:

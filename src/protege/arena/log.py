@@ -13,11 +13,12 @@ from protege.arena.tasks import GOALS
 
 @dataclass(frozen=True)
 class Opened:
-    """The window is there, with this title at its beginning."""
+    """The window is there, with this title at its beginning; window: its number on an X server, else None."""
 
     t_ns: int
     title: str
     size: tuple[int, int]
+    window: int | None = None
 
 
 @dataclass(frozen=True)

@@ -7,18 +7,28 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final, NoReturn
 
 from protege.arena.expert import Expert
-from protege.arena.log import Ended, Line, Started, Tic, read_lines
+from protege.arena.leash import leashed
+from protege.arena.log import Ended, Line, Opened, Started, Tic, read_line, read_lines
 from protege.arena.rooms import Layout
 from protege.arena.state import DECISION_HZ, ArenaState
+from protege.arena.window import FOUND_AS
+from protege.devices.errors import WindowGone
+from protege.devices.watchdog import Watchdog
+from protege.devices.windows import find_window
+from protege.errors import ProtegeError
 from protege.play.actions import KEYBOARD_12, NO_KEYS, Action
-from protege.play.devices import Clock, Keys, MonotonicClock
+from protege.play.devices import Clock, Keys, MonotonicClock, Window
 
 PERIOD_NS: Final = 1_000_000_000 // DECISION_HZ
+ENDING: Final = (signal.SIGINT, signal.SIGTERM)
+LOOKS: Final = 5
+"""How often a decision's keys are let go of if the window has lost the focus: every 20 ms."""
 
 Press = tuple[int, str, bool]
 """(t_ns, key, down): a key that the player pressed or released, and when."""
@@ -43,7 +53,7 @@ class Follower:
         try:
             for line in read_lines(self.stream):
                 self._take(line)
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, ProtegeError) as error:
             self.error = error
         finally:
             self.finished = True
@@ -71,48 +81,80 @@ def play_window(
     episodes: int | None = None,
     expert: Expert | None = None,
     noted: Callable[[Press], None] = lambda press: None,
+    focused: Callable[[], bool] = lambda: True,
 ) -> list[Press]:
     """Plays the window whose log is read from the stream, 10 decisions a second; returns what was pressed.
 
-    Ends after `seconds`, after `episodes` have ended, or with the stream, and then holds no key.
+    focused: whether keys go to that window now; while they do not, none is held. Ends after `seconds`, after `episodes`
+    have ended, or with the stream, and then holds no key.
     """
     expert = expert or Expert()
     follower = Follower(window_process_stream)
     follower.start()
-    presses: list[Press] = []
-    held: Action = NO_KEYS
+    held = Noting(keys, clock, noted)
     start = deadline = clock.now_ns()
     try:
         while not follower.finished and (episodes is None or len(follower.ended) < episodes):
             if seconds is not None and clock.now_ns() - start >= seconds * 1e9:
                 break
             state = follower.state
-            action = NO_KEYS if state is None else expert.act(state)
-            t_ns = clock.now_ns()
-            keys.hold(action)
-            changed = [(t_ns, key, key in action) for key in _in_order(held, action)]
-            for press in changed:
-                noted(press)
-            presses += changed
-            held = action
+            held.hold(NO_KEYS if state is None or not focused() else expert.act(state))
+            for look in range(1, LOOKS + 1):
+                clock.sleep_until(deadline + PERIOD_NS * look // LOOKS)
+                if held.action and not focused():
+                    held.hold(NO_KEYS)
             deadline += PERIOD_NS
-            clock.sleep_until(deadline)
     finally:
-        t_ns = clock.now_ns()
-        keys.hold(NO_KEYS)
-        released = [(t_ns, key, False) for key in sorted(held)]
-        for press in released:
-            noted(press)
-        presses += released
+        held.hold(NO_KEYS)
         keys.release_all()
     if follower.error is not None:
         raise follower.error
-    return presses
+    return held.presses
 
 
-def _in_order(held: Action, action: Action) -> list[str]:
-    """The keys that change, in the order in which a keyboard does it: releases first."""
-    return sorted(held - action) + sorted(action - held)
+@dataclass
+class Noting:
+    """Holds keys, and remembers and reports every change."""
+
+    keys: Keys
+    clock: Clock
+    noted: Callable[[Press], None]
+    action: Action = NO_KEYS
+    presses: list[Press] = field(default_factory=list)
+
+    def hold(self, action: Action) -> None:
+        t_ns = self.clock.now_ns()
+        self.keys.hold(action)
+        # In the order in which a keyboard does it: releases first.
+        for key in sorted(self.action - action) + sorted(action - self.action):
+            press = (t_ns, key, key in action)
+            self.noted(press)
+            self.presses.append(press)
+        self.action = action
+
+
+@dataclass
+class Focus:
+    """Whether the window that a log tells of has the focus; False until it has opened and once it is closed."""
+
+    _window: Window | None = None
+
+    def opened(self, line: Opened) -> None:
+        if line.window is None:
+            self._window = find_window(FOUND_AS)
+        else:
+            from protege.devices.x11 import XWindow
+
+            self._window = XWindow(line.window, line.title)
+
+    def __call__(self) -> bool:
+        with suppress(WindowGone):
+            return self._window is not None and self._window.state().focused
+        return False
+
+    def close(self) -> None:
+        if self._window is not None:
+            self._window.close()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -127,38 +169,60 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "protege.arena.window", "--log", "-"]
-    command += ["--seed", str(options.seed), "--size", options.size]
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    command = ["protege.arena.window", "--log", "-", "--seed", str(options.seed), "--size", options.size]
+    for number in ENDING:
+        signal.signal(number, _end_once)
+    try:
+        _play(command, options.out, options.seconds, options.episodes)
+    except KeyboardInterrupt:
+        pass
+    except ProtegeError as error:
+        print(f"protege: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def _end_once(*_: Any) -> NoReturn:
+    """Ends as Ctrl-C does; another signal then does not disturb the releasing of keys."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _play(command: Sequence[str], out: Path, seconds: float | None, episodes: int | None) -> None:
+    """Open the window and play it; keys are released and the window is gone afterwards, also if we are killed."""
     from protege.devices.keyboard import PynputKeys
 
+    focus = Focus()
     with (
-        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as window,
-        (options.out / "log.jsonl").open("w", encoding="utf-8", buffering=1) as log,
-        (options.out / "presses.jsonl").open("w", encoding="utf-8", buffering=1) as pressed,
+        Watchdog(KEYBOARD_12),
+        subprocess.Popen(leashed(*command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as window,
+        (out / "log.jsonl").open("w", encoding="utf-8", buffering=1) as log,
+        (out / "presses.jsonl").open("w", encoding="utf-8", buffering=1) as pressed,
     ):
         assert window.stdout is not None
         try:
             play_window(
-                _copied(window.stdout, log),
+                _copied(window.stdout, log, focus),
                 PynputKeys(KEYBOARD_12),
                 MonotonicClock(),
-                options.seconds,
-                options.episodes,
+                seconds,
+                episodes,
                 noted=lambda press: print(json.dumps(press), file=pressed),
+                focused=focus,
             )
-        except KeyboardInterrupt:
-            pass
         finally:
             window.terminate()
             window.stdout.close()
-    return 0
+            focus.close()
 
 
-def _copied(lines: Iterable[str], log: IO[str]) -> Iterator[str]:
-    """The lines, each written to the log as it passes."""
+def _copied(lines: Iterable[str], log: IO[str], focus: Focus) -> Iterator[str]:
+    """The lines, each written to the log as it passes; the one that says which window opened is told to the focus."""
     for line in lines:
         log.write(line)
+        if line.startswith('{"kind": "opened"') and isinstance(opened := read_line(line), Opened):
+            focus.opened(opened)
         yield line
 
 

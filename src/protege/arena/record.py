@@ -1,9 +1,7 @@
 """Writes Sessions of the expert playing, headless, as fast as the engine allows."""
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +16,8 @@ from protege.play.actions import NO_KEYS, Action
 from protege.play.events import End, Held, Key
 from protege.play.events import Goal as GoalEvent
 from protege.play.frame import encode_jpeg
-from protege.play.session import COMPLETE, SessionError, SessionInfo, SessionWriter
+from protege.play.session import RECORDING, SessionError, SessionInfo, SessionWriter, library_versions
+from protege.play.staging import staged
 
 SOURCE: Final = "arena"
 PERIOD_NS: Final = 1_000_000_000 // DECISION_HZ
@@ -49,19 +48,24 @@ def record_episodes(
     """Records the seeds `seed` to `seed + episodes - 1`, each as the session `out/arena_<seed>[_<goal>]`.
 
     noise: how often the expert errs (see Expert). A session that is there already is kept, so a second run goes on
-    where the first was stopped; one that was cut off is made anew. Time in a session is game time, 100 ms a frame.
+    where the first was stopped; UserError before anything is recorded if one of them is not what was asked for. A
+    session appears whole or not at all. Time in a session is game time, 100 ms a frame.
     """
     if episodes < 1 or seed < 0:
         raise UserError(f"expected at least one episode and a seed of 0 or more, got {episodes} and {seed}")
     asked = find_goal(goal) if isinstance(goal, str) else goal
+    engine = Engine(size)
+    folders = {number: out / session_name(number, asked) for number in range(seed, seed + episodes)}
+    there = {
+        number: _recorded(folder, layout(number, asked), size, noise)
+        for number, folder in folders.items()
+        if folder.exists()
+    }
     done: list[Episode] = []
-    with Engine(size) as engine:
-        for number in range(seed, seed + episodes):
-            folder = out / session_name(number, asked)
-            episode = _recorded(folder, number)
+    with engine:
+        for number, folder in folders.items():
+            episode = there.get(number)
             if episode is None:
-                if folder.exists():
-                    shutil.rmtree(folder)
                 episode = _record(engine, folder, layout(number, asked), Expert(noise, number))
             done.append(episode)
             if progress is not None:
@@ -74,17 +78,29 @@ def session_name(seed: int, goal: Goal | None = None) -> str:
     return f"arena_{seed:05d}" + (f"_{goal.name.replace(' ', '_')}" if goal else "")
 
 
-def _recorded(folder: Path, seed: int) -> Episode | None:
-    """The episode that lies in a folder, if it is complete."""
-    if not folder.exists():
-        return None
+def _recorded(folder: Path, made: Layout, size: tuple[int, int], noise: float) -> Episode:
+    """The episode that lies in a folder; UserError if it is not this one."""
     try:
         info = SessionInfo.load(folder)
-    except SessionError:
-        return None
-    if info.status != COMPLETE or "success" not in info.extra:
-        return None
-    return Episode(folder, seed, bool(info.extra["success"]), info.frames, new=False)
+    except (SessionError, OSError):
+        raise UserError(f"{folder}: not a session of ours, so it stays; rename it, or give another --out") from None
+    about = info.extra
+    if info.source != SOURCE or about.get("seed") != made.seed or info.status == RECORDING:
+        state = ", cut off" if info.status == RECORDING else ""
+        raise UserError(
+            f"{folder}: not the arena's episode of seed {made.seed} (source {info.source}{state}); "
+            "rename or delete it, or give another --out"
+        )
+    for what, found, wanted in (
+        ("--size", "{}x{}".format(*info.frame_size), f"{size[0]}x{size[1]}"),
+        ("--noise", str(about.get("noise")), str(float(noise))),
+        ("--goal", repr(about.get("goal")), repr(made.goal.sentence)),
+    ):
+        if found != wanted:
+            raise UserError(
+                f"{folder}: recorded with {what} {found}, not {wanted}; ask for that, or give another --out"
+            )
+    return Episode(folder, made.seed, bool(about.get("success")), info.frames, new=False)
 
 
 def _record(engine: Engine, folder: Path, made: Layout, expert: Expert) -> Episode:
@@ -92,19 +108,14 @@ def _record(engine: Engine, folder: Path, made: Layout, expert: Expert) -> Episo
         frame_hz=DECISION_HZ,
         frame_size=engine.size,
         source=SOURCE,
-        libraries={name: version(name) for name in ("vizdoom", "numpy", "pillow")},
+        libraries=library_versions("vizdoom", "numpy", "pillow"),
         extra=_about(made, expert.noise),
     )
-    writer = SessionWriter(folder, info)
-    try:
-        judge = _play(engine, writer, made, expert)
-        writer.finish(extra=judge.report())
-    except BaseException:
-        # `with` would mark a half-written episode as complete.
-        writer.finish()
-        shutil.rmtree(folder)
-        raise
-    quality.judge(folder)
+    with staged(folder) as part:
+        with SessionWriter(part, info) as writer:
+            judge = _play(engine, writer, made, expert)
+            writer.finish(extra=judge.report())
+        quality.judge(part)
     return Episode(folder, made.seed, judge.success, judge.decisions, new=True)
 
 
@@ -140,7 +151,7 @@ def _about(made: Layout, noise: float) -> dict[str, Any]:
         "paraphrases": list(made.goal.paraphrases),
         "task": str(made.goal.task),
         "seed": made.seed,
-        "noise": noise,
+        "noise": float(noise),
         "objects": [placed.kind.name for placed in made.objects],
     }
 

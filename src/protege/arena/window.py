@@ -4,23 +4,27 @@ The goal stands in the window's title and not in its picture: a recording must n
 """
 
 import argparse
+import math
+import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
 from protege.arena.engine import BUTTONS, Engine
 from protege.arena.log import Ended, Opened, Started, Tic, write_line
 from protege.arena.rooms import Layout, layout
-from protege.arena.state import MAX_DECISIONS, TICS_HZ, ArenaState, Judge, tics_of
+from protege.arena.state import DECISION_HZ, MAX_DECISIONS, TICS_HZ, ArenaState, Judge, tics_of
 from protege.arena.tasks import Goal, find_goal
 from protege.errors import ProtegeError, UserError
 
 TITLE: Final = "Protege Arena"
 ENGINE_TITLE: Final = "VIZDOOM"
+FOUND_AS: Final = TITLE if sys.platform == "linux" else ENGINE_TITLE
+"""Part of the window's title to look for: only on an X server can the engine's window be given ours."""
 AFTERGLOW_S: Final = 1.0
 """How long the player stands at the goal before the next episode begins."""
 
@@ -56,17 +60,22 @@ def open_window(
 
     log gets a line per tic and episode as they happen; noted, the goal and the end of every episode in words.
     """
+    if sys.platform == "linux":
+        from protege.devices import x11
+
+        x11.open_display().close()  # without a display the engine would crash the whole process
     won = 0
-    with Engine(size, window=True) as engine, _closing():
+    with _closing(), Engine(size, window=True) as engine:
         number = 0
         while not episodes or number < episodes:
             made = layout(seed + number, goal)
             engine.load(made)
             if number == 0:
                 _bind(engine)
-            _entitle(f"{TITLE} - {made.goal.sentence}", focus=number == 0)
+            title = f"{TITLE} - {made.goal.sentence}"
+            window = _entitle(title, engine.pid, focus=number == 0)
             if number == 0:
-                _write(log, Opened(time.monotonic_ns(), f"{TITLE} - {made.goal.sentence}", size))
+                _write(log, Opened(time.monotonic_ns(), title, size, window))
             noted(f"{made.goal.sentence} (seed {made.seed})")
             judge = _episode(engine, made, number, log, max_decisions)
             noted(str(judge.end))
@@ -129,42 +138,62 @@ def _bind(engine: Engine) -> None:
         engine.game.send_game_command(f"bind {key} {command}")
 
 
-def _entitle(title: str, focus: bool) -> None:
-    """Names the engine's window, and the first time gives it the keyboard. Elsewhere than on X11 it keeps its name."""
+def _entitle(title: str, pid: int | None, focus: bool) -> int | None:
+    """Names the window of the engine with this process, and the first time gives it the keyboard; returns its number.
+
+    Elsewhere than on X11 the window keeps its name.
+    """
     if sys.platform != "linux":
-        return
+        return None
     from protege.devices import x11
 
     display = x11.open_display()
     try:
         for window in x11.windows():
-            # The first part of the engine's own title names the instance; afterwards it is ours.
-            if window.title.startswith((ENGINE_TITLE, TITLE)):
-                there = display.create_resource_object("window", window.id)
-                there.set_wm_name(title)
-                utf8 = display.intern_atom("UTF8_STRING")
-                there.change_property(display.intern_atom("_NET_WM_NAME"), utf8, 8, title.encode())
-                display.sync()
-                if focus:
-                    window.raise_and_focus()
-                window.close()
-                break
+            there = display.create_resource_object("window", window.id)
+            if not _is_of(display, there, window.title, pid):
+                continue
+            there.set_wm_name(title)
+            utf8 = display.intern_atom("UTF8_STRING")
+            there.change_property(display.intern_atom("_NET_WM_NAME"), utf8, 8, title.encode())
+            display.sync()
+            if focus:
+                window.raise_and_focus()
+            window.close()
+            return window.id
+        return None
     finally:
         display.close()
 
 
+def _is_of(display: Any, window: Any, title: str, pid: int | None) -> bool:
+    """Whether a window is an engine's, and this engine's where the window says whose it is."""
+    # The first part of the engine's own title names the instance; afterwards it is ours.
+    if not title.startswith((ENGINE_TITLE, TITLE)):
+        return False
+    said = window.get_full_property(display.intern_atom("_NET_WM_PID"), 0)
+    return pid is None or said is None or int(said.value[0]) == pid
+
+
 @contextmanager
 def _closing() -> Iterator[None]:
-    """Turns SIGTERM into `Closed`, so that everything opened is closed on the way out."""
+    """Turns Ctrl-C and SIGTERM into `Closed`, so that everything opened is closed on the way out, undisturbed by a
+    second one.
+    """
 
     def closed(*_: Any) -> None:
+        for number in before:
+            signal.signal(number, signal.SIG_IGN)
         raise Closed("asked to end")
 
-    before = signal.signal(signal.SIGTERM, closed)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, closed)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -175,42 +204,51 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
+def play_until_closed(
+    seed: int, episodes: int, size: tuple[int, int], seconds: float, goal: str | None = None, log: str | None = None
+) -> int:
+    """The command, its arguments read already; returns its exit code: 0 also where the window was closed before the
+    last episode. seconds: game time of an episode; log: a file, or - for stdout. UserError for mistakes.
+    """
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise UserError(f"--seconds {seconds:g}: expected a number of seconds above 0")
+    asked = find_goal(goal) if goal else None
+    with suppress(Closed, KeyboardInterrupt, BrokenPipeError), _log(log) as file:
+        decisions = max(1, round(seconds * DECISION_HZ))
+        open_window(seed, episodes, size, file, asked, lambda text: print(text, file=sys.stderr, flush=True), decisions)
+    return 0
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit code: 0 also where the window was closed before the last episode."""
+    """`play_until_closed` for a process of its own; returns its exit code."""
     parser = argparse.ArgumentParser(prog="python -m protege.arena.window", description=__doc__)
     parser.add_argument("--seed", type=int, default=5_000, help="the first layout")
     parser.add_argument("--episodes", type=int, default=0, help="how many layouts; 0: until the window is closed")
     parser.add_argument("--size", default="640x480", help="of the window")
     parser.add_argument("--goal", help="ask for this goal in every episode")
     parser.add_argument("--seconds", type=float, default=15.0, help="game time of an episode until it is over")
-    parser.add_argument("--log", default="", help="a file for the engine's own record of every tic, or - for stdout")
+    parser.add_argument("--log", help="a file for the engine's own record of every tic, or - for stdout")
     options = parser.parse_args(arguments)
     try:
-        goal = find_goal(options.goal) if options.goal else None
-        with _log(options.log) as log:
-            open_window(
-                options.seed,
-                options.episodes,
-                parse_size(options.size),
-                log,
-                goal,
-                noted=lambda text: print(text, file=sys.stderr, flush=True),
-                max_decisions=max(1, round(options.seconds * 10)),
-            )
-    except (Closed, KeyboardInterrupt, BrokenPipeError):
-        return 0
-    except (ProtegeError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return getattr(error, "exit_code", 2)
-    return 0
+        size = parse_size(options.size)
+        return play_until_closed(options.seed, options.episodes, size, options.seconds, options.goal, options.log)
+    except ProtegeError as error:
+        print(f"protege: {error}", file=sys.stderr)
+        return error.exit_code
 
 
 @contextmanager
-def _log(name: str) -> Iterator[IO[str]]:
+def _log(name: str | None) -> Iterator[IO[str]]:
     if name == "-":
         yield sys.stdout
         return
-    with Path(name or "/dev/null").open("w", encoding="utf-8") as file:
+    try:
+        file = Path(name or os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (closed below)
+    except OSError as error:
+        raise UserError(
+            f"--log {name}: cannot be written ({error.strerror}); name a file in a folder of yours"
+        ) from None
+    with file:
         yield file
 
 

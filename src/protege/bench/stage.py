@@ -12,11 +12,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from protege.arena.leash import leashed
+from protege.arena.window import FOUND_AS
 from protege.errors import MissingExtra, ProtegeError, UserError
 
-TITLE: Final = "Protege Arena"
+TITLE: Final = FOUND_AS
 SEED: Final = 5_000
 """The first of the layouts that are neither in the base model nor in an evaluation."""
+LONGEST_S: Final = 900.0
+"""After this long the scripted player lets go of the keyboard, whatever its caller does."""
 SINGLE_THREAD: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
@@ -55,14 +59,19 @@ def any_display() -> Iterator[str]:
 
 @contextmanager
 def process(*command: str, stderr: int | None = subprocess.PIPE) -> Iterator[subprocess.Popen[str]]:
-    """A Python module in a process of its own, ended at the latest when the block is left."""
+    """A Python module in a process of its own, ended at the latest when the block is left or when we are killed."""
+    # Not stdin=PIPE: communicate() would close that at once, and its end is what ends the process.
+    read_end, write_end = os.pipe()
     child = subprocess.Popen(
-        [sys.executable, "-m", *command],
+        leashed(*command),
+        stdin=read_end,
         stdout=subprocess.PIPE,
         stderr=stderr,
         text=True,
         env={**os.environ, **SINGLE_THREAD},
+        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # Windows: for `stop`
     )
+    os.close(read_end)
     try:
         yield child
     finally:
@@ -73,13 +82,18 @@ def process(*command: str, stderr: int | None = subprocess.PIPE) -> Iterator[sub
         except subprocess.TimeoutExpired:
             child.kill()
             child.communicate()
+        os.close(write_end)
 
 
 @contextmanager
-def arena_player(folder: Path, seed: int, size: tuple[int, int] = (640, 480)) -> Iterator[subprocess.Popen[str]]:
-    """The arena's window, played by the scripted player with real keys; its log and presses lie in `folder`."""
+def arena_player(
+    folder: Path, seed: int, size: tuple[int, int] = (640, 480), seconds: float = LONGEST_S
+) -> Iterator[subprocess.Popen[str]]:
+    """The arena's window, played by the scripted player with real keys for `seconds` at most; its log and presses lie
+    in `folder`.
+    """
     width, height = size
-    command = ["--seed", str(seed), "--size", f"{width}x{height}", "--out", str(folder)]
+    command = ["--seed", str(seed), "--size", f"{width}x{height}", "--seconds", f"{seconds:g}", "--out", str(folder)]
     with process("protege.arena.player", *command) as player:
         wait_for(lambda: (folder / "log.jsonl").exists() and '"tic"' in _tail(folder / "log.jsonl"), player)
         yield player
@@ -93,7 +107,8 @@ def recorder(out: Path, name: str, *options: str) -> list[str]:
 def stop(child: "subprocess.Popen[str]") -> str:
     """End a process as Ctrl-C does; returns what it printed."""
     if child.poll() is None:
-        child.send_signal(signal.SIGINT)
+        # Windows knows no SIGINT for another process; CTRL_BREAK reaches its group (untested there).
+        child.send_signal(signal.CTRL_BREAK_EVENT if sys.platform == "win32" else signal.SIGINT)
     return finished(child, 30)
 
 

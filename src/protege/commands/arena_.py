@@ -1,7 +1,9 @@
 """`protege arena`."""
 
 import sys
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -37,13 +39,9 @@ GOAL = click.option("--goal", help="Ask for this goal in every episode. Default:
 @GOAL
 def play(seed: int, episodes: int, size: tuple[int, int], seconds: float, log: Path | None, goal: str | None) -> int:
     """Play it yourself: w a s d move, the arrow keys look, enter opens doors. The goal stands in the title."""
-    from protege.arena import window
+    from protege.arena.window import play_until_closed
 
-    arguments = ["--seed", str(seed), "--episodes", str(episodes), "--size", f"{size[0]}x{size[1]}"]
-    arguments += ["--seconds", str(seconds)]
-    arguments += ["--goal", goal] if goal else []
-    arguments += ["--log", str(log)] if log else []
-    return window.main(arguments)
+    return play_until_closed(seed, episodes, size, seconds, goal, None if log is None else str(log))
 
 
 @command.command(
@@ -69,9 +67,13 @@ def record(episodes: int, seed: int, size: tuple[int, int], noise: float, out: P
     from protege.arena.record import Episode, record_episodes
 
     folder = out or raw_playthrough()
-    with click.progressbar(length=episodes, label="episodes", file=sys.stderr) as bar:
+    with ExitStack() as stack:
+        bar: Any = None
 
         def progress(_: Episode) -> None:
+            nonlocal bar
+            if bar is None:  # not before the first is done: a mistake is one line, and nothing before it
+                bar = stack.enter_context(click.progressbar(length=episodes, label="episodes", file=sys.stderr))
             bar.update(1)
 
         done = record_episodes(folder, episodes, seed, size, noise, goal, progress)

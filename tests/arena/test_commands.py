@@ -1,0 +1,53 @@
+"""`protege arena`: mistakes are one line that begins as every other, before anything opens or is printed."""
+
+import os
+
+import pytest
+
+SIZE = ("--size", "160x120")
+
+
+def mistake(done):
+    """The one line of an exit code 2."""
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+@pytest.mark.parametrize("display", [None, ":979"])
+def test_playing_without_a_display_is_one_line(run_protege, display):
+    environment = {name: value for name, value in os.environ.items() if name != "DISPLAY"}
+    if display:
+        environment["DISPLAY"] = display
+    line = mistake(run_protege("arena", "play", env=environment))
+    assert line.startswith("protege: no display: DISPLAY is not set" if display is None else "protege: cannot open the")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--seconds", "nan"), "protege: --seconds nan: expected a number of seconds above 0"),
+        (("--seconds", "inf"), "protege: --seconds inf: expected a number of seconds above 0"),
+        (("--seconds", "-1"), "protege: --seconds -1: expected a number of seconds above 0"),
+        (("--goal", "Fly away"), "protege: the arena has no goal 'Fly away'; its goals are: lantern"),
+        (("--size", "100x100"), "protege: the arena cannot draw 100x100; its sizes are 160x120"),
+        (("--log", "nosuch/log"), "protege: --log nosuch/log: cannot be written (No such file or directory)"),
+    ],
+)
+def test_mistakes_in_playing_are_one_line(run_protege, xvfb, options, message):
+    assert mistake(run_protege("arena", "play", *options)).startswith(message)
+
+
+def test_mistakes_in_recording_are_one_line(run_protege, tmp_path):
+    assert mistake(run_protege("arena", "record", "--goal", "Fly away")).startswith("protege: the arena has no goal")
+    assert mistake(run_protege("arena", "record", "--size", "100x100")).startswith("protege: the arena cannot draw")
+    (tmp_path / "raw" / "arena_05000").mkdir(parents=True)
+    line = mistake(run_protege("arena", "record", *SIZE, "--out", "raw"))
+    assert line.startswith("protege: raw/arena_05000: not a session of ours, so it stays")
+
+
+def test_recording_says_what_it_did(run_protege):
+    done = run_protege("arena", "record", "--episodes", "2", *SIZE, "--out", "raw")
+    assert done.returncode == 0
+    assert done.stdout.startswith("raw: 2 sessions (2 new), ")
+    assert "episodes" in done.stderr
