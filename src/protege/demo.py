@@ -1,20 +1,26 @@
 """See it work: the built-in game in a window, played by a script with real keys; recorded, labeled and reported on."""
 
-import shutil
+import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from protege.arena.annotate import add_goals
 from protege.bench import stage
-from protege.errors import ProtegeError
+from protege.errors import ProtegeError, UserError
 from protege.labeling import Given, LabelOptions, LabelResult, label
 from protege.labeling.report import Report, write_report
 from protege.play import quality
 from protege.play.quality import Quality
+from protege.play.session import SessionError, SessionInfo
+from protege.recorder.editing import delete
 
 NAME: Final = "demo"
+MARK: Final = "demo"
+"""In a session's `extra`: the demo made it, and may replace it."""
+MARGIN_S: Final = 60.0
+"""For starting and ending."""
 
 
 @dataclass(frozen=True)
@@ -29,22 +35,42 @@ class Demo:
 def record(out: Path, seconds: float, say: Callable[[str], None] = lambda text: None) -> Demo:
     """Record the built-in game for some seconds, played through real key events; on the real screen if there is one.
 
-    A demo recording of that name that is there already is replaced.
+    It appears whole or not at all; a demo recording that is there already is moved to .trash.
     """
-    work = out.parent / ".demo"
-    for old in (work, out / NAME):
-        shutil.rmtree(old, ignore_errors=True)
-    with stage.any_display() as display:
+    session = out / NAME
+    _may_replace(session)
+    out.mkdir(parents=True, exist_ok=True)
+    # On the disk of `out`, so that the finished recording only needs to be renamed; hidden, so that nobody reads it.
+    with tempfile.TemporaryDirectory(prefix=".demo-", dir=out) as folder, stage.any_display() as display:
+        work = Path(folder)
         say(f"the arena opens on {display}; a scripted player presses real keys for {seconds:g} s")
         with (
-            stage.arena_player(work, stage.SEED) as player,
-            stage.process(*stage.recorder(out, NAME, "--stop-after", f"{seconds:g}")) as recorder,
+            stage.arena_player(work, stage.SEED, seconds=seconds + MARGIN_S) as player,
+            stage.process(*stage.recorder(work, NAME, "--stop-after", f"{seconds:g}")) as recorder,
         ):
-            stage.finished(recorder, seconds + 60)
+            stage.finished(recorder, seconds + MARGIN_S)
             stage.stop(player)
-    goals = add_goals(out / NAME, work / "log.jsonl")
-    shutil.rmtree(work)
-    return Demo(out / NAME, quality.judge(out / NAME), goals)
+        goals = add_goals(work / NAME, work / "log.jsonl")
+        judged = quality.judge(work / NAME)
+        info = SessionInfo.load(work / NAME)
+        replace(info, extra={**info.extra, MARK: True}).save(work / NAME)
+        _may_replace(session)
+        if session.exists():
+            delete(session)
+        (work / NAME).replace(session)
+    return Demo(session, judged, goals)
+
+
+def _may_replace(session: Path) -> None:
+    """UserError if something lies in the demo's place that the demo has not made."""
+    if not session.exists():
+        return
+    try:
+        ours = SessionInfo.load(session).extra.get(MARK) is True
+    except (SessionError, OSError):
+        ours = False
+    if not ours:
+        raise UserError(f"{session}: not a recording of the demo, so it stays; rename it, or give another --out")
 
 
 def label_and_report(session: Path, out: Path) -> tuple[LabelResult, Report]:
