@@ -15,7 +15,9 @@ def staged(folder: Path) -> Iterator[Path]:
     A kill leaves only the hidden folder, which nothing reads and the next attempt clears away.
     """
     if folder.exists():
-        raise UserError(f"{folder}: already there; delete it with: protege sessions delete {folder}, or write elsewhere")
+        raise UserError(
+            f"{folder}: already there; delete it with: protege sessions delete {folder}, or write elsewhere"
+        )
     part = folder.parent / f".{folder.name}.part"
     shutil.rmtree(part, ignore_errors=True)
     part.parent.mkdir(parents=True, exist_ok=True)

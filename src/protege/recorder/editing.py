@@ -18,7 +18,7 @@ from protege.errors import UserError
 from protege.play.events import End, Event, Goal, Held, Key, Pause, frame_actions
 from protege.play.quality import judge
 from protege.play.session import RECORDING, Session, SessionError, SessionWriter, find_sessions, frame_path
-from protege.recorder.staging import staged
+from protege.play.staging import staged
 
 CUT: Final = "cut"
 """Why a session made by editing pauses at its end, and how an episode ends that the next part does not continue."""

@@ -22,9 +22,9 @@ from protege.play.actions import NO_KEYS, NONE, Action, ActionSpace
 from protege.play.events import Event, Held, Key, Pause
 from protege.play.frame import decode_jpeg
 from protege.play.session import SessionInfo, SessionWriter
+from protege.play.staging import staged
 from protege.recorder.importing.common import DEFAULT_FPS, Imported, Wanted, imported, libraries
 from protege.recorder.pipeline import encode_bgra
-from protege.recorder.staging import staged
 
 PICTURE: Final = re.compile(r"(?P<session>.+)_(?P<ms>\d{1,15})\.jpe?g", re.IGNORECASE)
 ALIASES: Final = {"ctrl": "c", "control": "c", "return": "enter"}

@@ -19,6 +19,7 @@ from protege.errors import MissingExtra, UserError
 from protege.play.actions import Action, ActionSpace
 from protege.play.events import Event, Held, Key, Pause
 from protege.play.session import SessionInfo, SessionWriter
+from protege.play.staging import staged
 from protege.recorder.importing.common import (
     DEFAULT_FPS,
     Imported,
@@ -29,7 +30,6 @@ from protege.recorder.importing.common import (
     libraries,
     resample,
 )
-from protege.recorder.staging import staged
 
 PTS_TOLERANCE_NS: Final = 2_000_000
 """Matroska keeps milliseconds, the messages nanoseconds."""

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from protege.play.events import Pause
 from protege.play.session import SessionInfo, SessionWriter
+from protege.play.staging import staged
 from protege.recorder.importing.common import (
     DEFAULT_FPS,
     Imported,
@@ -16,7 +17,6 @@ from protege.recorder.importing.common import (
     libraries,
     resample,
 )
-from protege.recorder.staging import staged
 
 SUFFIXES: Final = frozenset({".mp4", ".mkv", ".webm", ".mov", ".avi"})
 FOREVER_NS: Final = 2**62
