@@ -126,7 +126,7 @@ def play_game(
     listed = ([options.goal] if options.goal else []) + (read_goals(options.goals) if options.goals else [])
     hz = float(getattr(getattr(policy, "card", None), "frame_hz", 10.0))
     with _stoppable(), ExitStack() as stack:
-        world = real_world(options, clock, stack, say, options.dry_run)
+        world = real_world(options, clock, stack, say)
         numbers = Numbers()
         status = Status(options.vision.space, numbers)
         stack.callback(status.close)
@@ -167,16 +167,14 @@ def replay_game(
     vision = VisionOptions(space=recorded.info.space)
     options = PlayOptions(goal="-", window=window, countdown_s=countdown_s, vision=vision)
     with _stoppable(), ExitStack() as stack:
-        world = real_world(options, MonotonicClock(), stack, say, dry_run=False)
+        world = real_world(options, MonotonicClock(), stack, say)
         try:
             return replay(recorded, world, max_minutes * 60)
         except KeyboardInterrupt:
             return Ending.STOPPED
 
 
-def real_world(
-    options: PlayOptions, clock: Clock, stack: ExitStack, say: Callable[[str], None], dry_run: bool
-) -> World:
+def real_world(options: PlayOptions, clock: Clock, stack: ExitStack, say: Callable[[str], None]) -> World:
     """The real devices, closed by `stack`; waits for the window's focus and counts down."""
     space = options.vision.space
     window = _focused(options, clock, say)
@@ -185,10 +183,10 @@ def real_world(
     stack.callback(screen.close)
     own = OwnPresses(clock)
     hot = {options.stop_key: "stop", options.toggle_key: "toggle"}
-    heard_space = replace(space, keys=("none",), movement=frozenset(), camera=frozenset()) if dry_run else space
+    heard_space = replace(space, keys=("none",), movement=frozenset(), camera=frozenset()) if options.dry_run else space
     keys: Keys = NoKeys()
     watchdog: Watchdog | None = None
-    if not dry_run:
+    if not options.dry_run:
         watchdog = stack.enter_context(Watchdog(space))
         keys = AnnouncedKeys(PynputKeys(space), own, space)
     human = HumanKeys(heard_space, own, clock, hot)

@@ -1,0 +1,283 @@
+"""protege bench live: does the loop keep its deadlines and let go of its keys, on a real X server through real keys?"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from protege.agent.goals import GoalList
+from protege.agent.human import HumanKeys, OwnPresses
+from protege.agent.listener import Listener, Slot
+from protege.agent.loop import Heard, play
+from protege.agent.numbers import Numbers
+from protege.agent.policies import ScriptedPolicy
+from protege.agent.run import SWITCH_S, PlayOptions, real_world
+from protege.agent.thinker import ThreadThinker
+from protege.agent.vision import VisionAgent, VisionOptions
+from protege.bench import stage
+from protege.bench.report import Figure
+from protege.devices import x11
+from protege.errors import ProtegeError
+from protege.play.actions import KEYBOARD_12, NO_KEYS, Action
+from protege.play.devices import MonotonicClock
+from protege.play.frame import Frame
+from protege.play.plan import HORIZON, Plan, Policy
+from protege.vlm.tiny import build_tiny
+
+TITLE: Final = "Protege Bench"
+_HELD: Final = ((("w",), 9), (("w", "left"), 4), (("left",), 3), ((), 1), (("d", "w"), 5), (("space",), 1))
+PATTERN: Final = tuple(frozenset(keys) for keys, slots in _HELD for _ in range(slots))
+FAST_S: Final = 0.06
+SLOW_S: Final = 0.9
+RELEASED_MS: Final = 200.0
+KEYS: Final = KEYBOARD_12.pressable
+
+
+class TimedPolicy:
+    """Another policy, which takes so many seconds to think."""
+
+    def __init__(self, policy: Policy, seconds: float) -> None:
+        self._policy = policy
+        self._seconds = seconds
+
+    def predict(self, frame: Frame, goal: str) -> Plan:
+        time.sleep(self._seconds)
+        return self._policy.predict(frame, goal)
+
+    def warm_up(self) -> None:
+        """Nothing to warm up."""
+
+
+class Slots(Listener):
+    """Keeps what every slot held."""
+
+    def __init__(self) -> None:
+        self.actions: list[Action] = []
+
+    def slot(self, slot: Slot) -> None:
+        self.actions.append(slot.action)
+
+
+class Deadline:
+    """Ends a run after a while; implements `loop.Human`."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    def end(self) -> None:
+        self._end = 0.0
+
+    def heard(self) -> list[Heard]:
+        return [Heard(0, "stop")] if time.monotonic() > self._end else []
+
+
+def run(seconds: float = 60.0, kills: int = 5, say: Callable[[str], None] = lambda text: None) -> list[Figure]:
+    """Timing with a quick and with a slow policy, and what a killed agent leaves held."""
+    with stage.own_display(), target():
+        say(f"a policy of {FAST_S * 1e3:g} ms for {seconds:g} s")
+        fast, ups, held = _timed(FAST_S, seconds)
+        say(f"a policy of {SLOW_S * 1e3:g} ms for {seconds / 3:g} s")
+        slow, slow_ups, slow_held = _timed(SLOW_S, seconds / 3)
+        say(f"{kills} kills")
+        released = [killed_release_ms() for _ in range(kills)]
+    numbers, slow_numbers = fast.to_json(), slow.to_json()
+    p99, spurious, at_end = numbers["deadline_p99_ms"], ups + slow_ups, [*held, *slow_held]
+    figures = [
+        Figure("deadline_p99_ms", p99, f"{p99:.1f} ms of {fast.slots} slots", "≤ 15 ms", p99 <= 15),
+        Figure("deadline_p50_ms", numbers["deadline_p50_ms"], f"{numbers['deadline_p50_ms']:.2f} ms"),
+        Figure("spurious_releases", spurious, str(spurious), "0", spurious == 0),
+        Figure("held_at_end", len(at_end), " ".join(at_end) or "nothing", "nothing", not at_end),
+        Figure("decisions_per_s", round(fast.decisions / seconds, 2), f"{fast.decisions / seconds:.1f}"),
+        Figure("late_plans", fast.late_plans, str(fast.late_plans)),
+        Figure("late_plans_slow", slow.late_plans, f"{slow.late_plans} of {slow.decisions}", "> 0", slow.late_plans > 0),
+        Figure("deadline_p99_ms_slow", slow_numbers["deadline_p99_ms"], f"{slow_numbers['deadline_p99_ms']:.1f} ms"),
+    ]  # fmt: skip
+    if released:
+        worst = max(released)
+        figures.append(
+            Figure("killed_release_ms", round(worst, 1), f"{worst:.0f} ms at most", "≤ 200 ms", worst <= RELEASED_MS)
+        )
+    return figures
+
+
+def reaction(
+    model: str | Path | None = None, changes: int = 40, say: Callable[[str], None] = lambda text: None
+) -> list[Figure]:
+    """From a change on the screen to the key: a real model decodes every frame, and the key follows the brightness.
+
+    model: None for a tiny one with random weights (what it says does not matter here, what it costs does).
+    """
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="protege-bench-")))
+        options = VisionOptions(frame_size=None if model else (160, 120))
+        agent = VisionAgent(model or build_tiny(folder / "tiny"), options=options)
+        stack.enter_context(stage.own_display())
+        window = stack.enter_context(target())
+        say(f"{changes} changes of the picture")
+        taken, numbers = _reactions(agent, window, changes)
+    ms = np.array(taken) * 1e3
+    p50, p99 = float(np.percentile(ms, 50)), float(np.percentile(ms, 99))
+    thinking = numbers.to_json()["latency_p50_ms"]
+    return [
+        Figure("reaction_p50_ms", round(p50, 1), f"{p50:.0f} ms ({thinking:.0f} ms of it thinking, slots of 100 ms)"),
+        Figure("reaction_p99_ms", round(p99, 1), f"{p99:.0f} ms of {len(taken)} changes"),
+    ]
+
+
+class Brightness:
+    """Holds W while the picture is bright; the agent thinks about every frame meanwhile."""
+
+    def __init__(self, agent: VisionAgent) -> None:
+        self._agent = agent
+
+    def predict(self, frame: Frame, goal: str) -> Plan:
+        self._agent.predict(frame, goal)
+        return Plan((frozenset("w") if frame.rgb.mean() > 128 else frozenset("s"),) * HORIZON)
+
+    def warm_up(self) -> None:
+        self._agent.warm_up()
+
+
+def _reactions(agent: VisionAgent, window: "Target", changes: int) -> tuple[list[float], Numbers]:
+    """Seconds from each change to the key that answers it."""
+    rng = random.Random(0)
+    policy = Brightness(agent)
+    policy.warm_up()
+    heard: list[tuple[float, str]] = []
+    stop = Deadline(3600)
+    numbers = Numbers()
+    taken: list[float] = []
+    with _playing(policy, stop, [], numbers) as ear:
+        bright = False
+        for _ in range(changes):
+            time.sleep(rng.uniform(0.5, 0.9))
+            bright = not bright
+            changed = time.monotonic()
+            window.paint(bright)
+            key = "w" if bright else "s"
+            while not any(name == key and at >= changed for at, name in heard):
+                heard += [(event.t_ns / 1e9, event.what) for event in ear.heard() if event.down]
+                if time.monotonic() > changed + 10:
+                    raise ProtegeError("no key answered a change of the picture within 10 s")
+                time.sleep(0.001)
+            taken.append(min(at for at, name in heard if name == key and at >= changed) - changed)
+        stop.end()
+    return taken, numbers
+
+
+def _timed(think_s: float, seconds: float) -> tuple[Numbers, int, list[str]]:
+    """The loop's numbers, how many releases were heard beyond those of the slots, and the keys that stay down."""
+    slots, numbers = Slots(), Numbers()
+    policy = TimedPolicy(ScriptedPolicy(PATTERN), think_s)
+    with _playing(policy, Deadline(seconds), [slots], numbers) as ear:
+        time.sleep(seconds)
+    heard = ear.heard()
+    ups = sum(not event.down for event in heard)
+    pairs = zip(slots.actions, [*slots.actions[1:], NO_KEYS], strict=True)
+    expected = sum(len(held - after) for held, after in pairs)
+    return numbers, max(0, ups - expected), sorted(x11.keys_down(KEYS))
+
+
+@contextmanager
+def _playing(policy: Policy, human: Any, listeners: Sequence[Listener], numbers: Numbers) -> Iterator[HumanKeys]:
+    """The loop in a thread with real devices; yields an ear that hears every key it presses. Ends when `human` says."""
+    errors: list[Exception] = []
+    options = PlayOptions(goal="Go", window=TITLE, countdown_s=0, max_minutes=60)
+    clock = MonotonicClock()
+
+    def work() -> None:
+        with ExitStack() as stack:
+            world = real_world(options, clock, stack, lambda text: None)
+            world = replace(world, human=human)
+            thinker = ThreadThinker(policy, clock)
+            stack.callback(thinker.close)
+            try:
+                play(world, thinker, GoalList(["Go"]), options.loop(10), listeners, numbers)
+            except ProtegeError as error:
+                errors.append(error)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_S)
+    ear = HumanKeys(KEYBOARD_12, OwnPresses(clock), clock, {})
+    thread = threading.Thread(target=work)
+    try:
+        with ear:
+            thread.start()
+            yield ear
+            thread.join(30)
+            time.sleep(0.2)  # the last releases are on their way to the ear
+    finally:
+        sys.setswitchinterval(before)
+    if errors:
+        raise errors[0]
+
+
+def killed_release_ms() -> float:
+    """Kill an agent that holds keys; milliseconds until the X server has them up."""
+    code = (
+        "from pathlib import Path\n"
+        "from protege.agent.policies import ConstantPolicy\n"
+        "from protege.agent.run import PlayOptions, play_game\n"
+        f"options = PlayOptions(goal='Go', window={TITLE!r}, countdown_s=0, record=False)\n"
+        "play_game(options, ConstantPolicy(frozenset(('w', 'left'))), lambda text: None)\n"
+    )
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as agent:
+        try:
+            stage.wait_for(lambda: x11.keys_down(KEYS) == {"w", "left"}, agent)
+            os.kill(agent.pid, signal.SIGKILL)
+            start = time.perf_counter()
+            while x11.keys_down(KEYS):
+                if time.perf_counter() - start > 10:
+                    raise ProtegeError("a killed agent's keys are still down after 10 s")
+            return (time.perf_counter() - start) * 1e3
+        finally:
+            agent.kill()
+
+
+class Target:
+    """A window that has the keyboard and is black or white."""
+
+    def __init__(self) -> None:
+        from Xlib import X
+
+        self._display = x11.open_display()
+        screen = self._display.screen()
+        self._colors = (screen.black_pixel, screen.white_pixel)
+        self._window = screen.root.create_window(
+            100, 100, 640, 480, 0, screen.root_depth, X.InputOutput, background_pixel=screen.black_pixel
+        )
+        self._window.set_wm_name(TITLE)
+        self._window.map()
+        self._window.set_input_focus(X.RevertToPointerRoot, X.CurrentTime)
+        self._gc = self._window.create_gc()
+        self._display.sync()
+
+    def paint(self, bright: bool) -> None:
+        self._gc.change(foreground=self._colors[bright])
+        self._window.fill_rectangle(self._gc, 0, 0, 640, 480)
+        self._display.sync()
+
+    def close(self) -> None:
+        self._window.destroy()
+        self._display.close()
+
+
+@contextmanager
+def target() -> Iterator[Target]:
+    window = Target()
+    try:
+        yield window
+    finally:
+        window.close()
