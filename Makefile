@@ -3,7 +3,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 EXTRAS := record,arena,demo,vision,serve,ray,dev
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint clean
 
 demo: .venv/demo-ready
 	@sh scripts/system_packages.sh xvfb

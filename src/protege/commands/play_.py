@@ -1,0 +1,78 @@
+"""`protege play`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from protege.commands.types import examples
+from protege.play.paths import agent_runs, models, shown
+
+
+@click.command(
+    "play",
+    epilog=examples(
+        'protege play --goal "Go to the lantern"                        your model, in the window you click into',
+        'protege play --goal "Go to the lantern" --window "Protege Arena" --dry-run',
+        'protege play --model http://127.0.0.1:8000/v1 --goal "Open the door"',
+        "protege play --model random --goal anything --max-minutes 0.5",
+    ),
+)
+@click.option(
+    "--model", help="Folder, server, or random, scripted, repeat, majority. Default: models/gameplay_agent_lora."
+)
+@click.option("--goal", help="What to do, in 3 to 5 words.")
+@click.option("--goals", type=click.Path(path_type=Path), help="A file of goals, one a line, done one after the other.")
+@click.option("--window", metavar="TITLE", help="Part of the window's title. Default: the window that has the focus.")
+@click.option("--temperature", type=float, default=0.0, show_default=True, help="0: always the best action.")
+@click.option(
+    "--execute", type=click.IntRange(1, 7), default=1, show_default=True, help="Slots to play before re-planning."
+)
+@click.option("--max-minutes", type=click.FloatRange(0, 600, min_open=True), default=10.0, show_default=True)
+@click.option(
+    "--countdown", type=click.FloatRange(0, 60), default=3.0, show_default=True, help="Seconds before it plays."
+)
+@click.option("--dry-run", is_flag=True, help="Show what it would press, and press nothing.")
+@click.option("--show", is_flag=True, help="Keep the newest picture with its keys drawn on in the run's folder.")
+@click.option("--unstick", is_flag=True, help="When stuck, sample with a temperature until it moves.")
+@click.option("--four-bit", is_flag=True, help="Load the base model in 4 bits.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda")
+@click.option("--stop-key", default="f12", show_default=True, help="Ends the run at once.")
+@click.option("--toggle-key", default="p", show_default=True, help="Takes over, and hands back.")
+@click.option("--no-record", is_flag=True, help="Do not keep the run as a recording.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for runs. Default: dataset/agent_runs.")
+def command(
+    model: str | None,
+    temperature: float,
+    countdown: float,
+    four_bit: bool,
+    device: str,
+    no_record: bool,
+    out: Path | None,
+    **options: Any,
+) -> int:
+    """Play live: a model looks at the window and presses real keys in it.
+
+    Any key of the action space that you press stops it at once and gives you control; P hands back. Keys are pressed
+    only while the window has the focus, and every way out lets go of them. Type another goal and press return to
+    change it while it plays.
+    """
+    from protege.agent.run import PlayOptions, play_game
+    from protege.agent.vision import VisionOptions
+
+    vision = VisionOptions(temperature=temperature, four_bit=four_bit, device=device)
+    played = play_game(
+        PlayOptions(
+            model=model or str(models() / "gameplay_agent_lora"),
+            countdown_s=countdown,
+            record=not no_record,
+            out=out or agent_runs(),
+            vision=vision,
+            **options,
+        ),
+        say=lambda text: click.echo(text, err=True),
+    )
+    click.echo(f"ended: {played.ending}")
+    if played.folder is not None:
+        click.echo(f"recording: {shown(played.folder)}")
+    return 0
