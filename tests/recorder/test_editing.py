@@ -16,7 +16,7 @@ from protege.errors import UserError
 from protege.play import ActionSpace, Session, SessionInfo, SessionWriter, encode_jpeg
 from protege.play.events import End, Goal, Held, Key, Pause
 from protege.play.session import check, find_sessions
-from protege.recorder.editing import delete, list_sessions, merge, split, trim
+from protege.recorder.editing import delete, delete_all, list_sessions, merge, split, trim
 
 MS = 1_000_000
 PERIOD = 100 * MS
@@ -194,6 +194,13 @@ def test_deleting_moves_to_the_trash_and_purging_removes(tmp_path):
         delete(kept)
 
 
+def test_deleting_several_moves_each_to_the_trash(tmp_path):
+    kept = delete_all([record(tmp_path, "a"), record(tmp_path, "b")])
+    assert kept == [tmp_path / ".trash" / "a", tmp_path / ".trash" / "b"]
+    assert delete_all([path for path in kept if path], purge=True) == [None, None]
+    assert not list((tmp_path / ".trash").iterdir())
+
+
 def test_the_listing_shows_every_recording_and_says_why_one_cannot_be_read(tmp_path):
     record(tmp_path, "a", events=[Key(0, "w", True), Pause(2000 * MS, "stop")])
     broken = record(tmp_path, "b")
@@ -210,6 +217,36 @@ def test_the_listing_shows_every_recording_and_says_why_one_cannot_be_read(tmp_p
     assert rows[0].verdict is None
     assert "rubbish" in (rows[1].problem or "")
     assert "restore it from a copy" in (rows[2].problem or "")
+
+
+RUBBISH = {
+    "session.json": ["", "[]", "null", "{}", "[" * 100_000, '{"format_version": 99}', '{"format_version": [1]}', "\0"],
+    "frames.jsonl": [
+        "",
+        "[]\n",
+        "null\n",
+        '{"i": 1e400, "t_ns": 0}\n',
+        "[" * 100_000 + "\n",
+        '{"i": 0, "t_ns": 1e999}\n',
+    ],
+    "events.jsonl": ["[]\n", "null\n", '{"t_ns": "x", "key": 3}\n', "[" * 100_000 + "\n", '{"t_ns": 0, "held": 5}\n'],
+}
+
+
+@pytest.mark.parametrize(("file", "text"), [(file, text) for file, texts in RUBBISH.items() for text in texts])
+def test_the_listing_survives_every_damage(tmp_path, file, text):
+    record(tmp_path, "a")
+    (record(tmp_path, "b") / file).write_text(text)
+    rows = list_sessions(tmp_path)
+    assert [row.problem is None for row in rows] == [True, False]
+
+
+def test_the_listing_survives_a_folder_in_a_files_place(tmp_path):
+    for name, file in (("a", "session.json"), ("b", "frames.jsonl"), ("c", "events.jsonl")):
+        path = record(tmp_path, name) / file
+        path.unlink()
+        path.mkdir()
+    assert all(row.problem for row in list_sessions(tmp_path))
 
 
 def other(**info):
@@ -246,7 +283,18 @@ MISTAKES = {
     "no cut": (lambda f: split(f, []), "cannot be split at nothing"),
     "cut outside": (lambda f: split(f, [0.5, 7]), "cannot be split at 0.5 7, a part would have no frame"),
     "one to merge": (lambda f: merge([f], "c"), "at least two recordings, got 1"),
-    "bad name": (lambda f: merge([f, f], "../c"), "'../c' is not a name for a recording"),
+    "bad name": (lambda f: merge([f, f], "../c"), "--name '../c': expected a short folder name"),
+    "no name": (lambda f: merge([f, f], ""), "--name '': expected a short folder name"),
+    "a blank name": (lambda f: merge([f, f], " "), "--name ' ': expected a short folder name"),
+    "a folder in the name": (lambda f: merge([f, f], "a/"), "--name 'a/': expected a short folder name"),
+    "twice, replaced": (lambda f: merge([f, f], "c", replace=True), "named twice; with --replace each can be merged"),
+    "twice by two names": (
+        lambda f: merge([f, f / "frames" / ".."], "c", replace=True),
+        "named twice; with --replace each can be merged",
+    ),
+    "one good, one not there": (lambda f: delete_all([f, f / "no"]), "no recording here"),
+    "purging one good, one not there": (lambda f: delete_all([f, f / "no"], purge=True), "no recording here"),
+    "deleted twice": (lambda f: delete_all([f, f]), "named twice; name each recording once"),
     "name taken": (lambda f: merge([f, f], "s"), "already there; delete it with"),
     "not there": (lambda f: trim(f / "no", 0), "no recording here"),
     "being recorded": (lambda f: (live(f), trim(f, 0)), "still being recorded, or cut off; stop the recorder"),

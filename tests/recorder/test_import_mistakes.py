@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from protege.errors import MissingExtra, UserError
-from protege.recorder.importers import import_recordings
+from protege.errors import MissingExtra, ProtegeError, UserError
+from protege.recorder.importers import import_each, import_recordings
 from tests.recorder.foreign import OWAMCAP, origin, video
 
 
@@ -128,7 +128,11 @@ def test_a_mistake_is_named_in_one_line_and_leaves_nothing(tmp_path, mistake):
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"fps": 0}, "--fps is between 0 and 240 frames a second, got 0"), ({"size": (0, 4)}, "--size is .* got 0x4")],
+    [
+        ({"fps": 0}, "--fps is between 0 and 240 frames a second, got 0"),
+        ({"size": (0, 4)}, "--size 0x4: expected sides of 16 to 7680"),
+        ({"size": (640, 99999)}, "--size 640x99999: "),
+    ],
 )
 def test_impossible_options_are_refused(tmp_path, options, message):
     with pytest.raises(UserError, match=message):
@@ -139,8 +143,74 @@ def test_impossible_options_are_refused(tmp_path, options, message):
 def test_importing_twice_is_refused(tmp_path, kind):
     source = OWAMCAP / "0.3.2.mcap" if kind == "owamcap" else origin(tmp_path / "in", [(0, ["w"])])
     import_recordings(source, tmp_path / "out")
-    with pytest.raises(UserError, match="already there; delete it with: protege sessions delete"):
+    with pytest.raises(
+        UserError, match=r"already there; delete it with: protege sessions delete .*, or write elsewhere"
+    ):
         import_recordings(source, tmp_path / "out")
+
+
+def videos(root):
+    """Three recordings, the second of them damaged."""
+    for name in ("a.mp4", "c.mp4"):
+        video(root / name, frames=3)
+    (root / "b.mp4").write_bytes(b"rubbish")
+    (root / "._a.mp4").write_bytes(b"what macOS leaves beside every file on a foreign disk")
+    return r"1 of 3 recordings cannot be imported; the others are imported and kept: \(1\) .*b.mp4: not a video"
+
+
+def origins(root):
+    for name in ("a", "b", "c"):
+        origin(root, [(0, ["w"])], session=name)
+    (root / "b_0.jpg").write_bytes(b"rubbish")
+    (root / "._a_0.jpg").write_bytes(b"what macOS leaves beside every file on a foreign disk")
+    return r"1 of 3 recordings cannot be imported; the others .* kept: \(1\) .*b_0.jpg: cannot be read"
+
+
+@pytest.mark.parametrize("make", [videos, origins])
+def test_one_that_fails_neither_hides_nor_stops_the_others(tmp_path, make):
+    (tmp_path / "in").mkdir()
+    message = make(tmp_path / "in")
+    made = []
+    with pytest.raises(UserError, match=message):
+        made.extend(done.folder.name for done in import_each(tmp_path / "in", tmp_path / "out"))
+    assert [path.name for path in sorted((tmp_path / "out").iterdir())] == ["a", "c"]
+    done = import_each(tmp_path / "in", tmp_path / "out2")
+    assert next(done).folder.name == "a"
+    assert not (tmp_path / "out2" / "c").exists()  # reported as soon as it is there
+
+
+def test_where_all_fail_nothing_is_said_to_be_kept(tmp_path):
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).write_bytes(b"rubbish")
+    with pytest.raises(UserError, match=r"2 of 2 recordings cannot be imported: \(1\) .*a.mp4.*; \(2\) .*b.mp4"):
+        import_recordings(tmp_path, tmp_path / "out")
+
+
+def test_a_file_that_may_not_be_read_is_one_failure_among_others(tmp_path):
+    video(tmp_path / "b.mp4", frames=3)
+    (tmp_path / "a.mcap").write_bytes(b"")
+
+    class Forbidden(type(tmp_path)):
+        def open(self, *args, **options):
+            raise PermissionError(13, "Permission denied", str(self))
+
+        def is_dir(self):
+            return True
+
+        def iterdir(self):
+            return iter([Forbidden(tmp_path / "a.mcap"), tmp_path / "b.mp4"])
+
+    with pytest.raises(ProtegeError, match=r"1 of 2 .* kept: \(1\) .*a.mcap: Permission denied"):
+        import_recordings(Forbidden(tmp_path), tmp_path / "out")
+    assert (tmp_path / "out" / "b").exists()
+
+
+@pytest.mark.parametrize("name", [".hidden", "a:b", " a", "two\nlines"])
+def test_a_name_that_no_session_can_have_is_refused(tmp_path, name):
+    source = video(tmp_path / f"{name}.mp4", frames=2)
+    with pytest.raises(UserError, match=r"expected a short folder name, .* leading dot; rename it"):
+        import_recordings(source, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(("library", "source"), [("av", "0.3.2.mcap"), ("mcap", "0.3.2.mcap")])

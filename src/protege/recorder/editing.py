@@ -19,6 +19,7 @@ from protege.play.events import End, Event, Goal, Held, Key, Pause, frame_action
 from protege.play.quality import judge
 from protege.play.session import RECORDING, Session, SessionError, SessionWriter, find_sessions, frame_path
 from protege.play.staging import staged
+from protege.recorder.config import check_name
 
 CUT: Final = "cut"
 """Why a session made by editing pauses at its end, and how an episode ends that the next part does not continue."""
@@ -62,9 +63,9 @@ def list_sessions(root: Path) -> list[Row]:
 def _row(folder: Path) -> Row:
     try:
         session = Session.open(folder)
-    except (SessionError, OSError) as error:
+        rows = session.actions()
+    except (SessionError, OSError, ValueError, RecursionError) as error:
         return Row(folder, problem=str(error))
-    rows = session.actions()
     shares = {key: float(rows[:, column].mean()) for column, key in enumerate(session.info.space.pressable)}
     seconds = session.duration_s
     return Row(folder, seconds / 60, len(session) / seconds, len(session), session.info.verdict, shares)
@@ -120,11 +121,12 @@ def split(folder: Path, at_s: Sequence[float], *, replace: bool = False) -> list
 
 def merge(folders: Sequence[Path], name: str, *, replace: bool = False) -> Path:
     """One session of several, in the given order, beside the first; the clocks are moved so that they follow."""
-    if Path(name).name != name or name.startswith("."):
-        raise UserError(f"{name!r} is not a name for a recording; expected a plain folder name")
+    check_name("--name", name)
     if len(folders) < 2:
         raise UserError(f"merging needs at least two recordings, got {len(folders)}")
     sessions = [_open(folder) for folder in folders]
+    if replace and len({session.folder for session in sessions}) < len(sessions):
+        raise UserError("a recording is named twice; with --replace each can be merged only once")
     for session in sessions[1:]:
         _same_form(sessions[0], session)
     clips, end_ns = [], 0
@@ -140,17 +142,33 @@ def merge(folders: Sequence[Path], name: str, *, replace: bool = False) -> Path:
     return path
 
 
+def delete_all(folders: Sequence[Path], *, purge: bool = False) -> list[Path | None]:
+    """`delete` for several; if one of them cannot be deleted, none is."""
+    resolved = [_deletable(folder, purge) for folder in folders]
+    for number, folder in enumerate(resolved):
+        if folder in resolved[:number]:
+            raise UserError(f"{folders[number]}: named twice; name each recording once")
+    return [delete(folder, purge=purge) for folder in resolved]
+
+
 def delete(folder: Path, *, purge: bool = False) -> Path | None:
     """Move a session to `.trash` beside it, and return where it lies now; purge: remove it for good."""
-    if not (folder / "session.json").is_file():
-        raise SessionError(f"{folder}: no recording here (no session.json); list them with: protege sessions")
-    folder = folder.resolve()
+    folder = _deletable(folder, purge)
     if not purge:
         return _to_trash(folder)
     doomed = _free(folder.parent, f".{folder.name}.deleted")
     folder.replace(doomed)  # first out of sight: a kill half way leaves no half session
     shutil.rmtree(doomed)
     return None
+
+
+def _deletable(folder: Path, purge: bool) -> Path:
+    """The folder, resolved; UserError if it is no recording or is in the trash already."""
+    if not (folder / "session.json").is_file():
+        raise SessionError(f"{folder}: no recording here (no session.json); list them with: protege sessions")
+    if not purge:
+        _not_in_trash(folder.resolve())
+    return folder.resolve()
 
 
 def _open(folder: Path) -> Session:
@@ -294,9 +312,13 @@ def _link(source: Path, target: Path) -> None:
         shutil.copy2(source, target)
 
 
-def _to_trash(folder: Path) -> Path:
+def _not_in_trash(folder: Path) -> None:
     if folder.parent.name == TRASH:
         raise UserError(f"{folder}: already in the trash; remove it for good with --purge")
+
+
+def _to_trash(folder: Path) -> Path:
+    _not_in_trash(folder)
     trash = folder.parent / TRASH
     trash.mkdir(exist_ok=True)
     return folder.replace(_free(trash, folder.name))

@@ -1,20 +1,44 @@
 """`protege import`: recordings made by other tools, whatever their kind, become ordinary Sessions."""
 
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
-from protege.errors import UserError
+from protege.errors import MissingExtra, ProtegeError, UserError
 from protege.play.actions import KEYBOARD_12, ActionSpace
 from protege.recorder.importing.common import Imported, Progress, Wanted
 from protege.recorder.importing.origin import find_pictures, import_origin
 from protege.recorder.importing.owamcap import import_owamcap
 from protege.recorder.importing.video import SUFFIXES, import_video
 
-__all__ = ["Imported", "import_recordings"]
+__all__ = ["Imported", "import_each", "import_recordings"]
 
 EXPECTED = (
     "expected <session>_<ms>.jpg with .json beside it (a folder of them), an OWAMcap .mcap with its .mkv, "
     "or a video (.mp4 .mkv .webm .mov .avi)"
 )
+
+
+Job = Callable[[], Imported]
+
+
+def import_each(
+    source: Path,
+    out: Path,
+    *,
+    fps: float | None = None,
+    size: tuple[int, int] | None = (640, 480),
+    space: ActionSpace = KEYBOARD_12,
+    progress: Progress | None = None,
+) -> Iterator[Imported]:
+    """Import a file, or everything in a folder, into sessions under `out`, one after another; the kind is found out.
+
+    fps: None keeps the origin's own frames and gives 10 a second of a video; size: (width, height), None for the
+    recording's own. Each session appears whole or not at all. UserError says what was found and what to do: at once
+    where nothing can be imported, else at the end, when everything that can be imported has been.
+    """
+    wanted = Wanted(out, fps, size, space, progress)
+    return _each(_jobs_of_folder(source, wanted) if source.is_dir() else [_job_of_file(source, wanted)])
 
 
 def import_recordings(
@@ -26,36 +50,56 @@ def import_recordings(
     space: ActionSpace = KEYBOARD_12,
     progress: Progress | None = None,
 ) -> list[Imported]:
-    """Import a file, or everything in a folder, into sessions under `out`; the kind is found out.
+    """All that `import_each` makes, once it is made."""
+    return list(import_each(source, out, fps=fps, size=size, space=space, progress=progress))
 
-    fps: None keeps the origin's own frames and gives 10 a second of a video; size: (width, height), None for the
-    recording's own. Each session appears whole or not at all. UserError says what was found and what to do.
-    """
-    wanted = Wanted(out, fps, size, space, progress)
-    if source.is_dir():
-        return _import_folder(source, wanted)
+
+def _each(jobs: Sequence[Job]) -> Iterator[Imported]:
+    """What the jobs make; those that fail do not keep the others from it, and are named at the end."""
+    failed: list[ProtegeError] = []
+    for job in jobs:
+        try:
+            yield job()
+        except MissingExtra:  # the next one would miss it, too
+            raise
+        except ProtegeError as error:
+            failed.append(error)
+        except OSError as error:
+            failed.append(ProtegeError(f"{error.filename}: {error.strerror}"))
+    if len(jobs) == 1 and failed:
+        raise failed[0]
+    if failed:
+        kept = "; the others are imported and kept" if len(failed) < len(jobs) else ""
+        why = "; ".join(f"({number}) {error}" for number, error in enumerate(failed, 1))
+        kind = UserError if all(isinstance(error, UserError) for error in failed) else ProtegeError
+        raise kind(f"{len(failed)} of {len(jobs)} recordings cannot be imported{kept}: {why}")
+
+
+def _job_of_file(source: Path, wanted: Wanted) -> Job:
     if not source.is_file():
         raise UserError(f"{source}: not found; {EXPECTED}")
     if source.suffix.lower() in SUFFIXES and source.with_suffix(".mcap").is_file():
         source = source.with_suffix(".mcap")
     if source.suffix.lower() == ".mcap":
-        return [import_owamcap(source, wanted)]
+        return partial(import_owamcap, source, wanted)
     if source.suffix.lower() in SUFFIXES:
-        return [import_video(source, wanted)]
+        return partial(import_video, source, wanted)
     if find_pictures(source.parent) and source.suffix.lower() in {".jpg", ".jpeg", ".json"}:
         raise UserError(f"{source}: one frame of a recording; give its folder: protege import {source.parent}")
     raise UserError(f"{source}: not a recording that can be imported; {EXPECTED}")
 
 
-def _import_folder(source: Path, wanted: Wanted) -> list[Imported]:
+def _jobs_of_folder(source: Path, wanted: Wanted) -> list[Job]:
     if (source / "session.json").exists():
         raise UserError(f"{source}: already a session of ours; use it as it is, or copy the folder into {wanted.out}")
-    if find_pictures(source):
-        return import_origin(source, wanted)
-    files = sorted(path for path in source.iterdir() if path.is_file())
+    if sessions := find_pictures(source):
+        return [partial(import_origin, name, pictures, source, wanted) for name, pictures in sessions.items()]
+    files = sorted(path for path in source.iterdir() if path.is_file() and not path.name.startswith("."))
     mcaps = [path for path in files if path.suffix.lower() == ".mcap"]
     taken = {path.stem for path in mcaps}
     videos = [path for path in files if path.suffix.lower() in SUFFIXES and path.stem not in taken]
     if not mcaps and not videos:
         raise UserError(f"{source}: nothing in it that can be imported; {EXPECTED}")
-    return [import_owamcap(path, wanted) for path in mcaps] + [import_video(path, wanted) for path in videos]
+    return [partial(import_owamcap, path, wanted) for path in mcaps] + [
+        partial(import_video, path, wanted) for path in videos
+    ]

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from protege.errors import MissingExtra, UserError
 from protege.play.actions import KEYBOARD_12, ActionSpace
 from protege.play.quality import Quality, judge
+from protege.play.session import library_versions
+from protege.recorder.config import check_name
 from protege.recorder.pipeline import encode_bgra
 
 DEFAULT_FPS: Final = 10.0
@@ -34,8 +35,16 @@ class Wanted:
     def __post_init__(self) -> None:
         if self.fps is not None and not 0 < self.fps <= 240:
             raise UserError(f"--fps is between 0 and 240 frames a second, got {self.fps:g}")
-        if self.size is not None and min(self.size) < 1:
-            raise UserError(f"--size is a width and a height of at least 1, got {self.size[0]}x{self.size[1]}")
+        if self.size is not None and not all(16 <= side <= 7680 for side in self.size):
+            raise UserError(f"--size {self.size[0]}x{self.size[1]}: expected sides of 16 to 7680 pixels")
+
+    def folder(self, source: Path, name: str) -> Path:
+        """Where the session made of `source` shall lie; UserError if no session can be called that."""
+        try:
+            check_name("the name", name)
+        except UserError as error:
+            raise UserError(f"{source}: {error}; rename it") from None
+        return self.out / name
 
     def report(self, name: str, frames: int) -> None:
         if self.progress is not None:
@@ -119,10 +128,4 @@ def jpeg_of(frame: Any, size: tuple[int, int] | None) -> bytes:
 
 def libraries() -> dict[str, str]:
     """Versions of what shaped the import."""
-    found = {}
-    for name in ("protege", "av", "mcap", "opencv-python-headless"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    return library_versions("av", "mcap", "opencv-python-headless")

@@ -47,23 +47,15 @@ def find_pictures(folder: Path) -> dict[str, list[tuple[int, Path]]]:
     """The (ms, picture) pairs of every session in a folder, in order of time."""
     found: dict[str, dict[int, Path]] = defaultdict(dict)
     for path in sorted(folder.iterdir()):
-        if match := PICTURE.fullmatch(path.name):
+        # A name with a dot first is no picture: what macOS leaves beside every file on a foreign disk begins so.
+        if (match := PICTURE.fullmatch(path.name)) and not path.name.startswith("."):
             found[match["session"]].setdefault(int(match["ms"]), path)
     return {session: sorted(pictures.items()) for session, pictures in sorted(found.items())}
 
 
-def import_origin(folder: Path, wanted: Wanted) -> list[Imported]:
-    """One session of ours for each of theirs; `fps` only says what rate was meant (the median one unless given)."""
-    sessions = find_pictures(folder)
-    for name in sessions:
-        if (wanted.out / name).exists():
-            raise UserError(
-                f"{wanted.out / name}: already there; delete it with: protege sessions delete, or give another --out"
-            )
-    return [_import_one(name, pictures, folder, wanted) for name, pictures in sessions.items()]
-
-
-def _import_one(name: str, pictures: Sequence[tuple[int, Path]], source: Path, wanted: Wanted) -> Imported:
+def import_origin(name: str, pictures: Sequence[tuple[int, Path]], source: Path, wanted: Wanted) -> Imported:
+    """One session of theirs; `fps` only says what rate was meant (the median one unless given)."""
+    folder = wanted.folder(source / name, name)
     counts = Counter[str]()
     taken = list(_taken(pictures, wanted.space, counts))
     if not taken:
@@ -71,7 +63,6 @@ def _import_one(name: str, pictures: Sequence[tuple[int, Path]], source: Path, w
             f"{pictures[0][1]}: no frame of session {name} has a readable .json with action_sequence beside it; "
             "copy the .json files too"
         )
-    folder = wanted.out / name
     size = wanted.size or _size_of(taken[0].picture)
     with staged(folder) as part:
         info = SessionInfo(

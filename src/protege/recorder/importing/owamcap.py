@@ -7,6 +7,7 @@ video that no message names has no known time and is left out. And the screen is
 pictures are resampled to a fixed rate, the newest one standing until the next.
 """
 
+import itertools
 import json
 import struct
 from collections import Counter
@@ -194,9 +195,9 @@ def _pictures(
 
 def import_owamcap(path: Path, wanted: Wanted) -> Imported:
     """One session of an .mcap and its video, at `fps` (10 unless asked otherwise)."""
+    folder = wanted.folder(path, path.stem)
     recording = read_mcap(path)
     video = _video_of(path, recording)
-    folder = wanted.out / path.stem
     pictures, keys = Counter[str](), Counter[str]()
     with staged(folder) as part:
         shown = _pictures(recording, decode_video(video), pictures)
@@ -209,7 +210,7 @@ def import_owamcap(path: Path, wanted: Wanted) -> Imported:
             for event in key_events(recording, wanted.space, first[0], stop_ns, keys):
                 writer.event(event)
             encoded, jpeg = None, b""
-            for t_ns, frame in resample(_chain(first, shown), writer.info.period_ns, stop_ns):
+            for t_ns, frame in resample(itertools.chain([first], shown), writer.info.period_ns, stop_ns):
                 if frame is not encoded:
                     encoded, jpeg = frame, jpeg_of(frame, size)
                 writer.frame(t_ns, jpeg)
@@ -227,11 +228,6 @@ def _counts(recording: Recording, keys: Counter[str], pictures: Counter[str]) ->
     if recording.truncated:
         counts["mcap_cut_off"] = True
     return counts
-
-
-def _chain(first: tuple[int, Any], rest: Iterator[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
-    yield first
-    yield from rest
 
 
 def _info(path: Path, recording: Recording, wanted: Wanted, size: tuple[int, int], start_ns: int) -> SessionInfo:

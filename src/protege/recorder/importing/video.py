@@ -26,7 +26,7 @@ ROUNDING_NS: Final = 1_000_000
 
 def import_video(path: Path, wanted: Wanted) -> Imported:
     """Frames at `fps` (10 unless asked otherwise); `extra` says {"keys": false}."""
-    folder = wanted.out / path.stem
+    folder = wanted.folder(path, path.stem)
     hz = wanted.fps or DEFAULT_FPS
     counts: dict[str, Any] = {"video_frames": 0}
     with staged(folder) as part:
