@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes sure that the named Debian packages are there: installs them when it may, else says exactly what to type.
-# A program that is already there is enough, wherever it comes from.
+# A program that is already there is enough, wherever it comes from. xvfb-unless-display means xvfb where there is no
+# screen: a desktop has one of its own.
 set -eu
 PATH="$PATH:/usr/games"
 
@@ -13,6 +14,10 @@ program_of() {
 
 missing=""
 for package in "$@"; do
+    if [ "$package" = xvfb-unless-display ]; then
+        [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ] && continue
+        package=xvfb
+    fi
     if [ "$package" = freedoom ]; then
         [ -e /usr/share/games/doom/freedoom2.wad ] || missing="$missing $package"
     elif ! command -v "$(program_of "$package")" >/dev/null 2>&1; then
@@ -20,7 +25,6 @@ for package in "$@"; do
     fi
 done
 [ -z "$missing" ] && exit 0
-# A desktop has a screen of its own: only the test of a machine without one needs xvfb.
 if ! command -v apt-get >/dev/null 2>&1; then
     echo "missing:$missing. Install them with your system's package manager, then run this again." >&2
     exit 1
