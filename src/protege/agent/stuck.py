@@ -41,7 +41,7 @@ class StuckDetector(Listener):
         policy: Sampled | None = None,
         temperature: float = 1.0,
     ) -> None:
-        self.stuck = False
+        self.stuck = ""
         self._say = say
         self._options = options or StuckOptions()
         self._policy = policy
@@ -57,29 +57,35 @@ class StuckDetector(Listener):
         cells = shrunk(frame.rgb)
         if self._cells is None or not self._plays or np.abs(cells - self._cells).mean() > STILL:
             self._cells, self._still_ns = cells, frame.t_ns
-            if self.stuck and self._plays:
-                self._free()
+            if self._plays:
+                self._free("picture")
         elif frame.t_ns - self._still_ns >= self._options.still_s * 1e9:
-            self._caught(f"the picture has hardly changed for {self._options.still_s:g} s while keys are held")
+            self._caught(
+                "picture", f"the picture has hardly changed for {self._options.still_s:g} s while keys are held"
+            )
 
     def slot(self, slot: Slot) -> None:
         self._plays = slot.by == AGENT and bool(slot.action)
         if slot.action != self._action:
             self._action, self._since_ns = slot.action, slot.t_ns
+            self._free("keys")
         elif self._plays and slot.t_ns - self._since_ns >= self._options.same_s * 1e9:
-            self._caught(f"the same keys for {self._options.same_s:g} s ({'+'.join(sorted(slot.action))})")
+            self._caught("keys", f"the same keys for {self._options.same_s:g} s ({'+'.join(sorted(slot.action))})")
 
-    def _caught(self, why: str) -> None:
+    def _caught(self, by: str, why: str) -> None:
         if self.stuck:
             return
-        self.stuck = True
+        self.stuck = by
         trying = f"; trying other actions (temperature {self._hot:g})" if self._policy is not None else ""
         self._say(f"stuck: {why}{trying}")
         if self._policy is not None:
             self._policy.temperature = self._hot
 
-    def _free(self) -> None:
-        self.stuck = False
+    def _free(self, by: str) -> None:
+        """What caught it has to let it go: pictures change while it turns on the spot for ever."""
+        if self.stuck != by:
+            return
+        self.stuck = ""
         if self._policy is not None:
             self._policy.temperature = self._cold
 

@@ -6,10 +6,14 @@ whatever reason, the pipe ends, and the watchdog releases the keys of the action
 
 import subprocess
 import sys
+from contextlib import suppress
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
+from protege.errors import ProtegeError
 from protege.play.actions import ActionSpace
+
+READY: Final = b"ready"
 
 
 class Watchdog:
@@ -28,7 +32,10 @@ class Watchdog:
             start_new_session=True,  # Ctrl-C in the terminal must not end it before us
         )
         assert self._process.stdout is not None
-        self._process.stdout.readline()  # it says when it is ready; from here on a kill releases the keys
+        # it says when it is ready; from here on a kill releases the keys
+        if self._process.stdout.readline().strip() != READY:
+            self.__exit__(None, None, None)
+            raise ProtegeError("the watchdog that would release the keys cannot start; nothing was pressed")
         return self
 
     @property
@@ -41,7 +48,8 @@ class Watchdog:
         assert self._process is not None
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.close()
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
         self._process.wait()
         self._process.stdout.close()
 
@@ -51,7 +59,7 @@ def main(names: list[str]) -> None:
     from protege.devices.keyboard import PynputKeys
 
     keys = PynputKeys(ActionSpace("WATCHED", (*names, "none")))
-    sys.stdout.write("ready\n")
+    sys.stdout.write(READY.decode() + "\n")
     sys.stdout.flush()
     sys.stdin.buffer.read()
     keys.release_all()
