@@ -1,0 +1,157 @@
+"""The benchmarks of playing: small runs of the same code, and the arithmetic of their figures."""
+
+from dataclasses import replace
+
+import pytest
+
+from protege.arena.rooms import layout
+from protege.arena.tasks import Task
+from protege.bench import decode, live
+from protege.bench.arena import ArenaBench, best_and_worst, live_figures, run, swap_figures, wilson
+from protege.bench.arena_episodes import Job, Player, Result, Runner, jobs, play_all, swapped
+from protege.bench.arena_live import play_live
+from protege.errors import UserError
+from protege.play import KEYBOARD_12, NO_KEYS, Plan, Session
+
+
+def quiet(text):
+    pass
+
+
+def test_wilson_intervals_are_those_of_the_books():
+    assert wilson(0, 0) == (0.0, 1.0)
+    assert wilson(0, 10) == pytest.approx((0.0, 0.2775), abs=1e-4)
+    assert wilson(10, 10) == pytest.approx((0.7225, 1.0), abs=1e-4)
+    assert wilson(50, 100) == pytest.approx((0.4038, 0.5962), abs=1e-4)
+
+
+def test_the_expert_wins_random_keys_seldom_do_and_the_page_shows_both(tmp_path):
+    page = tmp_path / "arena.html"
+    figures = {f.key: f.value for f in run(ArenaBench(Player("expert"), episodes=8, swaps=4, page=page), quiet)}
+    assert figures["success"] == 1.0
+    assert figures["success_random"] <= 0.5
+    assert figures["wrong_object"] == 0.0
+    assert figures["goal_following"] >= 0.5
+    assert figures["success_ci"][0] == pytest.approx(0.6756, abs=1e-3)
+    text = page.read_text()
+    assert text.count("<img") > 5
+    assert "<polyline" in text
+    assert 'src="http' not in text
+
+
+def test_episodes_are_the_same_in_one_process_and_in_two():
+    todo = jobs(10_000, 4, None)
+    for model in ("random_held", "expert"):
+        assert play_all(Player(model), todo, 1, say=quiet) == play_all(Player(model), todo, 2, say=quiet)
+
+
+def test_a_swapped_room_is_the_same_room_with_another_object_asked_for():
+    made = layout(jobs(10_000, 1, Task.GO_TO, swap=True)[0].seed)
+    other = swapped(made)
+    assert other.objects == made.objects
+    assert other.start == made.start
+    assert other.target is not None
+    assert made.target is not None
+    assert other.target.kind != made.target.kind
+
+
+class SaysDone:
+    """Holds W for a second and then says done, wherever it is."""
+
+    def predict(self, frame, goal):
+        return Plan((frozenset("w") if frame.t_ns < 1e9 else NO_KEYS,) * 7)
+
+    def warm_up(self):
+        pass
+
+
+def test_a_policy_that_says_done_too_early_has_given_up():
+    runner = Runner(Player("majority"))
+    runner.policy = lambda seed: SaysDone()
+    results = [runner.play(job) for job in jobs(10_000, 6, Task.GO_TO)]
+    runner.close()
+    early = [result for result in results if not result.success]
+    assert {result.end for result in early} <= {"gave_up", "wrong_object"}
+    assert any(result.end == "gave_up" and result.decisions < 30 for result in early)
+
+
+def test_plans_that_take_time_are_played_late_and_then_run_out():
+    runner = Runner(Player("majority", execute=7, delay=2))
+    result = runner.play(Job(10_000))
+    runner.close()
+    assert result.path[0] == result.path[1]  # nothing is held before the first plan is ready
+
+
+def a_result(**fields):
+    given = Result(1, "barrel", "go_to", True, "success", 20, "barrel", None, ())
+    return replace(given, **fields)
+
+
+def test_goal_following_counts_the_first_object_touched():
+    swaps = [a_result(swapped_from="tree"), a_result(swapped_from="tree", first_object="tree", success=False)]
+    figures = {f.key: f.value for f in swap_figures([*swaps, a_result(swapped_from="tree", first_object=None)])}
+    assert figures["goal_following"] == 0.5
+    assert figures["success_swapped"] == pytest.approx(0.6667, abs=1e-3)
+
+
+def test_live_and_headless_agree_when_their_intervals_overlap():
+    won, lost = [a_result()] * 20, [a_result(success=False)] * 20
+    assert live_figures(won[:3], won)[0].good
+    assert not live_figures(lost, won)[0].good
+
+
+def test_best_are_the_quickest_and_worst_the_longest():
+    results = [a_result(seed=n, decisions=n, success=n % 2 == 0) for n in range(10)]
+    best, worst = best_and_worst(results, 2)
+    assert [r.seed for r in best] == [0, 2]
+    assert [r.seed for r in worst] == [9, 7]
+
+
+def test_benchmarks_that_make_no_sense_are_refused_in_words():
+    for options, words in (
+        ({"seed": 5}, "begin at 10000"),
+        ({"episodes": 0}, "at least one episode"),
+        ({"baselines": ("magic",)}, "no baseline magic"),
+    ):
+        with pytest.raises(UserError, match=words):
+            ArenaBench(**{"player": Player("expert"), **options})
+
+
+def test_the_arenas_window_is_played_with_real_keys_and_judged_by_its_log(xvfb, tmp_path):
+    """From a seed on whose object stands straight ahead: walking forward reaches it."""
+    seed = next(job.seed for job in jobs(10_000, 60, Task.GO_TO) if _ahead(job.seed))
+    results = play_live(Player("majority"), seed, 1, Task.GO_TO, quiet, tmp_path)
+    assert [result.success for result in results] == [True]
+    session = Session.open(next(tmp_path.glob("*/session.json")).parent)
+    assert session.spans()[0].goal == layout(seed).goal.sentence
+
+
+def _ahead(seed):
+    runner = Runner(Player("majority"))
+    try:
+        result = runner.play(Job(seed))
+        return result.success and result.decisions < 60
+    finally:
+        runner.close()
+
+
+def test_the_decode_benchmark_reports_every_key(tiny):
+    figures = {f.key: f.value for f in decode.run(tiny, chunks=12, big_chunks=0)}
+    assert {
+        "passes_naive", "passes_no_draft", "passes_draft", "latency_speedup_no_draft", "latency_speedup",
+        "identical_chunks", "chunks",
+    } <= figures.keys()  # fmt: skip
+    assert figures["identical_chunks"] == figures["chunks"] == 12
+    assert figures["passes_no_draft"] == 7
+
+
+def test_the_live_benchmark_reports_every_key(xvfb):
+    figures = {f.key: f.value for f in live.run(seconds=4, kills=1)}
+    assert {"deadline_p99_ms", "spurious_releases", "held_at_end", "late_plans_slow"} <= figures.keys()
+    assert figures["spurious_releases"] == figures["held_at_end"] == 0
+    assert set(KEYBOARD_12.pressable) == set(live.KEYS)
+
+
+def test_a_reaction_is_measured(xvfb):
+    figures = {f.key: f.value for f in live.reaction(changes=3)}
+    assert figures["reaction_p50_ms"] > 0
