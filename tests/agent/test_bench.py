@@ -6,7 +6,7 @@ import pytest
 
 from protege.arena.rooms import layout
 from protege.arena.tasks import Task
-from protege.bench import decode, live
+from protege.bench import decode, live, vizdoom
 from protege.bench.arena import ArenaBench, best_and_worst, live_figures, run, swap_figures, wilson
 from protege.bench.arena_episodes import Job, Player, Result, Runner, jobs, play_all, swapped
 from protege.bench.arena_live import play_live
@@ -155,3 +155,11 @@ def test_the_live_benchmark_reports_every_key(xvfb):
 def test_a_reaction_is_measured(xvfb):
     figures = {f.key: f.value for f in live.reaction(changes=3)}
     assert figures["reaction_p50_ms"] > 0
+
+
+def test_public_scenarios_are_scored_by_their_rewards():
+    figures = {f.key: f.value for f in vizdoom.run(vizdoom.VizdoomBench("random", "basic", episodes=3))}
+    assert figures.keys() == {"reward", "reward_random", "reward_gain"}
+    assert -500 < figures["reward"] <= 101
+    with pytest.raises(UserError, match="deadly_corridor"):
+        vizdoom.VizdoomBench("random", "no_such_scenario")

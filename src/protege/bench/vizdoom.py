@@ -1,0 +1,142 @@
+"""protege bench vizdoom: any policy in ViZDoom's public scenarios, scored by their own rewards, beside random keys."""
+
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from protege.agent.policies import RandomPolicy, load_policy
+from protege.agent.vision import VisionOptions
+from protege.bench.report import Figure
+from protege.errors import MissingExtra, UserError
+from protege.play.actions import Action
+from protege.play.frame import Frame
+from protege.play.plan import Policy
+
+TICS: Final = 4
+"""Engine tics of a decision: 8.75 decisions a second of game time."""
+
+PRESSES: Final = {
+    "MOVE_FORWARD": "w",
+    "MOVE_BACKWARD": "s",
+    "MOVE_LEFT": "a",
+    "MOVE_RIGHT": "d",
+    "TURN_LEFT": "left",
+    "TURN_RIGHT": "right",
+    "LOOK_UP": "up",
+    "LOOK_DOWN": "down",
+    "ATTACK": "space",
+    "JUMP": "space",
+    "USE": "enter",
+    "SPEED": "c",
+}
+"""Our key for a scenario's button; a button without one is never pressed."""
+
+GOALS: Final = {
+    "basic": "Shoot the monster",
+    "deadly_corridor": "Get the green armor",
+    "defend_the_center": "Shoot the monsters",
+    "defend_the_line": "Shoot the monsters",
+    "health_gathering": "Collect the medikits",
+    "my_way_home": "Find the green armor",
+    "predict_position": "Hit the monster",
+    "take_cover": "Dodge the fireballs",
+}
+"""What the policy is told; every scenario has a fixed task."""
+
+
+@dataclass(frozen=True)
+class VizdoomBench:
+    """scenario: one of `GOALS`; goal: instead of its own; skill: 1 to 5, None as the scenario says."""
+
+    model: str
+    scenario: str = "deadly_corridor"
+    episodes: int = 20
+    execute: int = 1
+    goal: str | None = None
+    seed: int = 0
+    temperature: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.scenario not in GOALS:
+            raise UserError(f"--scenario {self.scenario}: expected one of {', '.join(GOALS)}")
+        if self.episodes < 1 or not 1 <= self.execute <= 7:
+            raise UserError("expected at least one episode, and --execute from 1 to 7")
+
+
+def run(bench: VizdoomBench, say: Callable[[str], None] = lambda text: None) -> list[Figure]:
+    """Mean reward with its standard error, of the policy and of random keys in the same episodes."""
+    policy = load_policy(bench.model, VisionOptions(temperature=bench.temperature))
+    policy.warm_up()
+    ours = rewards(bench, policy, say)
+    theirs = rewards(bench, RandomPolicy(bench.seed, hold_slots=1), say)
+    figures = [_figure("reward", ours), _figure("reward_random", theirs)]
+    better = float(np.mean(ours)) - float(np.mean(theirs))
+    return [*figures, Figure("reward_gain", round(better, 2), f"{better:+.2f} over random keys")]
+
+
+def _figure(key: str, found: list[float]) -> Figure:
+    mean, error = float(np.mean(found)), float(np.std(found, ddof=min(1, len(found) - 1)) / len(found) ** 0.5)
+    return Figure(key, round(mean, 2), f"{mean:.1f} ± {error:.1f} of {len(found)} episodes")
+
+
+def rewards(bench: VizdoomBench, policy: Policy, say: Callable[[str], None]) -> list[float]:
+    """The scenario's total reward of every episode."""
+    with tempfile.TemporaryDirectory(prefix="protege-vizdoom-") as folder:
+        game = start(bench.scenario, Path(folder), bench.seed)
+        keys = [PRESSES.get(button.name) for button in game.get_available_buttons()]
+        found: list[float] = []
+        try:
+            while len(found) < bench.episodes:
+                game.set_seed(bench.seed + len(found))
+                game.new_episode()
+                _episode(game, keys, policy, bench, len(found))
+                found.append(float(game.get_total_reward()))
+                if len(found) % 10 == 0:
+                    say(f"{bench.scenario}: {len(found)} of {bench.episodes} episodes")
+        finally:
+            game.close()
+    return found
+
+
+def start(scenario: str, folder: Path, seed: int) -> Any:
+    """The scenario as it is published, without a window; what the engine writes lies in `folder`."""
+    try:
+        import vizdoom
+    except ImportError:
+        raise MissingExtra("vizdoom", "arena") from None
+    game = vizdoom.DoomGame()
+    game.load_config(str(Path(vizdoom.scenarios_path) / f"{scenario}.cfg"))
+    game.set_doom_config_path(str(folder / "engine.ini"))
+    game.set_window_visible(False)
+    game.set_sound_enabled(False)
+    game.set_screen_format(vizdoom.ScreenFormat.RGB24)
+    game.set_screen_resolution(vizdoom.ScreenResolution.RES_320X240)
+    game.set_mode(vizdoom.Mode.PLAYER)
+    game.set_seed(seed)
+    litter = Path.cwd() / "_vizdoom"  # the engine makes this folder where it is started; it stays empty
+    ours = not litter.exists()
+    game.init()
+    if ours:
+        with suppress(OSError):
+            litter.rmdir()
+    return game
+
+
+def _episode(game: Any, keys: list[str | None], policy: Policy, bench: VizdoomBench, number: int) -> None:
+    goal = bench.goal or GOALS[bench.scenario]
+    decision = 0
+    plan = None
+    made = 0
+    while not game.is_episode_finished():
+        if plan is None or decision - made >= bench.execute:
+            rgb = np.array(game.get_state().screen_buffer, dtype=np.uint8)
+            t_ns = number * 3_600_000_000_000 + decision * 1_000_000_000 * TICS // 35
+            plan, made = policy.predict(Frame(rgb, t_ns), goal), decision
+        action: Action = plan.steps[min(decision - made, len(plan.steps) - 1)]
+        game.make_action([key is not None and key in action for key in keys], TICS)
+        decision += 1
