@@ -6,7 +6,7 @@ EXTRAS := record,arena,demo,vision,serve,ray,dev
 .PHONY: demo test lint clean
 
 demo: .venv/demo-ready
-	@sh scripts/system_packages.sh xvfb
+	@sh scripts/system_packages.sh xvfb-unless-display
 	@$(PY) -m protege.cli demo $(if $(QUICK),--quick)
 
 test: .venv/test-ready lint
