@@ -20,6 +20,8 @@ COMMANDS: Final = {
     "review": "List the segments that need a person's eye, and name their goals.",
     "report": "Is the data any good? One page that says so.",
     "export": "Write training data for other tools.",
+    "play": "Play live: a model presses real keys in your game.",
+    "replay": "Press a recording's keys again.",
     "arena": "The built-in game: play it, or record it without a screen.",
     "demo": "See it work: record the built-in game, played by a script.",
     "bench": "Measure speed and quality on this machine.",

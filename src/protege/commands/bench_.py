@@ -1,6 +1,8 @@
 """`protege bench`."""
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import click
 
@@ -41,6 +43,73 @@ def label(hours: float, origin_hours: float | None, requests: int, json_: bool) 
     from protege.bench import label
 
     _show(label.run(hours, origin_hours, requests, _say), json_)
+
+
+@command.command(
+    "arena",
+    epilog=examples(
+        "protege bench arena --model models/gameplay_agent_lora --episodes 100",
+        "protege bench arena --model random --episodes 50 --page arena.html",
+    ),
+)
+@click.option("--model", required=True, help="Folder, server, or random, repeat, majority, expert.")
+@click.option("--episodes", type=click.IntRange(1), default=100, show_default=True, help="Rooms to play.")
+@click.option("--task", help="Only goals of this kind (go_to, open_door, climb_stairs, check_posters, or all).")
+@click.option("--seed", type=int, default=10_000, show_default=True, help="The first room; 10,000 or later.")
+@click.option(
+    "--swaps", type=click.IntRange(0), default=50, show_default=True, help="Episodes with another object asked."
+)
+@click.option("--live", type=click.IntRange(0), default=0, show_default=True, help="Episodes through the real window.")
+@click.option("--execute", type=click.IntRange(1, 7), default=1, show_default=True, help="Slots before re-planning.")
+@click.option("--temperature", type=float, default=0.0, show_default=True)
+@click.option("--processes", type=click.IntRange(1), default=1, show_default=True, help="Arenas at once.")
+@click.option("--ray", is_flag=True, help="Spread the episodes over a Ray cluster.")
+@click.option("--page", type=click.Path(path_type=Path), help="Write film strips and maps here.")
+@AS_JSON
+def arena(
+    model: str,
+    task: str | None,
+    execute: int,
+    temperature: float,
+    json_: bool,
+    **options: Any,
+) -> None:
+    """How often does a policy reach its goal, by playing, in rooms that nothing was trained on?"""
+    from protege.arena.tasks import Task
+    from protege.bench import arena
+    from protege.bench.arena_episodes import Player
+
+    kinds = {str(kind): kind for kind in Task}
+    if task not in (None, "all", *kinds):
+        raise click.UsageError(f"--task {task}: expected one of {', '.join(kinds)}, all")
+    wanted = Task.GO_TO if task is None else kinds.get(task)
+    player = Player(model, execute=execute, temperature=temperature)
+    _show(arena.run(arena.ArenaBench(player, task=wanted, **options), _say), json_)
+
+
+@command.command("decode", epilog=examples("protege bench decode", "protege bench decode --chunks 50 --big-chunks 0"))
+@click.option("--model", type=click.Path(path_type=Path), help="Default: a tiny one with random weights.")
+@click.option("--chunks", type=click.IntRange(1), default=500, show_default=True, help="Frames of arena play.")
+@click.option("--big-chunks", type=click.IntRange(0), default=4, show_default=True, help="Of the 0.5-billion shape.")
+@AS_JSON
+def decode(model: Path | None, chunks: int, big_chunks: int, json_: bool) -> None:
+    """Forward passes and milliseconds a plan, against generating it token by token."""
+    from protege.bench import decode
+
+    _show(decode.run(model, chunks, big_chunks, _say), json_)
+
+
+@command.command("live", epilog=examples("protege bench live", "protege bench live --seconds 10 --kills 2"))
+@click.option(
+    "--seconds", type=click.FloatRange(1), default=60.0, show_default=True, help="Of play with a fast policy."
+)
+@click.option("--kills", type=click.IntRange(0), default=5, show_default=True, help="How many agents are killed.")
+@AS_JSON
+def live(seconds: float, kills: int, json_: bool) -> None:
+    """Are slots on time, is a key ever let go between two equal slots, and what does a killed agent leave held?"""
+    from protege.bench import live
+
+    _show(live.run(seconds, kills, _say), json_)
 
 
 def _say(text: str) -> None:
