@@ -2,6 +2,7 @@
 
 import importlib.util
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -37,6 +38,13 @@ def wants_unsloth(config: VisionConfig, device: str) -> bool:
     if config.model.unsloth == "always" and not there:
         raise MissingExtra("unsloth", "unsloth")
     return config.model.unsloth != "never" and there and device.startswith("cuda")
+
+
+def unsloth_first(config: VisionConfig) -> None:
+    """Import unsloth where it will be used: it patches transformers and trl, so it must come before them."""
+    if wants_unsloth(config, resolve_device(config.model.device)):
+        with suppress(ImportError, RuntimeError):  # `load_trainable` says what is wrong with it
+            import unsloth  # noqa: F401  # pyright: ignore[reportMissingImports]
 
 
 def local_device(wanted: str) -> str:

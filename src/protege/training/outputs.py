@@ -7,15 +7,13 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from protege.errors import MissingExtra, ProtegeError, UserError
 from protege.play.card import CARD_NAME, ModelCard
-from protege.training.evaluate import table
+from protege.training.score import METRICS, table
 from protege.vlm.load import base_of, is_adapter, load_model, load_processor, without_bars
 from protege.vlm.tiny import save_processor
-
-METRICS: Final = "metrics.json"
 
 
 def write_outputs(

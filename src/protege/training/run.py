@@ -3,7 +3,9 @@
 import json
 import logging
 import shutil
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +16,10 @@ from protege.errors import MissingExtra, UserError
 from protege.play.card import ModelCard
 from protege.training.config import AugmentOptions, VisionConfig
 from protege.training.data import LabeledData, split
+from protege.training.model import load_trainable, unsloth_first
+from protege.training.outputs import write_outputs
 from protege.training.overrides import load_config, to_fields, to_yaml
+from protege.training.score import METRICS
 from protege.vlm.load import require_vision
 
 log = logging.getLogger(__name__)
@@ -49,6 +54,7 @@ def main(argv: Sequence[str]) -> Trained:
 def train(config: VisionConfig) -> Trained:
     """Fine-tune, or go on with what was begun in the same folder (training.resume=auto). Errors are UserErrors."""
     require_vision()
+    unsloth_first(config)
     _check_reporter(config.training.report_to)
     data = LabeledData.open(Path(config.data.folder))
     if config.data.limit:
@@ -58,11 +64,19 @@ def train(config: VisionConfig) -> Trained:
     training, held_back = split(data, config.data.validation, config.training.seed)
     output = Path(config.output)
     checkpoint = _checkpoint(config, output)
+    if checkpoint and (done := _done_before(config, output, checkpoint)):
+        log.info("%s: trained for %d steps already; nothing to do", output, done.steps)
+        return done
+    with known_warnings():
+        return _train(config, training, held_back, checkpoint)
 
+
+def _train(config: VisionConfig, training: LabeledData, held_back: LabeledData, checkpoint: Path | None) -> Trained:
     import torch
 
-    from protege.training.model import load_trainable
+    from protege.training.trainer import ctrl_c
 
+    output = Path(config.output)
     try:
         made = load_trainable(config)
         trainer, stopper = make_trainer(config, made, training, held_back)
@@ -71,8 +85,6 @@ def train(config: VisionConfig) -> Trained:
             (output / CONFIG_NAME).write_text(to_yaml(config), encoding="utf-8")
             log.info("%s", to_yaml(config))
             log.info("%d samples, %d held back, on %s", len(training), len(held_back), made.device)
-        from protege.training.trainer import ctrl_c
-
         with ctrl_c(stopper):
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except torch.OutOfMemoryError as error:
@@ -80,6 +92,19 @@ def train(config: VisionConfig) -> Trained:
     trained = _finish(config, trainer, made, training, held_back, interrupted=stopper.stopped)
     trainer.accelerator.wait_for_everyone()
     return trained
+
+
+@contextmanager
+def known_warnings() -> Iterator[None]:
+    """Without what transformers, trl, peft and torch say to each other about names they will change."""
+    with warnings.catch_warnings():
+        for pattern in (
+            "`?(is_)?gradient_checkpointing(_kwargs)?`? is deprecated",  # trl 1.16 and peft 0.21 with transformers 5.23
+            ".*pin_memory.*no accelerator",
+            ".*use of fork\\(\\) may lead to deadlocks",  # torch's workers, beside the threads of others
+        ):
+            warnings.filterwarnings("ignore", pattern)
+        yield
 
 
 def out_of_memory(config: VisionConfig) -> str:
@@ -239,12 +264,25 @@ def _checkpoint(config: VisionConfig, output: Path) -> Path | None:
     return Path(last)
 
 
+def _done_before(config: VisionConfig, output: Path, checkpoint: Path) -> Trained | None:
+    """What a run left that went to its end; to resume it would add a step. None where there is more to do."""
+    state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    as_long = (output / CONFIG_NAME).is_file() and all(
+        getattr(load_config(VisionConfig, output / CONFIG_NAME).training, name) == getattr(config.training, name)
+        for name in ("max_steps", "epochs")
+    )
+    if not as_long or state["global_step"] < state["max_steps"] or not (output / METRICS).is_file():
+        return None
+    scores = read_metrics(output)
+    history = [(int(row["step"]), float(row["loss"])) for row in scores.pop("history") if "loss" in row]
+    return Trained(output, state["global_step"], False, tuple(history), scores)
+
+
 def _finish(
     config: VisionConfig, trainer: Any, made: Any, training: LabeledData, held_back: LabeledData, *, interrupted: bool
 ) -> Trained:
     """Scores the best weights beside the baselines and writes everything that belongs to the model."""
     from protege.training.evaluate import evaluate
-    from protege.training.outputs import write_outputs
 
     history = [(int(row["step"]), float(row["loss"])) for row in trainer.state.log_history if "loss" in row]
     trainer.save_model(config.output)  # all processes take part
@@ -279,7 +317,7 @@ def _recorded_size(data: LabeledData) -> tuple[int, int]:
 
 def read_metrics(folder: Path) -> dict[str, Any]:
     """metrics.json of a model's folder; UserError where it was not scored."""
-    path = folder / "metrics.json"
+    path = folder / METRICS
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

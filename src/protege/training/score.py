@@ -3,7 +3,7 @@
 N samples, H slots, K actions (the columns of the action space). truth, pred: (N, H) columns.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -15,6 +15,8 @@ from protege.play import ActionSpace
 Columns = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
+METRICS: Final = "metrics.json"
+"""Beside a model: its scores, and after training the course of the loss."""
 BINS: Final = 10
 RESAMPLES: Final = 1000
 
@@ -207,3 +209,40 @@ def last_actions(
     follows = (segment[1:] == segment[:-1]) & (frame[1:] == frame[:-1] + 1)
     before[1:][follows] = columns[:-1, 0][follows]
     return before
+
+
+def table(results: dict[str, Any]) -> str:
+    """Scores side by side as text: a column a model, a line a number. results: name to `Scores.to_json()`."""
+    lines = {
+        "first action": "first_action_accuracy",
+        "exact chunk": "exact_chunk",
+        "macro F1": "macro_f1",
+        "camera direction": "camera_accuracy",
+        "done precision": "done_precision",
+        "done recall": "done_recall",
+        "cross-entropy": "cross_entropy",
+        "explained": "explained",
+        "calibration error": "calibration_error",
+    }
+    rows = [["", *results]]
+    rows += [[label, *(_number(result.get(name)) for result in results.values())] for label, name in lines.items()]
+    swaps = [result.get("goal_swap") or {} for result in results.values()]
+    rows.append(["goal swap changes", *(_number(swap.get("changed")) for swap in swaps)])
+    rows.append(["goal swap effect", *(_number(swap.get("effect")) for swap in swaps)])
+    return format_rows(rows)
+
+
+def format_rows(rows: Sequence[Sequence[str]]) -> str:
+    """Columns of text, the first to the left and the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    shown = [
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        )
+        for row in rows
+    ]
+    return "\n".join(line.rstrip() for line in shown)
+
+
+def _number(value: Any) -> str:
+    return "-" if value is None else f"{value:.3f}"

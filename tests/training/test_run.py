@@ -1,0 +1,335 @@
+# ruff: noqa: E402  (libraries that may be missing are asked for first)
+"""Whole fine-tuning runs on a tiny model: resumed, interrupted, in 4 bits, on two processes, merged, and gone wrong."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("trl")
+pytest.importorskip("peft")
+
+from safetensors.torch import load_file
+
+from protege.errors import MissingExtra, ProtegeError, UserError
+from protege.play.card import ModelCard
+from protege.training import run
+from protege.training.config import VisionConfig
+from protege.training.outputs import export_merged
+from protege.training.overrides import load_config
+from protege.training.run import out_of_memory, train
+from protege.vlm.load import load_model, load_processor
+
+from .conftest import label
+
+# peft 0.21 reads an attribute that transformers 5.23 has renamed
+pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+
+
+def config(tiny, labeled, output, *overrides):
+    fixed = [
+        f"model.base={tiny}",
+        f"data.folder={labeled}",
+        f"output={output}",
+        "model.four_bit=false",
+        "model.device=cpu",
+        "data.workers=0",
+        "data.validation=0.34",
+        "lora.r=4",
+        "training.schedule=constant_with_warmup",
+        "training.warmup_steps=2",
+        "training.learning_rate=5e-3",
+        "training.batch=4",
+        "training.accumulation=1",
+        "training.log_steps=1",
+        "training.gradient_checkpointing=false",
+        "training.report_to=none",
+        "training.score_samples=8",
+    ]
+    return load_config(VisionConfig, None, [*fixed, *overrides])
+
+
+def weights(output):
+    return load_file(output / "adapter_model.safetensors")
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+RESUMED = ("lora.dropout=0.1", "training.save_steps=2", "data.paraphrases=true", "augment.shift=2", "data.balance=true")
+
+
+def test_two_steps_and_two_more_equal_four_straight_to_the_last_bit(tiny, labeled, tmp_path):
+    four = train(config(tiny, labeled, tmp_path / "four", "training.max_steps=4", *RESUMED))
+    train(config(tiny, labeled, tmp_path / "two", "training.max_steps=2", *RESUMED))
+    assert not same(weights(tmp_path / "two"), weights(tmp_path / "four"))
+    resumed = train(config(tiny, labeled, tmp_path / "two", "training.max_steps=4", *RESUMED))
+    last = [tmp_path / name / "checkpoints" / "checkpoint-4" for name in ("four", "two")]
+    assert same(weights(last[0]), weights(last[1]))
+    assert four.losses[2:] == resumed.losses[-2:]
+    assert resumed.steps == 4
+
+
+@pytest.fixture(scope="module")
+def trained(tiny, labeled, tmp_path_factory):
+    """A run that learns something, with a score every 10 steps."""
+    output = tmp_path_factory.mktemp("run") / "adapter"
+    options = ("training.max_steps=30", "training.save_steps=10", "training.report_to=tensorboard", "training.keep=1")
+    return train(config(tiny, labeled, output, "lora.r=16", "data.workers=1", *options))
+
+
+def test_the_loss_falls(trained):
+    losses = [loss for _, loss in trained.losses]
+    assert np.mean(losses[-5:]) < 0.6 * np.mean(losses[:5])
+
+
+def test_everything_that_belongs_to_a_model_lies_in_its_folder(trained, tiny):
+    names = {path.name for path in trained.output.iterdir()}
+    assert {"adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "card.json"} <= names
+    assert {"metrics.json", "curves.png", "README.md", "config.yaml", "checkpoints"} <= names
+    card = ModelCard.load(trained.output)
+    assert (card.kind, card.base_model, card.frame_size, card.horizon) == ("vision", str(tiny), (64, 64), 7)
+    assert card.config["training"]["max_steps"] == 30
+    assert (trained.output / "curves.png").read_bytes()[:4] == b"\x89PNG"
+    assert load_processor(trained.output).tokenizer.eos_token == "<|im_end|>"
+    assert list((trained.output / "checkpoints" / "runs").rglob("events*"))
+
+
+def test_metrics_stand_beside_those_of_the_baselines(trained):
+    metrics = json.loads((trained.output / "metrics.json").read_text())
+    assert set(metrics["baselines"]) == {"majority", "repeat_last", "untuned_base"}
+    assert metrics["cross_entropy"] < metrics["baselines"]["untuned_base"]["cross_entropy"]
+    assert metrics["goal_swap"]["samples"] == metrics["samples"] == 8
+    readme = (trained.output / "README.md").read_text()
+    assert "untuned_base" in readme
+    assert "library_name: peft" in readme
+
+
+def test_the_best_checkpoint_is_what_is_saved_and_old_ones_go(trained):
+    state = json.loads(
+        max((trained.output / "checkpoints").glob("checkpoint-*/trainer_state.json"), key=os.path.getmtime).read_text()
+    )
+    scored = {row["step"]: row["eval_first_action_accuracy"] for row in state["log_history"] if "eval_loss" in row}
+    best = int(state["best_model_checkpoint"].rpartition("-")[2])
+    assert scored[best] == max(scored.values())
+    assert same(weights(trained.output), weights(trained.output / "checkpoints" / f"checkpoint-{best}"))
+    assert len(list((trained.output / "checkpoints").glob("checkpoint-*"))) <= 2
+
+
+def test_merged_weights_load_with_plain_transformers_and_answer_like_the_adapter(trained, tmp_path):
+    from transformers import AutoModelForImageTextToText
+
+    merged = export_merged(trained.output, tmp_path / "merged")
+    plain = AutoModelForImageTextToText.from_pretrained(merged).eval()
+    adapter = load_model(trained.output, device="cpu")
+    ids = torch.arange(40)[None]
+    with torch.no_grad():
+        assert torch.allclose(plain(input_ids=ids).logits, adapter(input_ids=ids).logits, atol=1e-3)
+    assert ModelCard.load(merged).kind == "vision"
+    assert load_processor(merged).tokenizer.eos_token == "<|im_end|>"
+    with pytest.raises(UserError, match="not empty"):
+        export_merged(trained.output, merged)
+    with pytest.raises(UserError, match="no adapter here"):
+        export_merged(merged, tmp_path / "again")
+
+
+def test_a_finished_run_that_is_started_again_trains_no_further(trained, tiny, labeled):
+    before = weights(trained.output)
+    again = train(load_config(VisionConfig, trained.output / "config.yaml"))
+    assert again.steps == 30
+    assert same(before, weights(trained.output))
+
+
+def test_a_base_in_four_bits_learns_on_a_cpu(tiny, labeled, tmp_path):
+    pytest.importorskip("bitsandbytes")
+    made = train(
+        config(tiny, labeled, tmp_path / "q", "model.four_bit=true", "training.max_steps=6", "data.validation=0")
+    )
+    assert made.losses[-1][1] < made.losses[0][1]
+    assert made.scores == {}
+    assert all(torch.isfinite(weight).all() for weight in weights(tmp_path / "q").values())
+
+
+@pytest.mark.parametrize(
+    ("options", "there", "missing"),
+    [(["lora.vision=false"], "language_model", "visual"), (["lora.language=false"], "visual", "language_model")],
+)
+def test_language_and_vision_layers_can_be_switched_off(tiny, labeled, tmp_path, options, there, missing):
+    train(config(tiny, labeled, tmp_path / "part", "training.max_steps=1", "data.validation=0", *options))
+    names = list(weights(tmp_path / "part"))
+    assert any(there in name for name in names)
+    assert not any(missing in name for name in names)
+
+
+def test_gradient_checkpointing_changes_no_loss(tiny, labeled, tmp_path):
+    losses = []
+    for on in ("true", "false"):
+        options = (
+            "training.max_steps=2",
+            "data.validation=0",
+            "lora.dropout=0",
+            f"training.gradient_checkpointing={on}",
+        )
+        losses.append([loss for _, loss in train(config(tiny, labeled, tmp_path / on, *options)).losses])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_ctrl_c_saves_and_the_same_command_goes_on(tiny, labeled, tmp_path, monkeypatch):
+    from protege.training.trainer import ActionTrainer
+
+    plain = ActionTrainer.training_step
+    steps = []
+
+    def pressing(self, *args, **kwargs):
+        steps.append(1)
+        if len(steps) == 2:
+            os.kill(os.getpid(), 2)
+        return plain(self, *args, **kwargs)
+
+    monkeypatch.setattr(ActionTrainer, "training_step", pressing)
+    options = ("training.max_steps=4", "training.save_steps=100")
+    first = train(config(tiny, labeled, tmp_path / "run", *options))
+    assert (first.interrupted, first.steps) == (True, 2)
+    assert (tmp_path / "run" / "checkpoints" / "checkpoint-2").is_dir()
+    second = train(config(tiny, labeled, tmp_path / "run", *options))
+    assert (second.interrupted, second.steps) == (False, 4)
+    monkeypatch.undo()
+    straight = train(config(tiny, labeled, tmp_path / "straight", *options))
+    assert straight.losses[2:] == second.losses[-2:]
+
+
+def test_a_second_ctrl_c_ends_at_once():
+    from protege.training.trainer import Stopper, ctrl_c
+
+    said = []
+    with ctrl_c(Stopper(), said.append):
+        os.kill(os.getpid(), 2)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), 2)
+    assert len(said) == 1
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_names_the_pictures(tiny, labeled, tmp_path, monkeypatch):
+    from trl.trainer.sft_trainer import SFTTrainer
+
+    monkeypatch.setattr(SFTTrainer, "training_step", lambda *_, **__: torch.tensor(float("nan")))
+    monkeypatch.setattr("protege.training.trainer.ActionTrainer._files", ["seg000/frame_0003.jpg"], raising=False)
+    with pytest.raises(ProtegeError, match=r"the loss is nan at step 1, with the pictures"):
+        train(config(tiny, labeled, tmp_path / "run", "training.max_steps=2"))
+
+
+def test_no_progress_ends_the_run_early(tiny, labeled, tmp_path):
+    options = ("training.max_steps=20", "training.save_steps=1", "training.patience=2", "training.learning_rate=1e-9")
+    assert train(config(tiny, labeled, tmp_path / "run", *options)).steps == 3
+
+
+def test_checkpoints_of_another_run_are_never_mixed_in(tiny, labeled, tmp_path):
+    options = ("training.max_steps=1", "data.validation=0", "training.save_steps=1")
+    train(config(tiny, labeled, tmp_path / "run", *options))
+    with pytest.raises(UserError, match=r"holds checkpoints of a run with lora=.*training.resume=never"):
+        train(config(tiny, labeled, tmp_path / "run", "lora.r=8", *options))
+    train(config(tiny, labeled, tmp_path / "run", "lora.r=8", "training.resume=never", *options))
+    with pytest.raises(UserError, match="no checkpoint there"):
+        train(config(tiny, labeled, tmp_path / "run", f"training.resume={tmp_path}", *options))
+
+
+def test_too_little_memory_says_what_to_lower(tiny, labeled, tmp_path, monkeypatch):
+    from protege.training.trainer import ActionTrainer
+
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(ActionTrainer, "training_step", full)
+    with pytest.raises(UserError, match=r"training.gradient_checkpointing=true.*training.batch to 2"):
+        train(config(tiny, labeled, tmp_path / "run", "training.max_steps=1"))
+    small = config(tiny, labeled, tmp_path, "model.four_bit=true", "training.batch=1")
+    assert "lower data.frame_size" in out_of_memory(small)
+    assert "training.batch" not in out_of_memory(small)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        (["model.base=models/none"], UserError, "no such folder"),
+        (["model.base=nobody/nothing"], ProtegeError, "hub is switched off"),
+        (["data.folder=none"], UserError, "no labeled data here"),
+        (["model.unsloth=always"], UserError, "needs a CUDA device"),
+        (["training.report_to=wandb"], UserError, "pip install wandb"),
+    ],
+)
+def test_what_cannot_be_run_is_one_line(tiny, labeled, tmp_path, monkeypatch, options, error, message):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(error, match=message):
+        train(config(tiny, labeled, tmp_path / "run", *options))
+
+
+def test_an_adapter_is_no_base(trained, labeled, tmp_path):
+    with pytest.raises(UserError, match="is an adapter"):
+        train(config(trained.output, labeled, tmp_path / "run"))
+
+
+def test_unsloth_is_used_only_on_a_gpu(tiny, labeled, tmp_path, monkeypatch):
+    from protege.training import model
+
+    plain = config(tiny, labeled, tmp_path)
+    monkeypatch.setattr(model.importlib.util, "find_spec", lambda name: object())
+    assert not model.wants_unsloth(plain, "cpu")
+    assert model.wants_unsloth(plain, "cuda:0")
+    never = dataclasses.replace(plain, model=dataclasses.replace(plain.model, unsloth="never"))
+    assert not model.wants_unsloth(never, "cuda:0")
+    monkeypatch.setattr(model.importlib.util, "find_spec", lambda name: None)
+    always = dataclasses.replace(plain, model=dataclasses.replace(plain.model, unsloth="always"))
+    with pytest.raises(MissingExtra, match=r"protege\[unsloth\]"):
+        model.wants_unsloth(always, "cuda:0")
+
+
+def test_data_with_chords_trains_without_scores(tiny, tmp_path):
+    data = label(tmp_path / "chords", segments=3, frames=4, fields={"shape": {"chords": True, "horizon": 7}})
+    for file in data.glob("*/samples.jsonl"):
+        file.write_text(file.read_text().replace('\\"w\\"', '\\"w+right\\"'))
+    made = train(config(tiny, data, tmp_path / "run", "training.max_steps=1"))
+    assert made.scores == {}
+    assert ModelCard.load(made.output).chords
+
+
+LAUNCHED = """
+import sys
+from protege.training.run import main
+made = main(sys.argv[1:])
+print("losses", [loss for _, loss in made.losses])
+"""
+
+
+def launched(tmp_path, arguments, processes):
+    script = tmp_path / "script.py"
+    script.write_text(LAUNCHED)
+    command = [sys.executable, str(script)]
+    if processes > 1:
+        launcher = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", str(processes)]
+        command = [*launcher, "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", str(script)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    made = subprocess.run([*command, *arguments], capture_output=True, text=True, env=environment, check=False)
+    assert made.returncode == 0, made.stderr[-3000:]
+    (line, *_) = [line for line in made.stdout.splitlines() if line.startswith("losses")]
+    return json.loads(line.removeprefix("losses "))
+
+
+def test_two_processes_under_accelerate_launch_have_the_loss_of_one(tiny, labeled, tmp_path):
+    losses = []
+    for processes, batch in ((1, 4), (2, 2)):
+        (tmp_path / str(processes)).mkdir()
+        options = (f"training.batch={batch}", "lora.dropout=0", "training.max_steps=3", "data.validation=0")
+        made = config(tiny, labeled, tmp_path / str(processes) / "run", *options)
+        file = tmp_path / str(processes) / "config.yaml"
+        file.write_text(run.to_yaml(made))
+        losses.append(launched(tmp_path / str(processes), ["--config", str(file)], processes))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert len(losses[0]) == 3
