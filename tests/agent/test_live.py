@@ -245,6 +245,8 @@ def test_the_agents_own_keys_never_count_as_a_persons(target, tmp_path):
         for number in range(60):
             keys.hold(frozenset(("w", "left") if number % 3 else ("w",) if number % 2 else ()))
             time.sleep(0.01)
+        for number in range(200):  # faster than the server tells us what was pressed
+            keys.hold(frozenset(("w", "left") if number % 2 else ()))
         keys.hold(frozenset(("w", "space")))
         time.sleep(1.2)
         keys.release_all()

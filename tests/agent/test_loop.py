@@ -111,6 +111,23 @@ def test_a_late_plan_means_the_rest_of_the_old_one_and_then_nothing():
     assert numbers.empty_slots >= 3
 
 
+def test_a_plan_that_comes_after_the_old_one_has_run_out_is_late():
+    setting = Setting((W,) * 7)
+    _, ear, numbers = run(setting, execute=7, at={6: lambda: setattr(setting.thinker, "latency_ns", 300_000_000)})
+    held = [bool(slot.action) for slot in ear.slots]
+    assert held[1:12] == [True] * 7 + [False] * 3 + [True]
+    assert numbers.late_plans == 1
+    assert numbers.empty_slots == 3
+
+
+def test_what_was_thought_before_a_takeover_does_not_count_after_it():
+    setting = Setting((W,) * 7, latency_ms=300, human=[(720, "left", True), (800, "toggle", True)])
+    _, ear, _ = run(setting)
+    after = [slot.thought.t_ns for slot in ear.slots if slot.t_ns > 800e6 and slot.thought is not None]
+    assert after
+    assert min(after) > 800e6
+
+
 def test_a_policy_slower_than_its_plans_are_long_presses_nothing_and_counts_late_plans():
     setting = Setting((W,) * 7, latency_ms=900)
     _, _, numbers = run(setting, max_s=5.0)
