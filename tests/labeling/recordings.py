@@ -1,6 +1,7 @@
 """Small recordings for the labeling tests, made with the recorder's own writer."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
@@ -52,7 +53,7 @@ def record(root, actions, name="s", goals=(), pauses=(), extra=None, space=KEYBO
     moved = []
     for event in sorted(events, key=lambda e: e.t_ns):
         frame = min((event.t_ns - start_ns) // PERIOD, len(actions))
-        moved.append(type(event)(event.t_ns + int(shift[frame]), *list(vars(event).values())[1:]))
+        moved.append(replace(event, t_ns=event.t_ns + int(shift[frame])))
     for i in pauses:
         t = start_ns + i * PERIOD + int(shift[i - 1])
         held = next((e for e in [actions[i]]), NO_KEYS)
