@@ -302,9 +302,11 @@ def test_data_with_chords_trains_without_scores(tiny, tmp_path):
 
 LAUNCHED = """
 import sys
+from accelerate import PartialState
 from protege.training.run import main
 made = main(sys.argv[1:])
-print("losses", [loss for _, loss in made.losses])
+if PartialState().is_main_process:
+    print("losses", [loss for _, loss in made.losses])
 """
 
 
@@ -312,10 +314,18 @@ def launched(tmp_path, arguments, processes):
     script = tmp_path / "script.py"
     script.write_text(LAUNCHED)
     command = [sys.executable, str(script)]
-    if processes > 1:
-        launcher = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", str(processes)]
-        command = [*launcher, "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", str(script)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    if processes > 1:
+        environment["ACCELERATE_USE_CPU"] = "true"  # its own --cpu starts a single process
+        launcher = [
+            sys.executable,
+            "-m",
+            "accelerate.commands.launch",
+            "--multi_gpu",
+            "--num_processes",
+            str(processes),
+        ]
+        command = [*launcher, "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", str(script)]
     made = subprocess.run([*command, *arguments], capture_output=True, text=True, env=environment, check=False)
     assert made.returncode == 0, made.stderr[-3000:]
     (line, *_) = [line for line in made.stdout.splitlines() if line.startswith("losses")]
