@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from protege.errors import ProtegeError, UserError
 from protege.play import HORIZON, KEYBOARD_12, Plan
+from protege.play.card import ModelCard
 from protege.play.frame import decode_jpeg
 from protege.training.augment import shifted
 from protege.training.overrides import load_config, to_fields
@@ -83,7 +84,8 @@ class BaseData:
             self.jpeg, self.goal, self.plan = parts["jpeg"], parts["goal"], parts["plan"].astype(np.int64)
             self.seen, self.seed = parts["seen"].astype(np.float32), parts["seed"]
             self.sentences = [str(text).split("\n") for text in parts["sentences"]]
-            self.frame_size = tuple(int(side) for side in parts["frame_size"])
+            width, height = parts["frame_size"]
+            self.frame_size = (int(width), int(height))
             self.stop = parts["stop"]
         except (OSError, KeyError, ValueError) as error:
             raise UserError(
@@ -271,7 +273,7 @@ def train_base(config: BaseConfig) -> Path:
 
     def score(history: list[dict[str, float]]) -> None:
         log.info("held-out rooms: %s", json.dumps(validate(learner, held_back)))
-        save(model, processor, output, config, history)
+        save(model, processor, output, config, data.frame_size, history)
 
     tower = [*model.model.visual.parameters(), *learner.see.parameters()]
     lesson(look, tower, config.see_steps, config.see_rate, config)
@@ -331,7 +333,14 @@ def validate(learner: Learner, rows: NDArray[np.int64], count: int = 512) -> dic
     return {name: round(float(np.mean([row[name] for row in found])), 4) for name in (found[0] if found else {})}
 
 
-def save(model: Any, processor: Any, folder: Path, config: BaseConfig, history: list[dict[str, float]]) -> None:
+def save(
+    model: Any,
+    processor: Any,
+    folder: Path,
+    config: BaseConfig,
+    frame_size: tuple[int, int],
+    history: list[dict[str, float]],
+) -> None:
     """Weights in half precision, and beside them what they were made of."""
     import copy
 
@@ -341,6 +350,8 @@ def save(model: Any, processor: Any, folder: Path, config: BaseConfig, history: 
         copy.deepcopy(model).to(torch.float16).save_pretrained(folder)
     save_processor(processor, folder)
     about = {"config": to_fields(config), "steps": len(history), "history": history[:: config.log_steps]}
+    card = ModelCard("vision", Path(config.output).name, frame_size=frame_size, config=to_fields(config))
+    card.save(folder)
     (folder / "base.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 

@@ -81,6 +81,20 @@ def build_tiny(folder: Path, *, seed: int = 0, size: str | TinySize = "small") -
     return folder
 
 
+def copy_base(folder: Path) -> Path:
+    """Copy the tiny base that comes with protege, trained on the arena (see its base.json); returns the folder."""
+    if folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{folder} is not empty; choose another folder or remove it first")
+    source = Path(str(files("protege.vlm") / "data" / "base"))
+    beside = folder.with_name(folder.name + ".part")
+    shutil.rmtree(beside, ignore_errors=True)
+    shutil.copytree(source, beside)
+    if folder.exists():
+        folder.rmdir()
+    beside.replace(folder)
+    return folder
+
+
 def save_processor(processor: Any, folder: Path) -> None:
     """Save a processor so that it loads with torchvision and without it."""
     processor.save_pretrained(folder)
