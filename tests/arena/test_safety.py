@@ -142,3 +142,28 @@ def test_the_player_ends_after_its_time(tmp_path):
     with stage.arena_player(tmp_path, 5_000, seconds=6.0) as player:
         assert player.wait(20) == 0
     assert not keys_down(KEYS)
+
+
+WAYS = {
+    "end": "",
+    "exit of a worker process": "import atexit; atexit._run_exitfuncs(); os._exit(0)",
+    "exit without anything": "os._exit(0)",
+    "kill": "os.kill(os.getpid(), 9)",
+    "collection": "import time; del engine; time.sleep(60)",
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_engine_that_nobody_closes_ends_with_its_owner_and_takes_its_files_along(tmp_path, way):
+    code = (
+        "import os\nfrom protege.arena.engine import Engine\nfrom protege.arena.rooms import layout\n"
+        "engine = Engine((160, 120))\nengine.load(layout(5000))\nprint(engine.pid, flush=True)\n"
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-c", code + WAYS[way]]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as owner:
+        assert owner.stdout is not None
+        pid = int(owner.stdout.readline())
+        until(lambda: pid not in {found for found, _, _ in processes()})
+        until(lambda: not list(tmp_path.glob("protege-arena-*")))
+        owner.kill()

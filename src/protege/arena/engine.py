@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 import weakref
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -49,6 +50,11 @@ def _vizdoom() -> Any:
     return vizdoom
 
 
+def _end(game: Any, leash: EngineLeash) -> None:
+    game.close()
+    leash.let_go()
+
+
 class Engine:
     """One Doom engine process. Headless it waits for `step`; with `window=True` a person plays it in real time."""
 
@@ -67,6 +73,7 @@ class Engine:
         self._textmap_at = write_wad(self._wad, lumps)[-2]
         self._game: Any = None
         self._leash: EngineLeash | None = None
+        self._end: Callable[[], object] | None = None
 
     def load(self, layout: Layout) -> ArenaState:
         """Starts the episode of a layout; equal layouts and steps give equal pictures."""
@@ -79,7 +86,8 @@ class Engine:
         if self._game is None:
             self._game = self._start(layout.seed)
             self._leash = EngineLeash(self._folder)
-            weakref.finalize(self, self._leash.let_go)
+            # Before the folder goes, and also where Python ends without destructors, as a worker process does.
+            self._end = weakref.finalize(self, _end, self._game, self._leash)
         self._game.set_seed(layout.seed)
         self._game.new_episode()
         return self.state()
@@ -153,12 +161,9 @@ class Engine:
 
     def close(self) -> None:
         """Ends the engine's process and removes its files."""
-        if self._game is not None:
-            self._game.close()
-            self._game = None
-        if self._leash is not None:
-            self._leash.let_go()
-            self._leash = None
+        if self._end is not None:
+            self._end()
+            self._game = self._leash = self._end = None
         self._remove_folder()
 
     def __enter__(self) -> Self:
