@@ -55,14 +55,14 @@ def evaluate(
     rows: NDArray[np.int64],
     *,
     train: NDArray[np.int64] | None = None,
-    base: Any = None,
+    untuned_base: bool = True,
     progress: Progress = quiet,
     keep: list[Predictions] | None = None,
 ) -> Scores:
     """Everything about a model on samples of the collator's data.
 
     train: (M, H) columns of the data it was trained on, for the baselines; without it the scored data stands in.
-    base: the untuned model, scored as one more baseline; of an adapter it is found by switching the adapter off.
+    untuned_base: score the base of an adapter too, as one more baseline, by switching the adapter off.
     keep: gets the predictions, for pages that show samples.
     """
     data = collator.data
@@ -82,12 +82,10 @@ def evaluate(
         )
         result = replace(result, goal_swap=swap)
     beside = baselines(data, rows, rates)
-    tell = lambda n: progress("untuned base", n, len(rows))  # noqa: E731
-    if base is not None:
-        beside["untuned_base"] = _scores(data, rows, predict(base, collator, rows, progress=tell), rates)
-    elif hasattr(model, "disable_adapter"):
+    if untuned_base and hasattr(model, "disable_adapter"):
         with model.disable_adapter():
-            beside["untuned_base"] = _scores(data, rows, predict(model, collator, rows, progress=tell), rates)
+            plain = predict(model, collator, rows, progress=lambda n: progress("untuned base", n, len(rows)))
+        beside["untuned_base"] = _scores(data, rows, plain, rates)
     return replace(result, baselines=beside)
 
 

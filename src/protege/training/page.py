@@ -1,0 +1,117 @@
+"""The page of a model's scores: one HTML file with everything in it."""
+
+import io
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from PIL import Image
+
+from protege.errors import MissingExtra
+from protege.training.judge import Judged, summary
+from protege.training.outputs import data_uri, figure, png
+from protege.vlm.pixels import read_picture
+
+WORST: Final = 24
+THUMBNAIL: Final = (320, 240)
+
+
+def write_page(judged: Judged, path: Path) -> None:
+    """Write the page, whole or not at all."""
+    try:
+        import jinja2
+    except ImportError:
+        raise MissingExtra("jinja2", "vision") from None
+
+    text = (files("protege.training") / "page.html.jinja").read_text(encoding="utf-8")
+    template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(text)
+    shown = template.render(
+        name=Path(judged.name).name,
+        table=summary(judged),
+        confusion=data_uri(confusion_png(judged)),
+        keys=data_uri(keys_png(judged)),
+        calibration=data_uri(calibration_png(judged)),
+        worst=worst(judged),
+    )
+    beside = path.with_name(f".{path.name}.part")
+    beside.write_text(shown, encoding="utf-8")
+    beside.replace(path)
+
+
+def confusion_png(judged: Judged) -> bytes:
+    """First actions: truth in rows, predictions in columns, each row as parts of its whole."""
+    counts = np.array(judged.scores.confusion)
+    used = np.flatnonzero(counts.sum(0) + counts.sum(1))
+    counts = counts[np.ix_(used, used)]
+    parts = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    names = [judged.data.shape.space.keys[k] for k in used]
+    drawn = figure()
+    axes = drawn.subplots()
+    axes.imshow(parts, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(counts):
+        color = "white" if parts[row, column] > 0.5 else "black"
+        axes.text(column, row, str(count) if count else "", ha="center", va="center", color=color, fontsize=8)
+    axes.set_xticks(range(len(names)), names, rotation=45)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("pressed")
+    return png(drawn)
+
+
+def keys_png(judged: Judged) -> bytes:
+    """Precision, recall and F1 of each key, over all slots."""
+    keys = judged.scores.keys
+    at = np.arange(len(keys))
+    drawn = figure()
+    axes = drawn.subplots()
+    for i, name in enumerate(("precision", "recall", "f1")):
+        values = np.nan_to_num([getattr(score, name) for score in keys.values()])
+        axes.bar(at + (i - 1) * 0.28, values, 0.26, label=name)
+    axes.set_xticks(at, [f"{key}\n{score.support}" for key, score in keys.items()])
+    axes.set_ylim(0, 1)
+    axes.legend()
+    return png(drawn)
+
+
+def calibration_png(judged: Judged) -> bytes:
+    """How often the first action is right, by how sure the model is."""
+    drawn = figure()
+    axes = drawn.subplots()
+    axes.plot([0, 1], [0, 1], color="lightgrey")
+    if rows := judged.scores.calibration:
+        sure, right, counts = zip(*rows, strict=True)
+        axes.scatter(sure, right, s=20 + 300 * np.array(counts) / max(counts))
+    axes.set_xlabel("how sure")
+    axes.set_ylabel("how often right")
+    return png(drawn)
+
+
+def worst(judged: Judged) -> list[dict[str, Any]]:
+    """The samples whose truth the model finds least likely, one of a segment at most."""
+    space = judged.data.shape.space
+    order = judged.predictions.truth_logp.mean(1).argsort()
+    found: list[dict[str, Any]] = []
+    segments: set[int] = set()
+    for place in order:
+        row = int(judged.rows[place])
+        if (segment := int(judged.data.segment[row])) in segments:
+            continue
+        segments.add(segment)
+        example = judged.data[row]
+        picture = Image.fromarray(read_picture(example.path))
+        picture.thumbnail(THUMBNAIL)
+        buffer = io.BytesIO()
+        picture.save(buffer, "JPEG", quality=80)
+        found.append(
+            {
+                "picture": data_uri(buffer.getvalue(), "jpeg"),
+                "goal": example.goal,
+                "predicted": " ".join(space.keys[k] for k in judged.predictions.pred[place]),
+                "pressed": " ".join(space.spell(step) for step in example.plan.steps),
+                "file": f"{example.path.parent.name}/{example.path.name}",
+            }
+        )
+        if len(found) == WORST:
+            break
+    return found
