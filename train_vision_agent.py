@@ -1,14 +1,8 @@
-"""Fine-tunes Qwen3-VL on labeled recordings: python train_vision_agent.py [--config FILE] [key=value …]"""
+"""python train_vision_agent.py: fine-tune Qwen3-VL on labeled recordings (the same as `protege train`)."""
 
-import logging
 import sys
 
-from protege.errors import ProtegeError
-from protege.training.run import main
+from protege.cli import main
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        main(sys.argv[1:])
-    except ProtegeError as error:
-        sys.exit(f"error: {error}")
+    main(["train", *sys.argv[1:]])

@@ -20,6 +20,8 @@ COMMANDS: Final = {
     "review": "List the segments that need a person's eye, and name their goals.",
     "report": "Is the data any good? One page that says so.",
     "export": "Write training data for other tools.",
+    "train": "Fine-tune Qwen3-VL on your training data with LoRA.",
+    "tiny-base": "Make a small real Qwen3-VL for machines without a GPU.",
     "play": "Play live: a model presses real keys in your game.",
     "replay": "Press a recording's keys again.",
     "arena": "The built-in game: play it, or record it without a screen.",
@@ -39,7 +41,7 @@ class Pipeline(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        return importlib.import_module(f"protege.commands.{cmd_name}_").command
+        return importlib.import_module(f"protege.commands.{cmd_name.replace('-', '_')}_").command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -28,13 +28,13 @@ def command(source: Path, out: Path | None, fps: float | None, size: tuple[int, 
     action_sequence), or a plain video. Only keys of the action space are kept; the rest is counted.
     """
     from protege.play.quality import verdict_text
-    from protege.recorder.importers import import_recordings
+    from protege.recorder.importers import import_each
 
     def progress(name: str, frames: int) -> None:
         if sys.stderr.isatty():
             click.echo(f"\r{name}: {frames} frames", nl=False, err=True)
 
-    for done in import_recordings(source, out or raw_playthrough(), fps=fps, size=size, progress=progress):
+    for done in import_each(source, out or raw_playthrough(), fps=fps, size=size, progress=progress):
         counts = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in done.counts.items())
         click.echo(f"{shown(done.folder)}: {done.frames} frames; {counts}; {verdict_text(done.quality.reasons)}")
         for reason in done.quality.reasons:

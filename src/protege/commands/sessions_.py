@@ -96,9 +96,9 @@ def delete(sessions: tuple[Path, ...], purge: bool) -> None:
     """Move recordings to .trash, from where they can be taken back."""
     from protege.recorder import editing
 
-    for session in sessions:
-        kept = editing.delete(find(session), purge=purge)
-        click.echo(f"{session.name}: " + ("removed" if kept is None else f"now in {shown(kept)}"))
+    kept = editing.delete_all([find(session) for session in sessions], purge=purge)
+    for session, where in zip(sessions, kept, strict=True):
+        click.echo(f"{session.name}: " + ("removed" if where is None else f"now in {shown(where)}"))
 
 
 def find(session: Path) -> Path:

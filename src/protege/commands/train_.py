@@ -1,0 +1,33 @@
+"""`protege train`."""
+
+import logging
+from pathlib import Path
+
+import click
+
+from protege.commands.types import examples
+from protege.play.paths import shown
+
+
+@click.command(
+    "train",
+    epilog=examples(
+        "protege train                                             one GPU, the 8B model in 4 bits",
+        "protege train model.base=models/tiny-qwen3-vl model.four_bit=false training.gradient_checkpointing=false",
+        "protege train training.learning_rate=1e-4 data.balance=true",
+        "accelerate launch train_vision_agent.py                   several GPUs",
+    ),
+)
+@click.option("--config", type=click.Path(path_type=Path), help="Default: configs/vision_lora.yaml.")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+def command(config: Path | None, overrides: tuple[str, ...]) -> int:
+    """Fine-tune Qwen3-VL on labeled recordings with LoRA. A second run goes on where the first was stopped.
+
+    Every value of the config can be changed here, as KEY=VALUE.
+    """
+    from protege.training.run import main
+
+    logging.getLogger("protege").setLevel(logging.INFO)
+    trained = main([*(["--config", str(config)] if config else []), *overrides])
+    click.echo(f"model: {shown(trained.output)}")
+    return 130 if trained.interrupted else 0
