@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from protege.commands.types import examples
-from protege.play.paths import labeled_segments, shown
+from protege.play.paths import labeled_segments, models, shown
 
 
 @click.command(
@@ -15,6 +15,7 @@ from protege.play.paths import labeled_segments, shown
         "protege export --to jsonl --out lanterns/",
         "protege export --to llamafactory --out lanterns/ --validation 0.2",
         "protege export dataset/labeled_segments --to hf --out lanterns/",
+        "protege export models/gameplay_agent_lora --merge --out models/gameplay_agent",
     ),
 )
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
@@ -29,8 +30,29 @@ from protege.play.paths import labeled_segments, shown
 @click.option("--validation", type=click.FloatRange(0, 0.9), default=0.1, show_default=True, help="Share held out.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the choice of sessions held out.")
 @click.option("--allow-split-by-segment", is_flag=True, help="Hold out segments where there is only one session.")
-def command(folder: Path | None, to: Any, out: Path, validation: float, seed: int, allow_split_by_segment: bool) -> int:
-    """Write training data as one self-contained folder in another tool's format."""
+@click.option("--merge", is_flag=True, help="FOLDER is a model: fold its adapter into its base.")
+@click.option("--push-to-hub", metavar="NAME", help="With --merge: upload the result, privately, under this name.")
+def command(
+    folder: Path | None,
+    to: Any,
+    out: Path,
+    validation: float,
+    seed: int,
+    allow_split_by_segment: bool,
+    merge: bool,
+    push_to_hub: str | None,
+) -> int:
+    """Write training data as one self-contained folder in another tool's format, or a model as plain weights."""
+    if merge:
+        from protege.training import outputs
+
+        merged = outputs.export_merged(folder or models() / "gameplay_agent_lora", out)
+        click.echo(f"model: {shown(merged)}")
+        if push_to_hub:
+            click.echo(outputs.push_to_hub(merged, push_to_hub))
+        return 0
+    if push_to_hub:
+        raise click.UsageError("--push-to-hub uploads a model; give --merge, too")
     from protege.labeling.export import ExportOptions, export_folder
 
     options = ExportOptions(to, validation, seed, allow_split_by_segment)

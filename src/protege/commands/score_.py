@@ -1,0 +1,34 @@
+"""`protege score`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from protege.commands.types import examples
+from protege.play.paths import labeled_segments
+
+
+@click.command(
+    "score",
+    epilog=examples(
+        "protege score models/gameplay_agent_lora --only-held-back",
+        "protege score models/gameplay_agent_lora dataset/labeled_segments --page score.html --json score.json",
+    ),
+)
+@click.argument("model")
+@click.argument("folder", type=click.Path(path_type=Path), required=False)
+@click.option("--samples", type=click.IntRange(1), default=1000, show_default=True, help="At most so many.")
+@click.option("--only-held-back", is_flag=True, help="Leave out the recordings that the model was trained on.")
+@click.option("--no-base", is_flag=True, help="Do not score the untuned base beside it.")
+@click.option("--four-bit", is_flag=True, help="Load the base in 4 bits.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda")
+@click.option("--page", type=click.Path(path_type=Path), help="Write a page: confusion, keys, the worst samples.")
+@click.option("--json", "out", type=click.Path(path_type=Path), help="Write the numbers to this file.")
+def command(model: str, folder: Path | None, no_base: bool, **options: Any) -> int:
+    """How good is a model, without playing? Beside it always the baselines and the untuned base."""
+    from protege.training.judge import ScoreOptions, score_model, summary
+
+    judged = score_model(model, folder or labeled_segments(), ScoreOptions(untuned_base=not no_base, **options))
+    click.echo(summary(judged))
+    return 0
