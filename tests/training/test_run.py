@@ -81,7 +81,7 @@ def trained(tiny, labeled, tmp_path_factory):
     """A run that learns something, with a score every 10 steps."""
     output = tmp_path_factory.mktemp("run") / "adapter"
     options = ("training.max_steps=30", "training.save_steps=10", "training.report_to=tensorboard", "training.keep=1")
-    return train(config(tiny, labeled, output, "lora.r=16", "data.workers=1", *options))
+    return train(config(tiny, labeled, output, "lora.r=16", "data.workers=0", *options))
 
 
 def test_the_loss_falls(trained):
