@@ -301,7 +301,7 @@ def lesson(
     for step in range(steps):
         found = losses(step)
         if not torch.isfinite(found["total"]):
-            raise ProtegeError(f"the loss is {float(found['total'])} at step {step}; lower the learning rate")
+            raise ProtegeError(f"the loss is {found['total'].detach().item()} at step {step}; lower the learning rate")
         for group in optimizer.param_groups:
             group["lr"] = learning_rate * rate(step, steps, config)
         found["total"].backward()

@@ -103,8 +103,25 @@ class Encoded:
     grid: tuple[int, int, int]
 
 
-def model_inputs(batch: dict[str, Any], pixels: PixelSpec) -> dict[str, Any]:
-    """The batch as the model takes it: bytes become floats here, on the model's device."""
+def model_inputs(batch: dict[str, Any], pixels: PixelSpec, out: Any = None) -> dict[str, Any]:
+    """The batch as the model takes it: bytes become floats here, on the model's device (in `out`, if given)."""
     inputs = {name: value for name, value in batch.items() if name not in ("patches", "files")}
-    inputs["pixel_values"] = pixels.pixel_values(batch["patches"])
+    inputs["pixel_values"] = pixels.pixel_values(batch["patches"], out)
     return inputs
+
+
+class Expander:
+    """`model_inputs` into the same memory every time: what it returns holds until it is called again."""
+
+    def __init__(self, pixels: PixelSpec) -> None:
+        self.pixels = pixels
+        self._memory = torch.empty(0)
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        patches = batch["patches"]
+        if patches.device.type != "cpu":  # there torch itself keeps and reuses memory
+            return model_inputs(batch, self.pixels)
+        shape = (len(patches), patches.shape[1] * self.pixels.temporal)
+        if self._memory.numel() < shape[0] * shape[1]:
+            self._memory = torch.empty(shape[0] * shape[1])
+        return model_inputs(batch, self.pixels, self._memory[: shape[0] * shape[1]].view(shape))

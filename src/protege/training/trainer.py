@@ -14,7 +14,7 @@ from transformers import TrainerCallback
 from trl.trainer.sft_trainer import SFTTrainer
 
 from protege.errors import ProtegeError
-from protege.training.collate import Collator, model_inputs
+from protege.training.collate import Collator, Expander
 from protege.training.predict import predict
 from protege.training.sampling import Draws
 from protege.training.score import scores
@@ -42,6 +42,7 @@ class ActionTrainer(SFTTrainer):
     ) -> None:
         self.collator, self.held_back, self.draws, self.rows = collator, held_back, draws, rows
         self._files: list[str] = []
+        self._expand = Expander(collator.pixels)
         keys = SampleKeys.of(len(held_back.data)) if held_back is not None else None
         super().__init__(
             train_dataset=SampleKeys.of(len(collator.data)), eval_dataset=keys, data_collator=collator, **kwargs
@@ -53,7 +54,8 @@ class ActionTrainer(SFTTrainer):
     def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         self._files = inputs.pop("files", self._files)
         inputs = super()._prepare_inputs(inputs)
-        return model_inputs(inputs, self.collator.pixels) if "patches" in inputs else inputs
+        # Safe to overwrite: a batch has been through its backward pass before the next one is prepared
+        return self._expand(inputs) if "patches" in inputs else inputs
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         loss = super().training_step(*args, **kwargs)

@@ -93,13 +93,21 @@ class PixelSpec:
         cut = planes.reshape(3, h // cell, self.merge, self.patch, w // cell, self.merge, self.patch)
         return cut.transpose(1, 4, 2, 5, 0, 3, 6).reshape(-1, 3 * self.patch**2)
 
-    def pixel_values(self, patches: Any) -> Any:
-        """(patches, 3 * temporal * patch * patch) float32 of a tensor of `patches`, on the tensor's device."""
+    def pixel_values(self, patches: Any, out: Any = None) -> Any:
+        """(patches, 3 * temporal * patch * patch) float32 of a tensor of `patches`, on the tensor's device.
+
+        out: a float32 tensor of that shape to fill, for callers that need one result at a time: memory that the
+        system hands out anew for every batch costs more than the arithmetic.
+        """
         import torch
 
-        device = patches.device
+        device, count = patches.device, len(patches)
         scale = torch.tensor([1 / (255 * s) for s in self.std], dtype=torch.float32, device=device)
         shift = torch.tensor([-m / s for m, s in zip(self.mean, self.std, strict=True)], device=device)
-        values = patches.reshape(len(patches), 3, 1, -1).to(torch.float32)
-        values = values.mul_(scale[:, None, None]).add_(shift[:, None, None])
-        return values.expand(-1, -1, self.temporal, -1).reshape(len(patches), -1)
+        if out is None:
+            out = torch.empty(count, 3 * self.temporal * self.patch**2, device=device)
+        parts = out.view(count, 3, self.temporal, -1)
+        first = torch.mul(patches.view(count, 3, -1), scale[:, None], out=parts[:, :, 0])
+        first.add_(shift[:, None])
+        parts[:, :, 1:] = first[:, :, None]
+        return out

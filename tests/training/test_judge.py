@@ -1,0 +1,133 @@
+# ruff: noqa: E402  (libraries that may be missing are asked for first)
+"""Scoring a real tiny model: the greedy answers, the goal-swap test, the page, comparisons, and mistakes."""
+
+import json
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("trl")
+
+from protege.errors import UserError
+from protege.play import KEYBOARD_12
+from protege.play.card import ModelCard
+from protege.training.collate import Collator, model_inputs
+from protege.training.data import LabeledData
+from protege.training.evaluate import other_goals
+from protege.training.judge import ScoreOptions, compare, score_model, summary
+from protege.training.predict import predict
+from protege.vlm.inputs import AnswerTemplate, Tokens
+from protege.vlm.load import load_model, load_processor
+from protege.vlm.pixels import PixelSpec
+
+from .conftest import GOALS, label
+
+
+@pytest.fixture(scope="module")
+def asked(tiny, labeled):
+    processor = load_processor(tiny)
+    data = LabeledData.open(labeled)
+    return load_model(tiny, device="cpu"), Collator(data, Tokens(processor, KEYBOARD_12), PixelSpec.of(processor))
+
+
+def slot_by_slot(model, collator, row):
+    """Greedy decoding as it is told: a forward pass a slot, the template written in between."""
+    template = AnswerTemplate.of(collator.tokens.tokenizer, KEYBOARD_12)
+    inputs = model_inputs(collator.batch([row]), collator.pixels)
+    start = int((inputs.pop("labels")[0] != -100).nonzero()[0])
+    columns = np.zeros(7, np.int64)
+    logps = []
+    for slot in range(7):
+        ids = torch.cat([inputs["input_ids"][:, :start], torch.from_numpy(template.ids(columns))[None]], 1)
+        at = start + int(template.slots[slot])
+        cut = {name: inputs[name][:, :at] for name in ("attention_mask", "mm_token_type_ids")}
+        with torch.no_grad():
+            logits = model(**{**inputs, **cut, "input_ids": ids[:, :at]}).logits[0, -1, list(template.actions)]
+        columns[slot] = int(logits.argmax())
+        logps.append(logits.log_softmax(-1))
+    return columns, logps
+
+
+def test_predictions_equal_greedy_decoding_slot_by_slot(asked):
+    model, collator = asked
+    rows = np.arange(0, 72, 12)
+    found = predict(model, collator, rows, batch=4)
+    for place, row in enumerate(rows):
+        columns, logps = slot_by_slot(model, collator, int(row))
+        assert found.pred[place].tolist() == columns.tolist()
+        assert found.first_probs[place] == pytest.approx(logps[0].exp().numpy(), abs=1e-4)
+
+
+def test_another_goal_is_asked_in_place_of_the_samples_own(asked):
+    model, collator = asked
+    rows = np.arange(6)
+    own = [collator.data[int(row)].goal for row in rows]
+    same = predict(model, collator, rows, goals=own)
+    other = predict(model, collator, rows, goals=[GOALS[-1]] * 6)
+    plain = predict(model, collator, rows)
+    assert np.allclose(same.truth_logp, plain.truth_logp)
+    assert not np.allclose(other.truth_logp, plain.truth_logp)
+
+
+def test_a_swapped_goal_is_never_the_samples_own(labeled):
+    data = LabeledData.open(labeled)
+    goals = other_goals(data, np.arange(len(data)))
+    assert goals is not None
+    assert all(goal != data[i].goal for i, goal in enumerate(goals))
+
+
+def test_with_one_goal_there_is_nothing_to_swap(tiny, tmp_path):
+    data = label(tmp_path, segments=1, frames=3)
+    judged = score_model(tiny, data, ScoreOptions(device="cpu"))
+    assert judged.scores.goal_swap is None
+    assert "one goal only" in summary(judged)
+
+
+def test_a_score_writes_its_page_and_its_numbers(tiny, labeled, tmp_path):
+    options = ScoreOptions(samples=12, device="cpu", page=tmp_path / "page.html", out=tmp_path / "scores.json")
+    steps = []
+    judged = score_model(tiny, labeled, options, lambda *step: steps.append(step))
+    page = (tmp_path / "page.html").read_text()
+    assert page.count("data:image/png;base64,") == 3
+    assert page.count("data:image/jpeg;base64,") == 6
+    assert "http" not in page.replace("http-equiv", "")
+    assert json.loads((tmp_path / "scores.json").read_text())["samples"] == 12
+    assert "majority" in summary(judged)
+    assert steps[0][0] == "model"
+
+
+def test_a_card_that_does_not_fit_is_refused(tiny, labeled, tmp_path):
+    import shutil
+
+    model = shutil.copytree(tiny, tmp_path / "model")
+    ModelCard("vision", "x", horizon=5).save(model)
+    with pytest.raises(UserError, match="made for horizon 5"):
+        score_model(model, labeled)
+    ModelCard("vision", "x").save(model)
+    with pytest.raises(UserError, match="only a model that protege fine-tuned"):
+        score_model(model, labeled, ScoreOptions(only_held_back=True))
+    with pytest.raises(UserError, match="at least one sample"):
+        ScoreOptions(samples=0)
+
+
+def test_chords_cannot_be_scored_yet_and_say_so(tiny, tmp_path):
+    data = label(tmp_path, segments=1, frames=2, fields={"shape": {"chords": True, "horizon": 7}})
+    with pytest.raises(UserError, match="chords cannot be scored"):
+        score_model(tiny, data, ScoreOptions(device="cpu"))
+
+
+def test_models_are_compared_by_their_own_numbers_or_on_the_same_data(tiny, labeled, tmp_path):
+    for name, accuracy in (("a", 0.25), ("b", 0.75)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "metrics.json").write_text(json.dumps({"first_action_accuracy": accuracy}))
+    lines = compare([tmp_path / "a", tmp_path / "b"]).splitlines()
+    assert lines[0].split() == ["a", "b"]
+    assert lines[1].split()[-2:] == ["0.250", "0.750"]
+    anew = compare([tiny, tiny], labeled, ScoreOptions(samples=3, device="cpu")).splitlines()
+    assert len(anew[0].split()) == 2
+    (tmp_path / "a" / "metrics.json").write_text("{}")
+    with pytest.raises(UserError, match="has no scores"):
+        compare([tmp_path / "a"])
+    with pytest.raises(UserError, match="protege score"):
+        compare([tmp_path / "none"])
