@@ -19,6 +19,7 @@ from protege.play.plan import HORIZON, Plan
 from protege.vlm.pixels import fit, read_picture
 
 WARM_UPS: Final = 2
+SMALL_WEIGHTS: Final = 50_000_000
 BACKENDS: Final = ("transformers", "unsloth")
 
 
@@ -64,6 +65,7 @@ class VisionAgent:
         self._rng = random.Random(self.options.seed)
         self._before: tuple[int, str, Plan] | None = None
         loaded = _load(model, self.options)
+        _limit_threads(loaded)
         has_processor = not is_adapter(model) or (Path(model) / "preprocessor_config.json").exists()
         processor = load_processor(model if has_processor else base_of(Path(model)))
         self._tokens = Tokens(processor, self.card.space, self.card.horizon)
@@ -144,6 +146,17 @@ def _load(model: str | Path, options: VisionOptions) -> Any:
     return load_model(
         model, four_bit=options.four_bit, device=options.device, dtype=options.dtype, merge=not options.four_bit
     )
+
+
+def _limit_threads(loaded: Any) -> None:
+    """A small model on a CPU runs on one thread: waiting for a second one, on a machine that also runs a game, costs
+    more than it saves (measured: 3 to 10 times slower when the cores are busy).
+    """
+    import torch
+
+    weights = sum(weight.numel() for weight in loaded.parameters())
+    if next(loaded.parameters()).device.type == "cpu" and weights < SMALL_WEIGHTS:
+        torch.set_num_threads(1)
 
 
 def _load_unsloth(model: str | Path, options: VisionOptions) -> Any:

@@ -72,6 +72,11 @@ class Result:
         return self.decisions / DECISION_HZ
 
 
+def drawn_size(size: tuple[int, int]) -> tuple[int, int]:
+    """The smallest picture the engine draws that holds a policy's; the policy shrinks it."""
+    return next((s for s in SIZES if s[0] >= size[0] and s[1] >= size[1]), SIZES[-1])
+
+
 class ExpertPolicy:
     """The scripted expert as a policy; the runner tells it the engine's state."""
 
@@ -98,8 +103,7 @@ class Runner:
             self._policy = load_policy(player.model, options)
             self._policy.warm_up()
         size = getattr(getattr(self._policy, "card", None), "frame_size", SMALL)
-        # the engine draws a few sizes only; the policy shrinks what is larger
-        self.engine = Engine(next((drawn for drawn in SIZES if drawn[0] >= size[0]), SIZES[-1]))
+        self.engine = Engine(drawn_size(size))
 
     def policy(self, seed: int) -> Policy:
         match self.player.model:

@@ -18,6 +18,7 @@ from protege.agent.shape import AnswerShape, Node
 from protege.agent.vision import VisionAgent, VisionOptions, shifted
 from protege.arena.record import record_episodes
 from protege.arena.rooms import EVAL_SEED_START
+from protege.bench.arena_episodes import drawn_size
 from protege.bench.report import Figure
 from protege.errors import UserError
 from protege.play.actions import Action
@@ -100,7 +101,7 @@ def play_questions(folder: Path, size: tuple[int, int], count: int, make: bool =
     folders = iter(() if make else sorted(folder.iterdir()))
     while len(questions) < count:
         if make:
-            found = record_episodes(folder, 1, seed, size)[0].folder
+            found = record_episodes(folder, 1, seed, drawn_size(size))[0].folder
             seed += 1
         elif (found := next(folders, None)) is None:
             raise UserError(f"{folder}: {len(questions)} frames with a goal, expected {count}; record more")
