@@ -35,12 +35,11 @@ from pathlib import Path
 from protege.training.config import VisionConfig
 from protege.training.data import LabeledData
 from protege.training.run import make_collator
-from protege.training.trainer import SampleKeys
 from protege.vlm.load import load_processor
 import torch
 data = LabeledData.open(Path(sys.argv[1]))
 collator = make_collator(VisionConfig(), load_processor(sys.argv[2]), data)
-loader = torch.utils.data.DataLoader(SampleKeys.of(len(data)), batch_size=8, collate_fn=collator)
+loader = torch.utils.data.DataLoader(range(len(data)), batch_size=8, collate_fn=collator)
 seen = sum(len(batch["files"]) for batch in loader)
 assert seen == len(data), seen
 """
