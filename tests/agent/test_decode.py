@@ -105,7 +105,7 @@ def test_sampling_is_the_same_with_and_without_a_draft_and_repeats_with_its_seed
 
 def test_naive_generation_of_random_weights_is_no_answer_and_counted(agent, questions):
     frame, goal = questions[0]
-    tokens, passes = generated(agent, agent.inputs(frame.rgb, goal), constrained=False)
+    tokens, passes = generated(agent, agent.loaded, agent.inputs(frame.rgb, goal), constrained=False)
     assert len(tokens) == passes
 
 

@@ -59,6 +59,7 @@ class VisionAgent:
 
         self.options = options or VisionOptions()
         self.card = read_card(model, self.options)
+        self.source = model
         self.goal = goal
         self.temperature = self.options.temperature
         self.last: Chunk | None = None
