@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -98,7 +99,9 @@ def load_model(
         from peft import PeftModel
 
         model = load_model(base_of(folder), four_bit=four_bit, device=device, dtype=dtype)
-        model = PeftModel.from_pretrained(model, str(folder))
+        with warnings.catch_warnings():  # peft 0.21 reads an attribute that transformers 5.23 has renamed
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated")
+            model = PeftModel.from_pretrained(model, str(folder))
         return (model.merge_and_unload() if merge else model).eval()
     import torch
     from transformers import AutoModelForImageTextToText
