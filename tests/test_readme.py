@@ -127,7 +127,7 @@ def export(line, project):
 
 
 def bench(line, project):
-    result = runs(f"{line} --seconds 3 --kills 1", project)
+    result = runs(f"{line} --seconds 5 --kills 1", project)
     assert "label_agreement" in result.stdout
 
 

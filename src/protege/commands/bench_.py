@@ -112,6 +112,24 @@ def live(seconds: float, kills: int, json_: bool) -> None:
     _show(live.run(seconds, kills, _say), json_)
 
 
+@command.command(
+    "train", epilog=examples("protege bench train", "protege bench train --episodes 20 --steps 20 --many 2000")
+)
+@click.option("--base", type=click.Path(path_type=Path), help="Default: the tiny base that comes with protege.")
+@click.option("--episodes", type=click.IntRange(1), default=200, show_default=True, help="Arena episodes to train on.")
+@click.option("--held-out", type=click.IntRange(1), default=40, show_default=True, help="Arena episodes to score.")
+@click.option("--steps", type=click.IntRange(1), default=600, show_default=True, help="Of fine-tuning.")
+@click.option("--few", type=click.IntRange(1), default=1_000, show_default=True, help="Samples, for the memory.")
+@click.option("--many", type=click.IntRange(1), default=20_000, show_default=True, help="Samples, for the memory.")
+@click.option("--folder", type=click.Path(path_type=Path), help="Keep recordings, data and models here.")
+@AS_JSON
+def train(json_: bool, **options: Any) -> None:
+    """Does it learn, is the loader fast, and does memory stay flat?"""
+    from protege.bench import train
+
+    _show(train.run(train.TrainBench(**options), _say), json_)
+
+
 def _say(text: str) -> None:
     click.echo(text, err=True)
 
