@@ -1,7 +1,7 @@
 # make demo: see it work.  make test: everything that must hold.  Both make .venv and install what they need.
 PYTHON ?= python3
 PY := .venv/bin/python
-EXTRAS := record,arena,demo,vision,serve,ray,dev
+EXTRAS := record,arena,demo,vision,controls,cloning,serve,ray,dev
 
 .PHONY: demo test lint clean
 

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Sequence
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Final
 
@@ -92,8 +93,16 @@ NAMED: Final[dict[str, Loader]] = {
     "majority": lambda spec, options: ConstantPolicy(horizon=options.horizon),
 }
 
-KINDS: Final[dict[str, Loader]] = {"vision": lambda spec, options: VisionAgent(spec, options=options)}
-"""How a folder is loaded, by its card's kind. Other stages are added here by the commands, which may know them."""
+KINDS: Final = "protege.policies"
+"""The group of entry points that load a folder by its card's kind, each as `load(folder, options) -> Policy`.
+
+Any package can add a kind of its own; protege's own are in its pyproject.toml.
+"""
+
+
+def load_vision(folder: str, options: VisionOptions) -> Policy:
+    """A vision model's folder."""
+    return VisionAgent(folder, options=options)
 
 
 def load_policy(spec: str | Path, options: VisionOptions | None = None) -> Policy:
@@ -111,9 +120,10 @@ def load_policy(spec: str | Path, options: VisionOptions | None = None) -> Polic
         return ServerAgent(text, options)
     if (Path(text) / CARD_NAME).exists():
         kind = ModelCard.load(Path(text)).kind
-        if kind not in KINDS:
-            raise UserError(f"{text}: a model of kind {kind!r}; this version plays: {', '.join(KINDS)}")
-        return KINDS[kind](text, options)
+        kinds = {entry.name: entry for entry in entry_points(group=KINDS)}
+        if kind not in kinds:
+            raise UserError(f"{text}: a model of kind {kind!r}; this installation plays: {', '.join(sorted(kinds))}")
+        return kinds[kind].load()(text, options)
     if len(Path(text).parts) == 1 and not Path(text).exists():
         raise UserError(f"--model {text}: no such folder; a folder, a server's URL, or one of {', '.join(NAMED)}")
     return VisionAgent(text, options=options)
