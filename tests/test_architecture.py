@@ -9,8 +9,8 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "src" / "protege"
 FILES = sorted(PACKAGE.rglob("*.py"))
 PLAY_MAY_USE = {"numpy", "PIL", "protege"} | sys.stdlib_module_names
-SHARED = {"play", "errors", "devices", "vlm"}
-"""Below the stages: everybody may use them; `devices` and `vlm` know only `play`."""
+SHARED = {"play", "errors", "devices", "vlm", "settings"}
+"""Below the stages: everybody may use them; they know only `play` and `errors`."""
 TOP = {"cli", "commands", "bench", "doctor", "demo"}
 """Above the stages: they may know all of them."""
 

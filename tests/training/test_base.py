@@ -12,8 +12,8 @@ pytest.importorskip("transformers")
 from protege.errors import ProtegeError, UserError
 from protege.play import KEYBOARD_12, encode_jpeg
 from protege.play.card import ModelCard
+from protege.settings import load_config
 from protege.training.base import BaseConfig, BaseData, rate, train_base
-from protege.training.overrides import load_config
 from protege.vlm.load import load_model, load_processor
 from protege.vlm.tiny import build_tiny, copy_base
 

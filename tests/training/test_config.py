@@ -7,8 +7,8 @@ import pytest
 pytest.importorskip("omegaconf")
 
 from protege.errors import UserError
+from protege.settings import build, load_config, to_fields, to_yaml
 from protege.training.config import BASE_8B, VisionConfig
-from protege.training.overrides import build, load_config, to_fields, to_yaml
 
 ROOT = Path(__file__).parents[2]
 

@@ -18,10 +18,10 @@ from safetensors.torch import load_file
 
 from protege.errors import MissingExtra, ProtegeError, UserError
 from protege.play.card import ModelCard
+from protege.settings import load_config
 from protege.training import run
 from protege.training.config import VisionConfig
 from protege.training.outputs import export_merged
-from protege.training.overrides import load_config
 from protege.training.run import out_of_memory, train
 from protege.vlm.load import load_model, load_processor
 

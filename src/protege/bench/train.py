@@ -118,8 +118,8 @@ def arena_data(folder: Path, seed: int, episodes: int) -> Path:
 def configured(base: Path, data: Path, output: Path, *overrides: str) -> Any:
     """A fine-tuning run on a CPU that shows itself in steps, not epochs."""
     from protege.play.card import ModelCard
+    from protege.settings import load_config
     from protege.training.config import VisionConfig
-    from protege.training.overrides import load_config
 
     width, height = ModelCard.load(base).frame_size if (base / "card.json").is_file() else (160, 128)
     fixed = [

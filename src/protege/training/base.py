@@ -23,8 +23,8 @@ from protege.errors import ProtegeError, UserError
 from protege.play import HORIZON, KEYBOARD_12, Plan
 from protege.play.card import ModelCard
 from protege.play.frame import decode_jpeg
+from protege.settings import load_config, to_fields
 from protege.training.augment import shifted
-from protege.training.overrides import load_config, to_fields
 from protege.vlm.inputs import AnswerTemplate, Tokens
 from protege.vlm.load import load_model, load_processor, without_bars
 from protege.vlm.pixels import PixelSpec

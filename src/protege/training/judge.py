@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from protege.errors import UserError
 from protege.play.card import CARD_NAME, ModelCard
+from protege.settings import build
 from protege.training.config import VisionConfig
 from protege.training.data import LabeledData, split
-from protege.training.overrides import build
 from protege.training.score import METRICS, Scores, table
 from protege.vlm.load import base_of, is_adapter, load_model, load_processor
 

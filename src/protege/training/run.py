@@ -14,11 +14,11 @@ import numpy as np
 
 from protege.errors import MissingExtra, UserError
 from protege.play.card import ModelCard
+from protege.settings import load_config, to_fields, to_yaml
 from protege.training.config import AugmentOptions, VisionConfig
 from protege.training.data import LabeledData, split
 from protege.training.model import load_trainable, unsloth_first
 from protege.training.outputs import write_outputs
-from protege.training.overrides import load_config, to_fields, to_yaml
 from protege.training.score import METRICS
 from protege.vlm.load import require_vision
 

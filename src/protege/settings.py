@@ -14,13 +14,16 @@ T = TypeVar("T")
 _NAMES: Final = {int: "whole number", float: "number", str: "text", bool: "true or false"}
 
 
-def load_config(kind: type[T], path: Path | None, overrides: Sequence[str] = ()) -> T:
-    """A `kind` from a YAML file (its defaults without one) and overrides such as "training.learning_rate=1e-4"."""
+def load_config(kind: type[T], path: Path | None, overrides: Sequence[str] = (), extra: str = "vision") -> T:
+    """A `kind` from a YAML file (its defaults without one) and overrides such as "training.learning_rate=1e-4".
+
+    extra: the extra of the package that the caller belongs to, named when OmegaConf is missing.
+    """
     try:
         from omegaconf import OmegaConf
         from omegaconf.errors import OmegaConfBaseException
     except ImportError:
-        raise MissingExtra("omegaconf", "vision") from None
+        raise MissingExtra("omegaconf", extra) from None
     try:
         fields = OmegaConf.load(path) if path else OmegaConf.create()
         if not OmegaConf.is_dict(fields):
