@@ -45,6 +45,10 @@ class ChunkDecoder:
         self._column = {token: column for column, token in enumerate(tokens)}
         self._tokens = torch.tensor(tokens, device=self._device)
         self._head = whole.lm_head
+        self._places: dict[tuple[int, ...], Any] = {}
+        self._longest = len(
+            shape.ids([max(range(len(shape.actions)), key=lambda i: len(shape.spelled[i]))] * shape.horizon)
+        )
         plain = type(self._head) is torch.nn.Linear and self._head.bias is None
         self._rows = self._head.weight.detach()[self._tokens].T.contiguous() if plain else None
 
@@ -85,7 +89,9 @@ class ChunkDecoder:
         import torch
 
         more = torch.tensor([tokens], device=self._device)
-        if cache.get_seq_length() == 0:
+        seen = cache.get_seq_length()
+        places = self._positions(inputs)[..., seen : seen + len(tokens) + (0 if seen else inputs["input_ids"].shape[1])]
+        if seen == 0:
             kinds = inputs["mm_token_type_ids"]
             given = {
                 **{name: value for name, value in inputs.items() if name != "attention_mask"},
@@ -94,9 +100,26 @@ class ChunkDecoder:
             }
         else:
             given = {"input_ids": more}
-        hidden = self._body(**given, past_key_values=cache, use_cache=True).last_hidden_state[0, -rows:]
+        hidden = self._body(**given, position_ids=places, past_key_values=cache, use_cache=True).last_hidden_state[
+            0, -rows:
+        ]
         scores = hidden @ self._rows if self._rows is not None else self._head(hidden)[:, self._tokens]
         return scores.float().cpu().numpy()
+
+    def _positions(self, inputs: dict[str, Any]) -> Any:
+        """(3, 1, L) where the tokens of a prompt and of the longest answer stand; equal for all frames of a goal."""
+        import torch
+
+        ids, kinds = inputs["input_ids"], inputs["mm_token_type_ids"]
+        key = (ids.shape[1], int(kinds[0].argmax()), *inputs["image_grid_thw"].flatten().tolist())
+        if key not in self._places:
+            longest = torch.full((1, self._longest), int(self._tokens[0]), device=self._device)
+            self._places[key], _ = self._body.get_rope_index(
+                torch.cat([ids, longest], 1),
+                torch.cat([kinds, torch.zeros_like(longest, dtype=kinds.dtype)], 1),
+                image_grid_thw=inputs["image_grid_thw"],
+            )
+        return self._places[key]
 
     def _pick(self, scores: NDArray[np.float32], options: list[int], choose: "_Chooser") -> tuple[int, float]:
         """One of the tokens that may follow, and its probability among them."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from protege.agent.decode import Chunk, ChunkDecoder
 from protege.agent.shape import AnswerShape
 from protege.errors import MissingExtra, ProtegeError, UserError
-from protege.play.actions import KEYBOARD_12, Action, ActionSpace
+from protege.play.actions import KEYBOARD_12, NO_KEYS, Action, ActionSpace
 from protege.play.card import CARD_NAME, ModelCard
 from protege.play.chat import PROMPT_VERSION
 from protege.play.frame import Frame
@@ -112,12 +112,19 @@ class VisionAgent:
         return self.last
 
     def _guess(self, t_ns: int, goal: str) -> tuple[Action, ...] | None:
-        """The plan before, moved on by the time that has passed; its last action goes on."""
-        if self._before is None or not self.options.draft or self._before[1] != goal:
+        """The plan before, moved on by the time that has passed; at a goal's beginning, one action that goes on."""
+        if not self.options.draft:
             return None
+        if self._before is None or self._before[1] != goal:
+            return first_guess(self.card.horizon)
         before_ns, _, plan = self._before
         passed = round((t_ns - before_ns) * self.card.frame_hz / 1e9)
         return shifted(plan.steps, passed)
+
+
+def first_guess(horizon: int) -> tuple[Action, ...]:
+    """Where there is no plan before: as soon as the first slot is known, all others are guessed to be like it."""
+    return (NO_KEYS,) * horizon
 
 
 def shifted(steps: tuple[Action, ...], passed: int) -> tuple[Action, ...]:

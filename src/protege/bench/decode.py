@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from protege.agent.shape import AnswerShape, Node
-from protege.agent.vision import VisionAgent, VisionOptions, shifted
+from protege.agent.vision import VisionAgent, VisionOptions, first_guess, shifted
 from protege.arena.record import record_episodes
 from protege.arena.rooms import EVAL_SEED_START
 from protege.bench.arena_episodes import drawn_size
@@ -124,7 +124,7 @@ def measure(agent: VisionAgent, questions: list[Question], say: Callable[[str], 
     agent.warm_up()
     for number, (frame, goal) in enumerate(questions):
         inputs = agent.inputs(frame.rgb, goal)
-        draft = None
+        draft = first_guess(agent.card.horizon)
         if before is not None and before[1] == goal and frame.t_ns > before[0].t_ns:
             draft = shifted(before[2], round((frame.t_ns - before[0].t_ns) * agent.card.frame_hz / 1e9))
         for way in WAYS:
