@@ -1,0 +1,1 @@
+"""Behaviour cloning from pixels in JAX: episodes in zarr, policies in Flax NNX, trained, scored and played."""

@@ -1,0 +1,219 @@
+"""All frames of a data set as one uint8 memory map, built once: training reads it at the speed of the page cache.
+
+`frames.u8` holds N_total frames of (3, H, W) one after another, `rows.npz` their actions, state and goals, and
+`cache.json` says of every episode where it begins, what it was made from and the hash of its frames.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protege.cloning.store import Dataset, Episode
+from protege.errors import UserError
+from protege.play.session.lock import Lock
+
+_INDEX: Final = "cache.json"
+_FRAMES: Final = "frames.u8"
+_ROWS: Final = "rows.npz"
+_LOCK: Final = "lock"
+_VERSION: Final = 1
+_PIECE: Final = 64
+"""Frames read at a time: memory stays flat however long an episode is."""
+
+
+@dataclass(frozen=True)
+class Cache:
+    """frames: (N, 3, H, W) uint8, red first; actions: (N, A) bool; state: (N, S) float32; goals: (N,) int32, -1 for
+    none; offsets: for every episode's name its first row and the row after its last.
+    """
+
+    folder: Path
+    frames: NDArray[np.uint8]
+    actions: NDArray[np.bool_]
+    state: NDArray[np.float32] | None
+    goals: NDArray[np.int32] | None
+    offsets: dict[str, tuple[int, int]]
+
+    def rows(self, episodes: Iterable[Episode | str]) -> NDArray[np.int64]:
+        """The rows of some episodes, in their order."""
+        spans = [self.offsets[e if isinstance(e, str) else e.name] for e in episodes]
+        return np.concatenate([np.arange(*span) for span in spans]) if spans else np.zeros(0, np.int64)
+
+
+def default_folder(dataset: Path) -> Path:
+    """Where a data set's cache lies when nobody says otherwise: hidden beside it."""
+    dataset = dataset.resolve()
+    return dataset.with_name(f".{dataset.name}.cache")
+
+
+def build(
+    dataset: Dataset,
+    folder: Path | None = None,
+    verify: bool = True,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Cache:
+    """The cache of a data set; what is missing of it is made, episode by episode, so that a stop loses at most one.
+
+    An episode is made again where the store changed, or (with `verify`) its bytes are not those that were written.
+    progress: told the frames that are ready and all frames. UserError if the folder holds something else, another
+    process is building there, or the disk is too small.
+    """
+    folder = folder or default_folder(dataset.path)
+    _claim(folder)
+    lock = _lock(folder)
+    try:
+        offsets = _offsets(dataset.episodes)
+        total = max(stop for _, stop in offsets.values())
+        shape = (total, 3, *dataset.episodes[0].frames.shape[2:])
+        done = _resumable(folder, dataset, offsets, shape)
+        _require_space(folder, shape)
+        frames = _map(folder, shape, "r+")
+        ready = 0
+        for episode in dataset.episodes:
+            start, stop = offsets[episode.name]
+            source = fingerprint(episode)
+            entry = done.get(episode.name)
+            fresh = entry is not None and entry["source"] == source
+            if not fresh or (verify and entry is not None and _hash(frames, start, stop) != entry["hash"]):
+                done[episode.name] = {"start": start, "stop": stop, "source": source}
+                done[episode.name]["hash"] = _copy(episode, frames, start, dataset.bgr)
+                frames.flush()
+                _save_index(folder, shape, dataset, done)
+            ready += len(episode)
+            progress(ready, total)
+        _save_rows(folder, dataset)
+    finally:
+        lock.release()
+    return _open(folder, offsets, shape)
+
+
+def remove(folder: Path) -> bool:
+    """Delete a cache; whether there was one. UserError if the folder is not a cache of ours."""
+    if not folder.exists():
+        return False
+    _claim(folder)
+    shutil.rmtree(folder)
+    return True
+
+
+def fingerprint(episode: Episode) -> str:
+    """A hash that changes when any file of an episode does: every file's path, size and time of change."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in episode.folder.rglob("*") if path.is_file()):
+        about = path.stat()
+        digest.update(f"{path.relative_to(episode.folder)}\0{about.st_size}\0{about.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def _claim(folder: Path) -> None:
+    """The folder exists and is ours, or UserError."""
+    if folder.exists() and not (folder / _LOCK).exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder}: holds something that is not a cache; name an empty or a new folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _LOCK).touch()
+
+
+def _lock(folder: Path) -> Lock:
+    try:
+        return Lock(folder / _LOCK)
+    except BlockingIOError:
+        raise UserError(f"{folder}: another process is building this cache; wait for it, or name another") from None
+
+
+def _offsets(episodes: Iterable[Episode]) -> dict[str, tuple[int, int]]:
+    offsets, start = {}, 0
+    for episode in episodes:
+        offsets[episode.name] = (start, start + len(episode))
+        start += len(episode)
+    return offsets
+
+
+def _resumable(
+    folder: Path, dataset: Dataset, offsets: dict[str, tuple[int, int]], shape: tuple[int, ...]
+) -> dict[str, Any]:
+    """What an earlier build finished and still lies at its place; the frames' file is given its size."""
+    done: dict[str, Any] = {}
+    path = folder / _FRAMES
+    try:
+        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+        same = index["version"] == _VERSION and index["frame"] == list(shape[1:]) and index["bgr"] == dataset.bgr
+        if same and path.exists():
+            done = {n: e for n, e in index["episodes"].items() if offsets.get(n) == (e["start"], e["stop"])}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        done = {}
+    with path.open("ab") as file:
+        file.truncate(int(np.prod(shape)))
+    return done
+
+
+def _require_space(folder: Path, shape: tuple[int, ...]) -> None:
+    """UserError where the disk cannot hold what is not written yet: a full disk would end the process by a signal."""
+    needed = int(np.prod(shape)) - (folder / _FRAMES).stat().st_blocks * 512
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise UserError(
+            f"{folder}: {needed / 1e9:.1f} GB needed for the frames, {free / 1e9:.1f} GB free; make room, or name a "
+            "folder on another disk"
+        )
+
+
+def _map(folder: Path, shape: tuple[int, ...], mode: Any) -> np.memmap[Any, Any]:
+    return np.memmap(folder / _FRAMES, dtype=np.uint8, mode=mode, shape=shape)
+
+
+def _copy(episode: Episode, frames: NDArray[np.uint8], start: int, bgr: bool) -> str:
+    """Write an episode's frames to their place; returns their hash."""
+    digest = hashlib.sha256()
+    for at in range(0, len(episode), _PIECE):
+        piece = episode.read(at, min(at + _PIECE, len(episode)))
+        piece = np.ascontiguousarray(piece[:, ::-1] if bgr else piece)
+        digest.update(piece.data)
+        frames[start + at : start + at + len(piece)] = piece
+    return digest.hexdigest()
+
+
+def _hash(frames: NDArray[np.uint8], start: int, stop: int) -> str:
+    digest = hashlib.sha256()
+    for at in range(start, stop, _PIECE):
+        digest.update(frames[at : min(at + _PIECE, stop)].data)
+    return digest.hexdigest()
+
+
+def _save_index(folder: Path, shape: tuple[int, ...], dataset: Dataset, done: dict[str, Any]) -> None:
+    index = {
+        "version": _VERSION,
+        "source": str(dataset.path),
+        "frame": list(shape[1:]),
+        "bgr": dataset.bgr,
+        "episodes": done,
+    }
+    beside = folder / f"{_INDEX}.part"
+    beside.write_text(json.dumps(index, indent=1), encoding="utf-8")
+    beside.replace(folder / _INDEX)
+
+
+def _save_rows(folder: Path, dataset: Dataset) -> None:
+    rows: dict[str, NDArray[Any]] = {"actions": np.concatenate([episode.actions for episode in dataset.episodes])}
+    states = [episode.state for episode in dataset.episodes if episode.state is not None]
+    if len(states) == len(dataset.episodes):
+        rows["state"] = np.concatenate(states)
+    if any(episode.goal is not None for episode in dataset.episodes):
+        none = [np.full(len(e), -1, np.int32) if e.goal is None else e.goal for e in dataset.episodes]
+        rows["goals"] = np.concatenate(none)
+    beside = folder / "rows.part.npz"
+    np.savez(beside, allow_pickle=False, **rows)
+    beside.replace(folder / _ROWS)
+
+
+def _open(folder: Path, offsets: dict[str, tuple[int, int]], shape: tuple[int, ...]) -> Cache:
+    with np.load(folder / _ROWS, allow_pickle=False) as rows:
+        found = {name: rows[name] for name in rows.files}
+    frames = _map(folder, shape, "r")
+    return Cache(folder, frames, found["actions"], found.get("state"), found.get("goals"), offsets)

@@ -1,0 +1,47 @@
+"""Which episodes are trained on, which choose the best weights, and which are only ever reported on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from protege.cloning.store import Dataset, Episode
+from protege.errors import UserError
+
+RATIOS: Final = (0.8, 0.1, 0.1)
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Episodes of each part, none of them empty and no episode in two."""
+
+    train: tuple[Episode, ...]
+    validation: tuple[Episode, ...]
+    test: tuple[Episode, ...]
+
+
+def split(dataset: Dataset, ratios: Sequence[float] = RATIOS, seed: int = 42) -> Splits:
+    """The usable episodes of a data set, shuffled by `seed` and shared out by `ratios` (train, validation, test).
+
+    Each part gets at least one episode. UserError for ratios that do not add up to 1, or fewer than three episodes.
+    """
+    if len(ratios) != 3 or min(ratios) <= 0 or abs(sum(ratios) - 1) > 1e-6:
+        raise UserError(f"the split's ratios are {list(ratios)}; expected three above 0 that add up to 1")
+    count = len(dataset.episodes)
+    if count < 3:
+        raise UserError(
+            f"{dataset.path}: {count} usable episode{'s' if count > 1 else ''}; expected at least 3, one each to "
+            "train, to validate and to test; record more"
+        )
+    order = np.random.default_rng(seed).permutation(count)
+    held_out = [max(1, round(count * ratio)) for ratio in ratios[1:]]
+    while sum(held_out) > count - 1:
+        held_out[held_out.index(max(held_out))] -= 1
+    validation, test = held_out
+    train = count - validation - test
+
+    def chosen(start: int, stop: int) -> tuple[Episode, ...]:
+        return tuple(dataset.episodes[i] for i in sorted(order[start:stop]))
+
+    return Splits(chosen(0, train), chosen(train, train + validation), chosen(train + validation, count))

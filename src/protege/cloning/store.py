@@ -1,0 +1,310 @@
+"""The zarr data set of episodes: its writer and its reader, which names whatever is wrong with one.
+
+`episode_<i>/frames` [N, 3, H, W] uint8, `actions` [N, A] bool, optional `state` [N, S] float32 and `goal` [N] int32
+(-1: none); root attributes `keys`, `attributes` (the state's columns), `goals` (sentences), `channel_order`. One chunk
+is one frame, so that random access reads no more than it needs. Stores of zarr 2 and 3 are read, zarr 3 is written.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protege.errors import MissingExtra, UserError
+
+try:
+    import zarr
+    from zarr.codecs import BloscCodec
+except ImportError as error:
+    raise MissingExtra("zarr", "cloning") from error
+
+VERSION: Final = "1.0"
+_NAME: Final = re.compile(r"episode_(\d+)")
+_ROWS: Final = 1000
+"""Rows of actions and state in a chunk."""
+_HEADER: Final = 16
+"""Bytes of a Blosc chunk's header; its last four are the chunk's whole length, little-endian."""
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One episode of a store, opened for reading. frames is an array of zarr, which reads what is sliced."""
+
+    name: str
+    folder: Path
+    frames: Any
+    actions: NDArray[np.bool_]
+    state: NDArray[np.float32] | None = None
+    goal: NDArray[np.int32] | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.actions)
+
+    def read(self, start: int, stop: int) -> NDArray[np.uint8]:
+        """(n, 3, H, W) uint8 of frames [start, stop). UserError names a chunk that cannot be decoded."""
+        try:
+            return np.asarray(self.frames[start:stop])
+        except (ValueError, RuntimeError, OSError) as error:
+            raise UserError(
+                f"{self.folder}: frames {start} to {stop} cannot be decoded ({error}); delete the episode or "
+                "write it again"
+            ) from error
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """keys: the A actions' names; attributes: the S state columns'; goals: sentences; problems: what was found wrong,
+    a line each; episodes: those that can be used, by number; bgr: whether colours are stored blue first.
+    """
+
+    path: Path
+    keys: tuple[str, ...]
+    attributes: tuple[str, ...]
+    goals: tuple[str, ...]
+    episodes: tuple[Episode, ...]
+    problems: tuple[str, ...]
+    bgr: bool = False
+
+    @classmethod
+    def open(cls, path: Path | str, use_state: bool = False) -> Self:
+        """Read a store; episodes that cannot be used are left out, and named in `problems`.
+
+        use_state: leave out episodes without state, too. UserError if there is no store or nothing in it can be used.
+        """
+        path = Path(path)
+        root = _open_root(path)
+        problems: list[str] = []
+        numbers = _numbers(root)
+        if not numbers:
+            raise UserError(f"{path}: no episode_<number> groups; expected at least one; write it with: protege export")
+        if missing := sorted(set(range(numbers[-1] + 1)) - set(numbers)):
+            names = ", ".join(f"episode_{n}" for n in missing[:5]) + (", …" if len(missing) > 5 else "")
+            problems.append(f"{path}: {len(missing)} missing in the numbering ({names}); the others are used")
+        read = (_read_episode(path, root, f"episode_{number}", problems) for number in numbers)
+        episodes = [episode for episode in read if episode is not None]
+        about: dict[str, Any] = dict(root.attrs)
+        keys, episodes = _agree_on_actions(path, about.get("keys"), episodes, problems)
+        episodes = _agree_on_size(episodes, problems)
+        attributes = tuple(str(name) for name in about.get("attributes") or ())
+        episodes = _check_state(attributes, episodes, use_state, problems)
+        if not episodes:
+            raise UserError(f"{path}: no episode can be used; {problems[0]} ({len(problems)} problems in all)")
+        goals = tuple(str(goal) for goal in about.get("goals") or ())
+        bgr = str(about.get("channel_order", "rgb")).lower() == "bgr"
+        return cls(path, keys, attributes, goals, tuple(episodes), tuple(problems), bgr)
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """(width, height) of every frame."""
+        return int(self.episodes[0].frames.shape[3]), int(self.episodes[0].frames.shape[2])
+
+    @property
+    def has_state(self) -> bool:
+        return all(episode.state is not None for episode in self.episodes)
+
+
+class Writer:
+    """Writes a store, episode by episode, each with the next free number; frames are appended as they come."""
+
+    def __init__(
+        self,
+        path: Path,
+        keys: Sequence[str],
+        attributes: Sequence[str] = (),
+        goals: Sequence[str] = (),
+        source: str = "protege",
+    ) -> None:
+        self._root = zarr.open_group(path, mode="a", zarr_format=3)
+        about = {"keys": list(keys), "attributes": list(attributes), "goals": list(goals)}
+        about |= {"version": VERSION, "format": "framewise", "channel_order": "rgb", "source": source}
+        self._root.attrs.update(about)
+        self._next = max(_numbers(self._root), default=-1) + 1
+        self._keys = tuple(keys)
+
+    def episode(
+        self,
+        frames: NDArray[np.uint8],
+        actions: NDArray[np.bool_],
+        state: NDArray[np.float32] | None = None,
+        goal: NDArray[np.int32] | None = None,
+        **attributes: Any,
+    ) -> str:
+        """Write one episode of (N, 3, H, W) frames and (N, A) actions; returns its name. ValueError on other shapes."""
+        count = len(frames)
+        if frames.ndim != 4 or frames.shape[1] != 3 or actions.shape != (count, len(self._keys)):
+            raise ValueError(f"expected (N, 3, H, W) and (N, {len(self._keys)}), got {frames.shape}, {actions.shape}")
+        name = f"episode_{self._next}"
+        about = {"fps": 10.0, "frame_count": count, "stored_resolution": [frames.shape[3], frames.shape[2]]}
+        group = self._root.create_group(name, attributes=about | attributes)
+        _write(group, "frames", frames.astype(np.uint8, copy=False), (1, *frames.shape[1:]))
+        _write(group, "actions", actions.astype(bool, copy=False), (min(_ROWS, count), len(self._keys)))
+        if state is not None:
+            _write(group, "state", state.astype(np.float32, copy=False), (min(_ROWS, count), state.shape[1]))
+        if goal is not None:
+            _write(group, "goal", goal.astype(np.int32, copy=False), (min(_ROWS, count),))
+        self._next += 1
+        return name
+
+
+def _write(group: zarr.Group, name: str, values: NDArray[Any], chunks: tuple[int, ...]) -> None:
+    # zarr's own choice (bit shuffle) makes uint8 pictures larger; empty chunks are written, so that a lost one shows.
+    blosc = BloscCodec(cname="zstd", clevel=3, shuffle="shuffle", typesize=values.itemsize)
+    array = group.create_array(
+        name,
+        shape=values.shape,
+        dtype=values.dtype,
+        chunks=chunks,
+        compressors=blosc,
+        config={"write_empty_chunks": True},
+    )
+    array[:] = values
+
+
+def _open_root(path: Path) -> zarr.Group:
+    if not path.is_dir():
+        raise UserError(f"{path}: no such data set; expected a zarr folder; write one with: protege export --to zarr")
+    try:
+        return zarr.open_group(path, mode="r")
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{path}: not a zarr group ({error}); expected zarr.json or .zgroup in it") from None
+
+
+def _numbers(root: zarr.Group) -> list[int]:
+    return sorted(int(found[1]) for name in root.group_keys() if (found := _NAME.fullmatch(name)))
+
+
+def _read_episode(path: Path, root: zarr.Group, name: str, problems: list[str]) -> Episode | None:
+    """The episode, or None with its problem noted."""
+    where = path / name
+    found: dict[str, Any] = {}
+    try:
+        group = root[name]
+        assert isinstance(group, zarr.Group)
+        arrays: dict[str, Any] = dict(group.arrays())
+        for wanted in ("frames", "actions"):
+            if wanted not in arrays:
+                raise ValueError(f"no {wanted} array")
+        frames = arrays["frames"]
+        if frames.ndim != 4 or frames.shape[1] != 3 or frames.dtype != np.uint8 or not frames.shape[0]:
+            raise ValueError(f"frames are {frames.shape} {frames.dtype}, expected (N, 3, H, W) uint8 with N > 0")
+        for kind, array in arrays.items():
+            if array.shape[:1] != frames.shape[:1]:
+                raise ValueError(f"{len(frames)} frames but {array.shape[0] if array.ndim else 0} rows of {kind}")
+            if broken := _broken_chunks(where / kind, array):
+                raise ValueError(broken)
+            if kind != "frames":
+                found[kind] = np.asarray(array[:])
+        if found["actions"].ndim != 2 or not np.isin(found["actions"], (0, 1)).all():
+            raise ValueError(f"actions are {arrays['actions'].shape} of other than 0 and 1, expected (N, A) bool")
+    except (ValueError, KeyError, OSError, RuntimeError) as error:
+        problems.append(f"{where}: {error}; left out")
+        return None
+    state, goal = found.get("state"), found.get("goal")
+    return Episode(
+        name,
+        where,
+        frames,
+        found["actions"].astype(bool),
+        None if state is None or state.ndim != 2 else state.astype(np.float32),
+        None if goal is None or goal.ndim != 1 else goal.astype(np.int32),
+        dict(group.attrs),
+    )
+
+
+def _broken_chunks(folder: Path, array: Any) -> str:
+    """What is wrong with an array's chunk files; "" if nothing shows without decoding them.
+
+    A lost chunk would be read as zeros and a cut one fails only when training comes to it. Compressed with Blosc, a
+    chunk says its own length.
+    """
+    metadata = array.metadata
+    grid = getattr(array, "shards", None) or array.chunks
+    counts = [-(-size // step) for size, step in zip(array.shape, grid, strict=True)]
+    blosc = not getattr(array, "shards", None) and any("Blosc" in type(c).__name__ for c in array.compressors)
+    lost, cut = [], []
+    for index in np.ndindex(*counts):
+        try:
+            with (folder / metadata.encode_chunk_key(index)).open("rb") as file:
+                head = file.read(_HEADER)
+                file.seek(0, 2)
+                if blosc and (len(head) < _HEADER or int.from_bytes(head[12:], "little") != file.tell()):
+                    cut.append(index[0])
+        except OSError:
+            lost.append(index[0])
+    for what, chunks in (("missing (zarr would read zeros)", lost), ("truncated", cut)):
+        if chunks:
+            return f"{len(chunks)} of {int(np.prod(counts))} chunks of {folder.name} {what}, the first at {chunks[0]}"
+    return ""
+
+
+def _agree_on_actions(
+    path: Path, named: Any, episodes: list[Episode], problems: list[str]
+) -> tuple[tuple[str, ...], list[Episode]]:
+    """The actions' names and the episodes that have as many."""
+    if named:
+        keys = tuple(str(key) for key in named)
+        if len(set(keys)) != len(keys):
+            raise UserError(f"{path}: the attribute keys names an action twice: {', '.join(keys)}")
+    elif episodes:
+        width = _most_common([e.actions.shape[1] for e in episodes])
+        keys = tuple(f"action_{n}" for n in range(width))
+        problems.append(f"{path}: no attribute keys; the {width} actions are called {keys[0]} to {keys[-1]}")
+    else:
+        keys = ()
+    kept = []
+    for episode in episodes:
+        if (width := episode.actions.shape[1]) == len(keys):
+            kept.append(episode)
+        else:
+            problems.append(f"{episode.folder}: {width} actions, the data set names {len(keys)}; left out")
+    return keys, kept
+
+
+def _agree_on_size(episodes: list[Episode], problems: list[str]) -> list[Episode]:
+    """The episodes with the resolution that most frames have."""
+    if not episodes:
+        return []
+    sizes = Counter[tuple[int, int]]()
+    for episode in episodes:
+        sizes[episode.frames.shape[2:]] += len(episode)
+    wanted = sizes.most_common(1)[0][0]
+    for episode in episodes:
+        if (found := episode.frames.shape[2:]) != wanted:
+            problems.append(
+                f"{episode.folder}: frames are {found[1]}x{found[0]}, most are {wanted[1]}x{wanted[0]}; left out"
+            )
+    return [episode for episode in episodes if episode.frames.shape[2:] == wanted]
+
+
+def _check_state(
+    attributes: tuple[str, ...], episodes: list[Episode], use_state: bool, problems: list[str]
+) -> list[Episode]:
+    """The episodes, those without a usable state left out where it is wanted."""
+    if not use_state and not attributes and all(episode.state is None for episode in episodes):
+        return episodes
+    kept = []
+    for episode in episodes:
+        width = 0 if episode.state is None else episode.state.shape[1]
+        if episode.state is None:
+            found = "no state"
+        elif attributes and width != len(attributes):
+            found = f"{width} state columns, the data set names {len(attributes)}"
+        elif not np.isfinite(episode.state).all():
+            found = f"state that is no number in frame {int(np.argmax(~np.isfinite(episode.state).all(axis=1)))}"
+        else:
+            kept.append(episode)
+            continue
+        problems.append(f"{episode.folder}: {found}; " + ("left out" if use_state else "its state is not used"))
+        if not use_state:
+            kept.append(replace(episode, state=None))
+    return kept
+
+
+def _most_common(values: Sequence[int]) -> int:
+    return Counter(values).most_common(1)[0][0]
