@@ -10,7 +10,7 @@ from protege.arena.expert import Expert
 from protege.arena.record import PERIOD_NS, TAIL_DECISIONS, _record, record_episodes, session_name
 from protege.arena.rooms import layout
 from protege.arena.state import tics_of
-from protege.arena.tasks import GOALS
+from protege.arena.tasks import GOALS, Task
 from protege.errors import UserError
 from protege.play.actions import KEYBOARD_12
 from protege.play.session import COMPLETE, RECORDING, RECOVERED, Session, SessionInfo, SessionWriter, check
@@ -142,3 +142,10 @@ def test_an_interrupted_episode_leaves_nothing_behind(tmp_path):
     with Engine(SIZE) as engine, pytest.raises(KeyboardInterrupt):
         _record(engine, tmp_path / "arena_05000", layout(5_000), Interrupting())
     assert not list(tmp_path.iterdir())
+
+
+def test_only_layouts_of_a_task_are_recorded_when_one_is_named(tmp_path):
+    done = record_episodes(tmp_path, 2, 5_000, SIZE, task=Task.OPEN_DOOR)
+    assert [layout(episode.seed).goal.task for episode in done] == [Task.OPEN_DOOR, Task.OPEN_DOOR]
+    assert done[0].seed < done[1].seed
+    assert all(layout(seed).goal.task is not Task.OPEN_DOOR for seed in range(5_000, done[0].seed))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,7 +10,7 @@ from protege.arena.engine import Engine
 from protege.arena.expert import Expert
 from protege.arena.rooms import Layout, layout
 from protege.arena.state import DECISION_HZ, MAX_DECISIONS, Judge, tics_of
-from protege.arena.tasks import Goal, find_goal
+from protege.arena.tasks import Goal, Task, find_goal
 from protege.errors import UserError
 from protege.play import quality
 from protege.play.actions import NO_KEYS, Action
@@ -44,9 +45,11 @@ def record_episodes(
     noise: float = 0.05,
     goal: Goal | str | None = None,
     progress: Callable[[Episode], None] | None = None,
+    task: Task | None = None,
 ) -> list[Episode]:
     """Records the seeds `seed` to `seed + episodes - 1`, each as the session `out/arena_<seed>[_<goal>]`.
 
+    task: leave out seeds whose own goal is of another kind, so that the last seed lies further on.
     noise: how often the expert errs (see Expert). A session that is there already is kept, so a second run goes on
     where the first was stopped; UserError before anything is recorded if one of them is not what was asked for. A
     session appears whole or not at all. Time in a session is game time, 100 ms a frame.
@@ -55,7 +58,8 @@ def record_episodes(
         raise UserError(f"expected at least one episode and a seed of 0 or more, got {episodes} and {seed}")
     asked = find_goal(goal) if isinstance(goal, str) else goal
     engine = Engine(size)
-    folders = {number: out / session_name(number, asked) for number in range(seed, seed + episodes)}
+    fits = (number for number in count(seed) if task is None or layout(number).goal.task is task)
+    folders = {number: out / session_name(number, asked) for number in islice(fits, episodes)}
     there = {
         number: _recorded(folder, layout(number, asked), size, noise)
         for number, folder in folders.items()

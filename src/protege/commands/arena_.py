@@ -58,13 +58,27 @@ def play(seed: int, episodes: int, size: tuple[int, int], seconds: float, log: P
     "--noise", type=click.FloatRange(0, 1), default=0.05, show_default=True, help="How often the player errs."
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for sessions. Default: dataset/raw_playthrough.")
+@click.option(
+    "--task",
+    type=click.Choice(["go_to", "open_door", "climb_stairs", "check_posters"]),
+    help="Only layouts whose own goal is of this kind.",
+)
 @GOAL
-def record(episodes: int, seed: int, size: tuple[int, int], noise: float, out: Path | None, goal: str | None) -> None:
+def record(
+    episodes: int,
+    seed: int,
+    size: tuple[int, int],
+    noise: float,
+    out: Path | None,
+    task: str | None,
+    goal: str | None,
+) -> None:
     """Record a scripted player without a screen, as fast as the engine allows; one session an episode.
 
     What is recorded already is kept: a second run goes on where the first was stopped.
     """
     from protege.arena.record import Episode, record_episodes
+    from protege.arena.tasks import Task
 
     folder = out or raw_playthrough()
     with ExitStack() as stack:
@@ -76,7 +90,8 @@ def record(episodes: int, seed: int, size: tuple[int, int], noise: float, out: P
                 bar = stack.enter_context(click.progressbar(length=episodes, label="episodes", file=sys.stderr))
             bar.update(1)
 
-        done = record_episodes(folder, episodes, seed, size, noise, goal, progress)
+        kind = None if task is None else Task(task)
+        done = record_episodes(folder, episodes, seed, size, noise, goal, progress, kind)
     won = sum(episode.success for episode in done)
     new = sum(episode.new for episode in done)
     frames = sum(episode.frames for episode in done)
