@@ -15,7 +15,12 @@ _NAMES: Final = {int: "whole number", float: "number", str: "text", bool: "true 
 
 
 def load_config(kind: type[T], path: Path | None, overrides: Sequence[str] = (), extra: str = "vision") -> T:
-    """A `kind` from a YAML file (its defaults without one) and overrides such as "training.learning_rate=1e-4".
+    """A `kind` from a YAML file (its defaults without one) and overrides such as "training.learning_rate=1e-4"."""
+    return build(kind, read_fields(path, overrides, extra))
+
+
+def read_fields(path: Path | None, overrides: Sequence[str] = (), extra: str = "vision") -> dict[str, Any]:
+    """The nested values of a YAML file with overrides on top, not yet checked against a dataclass.
 
     extra: the extra of the package that the caller belongs to, named when OmegaConf is missing.
     """
@@ -39,7 +44,7 @@ def load_config(kind: type[T], path: Path | None, overrides: Sequence[str] = (),
         if type(error).__module__.split(".")[0] != "yaml":
             raise
         raise UserError(f"{path or 'overrides'}: not YAML ({' '.join(str(error).split())[:200]})") from None
-    return build(kind, merged or {})
+    return {str(key): value for key, value in merged.items()} if isinstance(merged, dict) else {}
 
 
 def build(kind: type[T], fields: Any, prefix: str = "") -> T:

@@ -1,0 +1,300 @@
+"""What a cloning run is: the sections dataset, model, training, evaluation, logging and system of configs/*.yaml."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from protege.errors import UserError
+from protege.settings import build, read_fields
+
+SCHEDULES: Final = ("cosine", "constant")
+LOSSES: Final = ("bce", "focal")
+PRECISIONS: Final = ("float32", "bfloat16")
+GOALS: Final = ("none", "index", "sentence")
+BEST: Final = ("f1", "exact_match", "loss")
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Changes to training pictures, made on the device, none by default. crop: most pixels a picture is moved by;
+    brightness, contrast, saturation: up to this part more or less; flip: how often a picture is mirrored, with its
+    left and right actions exchanged; temporal_jitter: how often one older frame of a window is replaced by the one
+    after it.
+    """
+
+    crop: int = 0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    flip: float = 0.0
+    temporal_jitter: float = 0.0
+
+    def __post_init__(self) -> None:
+        _within("dataset.augment.crop", self.crop, 0, 256)
+        for name in ("brightness", "contrast", "saturation"):
+            _within(f"dataset.augment.{name}", getattr(self, name), 0, 0.9)
+        for name in ("flip", "temporal_jitter"):
+            _within(f"dataset.augment.{name}", getattr(self, name), 0, 1)
+
+
+@dataclass(frozen=True)
+class StateConfig:
+    """What is made of the game's state: hit points as ratios, positions relative to the opponent, distances, the
+    direction as a unit vector, and animation numbers as indices of a vocabulary from the training episodes.
+    """
+
+    ratios: bool = True
+    relative: bool = True
+    distances: bool = True
+    directions: bool = True
+    animations: bool = True
+
+
+@dataclass(frozen=True)
+class DatasetConfig:
+    """path: the zarr store; *_ratio: parts of the episodes, which sum to 1; normalize_frames: divide by 255 (inside
+    jit); use_state: read the state; validate_episodes: read every episode once and leave out what is broken, else
+    the first broken one stops the run; frame_size: (height, width) that pictures are scaled to, null as stored;
+    cache: the folder of the uint8 cache, null beside the store.
+    """
+
+    path: str = "dataset/episodes.zarr"
+    train_ratio: float = 0.8
+    val_ratio: float = 0.1
+    test_ratio: float = 0.1
+    split_seed: int = 42
+    normalize_frames: bool = True
+    use_state: bool = False
+    validate_episodes: bool = True
+    frame_size: tuple[int, int] | None = None
+    cache: str | None = None
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    state: StateConfig = field(default_factory=StateConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("train_ratio", "val_ratio", "test_ratio"):
+            _within(f"dataset.{name}", getattr(self, name), 0, 1)
+        if abs(sum(self.ratios) - 1) > 1e-6:
+            raise UserError(f"dataset: train_ratio, val_ratio and test_ratio sum to 1, got {sum(self.ratios):g}")
+        if self.frame_size is not None and min(self.frame_size) < 8:
+            raise UserError(f"dataset.frame_size is [height, width] from 8 pixels on, got {list(self.frame_size)}")
+
+    @property
+    def ratios(self) -> tuple[float, float, float]:
+        return self.train_ratio, self.val_ratio, self.test_ratio
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What every model has; each file in `models` adds its own fields in a subclass called `Options`.
+
+    name: the file in `models`; horizon: H actions predicted from one moment; goal: "none", "index" (an embedding a
+    goal of the data set) or "sentence" (an embedding of the goal's words, which new goals have too); goal_features:
+    the width of that embedding; dropout_rate: before the last layers.
+    """
+
+    name: str = "pure_cnn"
+    horizon: int = 1
+    goal: str = "none"
+    goal_features: int = 32
+    dropout_rate: float = 0.1
+
+    num_frames = 1
+    frame_skip = 1
+    action_history = 0
+    # T frames `frame_skip` apart and the K actions before now: models that look back make these their fields
+
+    def __post_init__(self) -> None:
+        _within("model.horizon", self.horizon, 1, 256)
+        _one_of("model.goal", self.goal, GOALS)
+        _within("model.goal_features", self.goal_features, 1, 4096)
+        _within("model.dropout_rate", self.dropout_rate, 0, 0.9)
+        _within("model.num_frames", self.num_frames, 1, 64)
+        _within("model.frame_skip", self.frame_skip, 1, 64)
+        _within("model.action_history", self.action_history, 0, 256)
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """The learning rate, per step: linear from 0 over the warm-up, then by `type` down to min_lr."""
+
+    type: str = "cosine"
+    warmup_epochs: float = 0.5
+    min_lr: float = 1e-5
+
+    def __post_init__(self) -> None:
+        _one_of("training.lr_schedule.type", self.type, SCHEDULES)
+        _within("training.lr_schedule.warmup_epochs", self.warmup_epochs, 0, 1e6)
+        _within("training.lr_schedule.min_lr", self.min_lr, 0, 1)
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """type: "bce" or "focal" with gamma and alpha (the weight of held keys, 1 - alpha that of free ones);
+    onset_weight: of moments at which a key changes, 1 weighs all the same.
+    """
+
+    type: str = "bce"
+    gamma: float = 2.0
+    alpha: float = 0.5
+    onset_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        _one_of("training.loss.type", self.type, LOSSES)
+        _within("training.loss.gamma", self.gamma, 0, 10)
+        _within("training.loss.alpha", self.alpha, 0, 1)
+        _within("training.loss.onset_weight", self.onset_weight, 1, 1000)
+
+
+@dataclass(frozen=True)
+class EarlyStoppingConfig:
+    """patience: evaluations without a better best before training stops, 0 never; min_delta: what counts as better."""
+
+    patience: int = 0
+    min_delta: float = 0.0
+
+    def __post_init__(self) -> None:
+        _within("training.early_stopping.patience", self.patience, 0, 1e6)
+        _within("training.early_stopping.min_delta", self.min_delta, 0, 1e6)
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """batch_size: moments over all devices; accumulation: batches a step of the optimiser; max_steps: stop there, 0
+    after num_epochs; class_weight_cap: the most an action may weigh against the mean; label_smoothing: part of the
+    labels spread to both sides; precision: of the arithmetic, weights stay float32; checkpoint_dir: the model's
+    folder; save_every_n_epochs: checkpoints that stay; keep_last_n_checkpoints: beside them; resume: "auto" goes on
+    where this folder's run stopped, "never" starts over.
+    """
+
+    batch_size: int = 32
+    num_epochs: int = 10
+    max_steps: int = 0
+    learning_rate: float = 1e-4
+    weight_decay: float = 1e-4
+    grad_clip_norm: float = 1.0
+    accumulation: int = 1
+    precision: str = "float32"
+    use_class_weights: bool = True
+    class_weight_cap: float = 10.0
+    label_smoothing: float = 0.0
+    checkpoint_dir: str = "models/cloning/pure_cnn"
+    save_every_n_epochs: int = 5
+    keep_last_n_checkpoints: int = 3
+    resume: str = "auto"
+    lr_schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "num_epochs", "accumulation", "save_every_n_epochs", "keep_last_n_checkpoints"):
+            _within(f"training.{name}", getattr(self, name), 1, 1e9)
+        _within("training.max_steps", self.max_steps, 0, 1e12)
+        if not 0 < self.learning_rate < 1:
+            raise UserError(f"training.learning_rate lies between 0 and 1, got {self.learning_rate}")
+        _within("training.weight_decay", self.weight_decay, 0, 10)
+        _within("training.grad_clip_norm", self.grad_clip_norm, 0, 1e6)
+        _within("training.class_weight_cap", self.class_weight_cap, 1, 1e6)
+        _within("training.label_smoothing", self.label_smoothing, 0, 0.49)
+        _one_of("training.precision", self.precision, PRECISIONS)
+        _one_of("training.resume", self.resume, ("auto", "never"))
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """metrics_threshold: the probability from which a key counts as held, until thresholds are tuned;
+    tune_thresholds: choose one an action on the validation episodes; onset_buffer_frames: how far a predicted press
+    may be from the true one; best: the validation score by which the best checkpoint is chosen.
+    """
+
+    eval_every_n_epochs: int = 1
+    metrics_threshold: float = 0.5
+    tune_thresholds: bool = True
+    onset_buffer_frames: int = 5
+    best: str = "f1"
+
+    def __post_init__(self) -> None:
+        _within("evaluation.eval_every_n_epochs", self.eval_every_n_epochs, 1, 1e9)
+        _within("evaluation.metrics_threshold", self.metrics_threshold, 0, 1)
+        _within("evaluation.onset_buffer_frames", self.onset_buffer_frames, 0, 1000)
+        _one_of("evaluation.best", self.best, BEST)
+
+
+@dataclass(frozen=True)
+class LoggingConfig:
+    """A local log (log.jsonl in the model's folder) is always written; nothing leaves the machine by default.
+
+    wandb_mode: "offline" keeps runs in the model's folder, "online" sends them; log_gradients: the gradient's norm.
+    """
+
+    use_wandb: bool = False
+    wandb_project: str = "protege"
+    wandb_entity: str | None = None
+    wandb_run_name: str | None = None
+    wandb_mode: str = "offline"
+    use_tensorboard: bool = False
+    log_every_n_steps: int = 50
+    log_gradients: bool = False
+
+    def __post_init__(self) -> None:
+        _one_of("logging.wandb_mode", self.wandb_mode, ("offline", "online"))
+        _within("logging.log_every_n_steps", self.log_every_n_steps, 1, 1e9)
+
+
+@dataclass(frozen=True)
+class SystemConfig:
+    """num_workers: threads that read batches ahead, 0 reads them in the loop; pin_memory: put the next batch on the
+    device while a step runs; devices: how many to train on, 0 all; compile_cache: where compiled steps are kept
+    for the next start, null nowhere.
+    """
+
+    seed: int = 42
+    num_workers: int = 2
+    pin_memory: bool = True
+    devices: int = 0
+    compile_cache: str | None = "~/.cache/protege/jax"
+
+    def __post_init__(self) -> None:
+        _within("system.num_workers", self.num_workers, 0, 64)
+        _within("system.devices", self.devices, 0, 1e6)
+
+
+@dataclass(frozen=True)
+class CloningConfig:
+    """One cloning run."""
+
+    dataset: DatasetConfig = field(default_factory=DatasetConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    logging: LoggingConfig = field(default_factory=LoggingConfig)
+    system: SystemConfig = field(default_factory=SystemConfig)
+
+
+def load(path: Path | None = None, overrides: Sequence[str] = ()) -> CloningConfig:
+    """The configuration of a YAML file with overrides such as "training.batch_size=64"; UserError if it does not fit.
+
+    `model.name` decides which fields the section model has.
+    """
+    return from_fields(read_fields(path, overrides, "cloning"))
+
+
+def from_fields(fields: Mapping[str, Any]) -> CloningConfig:
+    """The inverse of `settings.to_fields`."""
+    from protege.cloning.models import options_of
+
+    model = fields.get("model") or {}
+    kind = options_of(str(model.get("name", ModelConfig.name))) if isinstance(model, Mapping) else ModelConfig
+    rest = build(CloningConfig, {name: section for name, section in fields.items() if name != "model"})
+    return replace(rest, model=build(kind, model, "model."))
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise UserError(f"{name} is one of {', '.join(allowed)}; got {value!r}")
+
+
+def _within(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise UserError(f"{name} lies between {low:g} and {high:g}, got {value:g}")

@@ -1,0 +1,37 @@
+"""Goals as numbers: the words of a sentence in a fixed number of buckets, so that new goals have numbers too."""
+
+import re
+import zlib
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protege.errors import UserError
+
+BUCKETS: Final = 512
+WORDS: Final = 16
+
+
+def word_numbers(sentence: str) -> NDArray[np.int32]:
+    """(16,) numbers from 1 to 511 of the first words, filled up with 0."""
+    found = np.zeros(WORDS, np.int32)
+    words = re.findall(r"\w+", sentence.lower())[:WORDS]
+    found[: len(words)] = [1 + zlib.crc32(word.encode()) % (BUCKETS - 1) for word in words]
+    return found
+
+
+def goal_numbers(goal: str, known: Sequence[str], kind: str) -> NDArray[np.int32] | None:
+    """What a model with `model.goal` of this kind takes for a goal, with a batch axis of 1; None for "none".
+
+    UserError for an index model that was not trained on the goal.
+    """
+    if kind == "none":
+        return None
+    if kind == "sentence":
+        return word_numbers(goal)[None]
+    folded = [each.strip().lower() for each in known]
+    if goal.strip().lower() not in folded:
+        raise UserError(f"goal {goal!r}: this model knows only: {'; '.join(known)}")
+    return np.array([folded.index(goal.strip().lower())], np.int32)

@@ -1,0 +1,249 @@
+"""The parts that the policies are built of, in Flax NNX: encoders of pictures and goals, blocks, the head."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from protege.cloning.config import ModelConfig
+from protege.cloning.goals import BUCKETS
+from protege.errors import UserError
+
+Array = jax.Array
+POOLS: Final = ("mean", "keypoints")
+
+
+class Inputs(NamedTuple):
+    """What a model sees. frames: (B, T, H, W, 3) float; previous: (B, K, A) float, the actions before now, the last
+    one newest; state: (B, S) float or None, its last columns indices of animations; goal: None, (B,) indices or
+    (B, W) word numbers; valid: (B,) bool, False for rows that only fill up a batch, None when all are real.
+    """
+
+    frames: Array
+    previous: Array
+    state: Array | None = None
+    goal: Array | None = None
+    valid: Array | None = None
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a data set decides about a model. actions: A; frame_size: (height, width); state: S columns, 0 without;
+    animations: vocabulary sizes of the last state columns; goals: how many there are.
+    """
+
+    actions: int
+    frame_size: tuple[int, int]
+    state: int = 0
+    animations: tuple[int, ...] = ()
+    goals: int = 1
+
+
+@dataclass(frozen=True)
+class ConvOptions(ModelConfig):
+    """conv_features: channels of the 3x3 convolutions, all but the last with stride 2; dense_features: widths of the
+    layers before the output; pool: "mean" over the picture, or "keypoints", where each channel looks (Levine et al.
+    2016, End-to-End Training of Deep Visuomotor Policies), which keeps left and right apart.
+    """
+
+    conv_features: tuple[int, ...] = (32, 64, 128, 256)
+    dense_features: tuple[int, ...] = (512, 256)
+    use_batch_norm: bool = True
+    pool: str = "mean"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.conv_features or min((*self.conv_features, *self.dense_features)) < 1:
+            raise UserError("model.conv_features and model.dense_features are lists of widths above 0")
+        if self.pool not in POOLS:
+            raise UserError(f"model.pool is one of {', '.join(POOLS)}; got {self.pool!r}")
+
+
+@dataclass(frozen=True)
+class TemporalOptions(ConvOptions):
+    """num_frames: T frames, frame_skip steps apart, the last one now; action_history: K actions before now."""
+
+    num_frames: int = 4
+    frame_skip: int = 1
+    action_history: int = 4
+
+
+class Norm(nnx.Module):
+    """Batch normalisation of (N, …, C) that leaves filler rows out, or nothing."""
+
+    def __init__(self, features: int, use: bool, *, rngs: nnx.Rngs, dtype: Any) -> None:
+        self.norm = nnx.BatchNorm(features, momentum=0.9, dtype=dtype, rngs=rngs) if use else None
+
+    def __call__(self, x: Array, train: bool, valid: Array | None) -> Array:
+        if self.norm is None:
+            return x
+        mask = None
+        if train and valid is not None:  # (B,) for (B * T, …)
+            mask = jnp.repeat(valid, x.shape[0] // valid.shape[0]).reshape(-1, *[1] * (x.ndim - 1))
+        return self.norm(x, use_running_average=not train, mask=mask)
+
+
+class Film(nnx.Module):
+    """Scales and shifts channels by a goal (Perez et al. 2018, FiLM); starts as the identity."""
+
+    def __init__(self, goal: int, features: int, *, rngs: nnx.Rngs, dtype: Any) -> None:
+        zeros = nnx.initializers.zeros
+        self.linear = nnx.Linear(goal, 2 * features, kernel_init=zeros, dtype=dtype, rngs=rngs)
+
+    def __call__(self, x: Array, goal: Array) -> Array:
+        """x: (B * T, …, C); goal: (B, G)."""
+        both = jnp.repeat(self.linear(goal), x.shape[0] // goal.shape[0], axis=0)
+        scale, shift = jnp.split(both.reshape(x.shape[0], *[1] * (x.ndim - 2), -1), 2, axis=-1)
+        return x * (1 + scale) + shift
+
+
+class ConvBlock(nnx.Module):
+    """3x3 convolution, normalisation, the goal's scale and shift, ReLU."""
+
+    def __init__(
+        self, inputs: int, features: int, stride: int, norm: bool, goal: int, *, rngs: nnx.Rngs, dtype: Any
+    ) -> None:
+        self.conv = nnx.Conv(inputs, features, (3, 3), strides=stride, padding="SAME", dtype=dtype, rngs=rngs)
+        self.norm = Norm(features, norm, rngs=rngs, dtype=dtype)
+        self.film = Film(goal, features, rngs=rngs, dtype=dtype) if goal else None
+
+    def __call__(self, x: Array, goal: Array | None, train: bool, valid: Array | None) -> Array:
+        x = self.norm(self.conv(x), train, valid)
+        if self.film is not None and goal is not None:
+            x = self.film(x, goal)
+        return nnx.relu(x)
+
+
+class Encoder(nnx.Module):
+    """Pictures to feature maps; all frames of a window go through together, so that statistics move once a step."""
+
+    def __init__(self, config: ConvOptions, *, rngs: nnx.Rngs, dtype: Any, channels: int = 3) -> None:
+        widths = config.conv_features
+        goal = goal_width(config)
+        self.pool = config.pool
+        self.blocks = nnx.List(
+            ConvBlock(a, b, 1 if i == len(widths) - 1 else 2, config.use_batch_norm, goal, rngs=rngs, dtype=dtype)
+            for i, (a, b) in enumerate(zip((channels, *widths[:-1]), widths, strict=True))
+        )
+        self.features = widths[-1] * (2 if config.pool == "keypoints" else 1)
+
+    def maps(self, frames: Array, goal: Array | None, train: bool, valid: Array | None) -> Array:
+        """(N, H, W, 3) -> (N, h, w, C)."""
+        for block in self.blocks:
+            frames = block(frames, goal, train, valid)
+        return frames
+
+    def __call__(self, frames: Array, goal: Array | None, train: bool, valid: Array | None) -> Array:
+        """(B, T, H, W, 3) -> (B, T, F)."""
+        batch, time = frames.shape[:2]
+        maps = self.maps(frames.reshape(-1, *frames.shape[2:]), goal, train, valid)
+        return pooled(maps, self.pool).reshape(batch, time, -1)
+
+
+def pooled(maps: Array, pool: str) -> Array:
+    """(N, h, w, C) -> (N, C) by mean, or (N, 2 C): the expected x and y, from -1 to 1, of each channel's softmax."""
+    if pool == "mean":
+        return maps.mean((1, 2))
+    number, height, width, channels = maps.shape
+    weights = nnx.softmax(maps.reshape(number, height * width, channels).astype(jnp.float32), axis=1)
+    x = jnp.tile(jnp.linspace(-1, 1, width), height)
+    y = jnp.repeat(jnp.linspace(-1, 1, height), width)
+    found = jnp.einsum("npc,pk->nck", weights, jnp.stack([x, y], axis=1))
+    return found.reshape(number, 2 * channels).astype(maps.dtype)
+
+
+def goal_width(config: ModelConfig) -> int:
+    return 0 if config.goal == "none" else config.goal_features
+
+
+class GoalEncoder(nnx.Module):
+    """A goal's index, or the mean of its words, as a vector."""
+
+    def __init__(self, config: ModelConfig, goals: int, *, rngs: nnx.Rngs, dtype: Any) -> None:
+        self.words = config.goal == "sentence"
+        self.embed = nnx.Embed(BUCKETS if self.words else goals, config.goal_features, dtype=dtype, rngs=rngs)
+        self.linear = nnx.Linear(config.goal_features, config.goal_features, dtype=dtype, rngs=rngs)
+
+    def __call__(self, goal: Array) -> Array:
+        """(B,) or (B, W) -> (B, G)."""
+        found = self.embed(goal)
+        if self.words:
+            there = (goal > 0)[..., None]
+            found = (found * there).sum(1) / jnp.maximum(there.sum(1), 1)
+        return nnx.relu(self.linear(found))
+
+
+class Head(nnx.Module):
+    """Dense layers with dropout, then logits of H actions."""
+
+    def __init__(
+        self, inputs: int, config: ConvOptions, shape: Shape, *, rngs: nnx.Rngs, dtype: Any, goal: bool = True
+    ) -> None:
+        widths = (inputs + (goal_width(config) if goal else 0), *config.dense_features)
+        self.layers = nnx.List(nnx.Linear(a, b, dtype=dtype, rngs=rngs) for a, b in zip(widths, widths[1:]))
+        self.norms = nnx.List(Norm(b, config.use_batch_norm, rngs=rngs, dtype=dtype) for b in widths[1:])
+        self.dropout = nnx.Dropout(config.dropout_rate)
+        self.out = nnx.Linear(widths[-1], config.horizon * shape.actions, dtype=dtype, rngs=rngs)
+        self.horizon = config.horizon
+
+    def __call__(self, x: Array, goal: Array | None, train: bool, valid: Array | None, rngs: nnx.Rngs | None) -> Array:
+        """(B, F) and (B, G) or None -> (B, H, A) float32."""
+        x = x if goal is None else jnp.concatenate([x, goal.astype(x.dtype)], axis=-1)
+        for layer, norm in zip(self.layers, self.norms, strict=True):
+            x = self.dropout(nnx.relu(norm(layer(x), train, valid)), deterministic=not train, rngs=rngs)
+        return self.out(x).astype(jnp.float32).reshape(x.shape[0], self.horizon, -1)
+
+
+class Mlp(nnx.Module):
+    """Dense layers, each followed by ReLU."""
+
+    def __init__(self, inputs: int, widths: Sequence[int], *, rngs: nnx.Rngs, dtype: Any) -> None:
+        sizes = (inputs, *widths)
+        self.layers = nnx.List(nnx.Linear(a, b, dtype=dtype, rngs=rngs) for a, b in zip(sizes, sizes[1:]))
+
+    def __call__(self, x: Array) -> Array:
+        for layer in self.layers:
+            x = nnx.relu(layer(x))
+        return x
+
+
+class Attention(nnx.Module):
+    """A pre-normalised transformer block; with `memory` it also looks at other tokens."""
+
+    def __init__(
+        self, width: int, heads: int, dropout: float, *, rngs: nnx.Rngs, dtype: Any, memory: bool = False
+    ) -> None:
+        def attend() -> nnx.MultiHeadAttention:
+            return nnx.MultiHeadAttention(heads, width, decode=False, keep_rngs=False, dtype=dtype, rngs=rngs)
+
+        self.attend, self.cross = attend(), attend() if memory else None
+        self.norms = nnx.List(nnx.LayerNorm(width, dtype=dtype, rngs=rngs) for _ in range(3 if memory else 2))
+        self.up = nnx.Linear(width, 4 * width, dtype=dtype, rngs=rngs)
+        self.down = nnx.Linear(4 * width, width, dtype=dtype, rngs=rngs)
+        self.dropout = nnx.Dropout(dropout)
+
+    def __call__(
+        self,
+        x: Array,
+        train: bool,
+        rngs: nnx.Rngs | None,
+        memory: Array | None = None,
+        mask: Array | None = None,
+    ) -> Array:
+        """(B, N, width) -> (B, N, width)."""
+
+        def drop(y: Array) -> Array:
+            return self.dropout(y, deterministic=not train, rngs=rngs)
+
+        x = x + drop(self.attend(self.norms[0](x), mask=mask))
+        if self.cross is not None and memory is not None:
+            x = x + drop(self.cross(self.norms[2](x), memory))
+        return x + drop(self.down(nnx.gelu(self.up(self.norms[1](x)))))
+
+
+def positions(number: int, width: int, rngs: nnx.Rngs) -> nnx.Param:
+    """Learned positions (number, width)."""
+    return nnx.Param(0.02 * jax.random.normal(rngs.params(), (number, width)))
