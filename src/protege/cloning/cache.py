@@ -6,6 +6,7 @@
 
 import hashlib
 import json
+import mmap
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from protege.cloning.store import Dataset, Episode
 from protege.errors import UserError
@@ -46,6 +48,12 @@ class Cache:
         spans = [self.offsets[e if isinstance(e, str) else e.name] for e in episodes]
         return np.concatenate([np.arange(*span) for span in spans]) if spans else np.zeros(0, np.int64)
 
+    def release(self) -> None:
+        """Let go of the pages read so far: they stay in the system's cache, but are no longer this process's memory."""
+        mapped: Any = getattr(self.frames, "_mmap", None)
+        if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+            mapped.madvise(mmap.MADV_DONTNEED)
+
 
 def default_folder(dataset: Path) -> Path:
     """Where a data set's cache lies when nobody says otherwise: hidden beside it."""
@@ -56,13 +64,14 @@ def default_folder(dataset: Path) -> Path:
 def build(
     dataset: Dataset,
     folder: Path | None = None,
+    frame_size: tuple[int, int] | None = None,
     verify: bool = True,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Cache:
     """The cache of a data set; what is missing of it is made, episode by episode, so that a stop loses at most one.
 
     An episode is made again where the store changed, or (with `verify`) its bytes are not those that were written.
-    progress: told the frames that are ready and all frames. UserError if the folder holds something else, another
+    frame_size: (height, width) that frames are scaled to by area, None as stored. progress: told the frames that are ready and all frames. UserError if the folder holds something else, another
     process is building there, or the disk is too small.
     """
     folder = folder or default_folder(dataset.path)
@@ -71,7 +80,7 @@ def build(
     try:
         offsets = _offsets(dataset.episodes)
         total = max(stop for _, stop in offsets.values())
-        shape = (total, 3, *dataset.episodes[0].frames.shape[2:])
+        shape = (total, 3, *(frame_size or dataset.episodes[0].frames.shape[2:]))
         done = _resumable(folder, dataset, offsets, shape)
         _require_space(folder, shape)
         frames = _map(folder, shape, "r+")
@@ -173,10 +182,22 @@ def _copy(episode: Episode, frames: NDArray[np.uint8], start: int, bgr: bool) ->
     digest = hashlib.sha256()
     for at in range(0, len(episode), _PIECE):
         piece = episode.read(at, min(at + _PIECE, len(episode)))
-        piece = np.ascontiguousarray(piece[:, ::-1] if bgr else piece)
+        piece = scaled(np.ascontiguousarray(piece[:, ::-1] if bgr else piece), frames.shape[2:])
         digest.update(piece.data)
         frames[start + at : start + at + len(piece)] = piece
     return digest.hexdigest()
+
+
+def scaled(frames: NDArray[np.uint8], size: tuple[int, ...]) -> NDArray[np.uint8]:
+    """(N, 3, h, w) pictures at another (height, width), each new pixel the mean of the area it covers."""
+    if frames.shape[2:] == size:
+        return frames
+    height, width = size
+    small = np.empty((*frames.shape[:2], height, width), np.uint8)
+    for picture, out in zip(frames, small, strict=True):
+        image = Image.fromarray(picture.transpose(1, 2, 0)).resize((width, height), Image.Resampling.BOX)
+        out[:] = np.asarray(image).transpose(2, 0, 1)
+    return small
 
 
 def _hash(frames: NDArray[np.uint8], start: int, stop: int) -> str:

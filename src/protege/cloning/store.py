@@ -72,10 +72,11 @@ class Dataset:
     bgr: bool = False
 
     @classmethod
-    def open(cls, path: Path | str, use_state: bool = False) -> Self:
+    def open(cls, path: Path | str, use_state: bool = False, strict: bool = False) -> Self:
         """Read a store; episodes that cannot be used are left out, and named in `problems`.
 
-        use_state: leave out episodes without state, too. UserError if there is no store or nothing in it can be used.
+        use_state: leave out episodes without state, too. UserError if there is no store, nothing in it can be used, or
+        with `strict` anything is wrong with it.
         """
         path = Path(path)
         root = _open_root(path)
@@ -95,6 +96,8 @@ class Dataset:
         episodes = _check_state(attributes, episodes, use_state, problems)
         if not episodes:
             raise UserError(f"{path}: no episode can be used; {problems[0]} ({len(problems)} problems in all)")
+        if strict and problems:
+            raise UserError(f"{problems[0]} ({len(problems)} problems in all); set dataset.validate_episodes=true")
         goals = tuple(str(goal) for goal in about.get("goals") or ())
         bgr = str(about.get("channel_order", "rgb")).lower() == "bgr"
         return cls(path, keys, attributes, goals, tuple(episodes), tuple(problems), bgr)

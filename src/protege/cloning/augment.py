@@ -1,0 +1,116 @@
+"""Changes to training pictures that leave the right action the same, or change it along; runs inside jit."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from protege.cloning.config import AugmentConfig
+
+_SIDES: Final = (("left", "right"), ("a", "d"))
+_GREY: Final = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue in the brightness of a pixel (ITU-R BT.601)."""
+
+
+class Sample(NamedTuple):
+    """frames: (B, T, 3, H, W) float32, 0 to 255; actions: (B, H, A); previous: (B, K, A); state: (B, F) or None."""
+
+    frames: jax.Array
+    actions: jax.Array
+    previous: jax.Array
+    state: jax.Array | None = None
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """actions: (A,) for every action the one it is in a mirrored picture; state: (F,) 1, or -1 for a turned sign."""
+
+    actions: tuple[int, ...]
+    state: tuple[int, ...] = ()
+
+
+def mirror(keys: Sequence[str], state: Sequence[int] = ()) -> Mirror:
+    """Pairs actions whose names differ only by left and right ("move_left", "turn right", "left") or are a and d."""
+    at = {key: n for n, key in enumerate(keys)}
+    return Mirror(tuple(at.get(_other(key), n) for key, n in at.items()), tuple(state))
+
+
+def _other(key: str) -> str:
+    """The action's name with its sides exchanged."""
+    for one, two in _SIDES:
+        if key in (one, two):
+            return two if key == one else one
+    return key.replace("left", "\0").replace("right", "left").replace("\0", "right")
+
+
+def augment(key: jax.Array, sample: Sample, config: AugmentConfig, sides: Mirror) -> Sample:
+    """Every change that the config asks for, drawn anew for every sample, and alike for all frames of one."""
+    jitter, crop, colour, flip = jax.random.split(key, 4)
+    frames = sample.frames
+    if config.temporal_jitter and frames.shape[1] > 1:
+        frames = _jitter_time(jitter, frames, config.temporal_jitter)
+    if config.crop:
+        frames = _move(crop, frames, config.crop)
+    if config.brightness or config.contrast or config.saturation:
+        frames = _recolour(colour, frames, config)
+    sample = sample._replace(frames=frames)
+    return _flip(flip, sample, config.flip, sides) if config.flip else sample
+
+
+def _jitter_time(key: jax.Array, frames: jax.Array, share: float) -> jax.Array:
+    """In a share of the samples one older frame is replaced by the one after it: frames never come quite in time."""
+    count, length = frames.shape[:2]
+    which, whether = jax.random.split(key)
+    late = jax.random.randint(which, (count,), 0, length - 1)
+    late = jnp.where(jax.random.bernoulli(whether, share, (count,)), late, -1)
+    take = jnp.arange(length) + (jnp.arange(length) == late[:, None])
+    return jnp.take_along_axis(frames, take[:, :, None, None, None], axis=1)
+
+
+def _move(key: jax.Array, frames: jax.Array, most: int) -> jax.Array:
+    """A random crop: the picture, its edges repeated, moved by up to `most` pixels in both directions."""
+    count, _, _, height, width = frames.shape
+    by = jax.random.randint(key, (count, 2), -most, most + 1)
+
+    def moved(picture: jax.Array, shift: jax.Array) -> jax.Array:
+        rows = jnp.clip(jnp.arange(height) + shift[0], 0, height - 1)
+        columns = jnp.clip(jnp.arange(width) + shift[1], 0, width - 1)
+        return picture[:, :, rows][..., columns]
+
+    return jax.vmap(moved)(frames, by)
+
+
+def _recolour(key: jax.Array, frames: jax.Array, config: AugmentConfig) -> jax.Array:
+    """Brightness, then contrast about the picture's mean, then saturation about each pixel's grey."""
+    count = frames.shape[0]
+    parts = (config.brightness, config.contrast, config.saturation)
+    factors = [
+        1 + jax.random.uniform(part_key, (count, 1, 1, 1, 1), minval=-part, maxval=part)
+        for part_key, part in zip(jax.random.split(key, 3), parts, strict=True)
+    ]
+    frames = frames * factors[0]
+    mean = frames.mean(axis=(1, 2, 3, 4), keepdims=True)
+    frames = mean + (frames - mean) * factors[1]
+    grey = jnp.tensordot(frames, jnp.array(_GREY), axes=[[2], [0]])[:, :, None]
+    return jnp.clip(grey + (frames - grey) * factors[2], 0, 255)
+
+
+def _flip(key: jax.Array, sample: Sample, share: float, sides: Mirror) -> Sample:
+    """A share of the samples mirrored, their actions to the left and to the right exchanged."""
+    flipped = jax.random.bernoulli(key, share, (sample.frames.shape[0],))
+    exchanged = jnp.array(sides.actions)
+
+    def chosen(mirrored: jax.Array, plain: jax.Array) -> jax.Array:
+        return jnp.where(flipped.reshape(-1, *[1] * (plain.ndim - 1)), mirrored, plain)
+
+    state = sample.state
+    if state is not None and sides.state:
+        state = chosen(state * jnp.array(sides.state, dtype=state.dtype), state)
+    return Sample(
+        chosen(sample.frames[..., ::-1], sample.frames),
+        chosen(sample.actions[..., exchanged], sample.actions),
+        chosen(sample.previous[..., exchanged], sample.previous),
+        state,
+    )

@@ -1,0 +1,146 @@
+"""The game's own numbers made fit for a network: ratios, relative positions, distances, directions, animation indices.
+
+Everything that is learned from data (scales, the vocabulary of animations) comes from the training episodes alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protege.cloning.config import StateConfig
+from protege.errors import UserError
+
+COLUMNS: Final = (
+    *("hero_hp", "hero_max_hp", "hero_sp", "hero_max_sp", "hero_fp", "hero_max_fp"),
+    *("hero_x", "hero_y", "hero_z", "hero_angle", "hero_animation"),
+    *("npc_hp", "npc_max_hp", "npc_id", "npc_x", "npc_y", "npc_z", "npc_angle", "npc_animation"),
+)
+"""The documented state of 19 columns, by position; angles in radians, positions in one unit. A state of another width
+has no such meaning: its columns are only brought to one scale.
+"""
+ANIMATIONS: Final = ("hero_animation", "npc_animation")
+UNKNOWN: Final = 0
+"""The index of an animation that no training episode had."""
+_RATIOS: Final = (("hero_hp", "hero_max_hp"), ("hero_sp", "hero_max_sp"), ("hero_fp", "hero_max_fp"))
+
+
+@dataclass(frozen=True)
+class StateEncoder:
+    """Makes (…, S) states into (…, F) features, float32: scaled numbers first, then one index per vocabulary.
+
+    width: S; names: of the F features; center, scale: of the numbers; mirrored: (F,) -1 where a mirrored picture turns
+    a number's sign; vocabularies: for each stream of animations its known numbers, whose index begins at 1.
+    """
+
+    config: StateConfig
+    width: int
+    names: tuple[str, ...]
+    center: tuple[float, ...]
+    scale: tuple[float, ...]
+    mirrored: tuple[int, ...]
+    vocabularies: tuple[tuple[int, ...], ...] = ()
+
+    @classmethod
+    def fit(cls, state: NDArray[np.float32], config: StateConfig | None = None) -> Self:
+        """The encoder for (N, S) states of the training episodes. UserError without any."""
+        config = config or StateConfig()
+        if state.ndim != 2 or not len(state):
+            raise UserError(f"state of shape {state.shape}: expected rows of training episodes; record with state")
+        numbers = _numbers(state.astype(np.float64), config)
+        values = np.stack([column for _, column, _ in numbers], axis=-1)
+        mirrored = tuple(-1 if turned else 1 for _, _, turned in numbers)
+        # A number whose sign is turned keeps its zero where it is.
+        center = np.where(np.array(mirrored) < 0, 0.0, values.mean(axis=0))
+        spread = values.std(axis=0)
+        known: tuple[tuple[int, ...], ...] = ()
+        names = tuple(name for name, _, _ in numbers)
+        if _documented(state) and config.animations:
+            columns = [state[:, COLUMNS.index(name)].astype(np.int64) for name in ANIMATIONS]
+            known = tuple(tuple(int(value) for value in np.unique(column)) for column in columns)
+            names, mirrored = (*names, *ANIMATIONS), (*mirrored, 1, 1)
+        scale = np.where(spread > 1e-6, spread, 1.0)
+        return cls(config, state.shape[1], names, tuple(center), tuple(scale), mirrored, known)
+
+    @property
+    def vocabulary_sizes(self) -> tuple[int, ...]:
+        """For each of the last features, how many indices it has, the unknown one included."""
+        return tuple(len(known) + 1 for known in self.vocabularies)
+
+    @property
+    def num_features(self) -> int:
+        return len(self.names)
+
+    def encode(self, state: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(…, F) float32 of (…, S). UserError where S is not what the encoder was made for."""
+        if state.shape[-1] != self.width:
+            raise UserError(f"state of {state.shape[-1]} columns; this model was trained with {self.width}")
+        numbers = _numbers(state.astype(np.float64), self.config)
+        values = np.stack([column for _, column, _ in numbers], axis=-1)
+        parts = [(values - np.array(self.center)) / np.array(self.scale)]
+        for name, known in zip(ANIMATIONS, self.vocabularies, strict=False):
+            ids = state[..., COLUMNS.index(name)].astype(np.int64)
+            at = np.searchsorted(known, ids)
+            found = np.array(known)[np.minimum(at, len(known) - 1)] == ids
+            parts.append(np.where(found, at + 1, UNKNOWN)[..., None])
+        return np.concatenate(parts, axis=-1).astype(np.float32)
+
+    def to_json(self) -> dict[str, Any]:
+        return {**vars(self), "config": dict(vars(self.config))}
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Self:
+        """The inverse of `to_json`."""
+        named: dict[str, Any] = {k: _tuples(v) for k, v in fields.items() if k != "config"}
+        return cls(config=StateConfig(**fields["config"]), **named)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list | tuple) else value
+
+
+def _documented(state: NDArray[Any]) -> bool:
+    return state.shape[-1] == len(COLUMNS)
+
+
+def _numbers(state: NDArray[np.float64], config: StateConfig) -> Sequence[tuple[str, NDArray[np.float64], bool]]:
+    """(name, (…) values, whether mirroring turns its sign) of every continuous feature."""
+    if not _documented(state):
+        return [(f"state_{n}", state[..., n], False) for n in range(state.shape[-1])]
+    at = {name: state[..., n] for n, name in enumerate(COLUMNS)}
+    found: list[tuple[str, NDArray[np.float64], bool]] = []
+    pairs = [*_RATIOS, ("npc_hp", "npc_max_hp")]
+    if config.ratios:
+        found += [(f"{now}_ratio", np.clip(at[now] / np.maximum(at[most], 1), 0, 1), False) for now, most in pairs]
+    else:
+        found += [(name, at[name], False) for pair in pairs for name in pair]
+    rel_x, rel_y, rel_z = (at[f"npc_{axis}"] - at[f"hero_{axis}"] for axis in "xyz")
+    if config.relative:
+        found += [("relative_x", rel_x, False), ("relative_y", rel_y, True), ("relative_z", rel_z, False)]
+    else:
+        found += [(f"{who}_{axis}", at[f"{who}_{axis}"], axis == "y") for who in ("hero", "npc") for axis in "xyz"]
+    flat = np.hypot(rel_x, rel_y)
+    if config.distances:
+        found += [("distance_xy", flat, False), ("distance", np.hypot(flat, rel_z), False)]
+    if config.directions:
+        found += _directions(at, np.arctan2(rel_y, rel_x))
+    else:
+        found += [(name, at[name], True) for name in ("hero_angle", "npc_angle")]
+    return found
+
+
+def _directions(
+    at: Mapping[str, NDArray[np.float64]], toward: NDArray[np.float64]
+) -> list[tuple[str, NDArray[np.float64], bool]]:
+    """Unit vectors: where the opponent is on the map and seen from the player, and where both look."""
+    angles = {
+        "toward": toward,
+        "bearing": toward - at["hero_angle"],
+        "hero_facing": at["hero_angle"],
+        "npc_facing": at["npc_angle"],
+    }
+    # A reflection of the map turns every angle's sign: the cosine stays, the sine turns.
+    found = [(f"{name}_cos", np.cos(angle), False) for name, angle in angles.items()]
+    return found + [(f"{name}_sin", np.sin(angle), True) for name, angle in angles.items()]
