@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from protege.agent.reader import Reader
 from protege.agent.shape import AnswerShape, Node
 from protege.play.actions import Action
 
@@ -28,27 +29,19 @@ class Chunk:
 
 
 class ChunkDecoder:
-    """Decodes with one Qwen3-VL; one chunk at a time, since the model itself remembers the picture's positions."""
+    """Decodes with one Qwen3-VL; one chunk at a time."""
 
     def __init__(self, model: Any, shape: AnswerShape) -> None:
         import torch
 
         whole = model.get_base_model() if hasattr(model, "get_base_model") else model
         self.shape = shape
-        self._body = whole.model
-        embed = whole.model.visual.patch_embed
-        if next(embed.parameters()).device.type == "cpu" and type(embed.proj) is torch.nn.Conv3d:
-            embed.proj = _as_linear(embed.proj)
-        self._text_config = whole.config.get_text_config()
-        self._device = next(whole.parameters()).device
+        longest = max(range(len(shape.actions)), key=lambda choice: len(shape.spelled[choice]))
+        self._reader = Reader(whole.model, len(shape.ids([longest] * shape.horizon)))
         tokens = shape.tokens()
         self._column = {token: column for column, token in enumerate(tokens)}
-        self._tokens = torch.tensor(tokens, device=self._device)
+        self._tokens = torch.tensor(tokens, device=next(whole.parameters()).device)
         self._head = whole.lm_head
-        self._places: dict[tuple[int, ...], Any] = {}
-        self._longest = len(
-            shape.ids([max(range(len(shape.actions)), key=lambda i: len(shape.spelled[i]))] * shape.horizon)
-        )
         plain = type(self._head) is torch.nn.Linear and self._head.bias is None
         self._rows = self._head.weight.detach()[self._tokens].T.contiguous() if plain else None
 
@@ -65,61 +58,29 @@ class ChunkDecoder:
         passes it takes and nothing else; temperature: above 0, slots are sampled with `rng`.
         """
         import torch
-        from transformers import DynamicCache
 
         walk = _Walk(self.shape, None if draft is None else [self.shape.choice(a) for a in draft])
         choose = _Chooser(temperature, rng)
-        cache = DynamicCache(config=self._text_config)
         fed = passes = 0
         with torch.inference_mode():
+            self._reader.look(inputs)
             while not walk.finished:
                 ahead = walk.ahead()
-                scores = self._scores(inputs, walk.out[fed:] + ahead, len(ahead) + 1, cache)
+                scores = self._scores(walk.out[fed:] + ahead, len(ahead) + 1)
                 passes += 1
                 known = len(walk.out)
                 agreed = walk.advance(ahead, lambda row, options, s=scores: self._pick(s[row], options, choose))
                 if (wrong := len(ahead) - agreed) and not walk.finished:
-                    cache.crop(-wrong)
+                    self._reader.take_back(wrong)
                 fed = known + agreed
         actions = tuple(self.shape.actions[choice] for choice in walk.choices)
         return Chunk(actions, tuple(walk.probabilities), passes)
 
-    def _scores(self, inputs: dict[str, Any], tokens: list[int], rows: int, cache: Any) -> NDArray[np.float32]:
-        """(rows, choices) logits of `shape.tokens()` after each of the last `rows`; the first call reads the prompt."""
-        import torch
-
-        more = torch.tensor([tokens], device=self._device)
-        seen = cache.get_seq_length()
-        places = self._positions(inputs)[..., seen : seen + len(tokens) + (0 if seen else inputs["input_ids"].shape[1])]
-        if seen == 0:
-            kinds = inputs["mm_token_type_ids"]
-            given = {
-                **{name: value for name, value in inputs.items() if name != "attention_mask"},
-                "input_ids": torch.cat([inputs["input_ids"], more], 1),
-                "mm_token_type_ids": torch.cat([kinds, torch.zeros_like(more, dtype=kinds.dtype)], 1),
-            }
-        else:
-            given = {"input_ids": more}
-        hidden = self._body(**given, position_ids=places, past_key_values=cache, use_cache=True).last_hidden_state[
-            0, -rows:
-        ]
+    def _scores(self, tokens: list[int], rows: int) -> NDArray[np.float32]:
+        """(rows, choices) logits of `shape.tokens()` after each of the last `rows` of the tokens."""
+        hidden = self._reader.read(tokens, rows)
         scores = hidden @ self._rows if self._rows is not None else self._head(hidden)[:, self._tokens]
         return scores.float().cpu().numpy()
-
-    def _positions(self, inputs: dict[str, Any]) -> Any:
-        """(3, 1, L) where the tokens of a prompt and of the longest answer stand; equal for all frames of a goal."""
-        import torch
-
-        ids, kinds = inputs["input_ids"], inputs["mm_token_type_ids"]
-        key = (ids.shape[1], int(kinds[0].argmax()), *inputs["image_grid_thw"].flatten().tolist())
-        if key not in self._places:
-            longest = torch.full((1, self._longest), int(self._tokens[0]), device=self._device)
-            self._places[key], _ = self._body.get_rope_index(
-                torch.cat([ids, longest], 1),
-                torch.cat([kinds, torch.zeros_like(longest, dtype=kinds.dtype)], 1),
-                image_grid_thw=inputs["image_grid_thw"],
-            )
-        return self._places[key]
 
     def _pick(self, scores: NDArray[np.float32], options: list[int], choose: "_Chooser") -> tuple[int, float]:
         """One of the tokens that may follow, and its probability among them."""
@@ -128,20 +89,6 @@ class ChunkDecoder:
         weights = [math.exp(logit - best) for logit in logits]
         number = choose(logits)
         return options[number], weights[number] / sum(weights)
-
-
-def _as_linear(cut: Any) -> Any:
-    """A convolution whose steps are as long as its kernel, as the matrix product it is: 15 times faster on a CPU."""
-    import torch
-
-    class Patches(torch.nn.Linear):
-        def forward(self, input: torch.Tensor) -> torch.Tensor:
-            return super().forward(input.flatten(1))
-
-    linear = Patches(cut.weight[0].numel(), len(cut.weight), bias=cut.bias is not None)
-    linear.weight = torch.nn.Parameter(cut.weight.detach().flatten(1), requires_grad=False)
-    linear.bias = cut.bias
-    return linear
 
 
 class _Chooser:
