@@ -1,10 +1,13 @@
 """Writes Sessions of the expert playing, headless, as fast as the engine allows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
 from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from protege.arena.engine import Engine
 from protege.arena.expert import Expert
@@ -58,8 +61,7 @@ def record_episodes(
         raise UserError(f"expected at least one episode and a seed of 0 or more, got {episodes} and {seed}")
     asked = find_goal(goal) if isinstance(goal, str) else goal
     engine = Engine(size)
-    fits = (number for number in count(seed) if task is None or layout(number).goal.task is task)
-    folders = {number: out / session_name(number, asked) for number in islice(fits, episodes)}
+    folders = {number: out / session_name(number, asked) for number in seeds_of(episodes, seed, task)}
     there = {
         number: _recorded(folder, layout(number, asked), size, noise)
         for number, folder in folders.items()
@@ -75,6 +77,11 @@ def record_episodes(
             if progress is not None:
                 progress(episode)
     return done
+
+
+def seeds_of(episodes: int, seed: int, task: Task | None = None) -> Iterator[int]:
+    """The first `episodes` seeds from `seed` on whose own goal is of a kind, any without one."""
+    return islice((n for n in count(seed) if task is None or layout(n).goal.task is task), episodes)
 
 
 def session_name(seed: int, goal: Goal | None = None) -> str:
@@ -128,24 +135,32 @@ def _play(engine: Engine, writer: SessionWriter, made: Layout, expert: Expert) -
     writer.event(Held(0, NO_KEYS))
     writer.event(GoalEvent(0, made.goal.sentence))
     judge = Judge(made)
-    state = engine.load(made)
     held: Action = NO_KEYS
-    tail = TAIL_DECISIONS
-    while judge.end is None or (judge.success and tail > 0):
+    for picture, action in steps(engine, expert, judge):
         t_ns = judge.decisions * PERIOD_NS
-        writer.frame(t_ns, encode_jpeg(engine.picture()))
-        action = expert.act(state)
-        tail -= int(judge.success)
+        writer.frame(t_ns, encode_jpeg(picture))
         for key in sorted(held ^ action):
             writer.event(Key(t_ns, key, key in action))
         held = action
-        state = engine.step(action, tics_of(judge.decisions))
-        judge.observe(state, action)
     t_ns = judge.decisions * PERIOD_NS
     for key in sorted(held):
         writer.event(Key(t_ns, key, False))
     writer.event(End(t_ns, str(judge.end)))
     return judge
+
+
+def steps(engine: Engine, expert: Expert, judge: Judge) -> Iterator[tuple[NDArray[np.uint8], Action]]:
+    """The expert's episode in the judge's layout: each (H, W, 3) picture and the action that answers it, the last
+    TAIL_DECISIONS of a success standing still.
+    """
+    state = engine.load(judge.layout)
+    tail = TAIL_DECISIONS
+    while judge.end is None or (judge.success and tail > 0):
+        action = expert.act(state)
+        tail -= int(judge.success)
+        yield engine.picture(), action
+        state = engine.step(action, tics_of(judge.decisions))
+        judge.observe(state, action)
 
 
 def _about(made: Layout, noise: float) -> dict[str, Any]:

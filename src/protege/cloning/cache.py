@@ -55,10 +55,11 @@ class Cache:
             mapped.madvise(mmap.MADV_DONTNEED)
 
 
-def default_folder(dataset: Path) -> Path:
-    """Where a data set's cache lies when nobody says otherwise: hidden beside it."""
+def default_folder(dataset: Path, frame_size: tuple[int, int] | None = None) -> Path:
+    """Where a data set's cache lies when nobody says otherwise: hidden beside it, one for each (height, width)."""
     dataset = dataset.resolve()
-    return dataset.with_name(f".{dataset.name}.cache")
+    size = f".{frame_size[1]}x{frame_size[0]}" if frame_size else ""
+    return dataset.with_name(f".{dataset.name}{size}.cache")
 
 
 def build(
@@ -71,10 +72,11 @@ def build(
     """The cache of a data set; what is missing of it is made, episode by episode, so that a stop loses at most one.
 
     An episode is made again where the store changed, or (with `verify`) its bytes are not those that were written.
-    frame_size: (height, width) that frames are scaled to by area, None as stored. progress: told the frames that are ready and all frames. UserError if the folder holds something else, another
-    process is building there, or the disk is too small.
+    frame_size: (height, width) that frames are scaled to by area, None as stored; progress: told the frames that are
+    ready and all frames. UserError if the folder holds something else, another process is building there, or the disk
+    is too small.
     """
-    folder = folder or default_folder(dataset.path)
+    folder = folder or default_folder(dataset.path, frame_size)
     _claim(folder)
     lock = _lock(folder)
     try:
@@ -149,11 +151,11 @@ def _resumable(
 ) -> dict[str, Any]:
     """What an earlier build finished and still lies at its place; the frames' file is given its size."""
     done: dict[str, Any] = {}
-    path = folder / _FRAMES
+    path, frame = folder / _FRAMES, int(np.prod(shape[1:]))
     try:
         index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
         same = index["version"] == _VERSION and index["frame"] == list(shape[1:]) and index["bgr"] == dataset.bgr
-        if same and path.exists():
+        if same and path.stat().st_size >= max((e["stop"] for e in index["episodes"].values()), default=0) * frame:
             done = {n: e for n, e in index["episodes"].items() if offsets.get(n) == (e["start"], e["stop"])}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         done = {}

@@ -6,8 +6,9 @@ is one frame, so that random access reads no more than it needs. Stores of zarr 
 """
 
 import re
+import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Self
@@ -27,6 +28,8 @@ VERSION: Final = "1.0"
 _NAME: Final = re.compile(r"episode_(\d+)")
 _ROWS: Final = 1000
 """Rows of actions and state in a chunk."""
+_PIECE: Final = 64
+"""Frames written at a time."""
 _HEADER: Final = 16
 """Bytes of a Blosc chunk's header; its last four are the chunk's whole length, little-endian."""
 
@@ -113,60 +116,105 @@ class Dataset:
 
 
 class Writer:
-    """Writes a store, episode by episode, each with the next free number; frames are appended as they come."""
+    """Adds episodes to a store, a new one or one that it wrote, each whole or not at all, with the next free number."""
 
     def __init__(
-        self,
-        path: Path,
-        keys: Sequence[str],
-        attributes: Sequence[str] = (),
-        goals: Sequence[str] = (),
-        source: str = "protege",
+        self, path: Path, keys: Sequence[str], attributes: Sequence[str] = (), source: str = "protege"
     ) -> None:
+        """UserError if there is a store with other actions, or something that is no store."""
+        if path.exists() and not (path / "zarr.json").exists() and (path.is_file() or any(path.iterdir())):
+            raise UserError(f"{path}: holds something that is not a zarr 3 store; name a new folder")
+        self.path = path
+        self.keys = tuple(keys)
         self._root = zarr.open_group(path, mode="a", zarr_format=3)
-        about = {"keys": list(keys), "attributes": list(attributes), "goals": list(goals)}
-        about |= {"version": VERSION, "format": "framewise", "channel_order": "rgb", "source": source}
-        self._root.attrs.update(about)
-        self._next = max(_numbers(self._root), default=-1) + 1
-        self._keys = tuple(keys)
+        about: dict[str, Any] = dict(self._root.attrs)
+        if tuple(about.get("keys", self.keys)) != self.keys:
+            raise UserError(f"{path}: has the actions {' '.join(about['keys'])}, these are {' '.join(self.keys)}")
+        about |= {"keys": list(keys), "attributes": list(attributes), "version": VERSION, "format": "framewise"}
+        self._root.attrs.update(about | {"channel_order": "rgb", "source": source})
+        self._goals: list[str] = list(about.get("goals", ()))
+        there = self._finished()
+        self._next = max(there, default=-1) + 1
+        self.sessions = {str(about["session_name"]) for about in there.values() if "session_name" in about}
+        """The names of the recordings that are in the store already."""
+        sizes = [tuple(each["stored_resolution"]) for each in there.values()]
+        self.size: tuple[int, int] | None = sizes[0] if sizes else None
+        """(width, height) of the frames that are in the store already."""
+
+    def _finished(self) -> dict[int, dict[str, Any]]:
+        """The attributes of the store's episodes by number; those of a recording that was cut off are deleted first."""
+        about: dict[int, dict[str, Any]] = {n: dict(self._root[f"episode_{n}"].attrs) for n in _numbers(self._root)}
+        found = Counter(each.get("session_name") for each in about.values())
+        short = [n for n, each in about.items() if found[each.get("session_name")] < each.get("session_episodes", 1)]
+        for number in short:
+            shutil.rmtree(self.path / f"episode_{number}")
+        return {number: each for number, each in about.items() if number not in short}
+
+    def goal(self, sentence: str) -> int:
+        """The index of a goal, a new one if need be."""
+        if sentence not in self._goals:
+            self._goals.append(sentence)
+            self._root.attrs["goals"] = self._goals
+        return self._goals.index(sentence)
 
     def episode(
         self,
-        frames: NDArray[np.uint8],
+        frames: Iterable[NDArray[np.uint8]],
         actions: NDArray[np.bool_],
         state: NDArray[np.float32] | None = None,
         goal: NDArray[np.int32] | None = None,
         **attributes: Any,
     ) -> str:
-        """Write one episode of (N, 3, H, W) frames and (N, A) actions; returns its name. ValueError on other shapes."""
-        count = len(frames)
-        if frames.ndim != 4 or frames.shape[1] != 3 or actions.shape != (count, len(self._keys)):
-            raise ValueError(f"expected (N, 3, H, W) and (N, {len(self._keys)}), got {frames.shape}, {actions.shape}")
+        """Write one episode of N (3, H, W) frames, taken as they come, and (N, A) actions; returns its name.
+
+        UserError where the frames are not the size of the store's; ValueError where N or A are not what they should be.
+        """
+        count = len(actions)
+        if not count or actions.shape[1:] != (len(self.keys),):
+            raise ValueError(f"expected (N, {len(self.keys)}) actions with N > 0, got {actions.shape}")
         name = f"episode_{self._next}"
-        about = {"fps": 10.0, "frame_count": count, "stored_resolution": [frames.shape[3], frames.shape[2]]}
-        group = self._root.create_group(name, attributes=about | attributes)
-        _write(group, "frames", frames.astype(np.uint8, copy=False), (1, *frames.shape[1:]))
-        _write(group, "actions", actions.astype(bool, copy=False), (min(_ROWS, count), len(self._keys)))
+        part = f"part_{name}"
+        shutil.rmtree(self.path / part, ignore_errors=True)
+        group = self._root.create_group(part)
+        width, height = self._write_frames(group, frames, count)
+        about = {"fps": 10.0, "frame_count": count, "stored_resolution": [width, height]}
+        group.attrs.update(about | attributes)
+        _create(group, "actions", actions.shape, bool)[:] = actions
         if state is not None:
-            _write(group, "state", state.astype(np.float32, copy=False), (min(_ROWS, count), state.shape[1]))
+            _create(group, "state", state.shape, np.float32)[:] = state
         if goal is not None:
-            _write(group, "goal", goal.astype(np.int32, copy=False), (min(_ROWS, count),))
+            _create(group, "goal", goal.shape, np.int32)[:] = goal
+        (self.path / part).rename(self.path / name)
         self._next += 1
         return name
 
+    def _write_frames(self, group: zarr.Group, frames: Iterable[NDArray[np.uint8]], count: int) -> tuple[int, int]:
+        """Write the frames, a few at a time; returns their (width, height)."""
+        array: Any = None
+        waiting, written = [], 0
+        for number, frame in enumerate(frames, 1):
+            if array is None:
+                size = (frame.shape[2], frame.shape[1])
+                if self.size not in (None, size):
+                    raise UserError(f"{self.path}: holds frames of {self.size}, these are {size}; give another --size")
+                self.size = size
+                array = _create(group, "frames", (count, 3, *frame.shape[1:]), np.uint8)
+            waiting.append(frame)
+            if len(waiting) == _PIECE or number == count:
+                array[written:number] = np.stack(waiting)
+                waiting, written = [], number
+        if written != count or waiting or self.size is None:
+            raise ValueError(f"{count} actions, but not as many frames")
+        return self.size
 
-def _write(group: zarr.Group, name: str, values: NDArray[Any], chunks: tuple[int, ...]) -> None:
+
+def _create(group: zarr.Group, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
+    """An empty array: a chunk holds one frame, or many rows of anything else."""
+    chunks = (1, *shape[1:]) if name == "frames" else (min(_ROWS, shape[0]), *shape[1:])
     # zarr's own choice (bit shuffle) makes uint8 pictures larger; empty chunks are written, so that a lost one shows.
-    blosc = BloscCodec(cname="zstd", clevel=3, shuffle="shuffle", typesize=values.itemsize)
-    array = group.create_array(
-        name,
-        shape=values.shape,
-        dtype=values.dtype,
-        chunks=chunks,
-        compressors=blosc,
-        config={"write_empty_chunks": True},
-    )
-    array[:] = values
+    blosc = BloscCodec(cname="zstd", clevel=3, shuffle="shuffle", typesize=np.dtype(dtype).itemsize)
+    written: Any = {"write_empty_chunks": True}
+    return group.create_array(name, shape=shape, dtype=dtype, chunks=chunks, compressors=blosc, config=written)
 
 
 def _open_root(path: Path) -> zarr.Group:

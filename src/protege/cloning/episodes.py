@@ -1,0 +1,132 @@
+"""Makes zarr episodes: from recorded Sessions, or from a player's steps as they happen."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protege.cloning.cache import scaled
+from protege.cloning.store import Writer
+from protege.errors import UserError
+from protege.play.actions import Action, ActionSpace
+from protege.play.session import Session, Span, find_sessions
+
+
+@dataclass(frozen=True)
+class Exported:
+    """Episodes and frames that were written; sessions that were in the store already; problems: what was left out."""
+
+    episodes: int
+    frames: int
+    skipped: int
+    problems: tuple[str, ...] = field(default=())
+
+
+def export_sessions(
+    folder: Path,
+    out: Path,
+    size: tuple[int, int] | None = None,
+    tau_ms: float = 0.0,
+    cut_s: float | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Exported:
+    """Write the sessions under a folder as episodes, one for each stretch without a break, to the store `out`.
+
+    size: (width, height) that frames are scaled to, None as recorded; tau_ms: the player's reaction time (see
+    `frame_actions`); cut_s: cut longer stretches into episodes of so many seconds. A session that is in the store
+    already is left alone, so a second run goes on where the first was stopped. UserError if there is no session, or
+    sizes or action spaces differ.
+    """
+    found = find_sessions(folder)
+    if not found:
+        raise UserError(f"{folder}: no recordings; make some with: protege record, or: protege arena record")
+    episodes = frames = skipped = 0
+    problems: list[str] = []
+    writer: Writer | None = None
+    for number, path in enumerate(found):
+        session = Session.open(path)
+        writer = writer or Writer(out, session.info.space.pressable, source="sessions")
+        if session.info.space.pressable != writer.keys:
+            raise UserError(
+                f"{path}: has the keys {' '.join(session.info.space.pressable)}, not {' '.join(writer.keys)}"
+            )
+        if session.info.extra.get("keys") is False:
+            problems.append(f"{path}: a video without keys; left out")
+        elif session.name in writer.sessions:
+            skipped += 1
+        else:
+            spans = _cut(session, cut_s)
+            _add_session(writer, session, spans, size or _only_size(writer, session), tau_ms)
+            frames += len(session)
+            episodes += len(spans)
+        progress(number + 1, len(found))
+    return Exported(episodes, frames, skipped, tuple(problems))
+
+
+def _only_size(writer: Writer, session: Session) -> tuple[int, int]:
+    """The session's size, UserError where the store's episodes have another."""
+    if writer.size not in (None, session.info.frame_size):
+        width, height = writer.size or (0, 0)
+        raise UserError(
+            f"{session.folder}: frames are {session.info.frame_size[0]}x{session.info.frame_size[1]}, the store's "
+            f"{width}x{height}; give --size {width}x{height}"
+        )
+    return session.info.frame_size
+
+
+def _cut(session: Session, cut_s: float | None) -> list[Span]:
+    """The session's stretches, long ones in even pieces."""
+    if cut_s is None:
+        return session.spans()
+    most = max(1, round(cut_s * session.info.frame_hz))
+    cut = []
+    for span in session.spans():
+        pieces = -(-(span.stop - span.start) // most)
+        edges = np.linspace(span.start, span.stop, pieces + 1).round().astype(int)
+        ends = [None] * (pieces - 1) + [span.end]
+        cut += [Span(int(a), int(b), span.goal, end) for a, b, end in zip(edges, edges[1:], ends, strict=True)]
+    return cut
+
+
+def _add_session(writer: Writer, session: Session, spans: Sequence[Span], size: tuple[int, int], tau_ms: float) -> None:
+    """Every span of a session as an episode; each says how many there are, so that a half-written session shows."""
+    rows = session.actions(tau_ms)[:, :-1]
+    about = {"fps": session.info.frame_hz, "original_resolution": list(session.info.frame_size)}
+    about |= {"session_name": session.name, "session_episodes": len(spans)}
+    for span in spans:
+        frames = (picture(session.frame(i).rgb, size) for i in range(span.start, span.stop))
+        writer.episode(frames, rows[span.start : span.stop], goal=_goals(writer, span), end=span.end or "", **about)
+
+
+def _goals(writer: Writer, span: Span) -> NDArray[np.int32] | None:
+    if span.goal is None:
+        return None
+    return np.full(span.stop - span.start, writer.goal(span.goal), np.int32)
+
+
+def picture(rgb: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """(3, height, width) of an (H, W, 3) picture, scaled by area to (width, height): what a store and a policy see."""
+    return scaled(rgb.transpose(2, 0, 1)[None], (size[1], size[0]))[0]
+
+
+def add_steps(
+    writer: Writer,
+    space: ActionSpace,
+    steps: Iterable[tuple[NDArray[np.uint8], Action]],
+    size: tuple[int, int],
+    goal: str,
+    **attributes: Any,
+) -> int:
+    """Write a player's (H, W, 3) pictures and the actions that answer them as one episode; returns its frames."""
+    frames: list[NDArray[np.uint8]] = []
+    actions: list[Action] = []
+    for rgb, action in steps:
+        frames.append(picture(rgb, size))
+        actions.append(action)
+    rows = space.encode(actions)[:, :-1]
+    goals = np.full(len(frames), writer.goal(goal), np.int32)
+    writer.episode(frames, rows, goal=goals, **attributes)
+    return len(frames)
