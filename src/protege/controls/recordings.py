@@ -194,14 +194,14 @@ def fill_cursor(controls: NDArray[np.float32], state: NDArray[np.float32]) -> in
     absent = (cursor < 0).any(axis=1)
     if not absent.any():
         return 0
-    is_open: NDArray[np.bool_] = np.greater(state[:, SCREEN], 0)
-    last = np.where(absent, -1, np.arange(len(cursor)))
-    np.maximum.accumulate(last, out=last)
+    is_open = state[:, SCREEN] > 0
+    last = np.maximum.accumulate(np.where(absent, -1, np.arange(len(cursor))))
     screens = np.cumsum(np.diff(is_open, prepend=False) & is_open)
-    same = (last >= 0) & (screens[last] == screens) & is_open & is_open[last]
-    middle = np.where(is_open, np.float32(0.5), np.float32(0))[:, None]
-    known = np.where(same[:, None], cursor[last], middle)
-    controls[:, HEADS["cursor"]] = np.where(absent[:, None], known, cursor)
+    same = is_open & (last >= 0) & (screens[last] == screens) & is_open[last]
+    cursor[absent] = np.where(is_open[absent], np.float32(0.5), np.float32(0))[:, None]
+    filled = absent & same
+    cursor[filled] = cursor[last[filled]]
+    controls[:, HEADS["cursor"]] = cursor
     return int((absent & is_open).sum())
 
 

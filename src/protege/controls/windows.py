@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 from protege.controls.augment import Augmentation, Warp
 from protege.controls.features import build_rows
 from protege.controls.recordings import BadRecording, Recording, Skipped, Source
-from protege.controls.tables import CONTROLS, HEADS, INPUT, INPUTS, OPEN_INVENTORY_ACTION, SCREEN, WINDOW
+from protege.controls.tables import (
+    CONTROLS,
+    HEADS,
+    HISTORY_FRAMES,
+    INPUT,
+    INPUTS,
+    OPEN_INVENTORY_ACTION,
+    SCREEN,
+    WINDOW,
+)
 from protege.errors import UserError
 
 HISTORY_DROPOUT: Final = 0.3
@@ -19,8 +28,8 @@ FIRST_TARGET: Final = 2
 LOOK_DEAD_ZONE: Final = 0.08
 SMALLEST_STD: Final = 1e-6
 CHUNK: Final = 2048
-LookRule = Literal["norm", "any"]
-"""What makes a look count: its length is above the dead zone (seed 001), or either axis is (seed 000)."""
+LookRule = Literal["magnitude", "seed000"]
+"""What makes a look count: its length is above the dead zone, or (seed 000) either of its axes."""
 
 Bools = NDArray[np.bool_]
 
@@ -125,15 +134,23 @@ class Prepared:
         indices: NDArray[np.integer],
         rng: np.random.Generator | None = None,
         history_dropout: float = HISTORY_DROPOUT,
+        history_block: bool = True,
     ) -> Batch:
-        """Some windows. With `rng`, each loses its whole history with the probability `history_dropout`: all of it,
-        since a control stands in the histories of five rows and would be seen in the others.
+        """Some windows. With `rng`, each loses its whole history with the probability `history_dropout`: in all of its
+        rows, since a control stands in the histories of five and would be seen in the others. Without `history_block`,
+        each of the five frames of history is lost by itself (seed 000).
         """
         lengths = self.lengths[indices]
         inputs = self._view[self.starts[indices]]
         mask = np.arange(WINDOW) < lengths[:, None]
         if rng is not None:
-            inputs[rng.random(len(inputs)) < history_dropout, :, INPUTS["history"]] = self.blank[INPUTS["history"]]
+            parts = 1 if history_block else HISTORY_FRAMES
+            drop = rng.random((len(inputs), parts)) < history_dropout
+            history = INPUTS["history"]
+            for part in range(parts):
+                size = (history.stop - history.start) // parts
+                where = slice(history.start + part * size, history.start + (part + 1) * size)
+                inputs[drop[:, part], :, where] = self.blank[where]
         if not mask.all():
             inputs[~mask] = 0
         return Batch(**vars(self.targets(indices)), inputs=inputs, mask=mask)
@@ -152,7 +169,7 @@ def prepare(
     rng: np.random.Generator | None = None,
     statistics: Statistics | None = None,
     first_target: int = FIRST_TARGET,
-    look_rule: LookRule = "norm",
+    look_rule: LookRule = "magnitude",
 ) -> Prepared:
     """Windows that end at every frame of the recordings, from frame `first_target` on (29: only full windows; a
     recording of fewer frames then gives the one window that it fills in part).
@@ -228,7 +245,7 @@ class _Builder:
 def _targets(controls: NDArray[np.float32], before: Bools, now: Bools, look_rule: LookRule) -> Targets:
     """Of N frames. before, now: (N,) whether a screen was open at the frame before, and at the frame itself."""
     look = controls[:, HEADS["look"]]
-    if look_rule == "norm":
+    if look_rule == "magnitude":
         size = np.einsum("ij,ij->i", look, look, dtype=np.float64) ** 0.5
     else:
         size = np.abs(look).max(axis=1)
