@@ -59,22 +59,12 @@ def export_sessions(
             skipped += 1
         else:
             spans = _cut(session, cut_s)
-            _add_session(writer, session, spans, size or _only_size(writer, session), tau_ms)
+            writer.require_size(size or session.info.frame_size)
+            _add_session(writer, session, spans, size or session.info.frame_size, tau_ms)
             frames += len(session)
             episodes += len(spans)
         progress(number + 1, len(found))
     return Exported(episodes, frames, skipped, tuple(problems))
-
-
-def _only_size(writer: Writer, session: Session) -> tuple[int, int]:
-    """The session's size, UserError where the store's episodes have another."""
-    if writer.size not in (None, session.info.frame_size):
-        width, height = writer.size or (0, 0)
-        raise UserError(
-            f"{session.folder}: frames are {session.info.frame_size[0]}x{session.info.frame_size[1]}, the store's "
-            f"{width}x{height}; give --size {width}x{height}"
-        )
-    return session.info.frame_size
 
 
 def _cut(session: Session, cut_s: float | None) -> list[Span]:
@@ -87,7 +77,7 @@ def _cut(session: Session, cut_s: float | None) -> list[Span]:
         pieces = -(-(span.stop - span.start) // most)
         edges = np.linspace(span.start, span.stop, pieces + 1).round().astype(int)
         ends = [None] * (pieces - 1) + [span.end]
-        cut += [Span(int(a), int(b), span.goal, end) for a, b, end in zip(edges, edges[1:], ends, strict=True)]
+        cut += [Span(int(a), int(b), span.goal, end) for a, b, end in zip(edges[:-1], edges[1:], ends, strict=True)]
     return cut
 
 

@@ -157,6 +157,12 @@ class Writer:
             self._root.attrs["goals"] = self._goals
         return self._goals.index(sentence)
 
+    def require_size(self, size: tuple[int, int]) -> None:
+        """UserError where the store's frames have another (width, height)."""
+        if self.size not in (None, size):
+            there = "x".join(map(str, self.size or ()))
+            raise UserError(f"{self.path}: holds frames of {there}, these are {size[0]}x{size[1]}; give --size {there}")
+
     def episode(
         self,
         frames: Iterable[NDArray[np.uint8]],
@@ -194,10 +200,8 @@ class Writer:
         waiting, written = [], 0
         for number, frame in enumerate(frames, 1):
             if array is None:
-                size = (frame.shape[2], frame.shape[1])
-                if self.size not in (None, size):
-                    raise UserError(f"{self.path}: holds frames of {self.size}, these are {size}; give another --size")
-                self.size = size
+                self.require_size((frame.shape[2], frame.shape[1]))
+                self.size = (frame.shape[2], frame.shape[1])
                 array = _create(group, "frames", (count, 3, *frame.shape[1:]), np.uint8)
             waiting.append(frame)
             if len(waiting) == _PIECE or number == count:

@@ -49,6 +49,7 @@ def play(seed: int, episodes: int, size: tuple[int, int], seconds: float, log: P
     epilog=examples(
         "protege arena record --episodes 100 --seed 5000",
         'protege arena record --episodes 20 --seed 6000 --goal "Go to the lantern" --size 320x240',
+        "protege arena record --episodes 300 --zarr dataset/episodes.zarr --size 80x60",
     ),
 )
 @click.option("--episodes", type=click.IntRange(1), default=20, show_default=True, help="How many layouts.")
@@ -63,6 +64,9 @@ def play(seed: int, episodes: int, size: tuple[int, int], seconds: float, log: P
     type=click.Choice(["go_to", "open_door", "climb_stairs", "check_posters"]),
     help="Only layouts whose own goal is of this kind.",
 )
+@click.option(
+    "--zarr", type=click.Path(path_type=Path), help="Write zarr episodes of any --size to this store instead."
+)
 @GOAL
 def record(
     episodes: int,
@@ -72,6 +76,7 @@ def record(
     out: Path | None,
     task: str | None,
     goal: str | None,
+    zarr: Path | None,
 ) -> None:
     """Record a scripted player without a screen, as fast as the engine allows; one session an episode.
 
@@ -80,6 +85,12 @@ def record(
     from protege.arena.record import Episode, record_episodes
     from protege.arena.tasks import Task
 
+    kind = None if task is None else Task(task)
+    if zarr is not None:
+        if out is not None:
+            raise click.UsageError("--zarr and --out: episodes go to one place; give one of them")
+        _record_zarr(zarr, episodes, seed, size, noise, goal, kind)
+        return
     folder = out or raw_playthrough()
     with ExitStack() as stack:
         bar: Any = None
@@ -90,12 +101,43 @@ def record(
                 bar = stack.enter_context(click.progressbar(length=episodes, label="episodes", file=sys.stderr))
             bar.update(1)
 
-        kind = None if task is None else Task(task)
         done = record_episodes(folder, episodes, seed, size, noise, goal, progress, kind)
     won = sum(episode.success for episode in done)
     new = sum(episode.new for episode in done)
     frames = sum(episode.frames for episode in done)
     click.echo(f"{shown(folder)}: {len(done)} sessions ({new} new), {frames} frames, {won} reached their goal")
+
+
+def _record_zarr(
+    path: Path, episodes: int, seed: int, size: tuple[int, int], noise: float, goal: str | None, kind: Any
+) -> None:
+    from protege.arena.engine import Engine
+    from protege.arena.expert import Expert
+    from protege.arena.record import seeds_of, session_name, steps
+    from protege.arena.rooms import layout
+    from protege.arena.state import DECISION_HZ, Judge
+    from protege.arena.tasks import find_goal
+    from protege.bench.arena_episodes import drawn_size
+    from protege.cloning.episodes import add_steps
+    from protege.cloning.store import Writer
+    from protege.play.actions import KEYBOARD_12
+
+    asked = find_goal(goal) if goal else None
+    writer = Writer(path, KEYBOARD_12.pressable, source="arena")
+    writer.require_size(size)
+    todo = [n for n in seeds_of(episodes, seed, kind) if session_name(n, asked) not in writer.sessions]
+    frames = won = 0
+    bar = click.progressbar(todo, label="episodes", file=sys.stderr)
+    with Engine(drawn_size(size)) as engine, bar:
+        for number in bar:
+            made = layout(number, asked)
+            judge = Judge(made)
+            about = {"session_name": session_name(number, asked), "seed": number, "fps": DECISION_HZ, "noise": noise}
+            about["task"] = str(made.goal.task)
+            played = steps(engine, Expert(noise, number), judge)
+            frames += add_steps(writer, KEYBOARD_12, played, size, made.goal.sentence, **about)
+            won += judge.success
+    click.echo(f"{shown(path)}: {episodes} episodes ({len(todo)} new: {frames} frames, {won} reached their goal)")
 
 
 @command.command("goals", epilog=examples("protege arena goals"))
