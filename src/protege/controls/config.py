@@ -1,0 +1,199 @@
+"""What a training run of the control transformer is: the fields of configs/controls.yaml, each checked when read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from protege.controls import tables
+from protege.errors import UserError
+
+LOSS_WEIGHTS: Final = {"action": 1.0, "look": 0.5, "hotbar": 0.3, "cursor": 0.5, "inventory": 0.3, "idle": 0.3}
+"""The six losses, in the order of the console table."""
+
+WEIGHTINGS: Final = ("masked", "seed000")
+POS_WEIGHTS: Final = ("negatives", "seed000")
+SWEEPS: Final = ("seed001", "seed000")
+FILES: Final = ("seed001", "seed000")
+PRECISIONS: Final = ("auto", "float32", "mixed")
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The sizes that are written into a model's configuration; the defaults have 3,510,429 parameters."""
+
+    input_dim: int = tables.INPUT
+    d_model: int = 256
+    nhead: int = 8
+    num_layers: int = 6
+    dim_feedforward: int = 512
+    dropout: float = 0.3
+    max_seq_len: int = tables.WINDOW
+    num_action_controls: int = len(tables.HEADS["action"])
+    num_look_controls: int = len(tables.HEADS["look"])
+    num_hotbar_slots: int = len(tables.HEADS["hotbar"])
+    num_cursor_controls: int = len(tables.HEADS["cursor"])
+    num_inv_controls: int = len(tables.HEADS["inventory"])
+
+    def __post_init__(self) -> None:
+        _within("model.dropout", self.dropout, 0, 0.9)
+        for name in ("d_model", "nhead", "num_layers", "dim_feedforward"):
+            _within(f"model.{name}", getattr(self, name), 1, 65_536)
+        if self.d_model % self.nhead or self.d_model % 2:
+            raise UserError(f"model.d_model is even and a multiple of model.nhead, got {self.d_model} and {self.nhead}")
+        fixed = {"input_dim": tables.INPUT, "max_seq_len": tables.WINDOW}
+        found = {"input_dim": self.input_dim, "max_seq_len": self.max_seq_len}
+        expected = fixed | {head: len(columns) for head, columns in tables.HEADS.items()}
+        for name, size in (found | dict(self.heads)).items():
+            if size != expected[name]:
+                raise UserError(f"model: {name} is {expected[name]} in protege's tables of controls, got {size}")
+
+    @property
+    def heads(self) -> Mapping[str, int]:
+        """Outputs of each head."""
+        sizes = (
+            self.num_action_controls,
+            self.num_look_controls,
+            self.num_hotbar_slots,
+            self.num_cursor_controls,
+            self.num_inv_controls,
+        )
+        return dict(zip(tables.HEAD_NAMES, sizes, strict=True))
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """recordings: files, or folders of .npz files; validation, test: the part of the recordings of each type held
+    back; augment: trim, warp and noise, drawn anew each epoch; look_active: when a look target counts, "magnitude"
+    (over 0.08) or "seed000" (either axis over 0.08); history_dropout: how often a window is shown without history,
+    history_block: whether all of it goes at once (false: each of its frames by itself, as in 000).
+    """
+
+    recordings: tuple[str, ...] = ("recordings",)
+    validation: float = 0.2
+    test: float = 0.2
+    augment: bool = True
+    look_active: str = "norm"
+    history_dropout: float = 0.3
+    history_block: bool = True
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """loss_weighting: "masked" means, or "seed000", the formula of the source document 000 with its double masking;
+    pos_weight: min(negatives / positives, 50), or "seed000", min(all / (2 positives), 50); patience: epochs without a
+    better combined score before stopping, 0 never stops; precision: "auto" is mixed on CUDA; checkpoint_steps: besides
+    one each epoch, 0 for none; resume: go on with the run that was begun in the same folder.
+    """
+
+    batch_size: int = 64
+    learning_rate: float = 5e-4
+    final_rate: float = 1e-6
+    weight_decay: float = 1e-4
+    warmup_epochs: float = 5.0
+    epochs: int = 150
+    patience: int = 25
+    max_grad_norm: float = 1.0
+    loss_weighting: str = "masked"
+    pos_weight: str = "negatives"
+    thresholds: str = "seed001"
+    precision: str = "auto"
+    device: str = "auto"
+    threads: int = 0
+    seed: int = 42
+    checkpoint_steps: int = 500
+    resume: bool = True
+
+    def __post_init__(self) -> None:
+        _one_of("training.loss_weighting", self.loss_weighting, WEIGHTINGS)
+        _one_of("training.pos_weight", self.pos_weight, POS_WEIGHTS)
+        _one_of("training.thresholds", self.thresholds, SWEEPS)
+        _one_of("training.precision", self.precision, PRECISIONS)
+        if not 0 < self.final_rate <= self.learning_rate < 1:
+            raise UserError(
+                "training.learning_rate lies below 1 and training.final_rate above 0 and not above it, "
+                f"got {self.learning_rate} and {self.final_rate}"
+            )
+        for name in ("batch_size", "epochs"):
+            _within(f"training.{name}", getattr(self, name), 1, 1e6)
+        for name in ("patience", "warmup_epochs", "checkpoint_steps", "weight_decay", "threads", "seed"):
+            _within(f"training.{name}", getattr(self, name), 0, 1e9)
+        _within("training.max_grad_norm", self.max_grad_norm, 1e-9, 1e9)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a curriculum. controls: those that learn; the others' outputs stay as they are. windows: which
+    windows are trained on, by their target: "movement" (no screen open, no control of a later stage pressed),
+    "gameplay" (no screen open) or "all".
+    """
+
+    name: str
+    controls: tuple[str, ...]
+    windows: str
+
+
+_MOVEMENT: Final = (
+    *("move_forward", "move_backward", "strafe_left", "strafe_right", "sprint", "sneak", "jump"),
+    *("look_yaw", "look_pitch"),
+)
+_COMBAT: Final = (*_MOVEMENT, "attack", "use_item", "drop_item", "swap_offhand")
+
+STAGES: Final = (
+    Stage("movement", _MOVEMENT, "movement"),
+    Stage("combat", _COMBAT, "gameplay"),
+    Stage("inventory", tables.NAMES, "all"),
+)
+WHOLE: Final = (Stage("all", tables.NAMES, "all"),)
+
+
+@dataclass(frozen=True)
+class CurriculumOptions:
+    """Movement first, then combat, then inventory. epochs: of the first two stages; the third has the rest."""
+
+    on: bool = False
+    epochs: tuple[int, int] = (20, 20)
+
+    def __post_init__(self) -> None:
+        for length in self.epochs:
+            _within("curriculum.epochs", length, 1, 1e6)
+
+
+@dataclass(frozen=True)
+class ControlsConfig:
+    """One training run. files: names and form of what is written, "seed001" (_v2, nested) or "seed000" (flat)."""
+
+    output: str = "models"
+    files: str = "seed001"
+    data: DataOptions = field(default_factory=DataOptions)
+    model: Architecture = field(default_factory=Architecture)
+    training: TrainingOptions = field(default_factory=TrainingOptions)
+    curriculum: CurriculumOptions = field(default_factory=CurriculumOptions)
+
+    def __post_init__(self) -> None:
+        _one_of("files", self.files, FILES)
+        if self.curriculum.on and sum(self.curriculum.epochs) >= self.training.epochs:
+            raise UserError(
+                f"curriculum.epochs are {list(self.curriculum.epochs)}, which leaves none of training.epochs="
+                f"{self.training.epochs} for the third stage; raise training.epochs"
+            )
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        return STAGES if self.curriculum.on else WHOLE
+
+    def stage(self, epoch: int) -> Stage:
+        """The stage of an epoch, counted from 0."""
+        if not self.curriculum.on:
+            return WHOLE[0]
+        first, second = self.curriculum.epochs
+        return STAGES[(epoch >= first) + (epoch >= first + second)]
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise UserError(f"{name} is one of {', '.join(allowed)}; got {value!r}")
+
+
+def _within(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise UserError(f"{name} lies between {low:g} and {high:g}, got {value}")

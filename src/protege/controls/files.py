@@ -1,0 +1,255 @@
+"""A trained control transformer on disk: weights, configuration, training log, card."""
+
+import json
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protege.controls import tables
+from protege.controls.config import Architecture
+from protege.controls.metrics import Thresholds
+from protege.errors import MissingExtra, UserError
+from protege.play.card import ModelCard
+from protege.settings import build, to_fields
+
+if TYPE_CHECKING:
+    from protege.controls.model import ControlTransformer
+
+VERSION: Final = 2
+SUFFIXES: Final = {"seed001": "_v2", "seed000": ""}
+LEAST_DEVIATION: Final = 1e-6
+"""Below it a feature is constant and only its mean is taken off."""
+KIND: Final = "controls"
+
+
+@dataclass(frozen=True)
+class PostProcessing:
+    """How probabilities and axes become what is held. hysteresis: added to a threshold to press, taken off to let go;
+    deadzone: a look axis below it is 0; look_ema, cursor_ema: the newest value's part of the moving average;
+    look_rate_limit: most change of a look axis in one decision.
+    """
+
+    hysteresis: float = 0.05
+    deadzone: float = 0.08
+    look_ema: float = 0.35
+    look_rate_limit: float = 0.3
+    cursor_ema: float = 0.5
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """Where the parts of one model lie, beside each other."""
+
+    weights: Path
+    config: Path
+    log: Path
+    onnx: Path
+    curves: Path
+    page: Path
+
+    @classmethod
+    def named(cls, folder: Path, style: str = "seed001") -> Self:
+        """Files of a folder under the names that the source documents give them: control_policy_v2.pt and so on."""
+        end = SUFFIXES[style]
+        return cls(
+            folder / f"control_policy{end}.pt",
+            folder / f"control_config{end}.json",
+            folder / f"training_log{end}.json",
+            folder / f"control_policy{end}.onnx",
+            folder / f"control_curves{end}.png",
+            folder / f"control_report{end}.html",
+        )
+
+    @classmethod
+    def find(cls, path: Path) -> Self:
+        """The model of a folder, or of a file such as models/control_policy_v2.pt; UserError if there is none."""
+        named = [cls.named(path if path.is_dir() else path.parent, style) for style in SUFFIXES]
+        found = [files for files in named if path in (files.weights, files.onnx) or path.is_dir()]
+        for files in found:
+            if files.weights.is_file() and files.config.is_file():
+                return files
+        wanted = found[0] if found else named[0]
+        raise UserError(
+            f"{path}: expected {wanted.weights.name} and {wanted.config.name} there; train with: protege controls train"
+        )
+
+
+@dataclass(frozen=True)
+class PolicyConfig:
+    """What belongs to weights. mean, deviation: (671,) float32 of the training rows, for the z-score; training: how it
+    was trained and how it scored; nothing reads it but people.
+    """
+
+    model: Architecture = field(default_factory=Architecture)
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    post_processing: PostProcessing = field(default_factory=PostProcessing)
+    mean: NDArray[np.float32] = field(default_factory=lambda: np.zeros(tables.INPUT, np.float32))
+    deviation: NDArray[np.float32] = field(default_factory=lambda: np.ones(tables.INPUT, np.float32))
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The nested form, with the names, means and deviations that the flat form has."""
+        return {
+            "version": VERSION,
+            "model": to_fields(self.model),
+            "thresholds": {
+                "action": list(self.thresholds.action),
+                "hotbar_min_confidence": self.thresholds.hotbar,
+                "inv_click": list(self.thresholds.inventory),
+            },
+            "post_processing": to_fields(self.post_processing),
+            "control_names": list(tables.NAMES),
+            "feature_mean": [float(value) for value in self.mean],
+            "feature_std": [float(value) for value in self.deviation],
+            "training": dict(self.training),
+        }
+
+    def to_flat_json(self) -> dict[str, Any]:
+        """The flat form of the source document 000."""
+        limits = self.thresholds
+        named = dict(zip(tables.head_names("action"), limits.action, strict=True))
+        named |= dict(zip(tables.head_names("inventory"), limits.inventory, strict=True))
+        return {
+            "version": VERSION,
+            **to_fields(self.model),
+            "control_names": list(tables.NAMES),
+            "thresholds": {**named, "hotbar_min_confidence": limits.hotbar},
+            "look_deadzone": self.post_processing.deadzone,
+            "look_smoothing_alpha": self.post_processing.look_ema,
+            "action_history_length": tables.HISTORY_FRAMES,
+            "game_state_dim": len(tables.STATE),
+            "feature_mean": [float(value) for value in self.mean],
+            "feature_std": [float(value) for value in self.deviation],
+            "training": dict(self.training),
+        }
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Self:
+        """Of either form, also where names, means and deviations are missing; UserError for what does not fit."""
+        names = fields.get("control_names", tables.NAMES)
+        if tuple(names) != tables.NAMES:
+            raise UserError(f"control_names: expected {', '.join(tables.NAMES)}, in this order; got {names}")
+        nested = "model" in fields
+        sizes = fields["model"] if nested else {n: fields[n] for n in to_fields(Architecture()) if n in fields}
+        return cls(
+            build(Architecture, sizes, "model."),
+            _thresholds(fields.get("thresholds", {})),
+            _post_processing(fields, nested),
+            _features(fields, "feature_mean", 0.0),
+            _features(fields, "feature_std", 1.0),
+            fields.get("training", {}),
+        )
+
+
+def write_model(files: ModelFiles, weights: Mapping[str, Any], config: PolicyConfig, card: ModelCard) -> None:
+    """Weights (a state dict), configuration and card, each whole or not at all; an older ONNX file is taken away.
+
+    The configuration takes the flat form where the files carry the names of the source document 000.
+    """
+    import torch
+
+    files.weights.parent.mkdir(parents=True, exist_ok=True)
+    files.onnx.unlink(missing_ok=True)  # of other weights
+    with_temporary(files.weights, lambda beside: torch.save(dict(weights), beside))
+    flat = files.config.stem.endswith("config")
+    write_json(files.config, config.to_flat_json() if flat else config.to_json())
+    card.save(files.weights.parent)
+
+
+def read_config(path: Path) -> PolicyConfig:
+    """The configuration beside a model's weights, or the file itself. UserError if it cannot be used."""
+    file = path if path.suffix == ".json" else ModelFiles.find(path).config
+    try:
+        fields = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(fields, dict):
+            raise TypeError("not an object")
+        return PolicyConfig.from_json(fields)
+    except FileNotFoundError:
+        raise UserError(f"{file}: no such file; train with: protege controls train") from None
+    except (ValueError, TypeError, KeyError, OSError) as error:
+        raise UserError(f"{file}: not a control configuration ({error!r}); train the model again") from None
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from None
+
+
+def load_model(path: Path) -> "tuple[ControlTransformer, PolicyConfig]":
+    """A model, ready to predict on the CPU, and its configuration. UserError if they cannot be used."""
+    from protege.controls.model import ControlTransformer
+
+    files = ModelFiles.find(path)
+    config = read_config(files.config)
+    model = ControlTransformer(config.model)
+    try:
+        model.load_state_dict(load_tensors(files.weights))
+    except (RuntimeError, TypeError, AttributeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{files.weights}: not the weights of {files.config.name} ({reason}); train again") from None
+    return model.eval(), config
+
+
+def load_tensors(path: Path, device: str = "cpu") -> Any:
+    """What torch.save wrote, tensors and plain values only. UserError for anything else: it could run code."""
+    try:
+        import torch
+    except ImportError:
+        raise MissingExtra("torch", "controls") from None
+    try:
+        return torch.load(path, map_location=device, weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else repr(error)
+        raise UserError(f"{path}: not weights that can be read safely ({reason}); train the model again") from None
+
+
+def write_json(path: Path, value: Any) -> None:
+    text = json.dumps(value, indent=1, allow_nan=False) + "\n"
+    with_temporary(path, lambda beside: beside.write_text(text, encoding="utf-8"))
+
+
+def with_temporary(path: Path, write: Callable[[Path], object]) -> None:
+    """Calls write(file beside `path`), then gives it its name: a kill leaves the old file or the new one."""
+    beside = path.with_name(f".{path.name}.part")
+    write(beside)
+    beside.replace(path)
+
+
+def weights_card(config: Mapping[str, Any], frame_hz: float) -> ModelCard:
+    """The card that lets `agent.py --model` know what these weights are."""
+    return ModelCard(kind=KIND, base_model="", horizon=1, frame_hz=frame_hz, config=config)
+
+
+def _thresholds(fields: Mapping[str, Any]) -> Thresholds:
+    default = Thresholds()
+    hotbar = float(fields.get("hotbar_min_confidence", default.hotbar))
+    if "action" in fields or "inv_click" in fields:
+        found = fields.get("action", default.action), fields.get("inv_click", default.inventory)
+    else:  # by name
+        found = tuple([fields.get(n, 0.5) for n in tables.head_names(head)] for head in ("action", "inventory"))
+    action, inventory = (tuple(float(value) for value in values) for values in found)
+    if (len(action), len(inventory)) != (len(default.action), len(default.inventory)):
+        raise UserError(f"thresholds: expected 12 of actions and 3 of clicks, got {len(action)} and {len(inventory)}")
+    return Thresholds(action, hotbar, inventory)
+
+
+def _post_processing(fields: Mapping[str, Any], nested: bool) -> PostProcessing:
+    if nested:
+        return build(PostProcessing, fields.get("post_processing", {}), "post_processing.")
+    default = PostProcessing()
+    return PostProcessing(
+        deadzone=float(fields.get("look_deadzone", default.deadzone)),
+        look_ema=float(fields.get("look_smoothing_alpha", default.look_ema)),
+    )
+
+
+def _features(fields: Mapping[str, Any], name: str, default: float) -> NDArray[np.float32]:
+    found: Sequence[float] | None = fields.get(name)
+    if not found:
+        return np.full(tables.INPUT, default, np.float32)
+    values = np.asarray(found, np.float32)
+    if values.shape != (tables.INPUT,) or not np.isfinite(values).all():
+        raise UserError(f"{name}: expected {tables.INPUT} finite numbers, got {values.shape}")
+    return np.where(values < LEAST_DEVIATION, 1, values) if name == "feature_std" else values

@@ -1,0 +1,224 @@
+"""How good predictions are, head by head, over frames; a head without frames to judge is absent, not perfect."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protege.controls import tables
+from protege.controls.windows import Bools, Targets
+
+Floats = NDArray[np.float32]
+
+SCORE_WEIGHTS: Final = {"action": 0.4, "look": 0.2, "hotbar": 0.1, "cursor": 0.1, "inventory": 0.1, "idle": 0.1}
+SCREEN_PIXELS: Final = (1920, 1080)
+"""The screen on which the cursor's error is told in pixels."""
+NO_SLOT: Final = -1
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """From which probability on a binary control is pressed, and from which on a hotbar slot is chosen."""
+
+    action: tuple[float, ...] = (0.5,) * len(tables.HEADS["action"])
+    hotbar: float = 0.5
+    inventory: tuple[float, ...] = (0.5,) * len(tables.HEADS["inventory"])
+
+
+@dataclass(frozen=True, eq=False)
+class Truth(Targets):
+    """N target frames. slot: (N,) the slot held the frame before, 0 to 8."""
+
+    slot: NDArray[np.int_]
+
+    def head(self, name: str) -> Floats:
+        return self.controls[:, tables.HEADS[name]]
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
+        return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What a model says of N frames: action (N, 12), hotbar (N, 9) and inventory (N, 3) as probabilities, look (N, 2)
+    and cursor (N, 2) as they are.
+    """
+
+    action: Floats
+    look: Floats
+    hotbar: Floats
+    cursor: Floats
+    inventory: Floats
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
+        return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
+
+    @classmethod
+    def of_controls(cls, controls: Floats) -> Self:
+        """Controls (N, 28) taken for predictions that are entirely sure."""
+        return cls(*(controls[:, tables.HEADS[f.name]] for f in fields(cls)))
+
+    def slots(self, least: float) -> NDArray[np.int_]:
+        """(N,) the likeliest slot, or NO_SLOT where it is less likely than `least`."""
+        best = self.hotbar.argmax(1)
+        return np.where(self.hotbar.max(1) >= least, best, NO_SLOT)
+
+
+@dataclass(frozen=True)
+class Binary:
+    """One binary control. support: how often it was pressed; f1 is None where it never was."""
+
+    precision: float
+    recall: float
+    f1: float | None
+    support: int
+    predicted: int
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Everything is None where there was no frame to judge. look_direction: how often the sign is right; cursor_pixels:
+    mean distance on a screen of 1920x1080; idle: how often an idle frame is predicted as wholly idle; combined: the
+    weighted mean of the heads that are there; absent: those that are not.
+    """
+
+    action: Mapping[str, Binary]
+    action_f1: float | None
+    look_mse: float | None
+    look_direction: float | None
+    hotbar_accuracy: float | None
+    cursor_mse: float | None
+    cursor_pixels: float | None
+    inventory: Mapping[str, Binary]
+    inventory_f1: float | None
+    idle_accuracy: float | None
+    combined: float
+    absent: tuple[str, ...]
+    frames: int
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def score(predicted: Predictions, truth: Truth, thresholds: Thresholds | None = None) -> Scores:
+    """Judges N frames at once, so that no number depends on how they were batched. thresholds: 0.5 if not given."""
+    limits = thresholds or Thresholds()
+    playing, screen = truth.gameplay, truth.screen_open
+    pressed = predicted.action > np.array(limits.action, np.float32)
+    clicked = predicted.inventory > np.array(limits.inventory, np.float32)
+    action = binaries("action", pressed, truth, truth.action_mask)
+    inventory = binaries("inventory", clicked, truth, screen[:, None])
+    look, wanted_look = (values[playing & truth.look_active] for values in (predicted.look, truth.head("look")))
+    cursor, wanted_cursor = (values[screen] for values in (predicted.cursor, truth.head("cursor")))
+    changed = truth.hotbar_changed
+    right_slot = predicted.slots(1e-9)[changed] == truth.head("hotbar")[changed].argmax(1)
+    pixels = np.linalg.norm((cursor - wanted_cursor) * np.array(SCREEN_PIXELS, np.float32), axis=1)
+    found: dict[str, Any] = {
+        "action_f1": _mean([row.f1 for row in action.values() if row.f1 is not None]),
+        "look_mse": _mean((look - wanted_look) ** 2),
+        "look_direction": _mean(np.sign(look) == np.sign(wanted_look)),
+        "hotbar_accuracy": _mean(right_slot),
+        "cursor_mse": _mean((cursor - wanted_cursor) ** 2),
+        "cursor_pixels": _mean(pixels),
+        "inventory_f1": _mean([row.f1 for row in inventory.values() if row.f1 is not None]),
+        "idle_accuracy": _mean(~pressed[truth.idle].any(1)),
+    }
+    combined, absent = combine(found)
+    return Scores(action=action, inventory=inventory, **found, combined=combined, absent=absent, frames=len(truth))
+
+
+def combine(found: Mapping[str, float | None]) -> tuple[float, tuple[str, ...]]:
+    """(combined score, absent heads): 0.4 action F1 + 0.2 (1 - look error) + 0.1 hotbar accuracy + 0.1 (1 - cursor
+    error) + 0.1 inventory F1 + 0.1 idle accuracy. The weight of a head that is None is shared among the others.
+    """
+    look, cursor = found["look_mse"], found["cursor_mse"]
+    parts = {
+        "action": found["action_f1"],
+        "look": None if look is None else max(0.0, 1 - look),
+        "hotbar": found["hotbar_accuracy"],
+        "cursor": None if cursor is None else max(0.0, 1 - cursor),
+        "inventory": found["inventory_f1"],
+        "idle": found["idle_accuracy"],
+    }
+    there = {head: value for head, value in parts.items() if value is not None}
+    weight = math.fsum(SCORE_WEIGHTS[head] for head in there)
+    total = math.fsum(SCORE_WEIGHTS[head] * value for head, value in there.items())
+    return (total / weight if there else 0.0), tuple(head for head in parts if head not in there)
+
+
+def binaries(head: str, pressed: Bools, truth: Truth, counts: Bools) -> dict[str, Binary]:
+    """Precision, recall and F1 of each column of (N, n) decisions, over the frames that count: (N, n) or (N, 1)."""
+    wanted, pressed = (truth.head(head) > 0.5) & counts, pressed & counts
+    hits, predicted, support = (pressed & wanted).sum(0), pressed.sum(0), wanted.sum(0)
+    return {
+        name: Binary(
+            precision=float(hits[i] / max(predicted[i], 1)),
+            recall=float(hits[i] / max(support[i], 1)),
+            f1=float(2 * hits[i] / (predicted[i] + support[i])) if support[i] else None,
+            support=int(support[i]),
+            predicted=int(predicted[i]),
+        )
+        for i, name in enumerate(tables.head_names(head))
+    }
+
+
+def majority(training: Truth, count: int) -> Predictions:
+    """The same answer for `count` frames: what training saw most often, in the frames that a head is about; means of
+    look and cursor.
+    """
+    answer = np.zeros(len(tables.CONTROLS), np.float32)
+    masks = {
+        "action": training.gameplay,
+        "look": training.gameplay & training.look_active,
+        "hotbar": training.hotbar_changed,
+        "cursor": training.screen_open,
+        "inventory": training.screen_open,
+    }
+    for head, mask in masks.items():
+        if not mask.any():
+            continue
+        means = training.head(head)[mask].mean(0)
+        if head in ("action", "inventory"):
+            means = (means > 0.5).astype(np.float32)
+        elif head == "hotbar":
+            means = np.eye(len(means), dtype=np.float32)[means.argmax()]
+        answer[tables.HEADS[head]] = means
+    return Predictions.of_controls(np.broadcast_to(answer, (count, len(answer))))
+
+
+def table(columns: Mapping[str, Scores]) -> str:
+    """Scores side by side, one figure a line; a dash where there was nothing to judge."""
+    first = next(iter(columns.values()))
+    lines = [("", *columns)]
+    for name in (
+        *("combined", "action_f1", "look_mse", "look_direction", "hotbar_accuracy", "cursor_mse", "cursor_pixels"),
+        *("inventory_f1", "idle_accuracy"),
+    ):
+        lines.append((name.replace("_", " "), *(_shown(getattr(scores, name)) for scores in columns.values())))
+    for head in ("action", "inventory"):
+        for control, row in getattr(first, head).items():
+            f1 = (_shown(getattr(scores, head)[control].f1) for scores in columns.values())
+            lines.append((f"  {control} F1 ({row.support})", *f1))
+    widths = [max(len(line[i]) for line in lines) for i in range(len(columns) + 1)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if i else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in lines
+    )
+
+
+def _shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _mean(values: Any) -> float | None:
+    """None of nothing."""
+    values = np.asarray(values, np.float64)
+    return float(values.mean()) if values.size else None
