@@ -47,7 +47,7 @@ class Onsets:
     """How well changes are met. starts, ends: in the truth; start_recall, end_recall: of them, where the prediction
     holds the action in that very frame (or does not, for an end); exact_match: of the frames in which anything changes;
     precision, recall, f1: predicted changes paired one to one with true ones, same action and direction, same episode,
-    at most `BUFFER` frames apart.
+    at most `buffer` frames apart.
     """
 
     starts: int
@@ -82,7 +82,7 @@ class Scores:
         return {**asdict(self), "absent": list(self.absent)}
 
 
-def score(truth: Bools, pred: Bools, episode: NDArray[np.integer], keys: Sequence[str]) -> Scores:
+def score(truth: Bools, pred: Bools, episode: NDArray[np.integer], keys: Sequence[str], buffer: int = BUFFER) -> Scores:
     """Every metric at once. ValueError unless there is a frame and all shapes agree."""
     if truth.shape != pred.shape or truth.shape != (len(episode), len(keys)) or not len(truth):
         raise ValueError(f"truth {truth.shape}, predictions {pred.shape}, {len(episode)} frames, {len(keys)} actions")
@@ -95,7 +95,7 @@ def score(truth: Bools, pred: Bools, episode: NDArray[np.integer], keys: Sequenc
         macro_f1=float(np.mean(known)) if known else None,
         actions=actions,
         frequency=frequency(truth, pred),
-        onsets=onsets(truth, pred, episode),
+        onsets=onsets(truth, pred, episode, buffer),
     )
 
 

@@ -1,0 +1,90 @@
+"""An episode as a video: its pictures, and beside them the keys that were pressed and the keys that were predicted."""
+
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from protege.cloning.metrics import Bools
+from protege.errors import MissingExtra
+
+WIDTH: Final = 480
+"""Pictures are enlarged by a whole factor to about this width."""
+PANEL: Final = 220
+ROW: Final = 20
+HELD: Final = (235, 235, 235)
+RIGHT: Final = (60, 190, 110)
+WRONG: Final = (220, 60, 60)
+
+
+def drawn(
+    frames: Iterable[NDArray[np.uint8]], truth: Bools, pred: Bools, keys: Sequence[str]
+) -> Iterator[NDArray[np.uint8]]:
+    """Pictures (3, H, W) with the keys of the same row drawn beside them, as (h, w, 3) with even sides.
+
+    A predicted key is green where it was pressed and red where it was not; a red frame is a key that was missed.
+    """
+    panel: Image.Image | None = None
+    for frame, true, said in zip(frames, truth, pred, strict=True):
+        scale = max(1, round(WIDTH / frame.shape[2]))
+        picture = frame.transpose(1, 2, 0).repeat(scale, 0).repeat(scale, 1)
+        panel = panel or _panel(keys, picture.shape[0])
+        beside = panel.copy()
+        draw = ImageDraw.Draw(beside)
+        for row in range(len(keys)):
+            pressed, predicted = _boxes(row)
+            if true[row]:
+                draw.rectangle(pressed, fill=HELD)
+            if said[row]:
+                draw.rectangle(predicted, fill=RIGHT if true[row] else WRONG)
+            elif true[row]:
+                draw.rectangle(predicted, outline=WRONG, width=2)
+        whole = np.zeros((beside.height, picture.shape[1] + PANEL + picture.shape[1] % 2, 3), np.uint8)
+        whole[: picture.shape[0], : picture.shape[1]] = picture
+        whole[:, -PANEL:] = np.asarray(beside)
+        yield whole
+
+
+def _panel(keys: Sequence[str], height: int) -> Image.Image:
+    """What stays the same in every picture: the names."""
+    needed = ROW * (len(keys) + 1) + 8
+    panel = Image.new("RGB", (PANEL, max(height, needed) + max(height, needed) % 2), (30, 30, 30))
+    draw = ImageDraw.Draw(panel)
+    font = ImageFont.load_default(12)
+    for column, text in zip(_boxes(-1), ("true", "model"), strict=True):
+        draw.text(((column[0] + column[2]) / 2, column[1] + 7), text, font=font, fill=HELD, anchor="mm")
+    for row, key in enumerate(keys):
+        draw.text((8, _boxes(row)[0][1] + 7), key[:18], font=font, fill=HELD, anchor="lm")
+    return panel
+
+
+def _boxes(row: int) -> tuple[tuple[int, int, int, int], tuple[int, int, int, int]]:
+    """(left, top, right, bottom) of a key's two boxes; row -1 is the heading."""
+    top = ROW * (row + 1) + 4
+    return (PANEL - 86, top, PANEL - 56, top + 14), (PANEL - 42, top, PANEL - 12, top + 14)
+
+
+def encode(pictures: Iterable[NDArray[np.uint8]], fps: float) -> bytes:
+    """MP4 (H.264) of pictures (h, w, 3), which every browser plays. At least one picture is needed."""
+    try:
+        import av
+    except ImportError:
+        raise MissingExtra("av", "cloning") from None
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4") as container:
+        stream = container.add_stream(
+            "libx264", rate=Fraction(fps).limit_denominator(1000), options={"crf": "26", "threads": "1"}
+        )
+        stream.pix_fmt = "yuv420p"
+        first = True
+        for picture in pictures:
+            if first:
+                stream.height, stream.width = picture.shape[:2]
+                first = False
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    return buffer.getvalue()

@@ -1,0 +1,159 @@
+"""The page of a model's predictions: one HTML file with numbers, confusion by action, time lines and videos in it."""
+
+import base64
+import io
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protege.cloning.film import drawn, encode
+from protege.cloning.metrics import confusion
+from protege.cloning.predictions import Evaluation
+from protege.cloning.tables import number, table
+from protege.errors import MissingExtra
+
+THUMBNAILS: Final = 8
+FILM_FRAMES: Final = 600
+"""Of an episode; what comes after is not filmed."""
+
+
+def write_page(found: Evaluation, frames: NDArray[np.uint8], path: Path, fps: float = 10.0, films: bool = True) -> None:
+    """Write the page, whole or not at all. frames: (N, 3, H, W) of the cache that the predictions were made from."""
+    try:
+        import jinja2
+    except ImportError:
+        raise MissingExtra("jinja2", "cloning") from None
+
+    text = (files("protege.cloning") / "evaluation.html.jinja").read_text(encoding="utf-8")
+    template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(text)
+    shown = template.render(
+        name=found.about["model"],
+        about=found.about,
+        frames=len(found.truth),
+        episodes=len(found.predictions.episodes),
+        table=table({found.about["model"]: found.to_json(), **found.to_json()["others"]}),
+        actions=action_rows(found),
+        confusion=_uri(confusion_png(found), "image/png"),
+        shown=[episode_parts(found, frames, e, title, fps, films) for e, title in chosen(found).items()],
+    )
+    beside = path.with_name(f".{path.name}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside.write_text(shown, encoding="utf-8")
+    beside.replace(path)
+
+
+def chosen(found: Evaluation) -> dict[int, str]:
+    """The episodes that are shown, with a title each: the best, the worst, and one between."""
+    right = (found.pred == found.truth).all(1)
+    episode = found.predictions.episode
+    share = np.bincount(episode, right) / np.bincount(episode)
+    order = np.argsort(-share, kind="stable")
+    kinds = {int(order[0]): "the best"}
+    kinds.setdefault(int(order[-1]), "the worst")
+    kinds.setdefault(int(order[len(order) // 2]), "in between")
+    return {
+        e: f"{found.predictions.episodes[e]}, {kind}: {share[e]:.0%} of its frames are right"
+        for e, kind in kinds.items()
+    }
+
+
+def action_rows(found: Evaluation) -> list[dict[str, Any]]:
+    """A line for each action: counts, scores and threshold."""
+    counts = confusion(found.truth, found.pred)
+    rows = []
+    for (key, score), four, threshold in zip(found.scores.actions.items(), counts, found.thresholds, strict=True):
+        cells = [f"{int(n):,}" for n in (score.support, score.predicted, *four)]
+        cells += [number(value) for value in (score.precision, score.recall, score.f1, float(threshold))]
+        rows.append({"key": key, "held": score.support, "cells": cells})
+    return rows
+
+
+def confusion_png(found: Evaluation) -> bytes:
+    """While the action of a row is held: in which part of the frames each action is predicted."""
+    truth, pred, keys = found.truth.astype(float), found.pred.astype(float), found.predictions.keys
+    support = truth.sum(0)
+    used = np.flatnonzero(support)
+    parts = truth.T[used] @ pred / support[used, None]
+    figure = _figure(2.5 + 0.5 * len(keys), 1.6 + 0.4 * len(used))
+    axes = figure.subplots()
+    axes.imshow(parts, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for (row, column), part in np.ndenumerate(parts):
+        color = "white" if part > 0.5 else "black"
+        axes.text(column, row, f"{part:.0%}" if part else "", ha="center", va="center", color=color, fontsize=8)
+    axes.set_xticks(range(len(keys)), keys, rotation=45, ha="right")
+    axes.set_yticks(range(len(used)), [keys[a] for a in used])
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("held")
+    return _png(figure)
+
+
+def episode_parts(
+    found: Evaluation, frames: NDArray[np.uint8], episode: int, title: str, fps: float, films: bool
+) -> dict[str, Any]:
+    own = np.flatnonzero(found.predictions.episode == episode)
+    parts = {"title": title, "timeline": _uri(timeline_png(found, frames, own, fps), "image/png"), "film": None}
+    if films:
+        own = own[:FILM_FRAMES]
+        pictures = (frames[row] for row in found.predictions.rows[own])
+        video = encode(drawn(pictures, found.truth[own], found.pred[own], found.predictions.keys), fps)
+        parts["film"] = _uri(video, "video/mp4")
+    return parts
+
+
+def timeline_png(found: Evaluation, frames: NDArray[np.uint8], own: NDArray[np.int64], fps: float) -> bytes:
+    """Pictures along the top, and for each action when it is held (grey), its probability and threshold (lines), and
+    when it is predicted (bar below). own: the places of an episode's frames among the predictions.
+    """
+    keys = found.predictions.keys
+    probs, truth, pred = found.predictions.probs[own, 0], found.truth[own], found.pred[own]
+    seconds = np.arange(len(own) + 1) / fps
+    figure = _figure(10, 1.3 + 0.5 * len(keys))
+    grid = figure.add_gridspec(len(keys) + 1, 1, height_ratios=[2.4, *[1] * len(keys)])
+    _thumbnails(figure, grid[0], frames, found.predictions.rows[own])
+    axes = None
+    for a, key in enumerate(keys):
+        axes = figure.add_subplot(grid[a + 1], sharex=axes)
+        axes.stairs(truth[:, a].astype(float), seconds, fill=True, color="0.82")
+        axes.stairs(np.where(pred[:, a], -0.08, -0.3), seconds, baseline=-0.3, fill=True, color="tab:blue")
+        axes.stairs(probs[:, a], seconds, baseline=None, color="tab:blue", linewidth=1)
+        axes.axhline(found.thresholds[a], color="tab:red", linewidth=0.7, linestyle=":")
+        axes.set_ylim(-0.3, 1.02)
+        axes.set_xlim(0, seconds[-1])
+        axes.set_yticks([])
+        axes.tick_params(labelbottom=a == len(keys) - 1)
+        axes.set_ylabel(key, rotation=0, ha="right", va="center", fontsize=8)
+    if axes is not None:
+        axes.set_xlabel("seconds")
+    return _png(figure)
+
+
+def _thumbnails(figure: Any, place: Any, frames: NDArray[np.uint8], rows: NDArray[np.int64]) -> None:
+    """Pictures in the middle of equal parts of the time."""
+    count = min(THUMBNAILS, len(rows))
+    grid = place.subgridspec(1, count, wspace=0.02)
+    for n in range(count):
+        axes = figure.add_subplot(grid[n])
+        axes.imshow(frames[rows[(2 * n + 1) * len(rows) // (2 * count)]].transpose(1, 2, 0))
+        axes.set_axis_off()
+
+
+def _figure(width: float, height: float) -> Any:
+    """A figure of so many inches, without a window and without pyplot's global state."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtra("matplotlib", "cloning") from None
+    return Figure(figsize=(width, height), dpi=100, layout="constrained")
+
+
+def _png(figure: Any) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def _uri(data: bytes, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
