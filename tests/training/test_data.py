@@ -4,11 +4,16 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from protege.errors import UserError
+from protege.labeling.dataset import split_segments
 from protege.play import KEYBOARD_12, NO_KEYS
 from protege.play.chat import Sample
-from protege.training.data import LabeledData, split
+from protege.play.held_out import hold_out
+from protege.training.data import LabeledData
+from protege.training.split import TrainedOn, split
 
 from .conftest import GOALS, label
 
@@ -52,25 +57,61 @@ def test_samples_alone_are_enough(tmp_path):
     assert data.shape.horizon == 7
 
 
-def test_a_split_never_parts_a_segment_and_the_same_seed_splits_alike(labeled):
-    data = LabeledData.open(labeled)
-    train, held_back = split(data, 0.3, seed=1)
-    assert len(train) + len(held_back) == len(data)
-    assert not set(train.segment) & set(held_back.segment)
-    assert np.array_equal(split(data, 0.3, seed=1)[1].held, held_back.held)
+def parts(folder, validation, seed=0):
+    data = LabeledData.open(folder)
+    seen, line = split(data, validation, seed)
+    return *seen.part(data), line
 
 
-def test_with_many_recordings_a_split_never_parts_a_recording(tmp_path):
-    data = LabeledData.open(label(tmp_path, segments=12, frames=2))
-    train, held_back = split(data, 0.3, seed=0)
-    sessions = [{data.session[s] for s in part.segment} for part in (train, held_back)]
+def test_held_back_samples_share_no_recording_with_those_trained_on(labeled):
+    train, held_back, line = parts(labeled, 0.3, seed=1)
+    assert len(train) + len(held_back) == 72
+    sessions = [{part.session[s] for s in part.segment} for part in (train, held_back)]
     assert not sessions[0] & sessions[1]
-    assert len(held_back)
+    assert line == "48 samples to train on, 24 held back (1 of 3 recordings)"
+    assert np.array_equal(parts(labeled, 0.3, seed=1)[1].held, held_back.held)
+
+
+def test_of_a_single_recording_whole_segments_are_held_back_and_it_is_said(tmp_path):
+    train, held_back, line = parts(label(tmp_path, segments=2, frames=4), 0.1)
+    assert {len(train), len(held_back)} == {4}
+    assert not set(train.segment) & set(held_back.segment)
+    assert "1 of 2 segments" in line
+    assert "record a second one" in line
+    assert "there is one segment only" in parts(next(tmp_path.iterdir()), 0.1)[2]
+
+
+def test_training_holds_back_what_an_export_holds_out(tmp_path):
+    data = LabeledData.open(label(tmp_path, segments=12, frames=5))
+    sizes = [(data.session[i], folder.name, 5) for i, folder in enumerate(data.folders)]
+    train, _ = split_segments(sizes, seed=3, validation=0.2, allow_split_by_segment=False)
+    seen = split(data, 0.2, 3)[0].part(data)[0]
+    assert {data.folders[s].name for s in seen.segment} == train
 
 
 def test_no_validation_holds_nothing_back(labeled):
-    train, held_back = split(LabeledData.open(labeled), 0.0, seed=0)
+    train, held_back, line = parts(labeled, 0.0)
     assert (len(train), len(held_back)) == (72, 0)
+    assert line == "72 samples to train on, 0 held back"
+
+
+@given(st.dictionaries(st.text(max_size=3), st.integers(1, 50), min_size=2), st.floats(0.01, 0.9), st.integers(0, 99))
+def test_of_two_recordings_or_more_some_are_held_out_and_never_most_of_the_samples(sizes, share, seed):
+    out = hold_out(sizes, share, seed)
+    assert 0 < len(out) < len(sizes)
+    assert sum(sizes[name] for name in out) <= max(share, 0.5) * sum(sizes.values())
+    assert hold_out(dict(reversed(sizes.items())), share, seed) == out
+
+
+def test_what_was_trained_on_is_known_again_and_new_recordings_are_not_of_it(tmp_path):
+    data = LabeledData.open(label(tmp_path, segments=4, frames=3))
+    seen, _ = split(data, 0.5, 0)
+    again = TrainedOn.from_json(json.loads(json.dumps(seen.to_json())))
+    grown = LabeledData.open(label(tmp_path / "more", segments=8, frames=3))
+    trained, others = again.part(grown)
+    assert (len(trained), len(others)) == (6, 18)
+    with pytest.raises(UserError, match="does not say what it was trained on"):
+        TrainedOn.from_json(None)
 
 
 def test_chords_keep_all_their_keys(tmp_path):

@@ -2,6 +2,7 @@
 """Whole fine-tuning runs on a tiny model: resumed, interrupted, in 4 bits, on two processes, merged, and gone wrong."""
 
 import dataclasses
+import importlib.util
 import json
 import os
 import subprocess
@@ -21,6 +22,7 @@ from protege.play.card import ModelCard
 from protege.settings import load_config
 from protege.training import run
 from protege.training.config import VisionConfig
+from protege.training.judge import ScoreOptions, score_model
 from protege.training.outputs import export_merged
 from protege.training.run import out_of_memory, train
 from protege.vlm.load import load_model, load_processor
@@ -62,7 +64,8 @@ def same(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-RESUMED = ("lora.dropout=0.1", "training.save_steps=2", "data.paraphrases=true", "augment.shift=2", "data.balance=true")
+DRAWN = ("lora.dropout=0.1", "data.workers=2", "data.paraphrases=true", "augment.shift=2", "data.balance=true")
+RESUMED = (*DRAWN, "training.save_steps=2")
 
 
 def test_two_steps_and_two_more_equal_four_straight_to_the_last_bit(tiny, labeled, tmp_path):
@@ -81,7 +84,7 @@ def trained(tiny, labeled, tmp_path_factory):
     """A run that learns something, with a score every 10 steps."""
     output = tmp_path_factory.mktemp("run") / "adapter"
     options = ("training.max_steps=30", "training.save_steps=10", "training.report_to=tensorboard", "training.keep=1")
-    return train(config(tiny, labeled, output, "lora.r=16", "data.workers=0", *options))
+    return train(config(tiny, labeled, output, "lora.r=16", "data.workers=2", *options))
 
 
 def test_the_loss_falls(trained):
@@ -99,6 +102,59 @@ def test_everything_that_belongs_to_a_model_lies_in_its_folder(trained, tiny):
     assert (trained.output / "curves.png").read_bytes()[:4] == b"\x89PNG"
     assert load_processor(trained.output).tokenizer.eos_token == "<|im_end|>"
     assert list((trained.output / "checkpoints" / "runs").rglob("events*"))
+
+
+def test_the_model_knows_what_it_was_trained_on(trained, labeled):
+    metrics = json.loads((trained.output / "metrics.json").read_text())
+    assert metrics["trained_on"]["by"] == "recording"
+    judged = score_model(trained.output, labeled, ScoreOptions(only_held_back=True, device="cpu"))
+    scored = {judged.data.session[s] for s in judged.data.segment}
+    assert scored
+    assert not scored & set(metrics["trained_on"]["names"])
+    for path in labeled.iterdir():
+        if path.name.rpartition("_seg")[0] in metrics["trained_on"]["names"]:
+            with pytest.raises(UserError, match="trained on all of this data"):
+                score_model(trained.output, path, ScoreOptions(only_held_back=True, device="cpu"))
+
+
+def test_the_number_of_workers_changes_no_loss(tiny, labeled, tmp_path):
+    options = ("training.max_steps=2", "data.validation=0")
+    losses = [
+        train(config(tiny, labeled, tmp_path / str(n), *DRAWN, f"data.workers={n}", *options)).losses for n in (0, 2)
+    ]
+    assert losses[0] == losses[1]
+
+
+def test_a_limit_takes_from_what_is_trained_on(tiny, labeled, tmp_path, caplog):
+    with caplog.at_level("INFO", "protege"):
+        made = train(config(tiny, labeled, tmp_path / "run", "data.limit=8", "training.epochs=1"))
+    assert made.steps == 2
+    assert made.scores["samples"] == 8
+    assert "1 of 3 recordings" in caplog.text
+    assert "of these 8 are drawn" in caplog.text
+
+
+@pytest.fixture
+def wandb(tmp_path, monkeypatch):
+    """wandb as on a machine where nobody has logged in; it keeps its settings for as long as its service runs."""
+    wandb = pytest.importorskip("wandb")
+    for name in ("WANDB_MODE", "WANDB_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in (("NETRC", tmp_path / "netrc"), ("WANDB_DIR", tmp_path), ("WANDB_SILENT", "true")):
+        monkeypatch.setenv(name, str(value))
+    yield wandb
+    wandb.teardown()
+
+
+def test_wandb_keeps_its_record_on_the_machine(wandb, tiny, labeled, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    train(config(tiny, labeled, tmp_path / "run", "training.max_steps=1", "training.report_to=wandb"))
+    assert list(tmp_path.glob("wandb/offline-run-*/*.wandb"))
+
+
+def test_wandb_without_a_login_is_one_line(wandb, tiny, labeled, tmp_path):
+    with pytest.raises(ProtegeError, match=r"^wandb: .*WANDB_MODE=offline"):
+        train(config(tiny, labeled, tmp_path / "run", "training.max_steps=1", "training.report_to=wandb"))
 
 
 def test_metrics_stand_beside_those_of_the_baselines(trained):
@@ -260,13 +316,15 @@ def test_too_little_memory_says_what_to_lower(tiny, labeled, tmp_path, monkeypat
         (["model.base=nobody/nothing"], ProtegeError, "hub is switched off"),
         (["data.folder=none"], UserError, "no labeled data here"),
         (["model.unsloth=always"], UserError, "needs a CUDA device"),
-        (["training.report_to=wandb"], UserError, "pip install wandb"),
+        (["training.report_to=trackio"], UserError, "pip install trackio"),
     ],
 )
 def test_what_cannot_be_run_is_one_line(tiny, labeled, tmp_path, monkeypatch, options, error, message):
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "trackio" else found(name))
     with pytest.raises(error, match=message):
         train(config(tiny, labeled, tmp_path / "run", *options))
 

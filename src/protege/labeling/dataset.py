@@ -1,6 +1,5 @@
 """Labeled segments as a Hugging Face data set, pictures decoded only when they are looked at; split by session."""
 
-import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -9,6 +8,7 @@ from protege.errors import MissingExtra, UserError
 from protege.labeling.samples import read_samples
 from protege.labeling.store import LABELED, NEEDS_REVIEW, LabeledSegment, find_segments
 from protege.play.chat import prompt, reply
+from protege.play.held_out import hold_out
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -121,11 +121,6 @@ def split_segments(
         what = "segment" if by_segment else "session"
         hint = "record a second one" if by_segment else "record a second one, or pass --allow-split-by-segment"
         raise UserError(f"only one {what} ({next(iter(sizes))}), so none can be held out for validation; {hint}")
-    order = sorted(sizes)
-    random.Random(seed).shuffle(order)
-    held_out: set[str] = set()
-    wanted = validation * sum(sizes.values())
-    while len(held_out) < len(order) - 1 and sum(sizes[name] for name in held_out) < wanted:
-        held_out.add(order[len(held_out)])
+    held_out = hold_out(sizes, validation, seed)
     validate = {segment for segment, name in unit.items() if name in held_out}
     return unit.keys() - validate, validate

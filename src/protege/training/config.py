@@ -30,14 +30,16 @@ class ModelOptions:
 
 @dataclass(frozen=True)
 class DataOptions:
-    """folder: labeled segments; validation: the part of the recordings held back for scores; frame_size: (width,
-    height) the model sees, null as recorded; limit: use only so many samples; workers: processes that decode pictures;
+    """folder: labeled segments; validation: the part of the samples held back for scores, as whole recordings;
+    split_seed: which ones, the same as with `protege export --seed`; frame_size: (width, height) the model sees, null
+    as recorded; limit: train on only so many samples; workers: processes that decode pictures;
     paraphrases: now and then ask in the other words a segment lists; balance: draw samples by the inverse frequency of
     their first action, none more often than `balance_cap` times as often as the average.
     """
 
     folder: str = "dataset/labeled_segments"
     validation: float = 0.1
+    split_seed: int = 0
     frame_size: tuple[int, int] | None = None
     limit: int | None = None
     workers: int = 2

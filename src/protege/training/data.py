@@ -1,7 +1,7 @@
 """Labeled segments as training reads them: a few numbers for every sample; pictures stay on disk until used."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -199,20 +199,3 @@ def _shape(folder: Path, fields: dict[str, Any]) -> Shape:
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{folder / 'segment.json'}: cannot be read ({error!r}); label its session again") from None
-
-
-def split(data: LabeledData, validation: float, seed: int) -> tuple[LabeledData, LabeledData]:
-    """Training and validation samples, whole recordings apart where there are several, else whole segments.
-
-    Neighbouring frames look alike: a split between them would only test the memory.
-    """
-    groups: Sequence[str] = data.session
-    if len(set(groups)) < 5:  # too few recordings to hold one back
-        groups = [folder.name for folder in data.folders]
-    kinds = sorted(set(groups))
-    count = min(max(round(len(kinds) * validation), 1), len(kinds) - 1) if validation > 0 else 0
-    if count <= 0:
-        return data, data.take(np.arange(0))
-    held_back = {kinds[i] for i in np.random.default_rng(seed).permutation(len(kinds))[:count]}
-    out = np.array([group in held_back for group in groups])[data.segment]
-    return data.take(np.flatnonzero(~out)), data.take(np.flatnonzero(out))

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from protege.errors import UserError
 from protege.play.card import CARD_NAME, ModelCard
-from protege.settings import build
-from protege.training.config import VisionConfig
-from protege.training.data import LabeledData, split
+from protege.training.data import LabeledData
 from protege.training.score import METRICS, Scores, table
+from protege.training.split import TrainedOn
 from protege.vlm.load import base_of, is_adapter, load_model, load_processor
 
 log = logging.getLogger(__name__)
@@ -25,9 +24,9 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class ScoreOptions:
-    """samples: at most so many, evenly spread; only_held_back: leave out the recordings that the model, as its card
-    says, was trained on; untuned_base: score an adapter's base too; page: an HTML file to write; out: a JSON file to
-    write. four_bit, device: as in training.
+    """samples: at most so many, evenly spread; only_held_back: leave out the recordings that the model, as its
+    metrics.json says, was trained on; untuned_base: score an adapter's base too; page: an HTML file to write; out: a
+    JSON file to write. four_bit, device: as in training.
     """
 
     samples: int = 1000
@@ -69,7 +68,7 @@ def score_model(
     if card is not None:
         shape = data.shape
         card.require(kind="vision", space=shape.space, horizon=shape.horizon, prompt_version=shape.prompt_version)
-    train, data = _parts(card, data, options)
+    train, data = _parts(model, data, options)
     source = model if not is_adapter(model) or (Path(model) / "tokenizer.json").is_file() else base_of(Path(model))
     processor = load_processor(source)
     collator = Collator(
@@ -95,17 +94,16 @@ def score_model(
     return judged
 
 
-def _parts(card: ModelCard | None, data: LabeledData, options: ScoreOptions) -> tuple[LabeledData | None, LabeledData]:
-    """What the model was trained on, if its card can tell, and what to score."""
+def _parts(model: str | Path, data: LabeledData, options: ScoreOptions) -> tuple[LabeledData | None, LabeledData]:
+    """What of the data the model was trained on, if it can tell and has to, and what to score."""
     if not options.only_held_back:
         return None, data
-    if card is None or "training" not in card.config:
-        raise UserError("only a model that protege fine-tuned can say what was held back; score all of the data")
-    config = build(VisionConfig, card.config)
-    train, held_back = split(data, config.data.validation, config.training.seed)
+    from protege.training.run import read_metrics
+
+    trained, held_back = TrainedOn.from_json(read_metrics(Path(model)).get("trained_on")).part(data)
     if not len(held_back):
-        raise UserError("the model's training held nothing back (data.validation=0); score all of the data")
-    return train, held_back
+        raise UserError(f"{model}: it was trained on all of this data; score other recordings, or all of these")
+    return trained if len(trained) else None, held_back
 
 
 def compare(

@@ -16,17 +16,17 @@ from protege.vlm.load import base_of, is_adapter, load_model, load_processor, wi
 from protege.vlm.tiny import save_processor
 
 
-def write_outputs(
-    folder: Path, card: ModelCard, processor: Any, scores: dict[str, Any], history: Sequence[dict[str, Any]]
-) -> None:
-    """Everything but the weights. scores: `Scores.to_json()`, or nothing where no sample was held back."""
+def write_outputs(folder: Path, card: ModelCard, processor: Any, scores: dict[str, Any], about: dict[str, Any]) -> None:
+    """Everything but the weights. scores: `Scores.to_json()`, or nothing where no sample was held back; about:
+    trained_on (`TrainedOn.to_json()`) and history (what was logged in training), for metrics.json.
+    """
     save_processor(processor, folder)
     card.save(folder)
-    metrics = {**scores, "history": list(history)}
+    metrics = {**scores, **about}
     (folder / METRICS).write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
     (folder / "README.md").write_text(readme(card, scores), encoding="utf-8")
     if importlib.util.find_spec("matplotlib") is not None:
-        (folder / "curves.png").write_bytes(curves(history))
+        (folder / "curves.png").write_bytes(curves(about["history"]))
 
 
 def readme(card: ModelCard, scores: dict[str, Any]) -> str:

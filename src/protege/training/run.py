@@ -12,14 +12,15 @@ from typing import Any, Final
 
 import numpy as np
 
-from protege.errors import MissingExtra, UserError
+from protege.errors import MissingExtra, ProtegeError, UserError
 from protege.play.card import ModelCard
 from protege.settings import load_config, to_fields, to_yaml
 from protege.training.config import AugmentOptions, VisionConfig
-from protege.training.data import LabeledData, split
+from protege.training.data import LabeledData
 from protege.training.model import load_trainable, unsloth_first
 from protege.training.outputs import write_outputs
 from protege.training.score import METRICS
+from protege.training.split import TrainedOn, split
 from protege.vlm.load import require_vision
 
 log = logging.getLogger(__name__)
@@ -57,26 +58,28 @@ def train(config: VisionConfig) -> Trained:
     unsloth_first(config)
     _check_reporter(config.training.report_to)
     data = LabeledData.open(Path(config.data.folder))
-    if config.data.limit:
-        data = data.take(
-            np.sort(np.random.default_rng(config.training.seed).permutation(len(data))[: config.data.limit])
-        )
-    training, held_back = split(data, config.data.validation, config.training.seed)
+    trained_on, apart = split(data, config.data.validation, config.data.split_seed)
     output = Path(config.output)
     checkpoint = _checkpoint(config, output)
     if checkpoint and (done := _done_before(config, output, checkpoint)):
         log.info("%s: trained for %d steps already; nothing to do", output, done.steps)
         return done
     with known_warnings():
-        return _train(config, training, held_back, checkpoint)
+        return _train(config, data, trained_on, apart, checkpoint)
 
 
-def _train(config: VisionConfig, training: LabeledData, held_back: LabeledData, checkpoint: Path | None) -> Trained:
+def _train(
+    config: VisionConfig, data: LabeledData, trained_on: TrainedOn, apart: str, checkpoint: Path | None
+) -> Trained:
     import torch
 
     from protege.training.trainer import ctrl_c
 
     output = Path(config.output)
+    training, held_back = trained_on.part(data)
+    if config.data.limit:
+        rng = np.random.default_rng(config.training.seed)
+        training = training.take(np.sort(rng.permutation(len(training))[: config.data.limit]))
     try:
         made = load_trainable(config)
         trainer, stopper = make_trainer(config, made, training, held_back)
@@ -84,12 +87,14 @@ def _train(config: VisionConfig, training: LabeledData, held_back: LabeledData, 
             output.mkdir(parents=True, exist_ok=True)
             (output / CONFIG_NAME).write_text(to_yaml(config), encoding="utf-8")
             log.info("%s", to_yaml(config))
-            log.info("%d samples, %d held back, on %s", len(training), len(held_back), made.device)
-        with ctrl_c(stopper):
+            log.info("%s; on %s", apart, made.device)
+            if len(training) < len(data) - len(held_back):
+                log.info("of these %s are drawn (data.limit)", f"{len(training):,}")
+        with ctrl_c(stopper), _reporting(config.training.report_to):
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except torch.OutOfMemoryError as error:
         raise UserError(out_of_memory(config)) from error
-    trained = _finish(config, trainer, made, training, held_back, interrupted=stopper.stopped)
+    trained = _finish(config, trainer, made, training, trained_on, interrupted=stopper.stopped)
     trainer.accelerator.wait_for_everyone()
     return trained
 
@@ -237,6 +242,24 @@ def _check_reporter(name: str) -> None:
         raise UserError(f"training.report_to={name}, but {name} is not installed; install it with: pip install {name}")
 
 
+@contextmanager
+def _reporting(name: str) -> Iterator[None]:
+    """Within, wandb's own errors (no login, no connection) are one line; its run ends with ours."""
+    if name != "wandb":
+        yield
+        return
+    import wandb
+    from wandb.errors import Error
+
+    try:
+        yield
+    except Error as error:
+        hint = "log in with `wandb login`, or set WANDB_MODE=offline, or training.report_to=tensorboard"
+        raise ProtegeError(f"wandb: {error}; {hint}") from error
+    finally:
+        wandb.finish()
+
+
 def _checkpoint(config: VisionConfig, output: Path) -> Path | None:
     """Where to go on from; checkpoints of another run are never mixed with this one."""
     from accelerate import PartialState
@@ -279,7 +302,7 @@ def _done_before(config: VisionConfig, output: Path, checkpoint: Path) -> Traine
 
 
 def _finish(
-    config: VisionConfig, trainer: Any, made: Any, training: LabeledData, held_back: LabeledData, *, interrupted: bool
+    config: VisionConfig, trainer: Any, made: Any, training: LabeledData, trained_on: TrainedOn, *, interrupted: bool
 ) -> Trained:
     """Scores the best weights beside the baselines and writes everything that belongs to the model."""
     from protege.training.evaluate import evaluate
@@ -303,7 +326,8 @@ def _finish(
         if trainer.held_back is not None and not interrupted:
             model = trainer.accelerator.unwrap_model(trainer.model)
             found = evaluate(model, trainer.held_back, trainer.rows, train=training.columns).to_json()
-        write_outputs(output, card, made.processor, found, trainer.state.log_history)
+        about = {"trained_on": trained_on.to_json(), "history": trainer.state.log_history}
+        write_outputs(output, card, made.processor, found, about)
         log.info("%s: %s", "interrupted, go on with the same command" if interrupted else "done", output)
     return Trained(output, trainer.state.global_step, interrupted, tuple(history), found)
 
