@@ -63,18 +63,24 @@ class Architecture:
 @dataclass(frozen=True)
 class DataOptions:
     """recordings: files, or folders of .npz files; validation, test: the part of the recordings of each type held
-    back; augment: trim, warp and noise, drawn anew each epoch; look_active: when a look target counts, "magnitude"
-    (over 0.08) or "seed000" (either axis over 0.08); history_dropout: how often a window is shown without history,
-    history_block: whether all of it goes at once (false: each of its frames by itself, as in 000).
+    back; augment: trim, warp and noise, drawn anew each epoch; look_rule: when a look target counts, "norm" (its length
+    over 0.08) or "any" (either axis, as in 000); history_dropout: how often a window is shown without any history.
     """
 
     recordings: tuple[str, ...] = ("recordings",)
     validation: float = 0.2
     test: float = 0.2
     augment: bool = True
-    look_active: str = "norm"
+    look_rule: str = "norm"
     history_dropout: float = 0.3
-    history_block: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.recordings:
+            raise UserError("data.recordings is empty; give files, or folders of .npz files")
+        _one_of("data.look_rule", self.look_rule, ("norm", "any"))
+        for name in ("validation", "test"):
+            _within(f"data.{name}", getattr(self, name), 0.01, 0.8)
+        _within("data.history_dropout", self.history_dropout, 0, 1)
 
 
 @dataclass(frozen=True)
