@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 LINES: Final = {
+    "parameters": ("parameters",),
     "exact match": ("exact_match",),
     "macro F1": ("macro_f1",),
     "cross-entropy": ("cross_entropy",),
@@ -32,7 +33,7 @@ def table(results: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+    return "-" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
