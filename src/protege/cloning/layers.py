@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 import jax
@@ -167,8 +168,9 @@ class GoalEncoder(nnx.Module):
         self.embed = nnx.Embed(BUCKETS if self.words else goals, config.goal_features, dtype=dtype, rngs=rngs)
         self.linear = nnx.Linear(config.goal_features, config.goal_features, dtype=dtype, rngs=rngs)
 
-    def __call__(self, goal: Array) -> Array:
+    def __call__(self, goal: Array | None) -> Array:
         """(B,) or (B, W) -> (B, G)."""
+        assert goal is not None, "a model with a goal is given one"
         found = self.embed(goal)
         if self.words:
             there = (goal > 0)[..., None]
@@ -179,11 +181,9 @@ class GoalEncoder(nnx.Module):
 class Head(nnx.Module):
     """Dense layers with dropout, then logits of H actions."""
 
-    def __init__(
-        self, inputs: int, config: ConvOptions, shape: Shape, *, rngs: nnx.Rngs, dtype: Any, goal: bool = True
-    ) -> None:
-        widths = (inputs + (goal_width(config) if goal else 0), *config.dense_features)
-        self.layers = nnx.List(nnx.Linear(a, b, dtype=dtype, rngs=rngs) for a, b in zip(widths, widths[1:]))
+    def __init__(self, inputs: int, config: ConvOptions, shape: Shape, *, rngs: nnx.Rngs, dtype: Any) -> None:
+        widths = (inputs + goal_width(config), *config.dense_features)
+        self.layers = nnx.List(nnx.Linear(a, b, dtype=dtype, rngs=rngs) for a, b in pairwise(widths))
         self.norms = nnx.List(Norm(b, config.use_batch_norm, rngs=rngs, dtype=dtype) for b in widths[1:])
         self.dropout = nnx.Dropout(config.dropout_rate)
         self.out = nnx.Linear(widths[-1], config.horizon * shape.actions, dtype=dtype, rngs=rngs)
@@ -202,7 +202,7 @@ class Mlp(nnx.Module):
 
     def __init__(self, inputs: int, widths: Sequence[int], *, rngs: nnx.Rngs, dtype: Any) -> None:
         sizes = (inputs, *widths)
-        self.layers = nnx.List(nnx.Linear(a, b, dtype=dtype, rngs=rngs) for a, b in zip(sizes, sizes[1:]))
+        self.layers = nnx.List(nnx.Linear(a, b, dtype=dtype, rngs=rngs) for a, b in pairwise(sizes))
 
     def __call__(self, x: Array) -> Array:
         for layer in self.layers:

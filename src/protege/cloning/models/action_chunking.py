@@ -1,0 +1,88 @@
+"""The next H actions at once (Zhao et al. 2023, Learning Fine-Grained Bimanual Manipulation): a transformer reads the
+places of the feature maps, and one learned query an action asks it.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+from flax import nnx
+
+from protege.cloning.layers import (
+    Array,
+    Attention,
+    Encoder,
+    GoalEncoder,
+    Inputs,
+    Shape,
+    TemporalOptions,
+    positions,
+)
+from protege.errors import UserError
+
+
+@dataclass(frozen=True)
+class Options(TemporalOptions):
+    """hidden_size: width of a token; encoder_layers, decoder_layers, num_heads: of the transformer."""
+
+    horizon: int = 7
+    num_frames: int = 1
+    action_history: int = 0
+    hidden_size: int = 256
+    encoder_layers: int = 2
+    decoder_layers: int = 2
+    num_heads: int = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.hidden_size % self.num_heads:
+            raise UserError(f"model.hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}")
+
+
+class ActionChunking(nnx.Module):
+    """From T frames and the K actions before now. Each place of the picture is a token, so nothing is averaged away."""
+
+    def __init__(self, config: Options, shape: Shape, *, rngs: nnx.Rngs, dtype: Any) -> None:
+        width = config.hidden_size
+        self.goal = GoalEncoder(config, shape.goals, rngs=rngs, dtype=dtype) if config.goal != "none" else None
+        self.goal_token = None if self.goal is None else nnx.Linear(config.goal_features, width, rngs=rngs, dtype=dtype)
+        self.encoder = Encoder(config, rngs=rngs, dtype=dtype)
+        self.places = nnx.Linear(config.conv_features[-1], width, dtype=dtype, rngs=rngs)
+        height, across = shape.frame_size
+        for _ in config.conv_features[:-1]:
+            height, across = -(-height // 2), -(-across // 2)
+        self.positions = positions(config.num_frames * height * across, width, rngs)
+        self.actions = nnx.Linear(shape.actions, width, dtype=dtype, rngs=rngs)
+        self.ages = positions(max(config.action_history, 1), width, rngs)
+        self.queries = positions(config.horizon, width, rngs)
+
+        def blocks(number: int, memory: bool) -> nnx.List:
+            made = (config.num_heads, config.dropout_rate)
+            return nnx.List(Attention(width, *made, rngs=rngs, dtype=dtype, memory=memory) for _ in range(number))
+
+        self.readers, self.askers = blocks(config.encoder_layers, False), blocks(config.decoder_layers, True)
+        self.norm = nnx.LayerNorm(width, dtype=dtype, rngs=rngs)
+        self.out = nnx.Linear(width, shape.actions, dtype=dtype, rngs=rngs)
+
+    def __call__(self, inputs: Inputs, *, train: bool = False, rngs: nnx.Rngs | None = None) -> Array:
+        goal = None if self.goal is None else self.goal(inputs.goal)
+        frames = inputs.frames
+        batch = frames.shape[0]
+        maps = self.encoder.maps(frames.reshape(-1, *frames.shape[2:]), goal, train, inputs.valid)
+        places = self.places(maps.reshape(batch, -1, maps.shape[-1]))
+        tokens = [places + self.positions[...].astype(places.dtype)]
+        if inputs.previous.shape[1]:
+            tokens.append(self.actions(inputs.previous) + self.ages[...].astype(places.dtype))
+        if goal is not None and self.goal_token is not None:
+            tokens.append(self.goal_token(goal)[:, None])
+        memory = jnp.concatenate(tokens, axis=1)
+        for block in self.readers:
+            memory = block(memory, train, rngs)
+        x = jnp.broadcast_to(self.queries[...].astype(memory.dtype), (batch, *self.queries.shape))
+        for block in self.askers:
+            x = block(x, train, rngs, memory=memory)
+        return self.out(self.norm(x)).astype(jnp.float32)
+
+
+def create_model(config: Options, shape: Shape, *, rngs: nnx.Rngs, dtype: Any = jnp.float32) -> ActionChunking:
+    return ActionChunking(config, shape, rngs=rngs, dtype=dtype)

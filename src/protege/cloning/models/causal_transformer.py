@@ -1,0 +1,68 @@
+"""A causal transformer over time: a token for each frame, with the action before it, read at the last one."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+from flax import nnx
+
+from protege.cloning.layers import (
+    Array,
+    Attention,
+    Encoder,
+    GoalEncoder,
+    Head,
+    Inputs,
+    Shape,
+    TemporalOptions,
+    positions,
+)
+from protege.errors import UserError
+
+
+@dataclass(frozen=True)
+class Options(TemporalOptions):
+    """hidden_size: width of a token; num_layers, num_heads: of the transformer."""
+
+    num_frames: int = 8
+    action_history: int = 8
+    hidden_size: int = 256
+    num_layers: int = 2
+    num_heads: int = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.hidden_size % self.num_heads:
+            raise UserError(f"model.hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}")
+
+
+class CausalTransformer(nnx.Module):
+    """From K actions before now and T frames, in that order; a token sees none that is later."""
+
+    def __init__(self, config: Options, shape: Shape, *, rngs: nnx.Rngs, dtype: Any) -> None:
+        width = config.hidden_size
+        self.goal = GoalEncoder(config, shape.goals, rngs=rngs, dtype=dtype) if config.goal != "none" else None
+        self.encoder = Encoder(config, rngs=rngs, dtype=dtype)
+        self.frames = nnx.Linear(self.encoder.features, width, dtype=dtype, rngs=rngs)
+        self.actions = nnx.Linear(shape.actions, width, dtype=dtype, rngs=rngs)
+        self.positions = positions(config.action_history + config.num_frames, width, rngs)
+        self.blocks = nnx.List(
+            Attention(width, config.num_heads, config.dropout_rate, rngs=rngs, dtype=dtype)
+            for _ in range(config.num_layers)
+        )
+        self.norm = nnx.LayerNorm(width, dtype=dtype, rngs=rngs)
+        self.head = Head(width, config, shape, rngs=rngs, dtype=dtype)
+
+    def __call__(self, inputs: Inputs, *, train: bool = False, rngs: nnx.Rngs | None = None) -> Array:
+        goal = None if self.goal is None else self.goal(inputs.goal)
+        seen = self.frames(self.encoder(inputs.frames, goal, train, inputs.valid))
+        tokens = jnp.concatenate([self.actions(inputs.previous), seen], axis=1)
+        tokens = tokens + self.positions[...].astype(tokens.dtype)
+        mask = nnx.make_causal_mask(jnp.ones(tokens.shape[:2]))
+        for block in self.blocks:
+            tokens = block(tokens, train, rngs, mask=mask)
+        return self.head(self.norm(tokens[:, -1]), goal, train, inputs.valid, rngs)
+
+
+def create_model(config: Options, shape: Shape, *, rngs: nnx.Rngs, dtype: Any = jnp.float32) -> CausalTransformer:
+    return CausalTransformer(config, shape, rngs=rngs, dtype=dtype)
