@@ -20,8 +20,13 @@ FILM_FRAMES: Final = 600
 """Of an episode; what comes after is not filmed."""
 
 
-def write_page(found: Evaluation, frames: NDArray[np.uint8], path: Path, fps: float = 10.0, films: bool = True) -> None:
-    """Write the page, whole or not at all. frames: (N, 3, H, W) of the cache that the predictions were made from."""
+def write_page(
+    found: Evaluation, frames: NDArray[np.uint8], path: Path, intro: str, fps: float = 10.0, films: bool = True
+) -> None:
+    """Write the page, whole or not at all.
+
+    frames: (N, 3, H, W) of the cache that the predictions were made from; intro: what they are of; films: with videos.
+    """
     try:
         import jinja2
     except ImportError:
@@ -31,9 +36,7 @@ def write_page(found: Evaluation, frames: NDArray[np.uint8], path: Path, fps: fl
     template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(text)
     shown = template.render(
         name=found.about["model"],
-        about=found.about,
-        frames=len(found.truth),
-        episodes=len(found.predictions.episodes),
+        intro=intro,
         table=table({found.about["model"]: found.to_json(), **found.to_json()["others"]}),
         actions=action_rows(found),
         confusion=_uri(confusion_png(found), "image/png"),

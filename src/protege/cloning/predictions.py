@@ -56,14 +56,15 @@ def collect(
 class Evaluation:
     """Scores of one set of predictions; where a model predicts H actions, those of the first, which is played at once.
 
-    thresholds: (A,); cross_entropy: mean nats an action; slots: exact match of each of the H; others: the same model at
-    0.5, the commonest action of the training episodes, and a copy of the action before.
+    thresholds: (A,); cross_entropy: mean nats an action, None where there are no probabilities; slots: exact match of
+    each of the H; others: the same model at 0.5, the commonest action of the training episodes, and a copy of the
+    action before.
     """
 
     predictions: Predictions
     thresholds: NDArray[np.float64]
     scores: Scores
-    cross_entropy: float
+    cross_entropy: float | None
     slots: tuple[float, ...]
     others: Mapping[str, Scores]
     about: Mapping[str, Any] = field(default_factory=dict)
