@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "play": "Play live: a model presses real keys in your game.",
     "replay": "Press a recording's keys again.",
     "arena": "The built-in game: play it, or record it without a screen.",
+    "controls": "Body and hands to Minecraft controls: recordings, training, scores.",
     "demo": "See it work: record the built-in game, played by a script.",
     "bench": "Measure speed and quality on this machine.",
     "doctor": "Check this machine, or a recording, and say what to do.",

@@ -160,7 +160,7 @@ def scan(places: Iterable[Path]) -> Scan:
     places = list(places)
     found: list[RecordingFile] = []
     skipped: list[Skipped] = []
-    for path in _npz_files(places):
+    for path in recording_files(places):
         try:
             found.append(_peek(path))
         except BadRecording as error:
@@ -171,6 +171,17 @@ def scan(places: Iterable[Path]) -> Scan:
         raise UserError(f"{where}: no recording to use{why}; make some with: protege controls synth")
     require_one_rate(found)
     return Scan(tuple(found), tuple(skipped))
+
+
+def recording_files(places: Iterable[Path]) -> Iterator[Path]:
+    """Files as they are, folders by what is in them; UserError for what is not there."""
+    for place in places:
+        if place.is_dir():
+            yield from sorted(file for file in place.glob("*.npz") if not file.name.startswith("."))
+        elif place.exists():
+            yield place
+        else:
+            raise UserError(f"{place}: no such file or folder; give recordings (.npz) or a folder of them")
 
 
 def require_one_rate(sources: Sequence[Source]) -> float:
@@ -236,16 +247,6 @@ def _require_shapes(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
             expected = " x ".join(str(size) for size in (length, *widths[name]))
             found = " x ".join(str(size) for size in shape)
             raise BadRecording(path, f"{name} is {found}; expected {expected}; record it again")
-
-
-def _npz_files(places: Iterable[Path]) -> Iterator[Path]:
-    for place in places:
-        if place.is_dir():
-            yield from sorted(file for file in place.glob("*.npz") if not file.name.startswith("."))
-        elif place.exists():
-            yield place
-        else:
-            raise UserError(f"{place}: no such file or folder; give recordings (.npz) or a folder of them")
 
 
 def _peek(path: Path) -> RecordingFile:

@@ -1,0 +1,73 @@
+"""Which recordings are trained on, which choose the model and its thresholds, and which only ever test it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from protege.controls.recordings import Source
+from protege.errors import UserError
+
+HELD_BACK: Final = ("validation", "test")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Recordings, each in one part. alone: types of which there is too little to hold any back for both others."""
+
+    train: tuple[Source, ...]
+    validation: tuple[Source, ...]
+    test: tuple[Source, ...]
+    alone: tuple[str, ...] = ()
+
+
+def split(sources: Sequence[Source], validation: float = 0.2, test: float = 0.2, seed: int = 42) -> Split:
+    """Split whole recordings, each type by itself. The same recordings and seed give the same split.
+
+    Of a type with three recordings or more, every part gets at least one; of two, one is trained on and the other held
+    back; a single one is trained on. UserError says what to record when a part would stay empty.
+    """
+    if min(validation, test) <= 0 or validation + test >= 1:
+        raise UserError(
+            f"data.validation and data.test are {validation:g} and {test:g}; expected parts above 0 that leave some"
+        )
+    rng = np.random.default_rng(seed)
+    parts: dict[str, list[Source]] = {"train": [], "validation": [], "test": []}
+    alone = []
+    types = sorted({source.session_type for source in sources})
+    for kind in types:
+        group = sorted((s for s in sources if s.session_type == kind), key=lambda s: str(s.path))
+        shuffled = [group[i] for i in rng.permutation(len(group))]
+        if len(group) < 3:
+            alone.append(kind)
+        for name, size in _held_back(len(group), {"validation": validation, "test": test}, parts).items():
+            parts[name] += shuffled[:size]
+            shuffled = shuffled[size:]
+        parts["train"] += shuffled
+    if empty := [name for name in HELD_BACK if not parts[name]]:
+        counts = ", ".join(f"{sum(s.session_type == kind for s in sources)} {kind}" for kind in types)
+        raise UserError(
+            f"recordings ({counts or 'none'}): nothing is left for {' and '.join(empty)}; expected at least three of "
+            f"one type; record {_more(sources, types)}"
+        )
+    return Split(tuple(parts["train"]), tuple(parts["validation"]), tuple(parts["test"]), tuple(alone))
+
+
+def _held_back(count: int, shares: dict[str, float], parts: dict[str, list[Source]]) -> dict[str, int]:
+    """How many of a type's recordings go to the parts that are not trained on."""
+    if count == 1:
+        return {}
+    if count == 2:
+        return {min(HELD_BACK, key=lambda name: len(parts[name])): 1}
+    sizes = {name: max(1, round(count * share)) for name, share in shares.items()}
+    while sum(sizes.values()) >= count:
+        sizes[max(sizes, key=lambda name: sizes[name])] -= 1
+    return sizes
+
+
+def _more(sources: Sequence[Source], types: Sequence[str]) -> str:
+    if not types:
+        return "some"
+    most = max(types, key=lambda kind: sum(s.session_type == kind for s in sources))
+    return f"{3 - sum(s.session_type == most for s in sources)} more of type {most!r}"
