@@ -49,6 +49,8 @@ def export_sessions(
     for number, path in enumerate(found):
         session = Session.open(path)
         writer = writer or Writer(out, session.info.space.pressable, source="sessions")
+        if size is not None:
+            writer.require_size(size)
         if session.info.space.pressable != writer.keys:
             raise UserError(
                 f"{path}: has the keys {' '.join(session.info.space.pressable)}, not {' '.join(writer.keys)}"

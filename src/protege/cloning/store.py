@@ -250,7 +250,7 @@ def _read_episode(path: Path, root: zarr.Group, name: str, problems: list[str]) 
             raise ValueError(f"frames are {frames.shape} {frames.dtype}, expected (N, 3, H, W) uint8 with N > 0")
         for kind, array in arrays.items():
             if array.shape[:1] != frames.shape[:1]:
-                raise ValueError(f"{len(frames)} frames but {array.shape[0] if array.ndim else 0} rows of {kind}")
+                raise ValueError(f"{frames.shape[0]} frames but {array.shape[0] if array.ndim else 0} rows of {kind}")
             if broken := _broken_chunks(where / kind, array):
                 raise ValueError(broken)
             if kind != "frames":

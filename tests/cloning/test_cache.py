@@ -1,0 +1,165 @@
+"""The memory-map cache: equal to the store, built once, resumed, made again where anything changed."""
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+from protege.cloning import cache as caches
+from protege.cloning.cache import build, default_folder, remove
+from protege.cloning.store import Dataset, Episode
+from protege.errors import UserError
+from tests.cloning.stores import actions, frames, store, store_2
+
+LENGTHS = (12, 9, 70, 7)
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    return Dataset.open(store(tmp_path / "d.zarr", LENGTHS, state=3, goals=("Go to a", "", "Go to b", "Go to a")))
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """The names of the episodes whose frames were read from the store."""
+    found = []
+    read = Episode.read
+
+    def noted(self, start, stop):
+        found.append(self.name)
+        return read(self, start, stop)
+
+    monkeypatch.setattr(Episode, "read", noted)
+    return found
+
+
+def check(cache):
+    for number, count in enumerate(LENGTHS):
+        start, stop = cache.offsets[f"episode_{number}"]
+        assert np.array_equal(cache.frames[start:stop], frames(count, number))
+        assert np.array_equal(cache.actions[start:stop], actions(count, number))
+
+
+def test_it_holds_what_the_store_holds(dataset):
+    cache = build(dataset)
+    assert cache.folder == default_folder(dataset.path)
+    assert isinstance(cache.frames, np.memmap)
+    assert cache.frames.dtype == np.uint8
+    check(cache)
+    assert cache.state is not None
+    assert cache.goals is not None
+    assert np.array_equal(cache.state[12:21], dataset.episodes[1].state)
+    assert cache.goals.tolist() == [0] * 12 + [-1] * 9 + [1] * 70 + [0] * 7
+    assert cache.rows(["episode_3", dataset.episodes[0]]).tolist() == [*range(91, 98), *range(12)]
+
+
+def test_without_state_and_goals_it_says_so(tmp_path):
+    cache = build(Dataset.open(store_2(tmp_path / "d.zarr")))
+    assert cache.state is None
+    assert cache.goals is None
+
+
+def test_it_is_built_once(dataset, reads):
+    build(dataset)
+    assert set(reads) == {f"episode_{n}" for n in range(4)}
+    reads.clear()
+    told = []
+    check(build(dataset, progress=lambda done, total: told.append((done, total))))
+    assert reads == []
+    assert told == [(12, 98), (21, 98), (91, 98), (98, 98)]
+
+
+def test_a_build_that_was_stopped_goes_on(dataset, reads):
+    class Stopped(Exception):
+        pass
+
+    def stop(done, total):
+        if done >= 21:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        build(dataset, progress=stop)
+    reads.clear()
+    check(build(dataset))
+    assert set(reads) == {"episode_2", "episode_3"}
+
+
+def test_an_episode_that_changed_in_the_store_is_made_again(dataset, reads):
+    build(dataset)
+    reads.clear()
+    file = dataset.path / "episode_1" / "frames" / "c" / "3" / "0" / "0" / "0"
+    os.utime(file, ns=(1, 1))
+    check(build(Dataset.open(dataset.path)))
+    assert set(reads) == {"episode_1"}
+
+
+def test_a_cache_that_was_damaged_is_made_again_by_its_hash(dataset, reads):
+    cache = build(dataset)
+    with (cache.folder / "frames.u8").open("r+b") as file:
+        file.seek(30 * 3 * 12 * 16)
+        file.write(b"\0" * 50)
+    reads.clear()
+    check(build(dataset))
+    assert set(reads) == {"episode_2"}
+
+
+def test_a_cache_that_was_cut_is_made_again_even_unverified(dataset):
+    cache = build(dataset)
+    os.truncate(cache.folder / "frames.u8", 1000)
+    check(build(dataset, verify=False))
+
+
+def test_an_episode_more_costs_only_itself(dataset, reads):
+    build(dataset)
+    other = store(dataset.path.parent / "o.zarr", (5,), state=3)
+    shutil.copytree(other / "episode_0", dataset.path / "episode_4")
+    reads.clear()
+    cache = build(Dataset.open(dataset.path))
+    check(cache)
+    assert set(reads) == {"episode_4"}
+    assert len(cache.frames) == sum(LENGTHS) + 5
+
+
+def test_blue_first_becomes_red_first(tmp_path):
+    cache = build(Dataset.open(store_2(tmp_path / "d.zarr", channel_order="bgr")))
+    assert np.array_equal(cache.frames[:5], frames(5, 0)[:, ::-1])
+
+
+def test_frames_can_be_scaled_by_area(dataset):
+    cache = build(dataset, frame_size=(6, 8))
+    assert cache.folder.name == ".d.zarr.8x6.cache"
+    assert cache.frames.shape == (98, 3, 6, 8)
+    means = frames(12, 0).reshape(12, 3, 6, 2, 8, 2).mean(axis=(3, 5))
+    assert np.abs(cache.frames[:12] - means).max() <= 1
+
+
+def test_it_can_be_removed_and_nothing_else(dataset, tmp_path):
+    cache = build(dataset)
+    assert remove(cache.folder)
+    assert not cache.folder.exists()
+    assert not remove(cache.folder)
+    with pytest.raises(UserError, match="holds something that is not a cache"):
+        remove(dataset.path)
+    assert dataset.path.exists()
+
+
+def test_a_folder_with_something_else_is_refused(dataset, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "text").write_text("x")
+    with pytest.raises(UserError, match="holds something that is not a cache"):
+        build(dataset, tmp_path / "mine")
+
+
+def test_two_builders_at_once_are_refused(dataset):
+    def again(done, total):
+        with pytest.raises(UserError, match="another process is building"):
+            build(dataset)
+
+    build(dataset, progress=again)
+
+
+def test_a_disk_that_is_too_small_is_one_line(dataset, monkeypatch):
+    monkeypatch.setattr(caches.shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(10, 10, 10))
+    with pytest.raises(UserError, match=r"0\.0 GB needed for the frames, 0\.0 GB free; make room"):
+        build(dataset)
