@@ -19,7 +19,16 @@ VERSION: Final = 2
 MIN_FRAMES: Final = 30
 """A shorter recording is not worth a file: one second."""
 FPS_TOLERANCE: Final = 0.02
-UNREADABLE: Final = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+UNREADABLE: Final = (
+    OSError,
+    ValueError,
+    TypeError,
+    EOFError,
+    KeyError,
+    zipfile.BadZipFile,
+    zlib.error,
+    NotImplementedError,
+)
 """What numpy and zipfile raise on files that are cut short, damaged or hold Python objects."""
 
 
@@ -110,7 +119,7 @@ class Scan:
 
 def read(path: Path) -> Recording:
     """A recording of version 1 or 2, checked. BadRecording says what is wrong with it."""
-    with _readable(path), np.load(path, allow_pickle=False) as file:
+    with _readable(path), path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}  # each is decompressed once
     version = _version(path, arrays)
     with _readable(path):
@@ -251,7 +260,7 @@ def _require_shapes(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
 
 def _peek(path: Path) -> RecordingFile:
     """The facts of a file from its headers and its small arrays."""
-    with _readable(path), np.load(path, allow_pickle=False) as file:
+    with _readable(path), path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
         small = {name: file[name] for name in ("version", "fps", "session_type") if name in file.files}
         version = _version(path, small)
         shapes = {name: _shape(file.zip, name) for name in file.files if name not in small}
