@@ -1,0 +1,1 @@
+"""The commands of behaviour cloning under the names of the source documents; `protege.cloning` does the work."""

@@ -1,0 +1,35 @@
+"""python -m BC_training.analyze_dataset --dataset PATH: what is in a zarr data set, and a configuration that fits."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from protege.errors import ProtegeError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the analysis; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m BC_training.analyze_dataset",
+        description=__doc__,
+        epilog="example: python -m BC_training.analyze_dataset --dataset dataset/episodes.zarr",
+    )
+    parser.add_argument("--dataset", type=Path, required=True, metavar="PATH", help="the zarr data set")
+    parser.add_argument("--seed", type=int, default=42, help="of the split that training will make")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    options = parser.parse_args(arguments)
+    try:
+        from protege.cloning.analyze import analyze, table
+
+        found = analyze(options.dataset, seed=options.seed)
+    except ProtegeError as error:
+        print(f"protege: {error}", file=sys.stderr)
+        return error.exit_code
+    print(json.dumps(found.to_json()) if options.json else table(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,186 @@
+"""What is in a data set: how often each action is held, how long episodes are, goals, the state's animations."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protege.cloning.split import RATIOS, Splits, split
+from protege.cloning.state import ANIMATIONS, COLUMNS
+from protege.cloning.store import Dataset, Episode
+from protege.errors import UserError
+
+_TOP: Final = 10
+_RARE: Final = 0.02
+"""Share of the frames below which an action is so rare that weights, or focal loss, are worth trying."""
+
+
+@dataclass(frozen=True)
+class Action:
+    """share: of frames that hold it; presses: how often it went down; held: mean frames of one press."""
+
+    name: str
+    share: float
+    presses: int
+    held: float
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Animation numbers. unique, lowest, highest: over all episodes; unknown: share of the frames held out of training
+    whose number no training frame has; top: (number, frames) of the commonest.
+    """
+
+    name: str
+    unique: int
+    lowest: int
+    highest: int
+    unknown: float
+    top: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """lengths: frames of every episode; idle: share of frames that hold nothing; chords: share that hold several;
+    goals: (sentence, frames); split: the parts that training would make, None where there are too few episodes.
+    """
+
+    dataset: Dataset
+    lengths: tuple[int, ...]
+    actions: tuple[Action, ...]
+    idle: float
+    chords: float
+    goals: tuple[tuple[str, int], ...]
+    streams: tuple[Stream, ...]
+    split: Splits | None
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """Actions that are never held, so that nothing can be learned about them."""
+        return tuple(action.name for action in self.actions if not action.share)
+
+    def to_json(self) -> dict[str, Any]:
+        data = self.dataset
+        return {
+            "path": str(data.path),
+            "frame_size": list(data.frame_size),
+            "attributes": list(data.attributes),
+            "problems": list(data.problems),
+            "lengths": list(self.lengths),
+            "actions": [vars(action) for action in self.actions],
+            "idle": self.idle,
+            "chords": self.chords,
+            "goals": dict(self.goals),
+            "streams": [vars(stream) for stream in self.streams],
+        }
+
+
+def analyze(path: Path, ratios: Sequence[float] = RATIOS, seed: int = 42) -> Analysis:
+    """Read a store's actions, states and goals; its frames are only checked. ratios, seed: of training's split."""
+    dataset = Dataset.open(path)
+    rows = np.concatenate([episode.actions for episode in dataset.episodes])
+    presses = np.sum([_presses(episode.actions) for episode in dataset.episodes], axis=0)
+    shares, frames = rows.mean(axis=0), rows.sum(axis=0)
+    actions = (
+        Action(name, float(shares[a]), int(presses[a]), float(frames[a] / max(1, presses[a])))
+        for a, name in enumerate(dataset.keys)
+    )
+    try:
+        parts = split(dataset, ratios, seed)
+    except UserError:
+        parts = None
+    return Analysis(
+        dataset,
+        tuple(len(episode) for episode in dataset.episodes),
+        tuple(actions),
+        float((~rows.any(axis=1)).mean()),
+        float((rows.sum(axis=1) > 1).mean()),
+        _goals(dataset),
+        _streams(dataset, parts),
+        parts,
+    )
+
+
+def _presses(actions: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """(A,) how often each action is held in a frame and was not in the frame before."""
+    return (np.diff(actions.astype(np.int8), axis=0, prepend=0) > 0).sum(axis=0)
+
+
+def _goals(dataset: Dataset) -> tuple[tuple[str, int], ...]:
+    found = [episode.goal for episode in dataset.episodes if episode.goal is not None]
+    if not found:
+        return ()
+    every = np.concatenate(found)
+    return tuple((goal, int((every == number).sum())) for number, goal in enumerate(dataset.goals))
+
+
+def _streams(dataset: Dataset, parts: Splits | None) -> tuple[Stream, ...]:
+    if not dataset.has_state or any(e.state is None or e.state.shape[1] != len(COLUMNS) for e in dataset.episodes):
+        return ()
+    return tuple(_stream(name, dataset.episodes, parts) for name in ANIMATIONS)
+
+
+def _stream(name: str, episodes: Sequence[Episode], parts: Splits | None) -> Stream:
+    every = _column(name, episodes)
+    numbers, counts = np.unique(every, return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:_TOP]
+    unknown = 0.0
+    if parts is not None:
+        held_out = _column(name, (*parts.validation, *parts.test))
+        unknown = float((~np.isin(held_out, _column(name, parts.train))).mean())
+    top = tuple((int(numbers[i]), int(counts[i])) for i in order)
+    return Stream(name, len(numbers), int(numbers[0]), int(numbers[-1]), unknown, top)
+
+
+def _column(name: str, episodes: Sequence[Episode]) -> NDArray[np.int64]:
+    columns = [e.state[:, COLUMNS.index(name)] for e in episodes if e.state is not None]
+    return np.concatenate(columns).astype(np.int64)
+
+
+def table(found: Analysis) -> str:
+    """The analysis for people, and the configuration that it suggests."""
+    data, lengths = found.dataset, found.lengths
+    width, height = data.frame_size
+    lines = [
+        f"{data.path}: {len(lengths)} episodes, {sum(lengths):,} frames of {width}x{height}",
+        f"lengths: {min(lengths)} to {max(lengths)} frames, median {int(np.median(lengths))}",
+        f"no action in {found.idle:.1%} of the frames, several in {found.chords:.1%}",
+        "",
+        f"{'action':<24}  {'held':>7}  {'presses':>8}  {'frames a press':>14}",
+    ]
+    lines += [f"{a.name:<24}  {a.share:>7.2%}  {a.presses:>8,}  {a.held:>14.1f}" for a in found.actions]
+    if found.absent:
+        lines.append(f"never held, so not learned: {', '.join(found.absent)}")
+    if found.goals:
+        lines += ["", *(f"goal {goal!r}: {count:,} frames" for goal, count in found.goals)]
+    lines += ["", f"state: {', '.join(data.attributes) or 'unnamed columns'}" if data.has_state else "state: none"]
+    for stream in found.streams:
+        lines.append(
+            f"{stream.name}: {stream.unique} numbers from {stream.lowest} to {stream.highest}, {stream.unknown:.1%} of "
+            "the held-out frames unknown to training"
+        )
+        lines.append("  " + ", ".join(f"{number}: {count:,}" for number, count in stream.top))
+    if data.problems:
+        lines += ["", *(f"problem: {problem}" for problem in data.problems)]
+    return "\n".join([*lines, "", "suggested configuration:", suggestion(found)])
+
+
+def suggestion(found: Analysis) -> str:
+    """YAML for a configuration of `python -m BC_training` that fits the data set."""
+    rare = any(0 < action.share < _RARE for action in found.actions)
+    lines = [
+        "dataset:",
+        f"  path: {found.dataset.path}",
+        f"  use_state: {str(found.dataset.has_state).lower()}",
+        "model:",
+        f"  name: {'state_cnn' if found.dataset.has_state else 'pure_cnn'}",
+        f"  goal: {'sentence' if len([c for _, c in found.goals if c]) > 1 else 'none'}",
+        "training:",
+        f"  use_class_weights: {str(rare).lower()}",
+    ]
+    if found.split is None:
+        lines.append("# too few episodes to train, validate and test: record at least three")
+    return "\n".join(lines)
