@@ -39,10 +39,10 @@ def test_at_the_start_nothing_has_moved_nothing_was_pressed_and_the_state_is_the
 @given(length=st.integers(6, 20), cut=st.integers(0, 12))
 def test_rows_of_the_end_of_a_recording_are_those_of_the_whole(length, cut):
     rng = np.random.default_rng(length)
-    arrays = [rng.normal(size=(length, width)).astype(np.float32) for width in (260, 46, 28)]
+    frames, state, controls = (rng.normal(size=(length, width)).astype(np.float32) for width in (260, 46, 28))
     cut = min(cut, length - CONTEXT - 1)
-    ends = build_rows(*(array[cut:] for array in arrays), first=CONTEXT)
-    np.testing.assert_array_equal(ends, build_rows(*arrays)[cut + CONTEXT :])
+    ends = build_rows(frames[cut:], state[cut:], controls[cut:], first=CONTEXT)
+    np.testing.assert_array_equal(ends, build_rows(frames, state, controls)[cut + CONTEXT :])
 
 
 def test_rows_are_written_where_they_are_wanted():

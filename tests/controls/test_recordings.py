@@ -156,7 +156,7 @@ def test_an_absent_cursor_is_the_last_known_one_and_is_counted(version_2, tmp_pa
     cursor = found.controls[:, [x, y]]
     np.testing.assert_array_equal(cursor[:10], 0)
     np.testing.assert_array_equal(cursor[10:12], 0.5)
-    np.testing.assert_array_equal(cursor[12:20], np.float32([[0.2, 0.9]] * 8))
+    np.testing.assert_array_equal(cursor[12:20], np.array([[0.2, 0.9]] * 8, np.float32))
     np.testing.assert_array_equal(cursor[20:25], 0)
     np.testing.assert_array_equal(cursor[25:30], 0.5)
     assert found.absent_cursor == 15 - 2

@@ -49,4 +49,4 @@ def test_kinds_are_those_of_the_source_documents():
 
 
 def test_a_slot_is_read_back_from_the_state():
-    assert [tables.hotbar_slot(np.float32(slot / 8)) for slot in range(9)] == list(range(9))
+    assert [tables.hotbar_slot(slot / 8) for slot in range(9)] == list(range(9))
