@@ -22,6 +22,11 @@ def word_numbers(sentence: str) -> NDArray[np.int32]:
     return found
 
 
+def goal_table(goals: Sequence[str]) -> NDArray[np.int32]:
+    """(G + 1, 16): the word numbers of every goal, and a last row for none."""
+    return np.stack([*map(word_numbers, goals), np.zeros(WORDS, np.int32)])
+
+
 def goal_numbers(goal: str, known: Sequence[str], kind: str) -> NDArray[np.int32] | None:
     """What a model with `model.goal` of this kind takes for a goal, with a batch axis of 1; None for "none".
 

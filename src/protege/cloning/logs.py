@@ -1,0 +1,88 @@
+"""Where a run's numbers go: a local log always, TensorBoard and Weights & Biases where they are asked for."""
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from protege.cloning.config import CloningConfig
+from protege.errors import MissingExtra, ProtegeError, UserError
+from protege.settings import to_fields
+
+LOG_NAME: Final = "log.jsonl"
+
+
+class Log:
+    """Writes {"step": …, "name": value} rows; a context manager."""
+
+    def __init__(self, folder: Path, config: CloningConfig) -> None:
+        """UserError where a library that the configuration asks for is missing."""
+        options = config.logging
+        self._file = (folder / LOG_NAME).open("a", encoding="utf-8")
+        self._tensorboard: Any = _tensorboard(folder) if options.use_tensorboard else None
+        self._wandb: Any = _wandb(folder, config) if options.use_wandb else None
+
+    def write(self, step: int, **numbers: float) -> None:
+        self._file.write(json.dumps({"step": step, **numbers}) + "\n")
+        self._file.flush()
+        if self._tensorboard is not None:
+            for name, value in numbers.items():
+                self._tensorboard.add_scalar(name, value, step)
+        if self._wandb is not None:
+            self._wandb.log(numbers, step=step)
+
+    def __enter__(self) -> "Log":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+        if self._tensorboard is not None:
+            self._tensorboard.close()
+        if self._wandb is not None:
+            self._wandb.finish()
+
+
+class _Scalars:
+    """TensorBoard's own writer, which needs no TensorFlow."""
+
+    def __init__(self, folder: Path) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
+        from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+        self._event, self._summary = Event, Summary
+        self._writer = EventFileWriter(str(folder))
+
+    def add_scalar(self, name: str, value: float, step: int) -> None:
+        import time
+
+        summary = self._summary(value=[self._summary.Value(tag=name, simple_value=value)])
+        self._writer.add_event(self._event(wall_time=time.time(), step=step, summary=summary))
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def _tensorboard(folder: Path) -> _Scalars:
+    if importlib.util.find_spec("tensorboard") is None:
+        raise MissingExtra("tensorboard", "cloning")
+    return _Scalars(folder / "tensorboard")
+
+
+def _wandb(folder: Path, config: CloningConfig) -> Any:
+    options = config.logging
+    if importlib.util.find_spec("wandb") is None:
+        raise UserError("logging.use_wandb=true, but wandb is not installed; install it with: pip install wandb")
+    import wandb
+
+    try:
+        return wandb.init(
+            project=options.wandb_project,
+            entity=options.wandb_entity,
+            name=options.wandb_run_name,
+            mode="online" if options.wandb_mode == "online" else "offline",
+            dir=str(folder),
+            config=to_fields(config),
+        )
+    except wandb.Error as error:
+        raise ProtegeError(f"wandb: {' '.join(str(error).split())[:200]}; or set logging.use_wandb=false") from error

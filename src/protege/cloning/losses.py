@@ -1,0 +1,60 @@
+"""What training minimises: binary cross-entropy an action, or its focal form, with weights of actions and of onsets."""
+
+import logging
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from numpy.typing import NDArray
+
+from protege.cloning.config import LossConfig
+
+log = logging.getLogger(__name__)
+
+
+def class_weights(actions: NDArray[np.bool_], keys: Sequence[str], cap: float = 10.0) -> NDArray[np.float32]:
+    """(A,) weights: the inverse of how often each action is held, over its mean, at most `cap`.
+
+    actions: (N, A) of the training episodes. An action that never occurs has no frequency; it is named in the log,
+    left out of the mean and weighs 1, so that it is learnt as never held and changes nothing for the others.
+    """
+    counts = actions.sum(0)
+    if absent := [key for key, count in zip(keys, counts, strict=True) if not count]:
+        log.warning("never held in the training episodes: %s; they weigh 1 and cannot be learnt", ", ".join(absent))
+    weights = np.ones(len(keys), np.float32)
+    there = counts > 0
+    if there.any():
+        inverse = len(actions) / counts[there]
+        weights[there] = np.minimum(inverse / inverse.mean(), cap)
+    return weights
+
+
+def action_loss(
+    logits: jax.Array,
+    actions: jax.Array,
+    before: jax.Array,
+    valid: jax.Array,
+    weights: jax.Array,
+    config: LossConfig,
+    label_smoothing: float = 0.0,
+) -> tuple[jax.Array, jax.Array]:
+    """(sum of weighted losses, sum of their weights): their quotient is the loss, also over the parts of a batch.
+
+    logits, actions: (B, H, A); before: (B, A) held just before the first of the H; valid: (B,), False for filler;
+    weights: (A,). An onset is a moment at which any true label changes; smoothing does not touch that.
+    Focal loss: Lin et al. 2017, Focal Loss for Dense Object Detection.
+    """
+    labels = actions * (1 - label_smoothing) + 0.5 * label_smoothing
+    if config.type == "focal":
+        each = optax.sigmoid_focal_loss(logits, labels, alpha=config.alpha, gamma=config.gamma)
+    else:
+        each = optax.sigmoid_binary_cross_entropy(logits, labels)
+    moment = (each * weights).mean(-1)  # (B, H)
+    share = jnp.broadcast_to(valid[:, None].astype(moment.dtype), moment.shape)
+    if config.onset_weight > 1:
+        earlier = jnp.concatenate([before[:, None], actions[:, :-1]], axis=1)
+        onset = (earlier != actions).any(-1)
+        share = share * jnp.where(onset, config.onset_weight, 1.0)
+    return (moment * share).sum(), share.sum()

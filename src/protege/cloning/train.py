@@ -1,0 +1,312 @@
+"""A whole cloning run: episodes and a configuration in, a model's folder out; a second run goes on where it stopped."""
+
+import itertools
+import logging
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from protege.cloning import loader, metrics
+from protege.cloning.cache import Cache, build
+from protege.cloning.checkpoint import CHECKPOINTS, Checkpoints, make_card, setting_to
+from protege.cloning.config import CloningConfig, from_fields
+from protege.cloning.loader import Batch, LoaderOptions
+from protege.cloning.logs import Log
+from protege.cloning.losses import class_weights
+from protege.cloning.metrics import Scores
+from protege.cloning.optim import schedule
+from protege.cloning.predictions import collect, cross_entropy
+from protege.cloning.split import Splits, split
+from protege.cloning.state import StateEncoder
+from protege.cloning.steps import Devices, Network, Setting, State, Steps, make_steps, to_arrays
+from protege.cloning.store import Dataset
+from protege.cloning.thresholds import choose, pressed
+from protege.errors import ProtegeError, UserError
+from protege.settings import to_fields, to_yaml
+
+log = logging.getLogger(__name__)
+
+CONFIG_NAME: Final = "config.yaml"
+FREE_TO_CHANGE: Final = {
+    "dataset": ("cache",),
+    "training": (
+        *("num_epochs", "max_steps", "checkpoint_dir", "save_every_n_epochs", "keep_last_n_checkpoints", "resume"),
+        "early_stopping",
+    ),
+}
+"""What a run may be resumed with another value of."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """An opened data set as a configuration wants it."""
+
+    cache: Cache
+    splits: Splits
+    setting: Setting
+    options: LoaderOptions
+    frame_hz: float
+
+    @classmethod
+    def open(cls, config: CloningConfig) -> "Data":
+        """Open, check, split and cache; UserError for what is wrong with the store."""
+        wanted = config.dataset
+        dataset = Dataset.open(wanted.path, use_state=wanted.use_state)
+        for problem in dataset.problems:
+            if not wanted.validate_episodes:
+                raise UserError(f"{problem}; dataset.validate_episodes=true leaves such episodes out")
+            log.warning("%s", problem)
+        splits = split(dataset, wanted.ratios, wanted.split_seed)
+        cache = build(dataset, Path(wanted.cache) if wanted.cache else None, wanted.frame_size)
+        encoder = None
+        if wanted.use_state and cache.state is not None:
+            encoder = StateEncoder.fit(cache.state[cache.rows(splits.train)], wanted.state)
+        height, width = cache.frames.shape[2:]
+        setting = Setting(dataset.keys, dataset.goals, (int(height), int(width)), encoder)
+        frame_hz = float(dataset.episodes[0].attributes.get("fps", 10.0))
+        return cls(cache, splits, setting, loader_options(config), frame_hz)
+
+
+def loader_options(config: CloningConfig) -> LoaderOptions:
+    """What of the configuration the loader knows."""
+    model = config.model
+    return LoaderOptions(
+        batch_size=config.training.batch_size,
+        frames=model.num_frames,
+        skip=model.frame_skip,
+        horizon=model.horizon,
+        history=max(1, model.action_history),  # onsets are told from the action before
+        threads=config.system.num_workers,
+    )
+
+
+@dataclass(frozen=True)
+class Trained:
+    """folder: the model's; steps: done in all; losses: (step, loss) of this run; scores: of the last judged weights on
+    the validation episodes; interrupted: by Ctrl-C, to be resumed.
+    """
+
+    folder: Path
+    steps: int
+    losses: tuple[tuple[int, float], ...]
+    scores: dict[str, Any]
+    interrupted: bool = False
+
+
+def train(config: CloningConfig) -> Trained:
+    """Train, or go on with what was begun in the same folder (training.resume=auto)."""
+    use_compile_cache(config.system.compile_cache)
+    data = Data.open(config)
+    folder = Path(config.training.checkpoint_dir)
+    if config.training.resume == "never" and (folder / CHECKPOINTS).exists():
+        shutil.rmtree(folder / CHECKPOINTS)
+    folder.mkdir(parents=True, exist_ok=True)
+    with Log(folder, config) as written, ctrl_c() as asked:
+        run = Run(config, data, folder, written)
+        try:
+            return run.go(asked)
+        finally:
+            run.checkpoints.close()
+
+
+def use_compile_cache(folder: str | None) -> None:
+    """Compiled steps are kept for the next start of any process."""
+    if folder is not None:
+        jax.config.update("jax_compilation_cache_dir", str(Path(folder).expanduser()))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+class Run:
+    """One run from its first or its last step on."""
+
+    def __init__(self, config: CloningConfig, data: Data, folder: Path, written: Log) -> None:
+        self.config, self.data, self.folder, self.log = config, data, folder, written
+        self.batches = loader.steps(data.cache, data.splits.train, data.options)
+        self.devices = Devices(config.system.devices, config.training.batch_size)
+        self.network = Network(config, data.setting)
+        self.rates: Any = schedule(config.training, self.batches)
+        self.steps: Steps = make_steps(self.network, self.devices, self._weights(), self.batches)
+        self.checkpoints = Checkpoints(folder, config, self.batches)
+        self.best: float | None = None
+        self.stale = 0
+        self.losses: list[tuple[int, float]] = []
+        self.about: dict[str, Any] = {}
+
+    def _weights(self) -> NDArray[np.float32]:
+        held = self.data.cache.actions[self.data.cache.rows(self.data.splits.train)]
+        weights = class_weights(held, self.data.setting.keys, self.config.training.class_weight_cap)
+        return weights if self.config.training.use_class_weights else np.ones_like(weights)
+
+    def go(self, asked: list[bool]) -> Trained:
+        """To the end, or until `asked` holds something."""
+        options = self.config.training
+        state = self._start()
+        (self.folder / CONFIG_NAME).write_text(to_yaml(self.config), encoding="utf-8")
+        make_card(self.config, self.data.setting, self.data.frame_hz).save(self.folder)
+        log.info("%s", to_yaml(self.config))
+        log.info("%s: %d weights, %d device(s)", self.config.model.name, self.network.num_weights, self.devices.number)
+        step = int(state.step)
+        last = options.num_epochs * self.batches
+        if options.max_steps:
+            last = min(last, options.max_steps)
+        while step < last and not asked and not self._stale():
+            state = self._epoch(state, step, last, asked)
+            step = int(state.step)
+            self._finish(state, step, over=step >= last or bool(asked))
+        return Trained(self.folder, step, tuple(self.losses), self.about.get("scores", {}), bool(asked))
+
+    def _start(self) -> State:
+        """The state of the last checkpoint, or a new one."""
+        key = jax.random.key(self.config.system.seed)
+        step = self.checkpoints.latest()
+        if step is None:
+            return self.steps.init(key)
+        about = self.checkpoints.about(step)
+        require_same(from_fields(about["config"]), self.config, self.folder)
+        self.about, self.best, self.stale = about, about["best"], about["stale"]
+        log.info("%s: going on after step %d", self.folder, step)
+        return self.checkpoints.restore(step, jax.eval_shape(self.steps.init, key), self.devices.same)
+
+    def _epoch(self, state: State, step: int, last: int, asked: list[bool]) -> State:
+        """The rest of the epoch that a step lies in, to `last` at most."""
+        config, data = self.config, self.data
+        epoch, start = divmod(step, self.batches)
+        batches = loader.batches(data.cache, data.splits.train, data.options, config.system.seed, epoch, start)
+        began, first = time.monotonic(), step
+        before: tuple[int, Batch, dict[str, jax.Array]] | None = None
+        batches = itertools.islice(batches, last - step)
+        for batch, arrays in self.devices.ahead(batches, data.setting, config.system.pin_memory):
+            state, numbers = self.steps.train(state, arrays)
+            if before is not None:  # read a step late, so that the device never waits for it
+                self._note(*before, per_s=(step - first) * config.training.batch_size / (time.monotonic() - began))
+            step += 1
+            before = step, batch, numbers
+            if asked:
+                break
+        if before is not None:
+            self._note(*before, per_s=(step - first) * config.training.batch_size / (time.monotonic() - began))
+        return state
+
+    def _note(self, step: int, batch: Batch, numbers: dict[str, jax.Array], per_s: float) -> None:
+        """Keep a step's numbers; ProtegeError if its loss is no number."""
+        found = {name: float(value) for name, value in numbers.items()}
+        if not np.isfinite(found["loss"]):
+            raise ProtegeError(
+                f"the loss of step {step} is {found['loss']}, from the batch of {where(batch, self.data.cache)}; the "
+                "last checkpoint is kept; lower training.learning_rate or training.grad_clip_norm, or look at these "
+                "frames"
+            )
+        self.losses.append((step, found["loss"]))
+        if step % self.config.logging.log_every_n_steps == 0:
+            rate = float(self.rates((step - 1) // self.config.training.accumulation))
+            epoch = step / self.batches
+            self.log.write(step, epoch=epoch, rate=rate, samples_per_s=per_s, **found)
+            line = "step %d of %d  epoch %.2f  loss %.4f  rate %.2g  %.1f samples/s"
+            total = self.config.training.num_epochs * self.batches
+            log.info(line, step, total, epoch, found["loss"], rate, per_s)
+
+    def _finish(self, state: State, step: int, *, over: bool) -> None:
+        """Judge where it is due, and save."""
+        epoch, inside = divmod(step, self.batches)
+        score = None
+        if over or (not inside and epoch % self.config.evaluation.eval_every_n_epochs == 0):
+            score = self._judge(state, step)
+        self.checkpoints.save(state, self.about | {"best": self.best, "stale": self.stale}, score)
+
+    def _judge(self, state: State, step: int) -> float:
+        """Score the validation episodes; returns the number by which the best weights are chosen, higher is better."""
+        scores, thresholds, entropy = self._validate(state)
+        options = self.config.evaluation
+        found = {"loss": entropy, "f1": scores.macro_f1 or 0.0, "exact_match": scores.exact_match}
+        score = -entropy if options.best == "loss" else found[options.best]
+        better = self.best is None or score > self.best + self.config.training.early_stopping.min_delta
+        self.best, self.stale = (score, 0) if better else (self.best, self.stale + 1)
+        self.about = {
+            "config": to_fields(self.config),
+            **setting_to(self.data.setting),
+            "frame_hz": self.data.frame_hz,
+            "thresholds": dict(zip(self.data.setting.keys, map(float, thresholds), strict=True)),
+            "scores": {**found, **scores.to_json()},
+            "splits": {name: [e.name for e in episodes] for name, episodes in vars(self.data.splits).items()},
+        }
+        self.log.write(step, **{f"validation_{name}": value for name, value in found.items()})
+        line = "step %d  validation: macro F1 %.3f  exact match %.3f  cross-entropy %.4f%s"
+        log.info(line, step, found["f1"], found["exact_match"], entropy, "  best" if better else "")
+        return score
+
+    def _validate(self, state: State) -> tuple[Scores, NDArray[np.float64], float]:
+        """Scores at this state's own thresholds, those thresholds, and the mean cross-entropy."""
+        data, options = self.data, self.config.evaluation
+        quiet = LoaderOptions(**{**vars(data.options), "shuffle": False})
+        batches = loader.batches(data.cache, data.splits.validation, quiet)
+
+        def forward(batch: Batch) -> NDArray[np.float32]:
+            return np.asarray(self.steps.probabilities(state.weights, state.stats, to_arrays(batch, data.setting)))
+
+        found = collect(batches, forward, data.setting.keys, data.cache.offsets)
+        probs, truth = found.probs[:, 0], found.truth[:, 0]
+        fixed = np.full(len(found.keys), options.metrics_threshold)
+        thresholds = choose(probs, truth, options.metrics_threshold) if options.tune_thresholds else fixed
+        held = pressed(probs, thresholds)
+        scores = metrics.score(truth, held, found.episode, found.keys, options.onset_buffer_frames)
+        return scores, thresholds, cross_entropy(probs, truth)
+
+    def _stale(self) -> bool:
+        patience = self.config.training.early_stopping.patience
+        if patience and self.stale >= patience:
+            log.info("no better score in %d evaluations: stopped early", self.stale)
+            return True
+        return False
+
+
+def where(batch: Batch, cache: Cache, most: int = 4) -> str:
+    """A batch's frames in words: "frame 3 of episode_1, frame 7 of episode_0, … (32 in all)"."""
+    rows = batch.rows[batch.valid]
+    named = []
+    for row in rows[:most]:
+        name, (start, _) = next((n, span) for n, span in cache.offsets.items() if span[0] <= row < span[1])
+        named.append(f"frame {row - start} of {name}")
+    return ", ".join(named) + (f", … ({len(rows)} in all)" if len(rows) > most else "")
+
+
+def require_same(before: CloningConfig, now: CloningConfig, folder: Path) -> None:
+    """UserError where a run would go on with what it was not begun with."""
+    was, wanted = to_fields(before), to_fields(now)
+    for section in ("dataset", "model", "training"):
+        for name, value in wanted[section].items():
+            if name not in FREE_TO_CHANGE.get(section, ()) and value != was[section].get(name):
+                raise UserError(
+                    f"{folder} holds a run with {section}.{name}={was[section].get(name)}, this one has {value}; "
+                    "choose another training.checkpoint_dir, or start over with training.resume=never"
+                )
+
+
+@contextmanager
+def ctrl_c() -> Iterator[list[bool]]:
+    """Yields a list that the first Ctrl-C puts something into; the second one ends the run at once."""
+    asked: list[bool] = []
+
+    def handle(*_: Any) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(True)
+        log.warning("stopping after this step and saving; press Ctrl-C again to stop at once")
+
+    try:
+        before = signal.signal(signal.SIGINT, handle)
+    except ValueError:  # not the main thread: whoever runs it handles its own signals
+        yield asked
+        return
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
