@@ -25,11 +25,12 @@ lint: .venv/test-ready
 	$(PY) -m pip install --quiet --upgrade "pip>=25"
 	@touch $@
 
+# torch first and alone: pip then takes a CPU build where one lies at hand, and nothing after it asks for another.
 .venv/demo-ready: .venv/pip-ready pyproject.toml constraints.txt
-	$(PY) -m pip install --quiet -c constraints.txt -e ".[record,arena,demo]"
+	$(PY) -m pip install --quiet -c constraints.txt torch
+	$(PY) -m pip install --quiet -c constraints.txt -e ".[record,arena,demo,vision]"
 	@touch $@
 
-# torch first and alone: pip then takes a CPU build where one lies at hand, and nothing after it asks for another.
 .venv/test-ready: .venv/pip-ready pyproject.toml constraints.txt
 	$(PY) -m pip install --quiet -c constraints.txt torch
 	$(PY) -m pip install --quiet -c constraints.txt -e ".[$(EXTRAS)]"

@@ -1,21 +1,31 @@
-"""The demo replaces only what the demo has made, and leaves nothing behind when it is stopped."""
+"""The whole demo in small: it replaces only what it made, goes on where it was stopped, leaves nothing half done."""
 
+import io
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 
 import pytest
+from PIL import Image
 
 from protege import demo
+from protege.demo import window
+from protege.demo.clip import clip, with_keys
+from protege.demo.places import Places
+from protege.demo.progress import Progress, lines_of, spoken
 from protege.devices.x11 import keys_down
 from protege.errors import UserError
 from protege.play import Session, SessionInfo, SessionWriter, encode_jpeg
 from protege.play.actions import KEYBOARD_12
-from protege.play.session import check
+from protege.play.session import check, find_sessions
 
 pytestmark = pytest.mark.usefixtures("xvfb")
+
+TINY = demo.Scale(window_s=3, episodes=6, steps=2, batch=4, played=2, live=1)
 
 
 def recording(folder, **extra):
@@ -27,7 +37,7 @@ def recording(folder, **extra):
 
 
 def thesis(folder):
-    folder.mkdir()
+    folder.mkdir(parents=True)
     (folder / "thesis.txt").write_text("ten years of work")
 
 
@@ -35,39 +45,133 @@ def files(root):
     return {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
+@pytest.fixture(scope="module")
+def shown(xvfb, tmp_path_factory):
+    """A whole demo, stopped once in the middle of training."""
+    root = tmp_path_factory.mktemp("dataset")
+    said = []
+
+    def stop_in_training(text):
+        said.append(text)
+        if "step 1 of" in text and "loss" in text:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        demo.run(root, TINY, stop_in_training)
+    said.append("again")
+    return demo.run(root, TINY, said.append), Places(root), said
+
+
+def test_the_page_shows_every_stage_and_needs_nothing_beside_it(shown):
+    made, places, _ = shown
+    text = made.page.read_text(encoding="utf-8")
+    assert made.page == places.page
+    for heading in ("1. Recorded", "2. Labeled", "3. Trained", "4. Scored", "Does it reach its goal?"):
+        assert heading in text
+    assert "3.8 million parameters" in text
+    assert not re.findall(r"(?:src|href)=\"(?!data:)", text)
+    assert text.count("data:image/webp") == 2
+    assert "data:image/png" in text
+    for name in ("this model", "random", "repeat", "expert"):
+        assert f"<td>{name}" in text
+
+
+def test_what_it_shows_was_made(shown):
+    made, places, _ = shown
+    assert check(places.window) == []
+    assert len(find_sessions(places.episodes)) == TINY.episodes
+    assert (places.model / "adapter_model.safetensors").exists()
+    assert made.facts["train"]["steps"] == TINY.steps
+    rates = made.facts["play"]["rates"]
+    assert rates["expert"]["won"] == rates["expert"]["of"] == TINY.played
+    (run,) = find_sessions(places.runs)
+    assert check(run) == []
+    assert not [path for path in places.work.rglob("*") if path.name.endswith(".part")]
+
+
+def test_a_stopped_demo_goes_on_where_it_was(shown):
+    _, _, said = shown
+    before, after = said[: said.index("again")], said[said.index("again") + 1 :]
+    assert any("fine-tune" in text for text in before)
+    assert "[1/6] record the game: done before" in after
+    assert "[2/6] label what was played: done before" in after
+    assert not any("step 1 of" in text and "loss" in text for text in after)
+
+
+def test_rooms_to_learn_from_and_rooms_to_play_are_different_ones(shown):
+    from protege.arena.rooms import EVAL_SEED_START, USER_SEEDS
+
+    made, places, _ = shown
+    seeds = [SessionInfo.load(folder).extra["seed"] for folder in find_sessions(places.episodes)]
+    assert set(seeds) <= set(USER_SEEDS)
+    assert all(run["seed"] >= EVAL_SEED_START for run in made.facts["play"]["live"])
+
+
+def test_a_finished_demo_begins_anew_and_one_of_another_scale_too(tmp_path, monkeypatch):
+    done = []
+    stages_that_note(monkeypatch, done)
+    demo.run(tmp_path, TINY)
+    demo.run(tmp_path, TINY)
+    assert len(done) == 10
+    (tmp_path / "demo" / "left over").touch()
+    demo.run(tmp_path, demo.QUICK)
+    assert not (tmp_path / "demo" / "left over").exists()
+
+
+def stages_that_note(monkeypatch, done):
+    """The stages replaced by ones that only note that they ran: what is tested here is the order."""
+    from protege.demo import loop
+
+    def noting(places, scale, say):
+        done.append(1)
+        return {}
+
+    monkeypatch.setattr(loop, "STAGES", {name: (what, noting) for name, (what, _) in loop.STAGES.items()})
+    monkeypatch.setattr(loop, "write_page", lambda places, facts: places.page)
+
+
 @pytest.mark.parametrize("occupy", [thesis, recording])
 def test_what_the_demo_did_not_make_stays_and_is_named(tmp_path, occupy):
-    out = tmp_path / "raw"
+    out = tmp_path / "raw_playthrough"
     out.mkdir()
     thesis(tmp_path / ".demo")
     occupy(out / "demo")
     before = files(tmp_path)
     with pytest.raises(UserError, match="demo: not a recording of the demo, so it stays; rename it, or give another"):
-        demo.record(out, 2.0)
+        window.record(out / "demo", 2.0)
+    assert files(tmp_path) == before
+
+
+def test_a_folder_in_its_place_stays_and_is_named(tmp_path):
+    thesis(tmp_path / "demo")
+    before = files(tmp_path)
+    with pytest.raises(UserError, match="demo: not made by the demo, so it stays; rename it, or give another --out"):
+        demo.run(tmp_path, TINY)
+    (tmp_path / "demo" / "demo.json").write_text(json.dumps({"facts": {}, "made_by": "somebody"}))
+    with pytest.raises(UserError, match="not made by the demo"):
+        demo.run(tmp_path, TINY)
+    (tmp_path / "demo" / "demo.json").unlink()
     assert files(tmp_path) == before
 
 
 def test_it_replaces_its_own_recording_which_goes_to_the_trash(tmp_path):
-    out = tmp_path / "raw"
-    out.mkdir()
-    recording(out / "demo", demo=True, number=1)
-    thesis(tmp_path / ".demo")
-    made = demo.record(out, 3.0)
+    recording(tmp_path / "demo", demo=True, number=1)
+    thesis(tmp_path / "raw" / ".demo")
+    made = window.record(tmp_path / "demo", 3.0)
     session = Session.open(made.session)
     assert session.info.extra == {**session.info.extra, "demo": True}
     assert "number" not in session.info.extra
     assert session.info.verdict is not None
     assert made.goals >= 1
     assert check(made.session) == []
-    assert SessionInfo.load(out / ".trash" / "demo").extra["number"] == 1
-    assert sorted(path.name for path in out.iterdir()) == [".trash", "demo"]
-    assert (tmp_path / ".demo" / "thesis.txt").exists()
+    assert SessionInfo.load(tmp_path / ".trash" / "demo").extra["number"] == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".trash", "demo", "raw"]
 
 
 @pytest.mark.parametrize("whom", ["the demo alone", "everybody, as a terminal does"])
-def test_ctrl_c_leaves_nothing_behind(tmp_path, whom):
-    out = tmp_path / "raw"
-    command = [sys.executable, "-m", "protege.cli", "demo", "--out", str(out)]
+def test_ctrl_c_leaves_nothing_half_written(tmp_path, whom):
+    out = tmp_path / "data"
+    command = [sys.executable, "-m", "protege.cli", "demo", "--quick", "--out", str(out)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path, start_new_session=True)
     end = time.monotonic() + 30
     while not list(tmp_path.rglob("events.jsonl")) and time.monotonic() < end:
@@ -77,5 +181,46 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path, whom):
     assert process.returncode == 130
     assert errors.endswith("protege: interrupted\n")
     assert "Traceback" not in errors
-    assert [path.name for path in tmp_path.rglob("*")] == ["raw"]
+    left = sorted(str(path.relative_to(out)) for path in out.rglob("*"))
+    assert left == ["demo", "demo/demo.json", "raw_playthrough"]
     assert keys_down(KEYBOARD_12.pressable) == set()
+
+
+def test_a_clip_shows_every_picture_of_a_goal_with_its_keys(shown):
+    _, places, _ = shown
+    (run,) = find_sessions(places.runs)
+    session = Session.open(run)
+    pictures = sum(span.stop - span.start for span in session.spans() if span.goal)
+    with Image.open(io.BytesIO(clip([run], width=160))) as animated:
+        assert getattr(animated, "n_frames", 1) == pictures
+        assert animated.width == 160
+    blank = Image.new("RGB", (320, 240), "gray")
+    nothing = with_keys(blank, frozenset(), "Go")
+    assert nothing.tobytes() == with_keys(blank, frozenset(), "Go").tobytes()
+    assert len({with_keys(blank, frozenset({key}), "Go").tobytes() for key in KEYBOARD_12.pressable}) == 11
+    assert with_keys(blank, frozenset("w"), "Go").tobytes() != nothing.tobytes()
+
+
+def test_progress_says_what_is_left_now_and_then():
+    said, now = [], iter([0.0, 2.0, 6.0, 7.0, 20.0])
+    progress = Progress("episodes", 4, said.append, clock=lambda: next(now))
+    for _ in range(4):
+        progress.step()
+    assert said == ["episodes: 2 of 4, 6 s left"]
+    assert [spoken(8), spoken(99), spoken(150)] == ["8 s", "99 s", "2 min"]
+
+
+def test_lines_of_a_logger_are_told_and_nowhere_else(caplog):
+    import logging
+
+    said = []
+    with lines_of("protege.test", said.append):
+        logging.getLogger("protege.test").info("step %d", 1)
+    logging.getLogger("protege.test").info("step %d", 2)
+    assert said == ["step 1"]
+    assert "step 1" not in caplog.text
+
+
+def test_a_demo_of_nothing_is_refused():
+    with pytest.raises(UserError, match="at least one of everything"):
+        demo.Scale(played=0)

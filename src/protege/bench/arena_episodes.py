@@ -192,12 +192,20 @@ def jobs(first_seed: int, episodes: int, task: Task | None = None, swap: bool = 
 
 
 def play_all(
-    player: Player, todo: Sequence[Job], processes: int = 1, ray: bool = False, say: Callable[[str], None] = print
+    player: Player,
+    todo: Sequence[Job],
+    processes: int = 1,
+    ray: bool = False,
+    say: Callable[[str], None] = print,
+    played: Callable[[Result], None] = lambda result: None,
 ) -> list[Result]:
-    """All episodes, in the order of `todo`; where they are played changes nothing about them."""
+    """All episodes, in the order of `todo`; where they are played changes nothing about them. played: is told each
+    result as it comes.
+    """
     results: list[Result] = []
     for result in _played(player, todo, processes, ray):
         results.append(result)
+        played(result)
         if len(results) % 25 == 0:
             won = sum(r.success for r in results)
             say(f"{player.model}: {len(results)} of {len(todo)} episodes, {won} reached")

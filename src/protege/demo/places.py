@@ -1,0 +1,45 @@
+"""Where the demo keeps what it makes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Places:
+    """Below `root`, which has the shape of the project's `dataset` folder."""
+
+    root: Path
+
+    @property
+    def window(self) -> Path:
+        """The recording of the window, where recordings lie."""
+        return self.root / "raw_playthrough" / "demo"
+
+    @property
+    def work(self) -> Path:
+        """Everything else."""
+        return self.root / "demo"
+
+    @property
+    def episodes(self) -> Path:
+        return self.work / "episodes"
+
+    @property
+    def labeled(self) -> Path:
+        return self.work / "labeled"
+
+    @property
+    def base(self) -> Path:
+        return self.work / "tiny-qwen3-vl"
+
+    @property
+    def model(self) -> Path:
+        return self.work / "model"
+
+    @property
+    def runs(self) -> Path:
+        return self.work / "runs"
+
+    @property
+    def page(self) -> Path:
+        return self.work / "demo.html"

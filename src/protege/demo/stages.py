@@ -1,0 +1,150 @@
+"""The stages of the demo. Each leaves files in its place and returns what it found, as JSON has it."""
+
+import shutil
+from collections.abc import Sequence
+from typing import Any, Final
+
+from protege.arena.tasks import Task
+from protege.bench import stage
+from protege.bench.arena import wilson
+from protege.bench.arena_episodes import Player, Result, jobs, play_all
+from protege.demo import window
+from protege.demo.places import Places
+from protege.demo.progress import Progress, Say, lines_of
+from protege.demo.scale import Scale
+from protege.errors import ProtegeError
+from protege.labeling import Given, LabelOptions, label
+from protege.labeling.report import write_report
+from protege.play import quality
+from protege.play.paths import shown
+from protege.play.session import find_sessions
+
+EPISODES_SEED: Final = stage.SEED + 100
+"""After the rooms of the window's recording."""
+EPISODE_SIZE: Final = (320, 240)
+NOISE: Final = 0.05
+EVAL_SEED: Final = 10_000
+BASELINES: Final = ("random", "repeat", "expert")
+
+
+def record(places: Places, scale: Scale, say: Say) -> dict[str, Any]:
+    """A window played with real keys and recorded, then more episodes without a window."""
+    from protege.arena.record import record_episodes
+
+    made = window.record(places.window, scale.window_s, say)
+    say(f"{made.goals} goals played; recorded; now {scale.episodes} episodes without a window")
+    progress = Progress("episodes", scale.episodes, say)
+    done = record_episodes(
+        places.episodes, scale.episodes, EPISODES_SEED, EPISODE_SIZE, NOISE, None, lambda _: progress.step(), Task.GO_TO
+    )
+    return {
+        "quality": quality.table(made.quality),
+        "good": made.quality.good,
+        "goals": made.goals,
+        "episodes": len(done),
+        "frames": sum(episode.frames for episode in done),
+    }
+
+
+def label_all(places: Places, scale: Scale, say: Say) -> dict[str, Any]:
+    """Segments with the goals that the game stored, and a page that says whether the data is any good."""
+    sessions = [places.window, *find_sessions(places.episodes)]
+    result = label(sessions, places.labeled, Given(), LabelOptions(redo=True))
+    if result.problems:
+        raise ProtegeError(f"the demo's recordings cannot be labeled: {result.problems[0]}")
+    report = write_report(places.labeled)
+    say(f"{result.segments} segments, {result.samples:,} samples; report: {shown(report.page)}")
+    return {"segments": result.segments, "samples": result.samples, "report": report.lines()}
+
+
+def fine_tune(places: Places, scale: Scale, say: Say) -> dict[str, Any]:
+    """A LoRA adapter on the tiny base. After Ctrl-C the next run goes on from its checkpoint."""
+    from protege.training.run import read_metrics, train
+    from protege.vlm.tiny import copy_base
+
+    _one_thread()
+    if not places.base.exists():
+        copy_base(places.base)
+    with lines_of("protege.training.trainer", say):
+        trained = train(recipe(places, scale))
+    if trained.interrupted:
+        raise KeyboardInterrupt
+    history = read_metrics(places.model)["history"]
+    return {"steps": trained.steps, "history": history}
+
+
+def recipe(places: Places, scale: Scale) -> Any:
+    """How the tiny base is fine-tuned; docs/benchmarks.md says how these numbers were found."""
+    from protege.play.card import ModelCard
+    from protege.training.config import DataOptions, LoraOptions, ModelOptions, TrainingOptions, VisionConfig
+
+    quarter = max(1, scale.steps // 4)
+    return VisionConfig(
+        output=str(places.model),
+        model=ModelOptions(base=str(places.base), four_bit=False, device="cpu", unsloth="never"),
+        data=DataOptions(
+            folder=str(places.labeled),
+            validation=0.05,
+            frame_size=ModelCard.load(places.base).frame_size,
+            workers=0,
+        ),
+        lora=LoraOptions(r=32, alpha=32, dropout=0.0),
+        training=TrainingOptions(
+            learning_rate=1e-3,
+            max_steps=scale.steps,
+            batch=scale.batch,
+            accumulation=1,
+            gradient_checkpointing=False,
+            loss="actions",
+            score_samples=200,
+            log_steps=max(1, min(20, quarter)),
+            save_steps=quarter,
+            eval_steps=quarter,
+            report_to="none",
+        ),
+    )
+
+
+def _one_thread() -> None:
+    """A model this small gains little from a second thread, and waits ten times as long where the cores are busy."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def score(places: Places, scale: Scale, say: Say) -> dict[str, Any]:
+    """Scores on the recordings that were held back from training, beside baselines and the base without adapter."""
+    from protege.training.judge import ScoreOptions, score_model, summary
+
+    _one_thread()
+    options = ScoreOptions(samples=300, only_held_back=True, device="cpu", page=places.work / "scores.html")
+    judged = score_model(places.model, places.labeled, options)
+    say(f"first action right: {judged.scores.first_action_accuracy:.0%} of {len(judged.rows)} samples held back")
+    return {"table": summary(judged), "first_action_accuracy": judged.scores.first_action_accuracy}
+
+
+def play(places: Places, scale: Scale, say: Say) -> dict[str, Any]:
+    """Rooms that nothing was trained on: headless beside the baselines, then through the window with real keys."""
+    from protege.bench.arena_live import play_live
+
+    todo = jobs(EVAL_SEED, scale.played, Task.GO_TO)
+    player = Player(str(places.model), device="cpu")
+    rates: dict[str, Any] = {}
+    for name, who in {"this model": player, **{name: Player(name) for name in BASELINES}}.items():
+        progress = Progress(name, len(todo), say)
+        results = play_all(who, todo, say=lambda text: None, played=lambda _, seen=progress: seen.step())
+        rates[name] = rated(results)
+        say(f"{name}: {rates[name]['won']} of {len(results)} goals reached")
+    shutil.rmtree(places.runs, ignore_errors=True)
+    live = play_live(player, EVAL_SEED, scale.live, Task.GO_TO, say, places.runs)
+    return {
+        "rates": rates,
+        "live": [{"goal": r.goal, "end": r.end, "seconds": r.seconds, "seed": r.seed} for r in live],
+    }
+
+
+def rated(results: Sequence[Result]) -> dict[str, Any]:
+    """How many goals were reached, with the 95 % Wilson interval of the rate."""
+    won = sum(result.success for result in results)
+    low, high = wilson(won, len(results))
+    return {"won": won, "of": len(results), "rate": won / len(results), "low": low, "high": high}
