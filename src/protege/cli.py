@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "score": "How good is a model, without playing?",
     "compare": "Put models side by side.",
     "tiny-base": "Make a small real Qwen3-VL for machines without a GPU.",
+    "clone": "Behaviour cloning from pixels in JAX: train, score, compare, roll out.",
     "play": "Play live: a model presses real keys in your game.",
     "replay": "Press a recording's keys again.",
     "arena": "The built-in game: play it, or record it without a screen.",
