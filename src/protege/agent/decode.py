@@ -37,7 +37,7 @@ class ChunkDecoder:
         whole = model.get_base_model() if hasattr(model, "get_base_model") else model
         self.shape = shape
         longest = max(range(len(shape.actions)), key=lambda choice: len(shape.spelled[choice]))
-        self._reader = Reader(whole.model, len(shape.ids([longest] * shape.horizon)))
+        self.reader = Reader(whole.model, len(shape.ids([longest] * shape.horizon)))
         tokens = shape.tokens()
         self._column = {token: column for column, token in enumerate(tokens)}
         self._tokens = torch.tensor(tokens, device=next(whole.parameters()).device)
@@ -63,7 +63,7 @@ class ChunkDecoder:
         choose = _Chooser(temperature, rng)
         fed = passes = 0
         with torch.inference_mode():
-            self._reader.look(inputs)
+            self.reader.look(inputs)
             while not walk.finished:
                 ahead = walk.ahead()
                 scores = self._scores(walk.out[fed:] + ahead, len(ahead) + 1)
@@ -71,14 +71,14 @@ class ChunkDecoder:
                 known = len(walk.out)
                 agreed = walk.advance(ahead, lambda row, options, s=scores: self._pick(s[row], options, choose))
                 if (wrong := len(ahead) - agreed) and not walk.finished:
-                    self._reader.take_back(wrong)
+                    self.reader.take_back(wrong)
                 fed = known + agreed
         actions = tuple(self.shape.actions[choice] for choice in walk.choices)
         return Chunk(actions, tuple(walk.probabilities), passes)
 
     def _scores(self, tokens: list[int], rows: int) -> NDArray[np.float32]:
         """(rows, choices) logits of `shape.tokens()` after each of the last `rows` of the tokens."""
-        hidden = self._reader.read(tokens, rows)
+        hidden = self.reader.read(tokens, rows)
         scores = hidden @ self._rows if self._rows is not None else self._head(hidden)[:, self._tokens]
         return scores.float().cpu().numpy()
 

@@ -7,7 +7,11 @@ number; the last layer computes only the rows that somebody asks for.
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+
+FEW_ROWS: Final = 12
+FEW_WEIGHTS: Final = 1_000_000
+"""Below both, calling oneDNN costs more than it saves."""
 
 Rope = tuple[Any, Any]
 """cos and sin, (tokens, D) each, that turn D numbers by where they stand."""
@@ -25,13 +29,12 @@ class Reader:
     """Reads with one model, one picture at a time; not for two threads."""
 
     def __init__(self, body: Any, answer_tokens: int) -> None:
-        """body: a Qwen3VLModel; answer_tokens: of the longest answer."""
-        import torch
-
+        """body: a Qwen3VLModel, whose matrix products are made quicker in place on a CPU; answer_tokens: of the longest
+        answer.
+        """
         self._body, self._visual, self._text = body, body.visual, body.language_model
-        embed = body.visual.patch_embed
-        if next(embed.parameters()).device.type == "cpu" and type(embed.proj) is torch.nn.Conv3d:
-            embed.proj = _as_linear(embed.proj)
+        if next(body.parameters()).device.type == "cpu":
+            _quicken(body)
         self._answer_tokens = answer_tokens
         self._grids: dict[tuple[int, ...], tuple[Any, Rope]] = {}
         self._prompts: dict[tuple[int, ...], _Prompt] = {}
@@ -174,7 +177,7 @@ class Reader:
         return self._prompts[key]
 
 
-class _Enough(Exception):  # noqa: N818 (no error: what was wanted is known)
+class _Enough(Exception):
     """The rest of a forward pass is not needed."""
 
 
@@ -195,15 +198,39 @@ def _earlier(rows: int, tokens: int, device: Any) -> Any:
     return at <= at[-rows:, None]
 
 
-def _as_linear(cut: Any) -> Any:
-    """A convolution whose steps are as long as its kernel, as the matrix product it is: 15 times faster on a CPU."""
+def _quicken(body: Any) -> None:
+    """Matrix products of a model on a CPU, made quicker without another result than rounding gives.
+
+    Plain ones go to oneDNN, which torch itself asks only for other numbers than float32: two to three times quicker
+    than its own for few rows, as here. The cut of a picture into patches is one of them too: its steps are as long as
+    its kernel, and as a convolution it takes 15 times as long.
+    """
     import torch
 
-    class Patches(torch.nn.Linear):
+    product = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+
+    class Product(torch.nn.Linear):
+        def forward(self, input: torch.Tensor) -> torch.Tensor:
+            rows = input.numel() // self.in_features
+            small = rows == 1 or (rows < FEW_ROWS and self.weight.numel() < FEW_WEIGHTS)
+            if product is None or small or input.dtype != torch.float32:
+                return super().forward(input)
+            return product(input, self.weight, self.bias, "none", [], "")
+
+    class Patches(Product):
         def forward(self, input: torch.Tensor) -> torch.Tensor:
             return super().forward(input.flatten(1))
 
-    linear = Patches(cut.weight[0].numel(), len(cut.weight), bias=cut.bias is not None)
-    linear.weight = torch.nn.Parameter(cut.weight.detach().flatten(1), requires_grad=False)
-    linear.bias = cut.bias
-    return linear
+    def made(kind: type[torch.nn.Linear], weight: torch.Tensor, bias: torch.Tensor | None) -> torch.nn.Linear:
+        linear = kind(*weight.T.shape, bias=bias is not None, device="meta")
+        linear.weight = torch.nn.Parameter(weight.detach(), requires_grad=False)
+        if bias is not None:
+            linear.bias = torch.nn.Parameter(bias.detach(), requires_grad=False)
+        return linear
+
+    for module in list(body.modules()):
+        for name, part in list(module.named_children()):
+            if type(part) is torch.nn.Linear:
+                setattr(module, name, made(Product, part.weight, part.bias))
+            elif type(part) is torch.nn.Conv3d and part.stride == part.kernel_size:
+                setattr(module, name, made(Patches, part.weight.flatten(1), part.bias))

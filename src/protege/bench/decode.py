@@ -1,7 +1,8 @@
 """protege bench decode: how many forward passes and milliseconds a chunk of actions takes, and is it the same chunk?
 
 Naive `generate`, `generate` constrained to valid answers token by token, and our decoder without and with drafts, on
-the same questions: frames of recorded arena play in their order.
+the same questions: frames of recorded arena play in their order. What passes before the first token is measured too,
+since no way of decoding can do without it.
 """
 
 import tempfile
@@ -25,14 +26,15 @@ from protege.play.actions import Action
 from protege.play.frame import Frame
 from protege.play.session import Session
 from protege.vlm.load import load_model
-from protege.vlm.tiny import TinySize, build_tiny
+from protege.vlm.tiny import TinySize, build_tiny, copy_base
 
 Question = tuple[Frame, str]
 """A frame of play and the goal it was played for."""
 
 HALF_BILLION: Final = TinySize(1024, 36, 768, 12, (3, 6, 9))
 """About 0.5 billion parameters in the shape of a Qwen3-VL; its weights are random, so only its times mean anything."""
-WAYS: Final = ("naive", "constrained", "no_draft", "draft")
+WAYS: Final = ("naive", "constrained", "no_draft", "draft", "right_draft", "naive_first", "our_first")
+"""right_draft: what a guess saves that is wholly right; the last two: up to where the first token is known."""
 
 
 @dataclass
@@ -49,6 +51,15 @@ class Times:
     def median_ms(self, way: str) -> float:
         return float(np.median(self.ms[way]))
 
+    def speedup(self, way: str) -> float:
+        """How many times quicker than naive."""
+        return self.median_ms("naive") / self.median_ms(way)
+
+    def speedup_after_first(self, way: str) -> float:
+        """The same, without what both spend on the picture, the prompt and their first pass."""
+        ours = np.median(np.subtract(self.ms[way], self.ms["our_first"]))
+        return float(np.median(np.subtract(self.ms["naive"], self.ms["naive_first"])) / max(ours, 1e-3))
+
     def identical(self) -> int:
         """Chunks that our decoder, with and without drafts, has as the constrained token-by-token decoding has them."""
         rows = zip(*(self.chunks[way] for way in ("constrained", "no_draft", "draft")), strict=True)
@@ -61,17 +72,16 @@ def run(
     big_chunks: int = 4,
     say: Callable[[str], None] = lambda text: None,
     recordings: Path | None = None,
+    big_size: TinySize = HALF_BILLION,
 ) -> list[Figure]:
-    """model: None for a tiny one with random weights; big_chunks: chunks of the 0.5-billion shape, 0 leaves it out;
-    recordings: sessions to take the frames from, None plays the arena.
+    """model: None for the tiny base that comes with protege; big_chunks: chunks of the shape `big_size` with random
+    weights, 0 leaves it out; recordings: sessions to take the frames from, None plays the arena.
     """
     with tempfile.TemporaryDirectory(prefix="protege-bench-") as name:
         folder = Path(name)
         if model is None:
-            model = build_tiny(folder / "tiny")
-            say(
-                "no --model: a tiny one with random weights; a trained one is certain more often, so drafts hold longer"
-            )
+            model = copy_base(folder / "tiny")
+            say("no --model: the tiny base that comes with protege")
         agent = VisionAgent(model, options=VisionOptions(frame_size=None if _has_card(model) else (160, 120)))
         questions = play_questions(
             recordings or folder / "play", agent.card.frame_size, chunks, make=recordings is None
@@ -79,15 +89,10 @@ def run(
         say(f"{len(questions)} frames of arena play, {agent.card.frame_size[0]}x{agent.card.frame_size[1]}")
         figures = _figures(measure(agent, questions, say), len(questions))
         if big_chunks:
-            say("0.5 billion parameters, random weights")
-            built = build_tiny(folder / "big", size=HALF_BILLION)
-            big = VisionAgent(built, options=VisionOptions(frame_size=(160, 120)))
-            small = (
-                questions
-                if agent.card.frame_size == (160, 120)
-                else play_questions(folder / "small", (160, 120), big_chunks)
-            )
-            figures += _big_figures(measure(big, small[:big_chunks], say), big)
+            say("a large shape with random weights")
+            built = build_tiny(folder / "big", size=big_size)
+            big = VisionAgent(built, options=VisionOptions(frame_size=agent.card.frame_size))
+            figures += _big_figures(measure(big, questions[:big_chunks], say), big)
     return figures
 
 
@@ -128,6 +133,7 @@ def measure(agent: VisionAgent, questions: list[Question], say: Callable[[str], 
         if before is not None and before[1] == goal and frame.t_ns > before[0].t_ns:
             draft = shifted(before[2], round((frame.t_ns - before[0].t_ns) * agent.card.frame_hz / 1e9))
         for way in WAYS:
+            draft = times.chunks["no_draft"][-1] if way == "right_draft" else draft
             start = time.perf_counter()
             chunk, passes = _WAYS[way](agent, stock, inputs, draft)
             times.ms[way].append((time.perf_counter() - start) * 1e3)
@@ -192,6 +198,21 @@ def _generate(
         return None, passes  # a naive answer may be anything
 
 
+def _first_token(agent: VisionAgent, model: Any, inputs: dict[str, Any], _: Any) -> tuple[None, int]:
+    model.generate(**inputs, max_new_tokens=1, do_sample=False)
+    return None, 1
+
+
+def _our_first_pass(agent: VisionAgent, _: Any, inputs: dict[str, Any], __: Any) -> tuple[None, int]:
+    import torch
+
+    reader = agent.decoder.reader
+    with torch.inference_mode():
+        reader.look(inputs)
+        reader.read(list(agent.decoder.shape.head), 1).cpu()
+    return None, 1
+
+
 def _ours(
     agent: VisionAgent, _: Any, inputs: dict[str, Any], draft: tuple[Action, ...] | None
 ) -> tuple[tuple[Action, ...] | None, int]:
@@ -204,6 +225,9 @@ _WAYS: Final[dict[str, Callable[..., tuple[tuple[Action, ...] | None, int]]]] = 
     "constrained": lambda agent, model, inputs, draft: _generate(agent, model, inputs, constrained=True),
     "no_draft": lambda agent, model, inputs, draft: _ours(agent, model, inputs, None),
     "draft": _ours,
+    "right_draft": _ours,
+    "naive_first": _first_token,
+    "our_first": _our_first_pass,
 }
 
 
@@ -223,13 +247,13 @@ def _counted(model: Any) -> Iterator[list[int]]:
 
 
 def _figures(times: Times, chunks: int) -> list[Figure]:
-    naive = times.median_ms("naive")
-    speed = {way: naive / times.median_ms(way) for way in ("no_draft", "draft")}
+    speed = {way: times.speedup(way) for way in ("no_draft", "draft")}
     passes = {way: times.mean_passes(way) for way in WAYS}
     ms = {way: f"{times.median_ms(way):.1f} ms" for way in WAYS}
     plain = f"{passes['constrained']:.2f} ({ms['constrained']})"
     most = max(times.passes["no_draft"])
     same = times.identical()
+    share = times.median_ms("naive_first") / times.median_ms("naive")
     return [
         Figure("passes_naive", round(passes["naive"], 2), f"{passes['naive']:.2f} ({ms['naive']} a chunk)"),
         Figure("passes_constrained", round(passes["constrained"], 2), plain),
@@ -243,6 +267,7 @@ def _figures(times: Times, chunks: int) -> list[Figure]:
             speed["no_draft"] >= 2.8,
         ),
         Figure("latency_speedup", round(speed["draft"], 2), f"{speed['draft']:.1f}x", "≥ 6x", speed["draft"] >= 6),
+        Figure("first_token_share", round(share, 3), f"{share:.0%} of naive ({ms['naive_first']})"),
         Figure("identical_chunks", same, f"{same} of {chunks}", "all", same == chunks),
         Figure("chunks", chunks, str(chunks)),
     ]  # fmt: skip
@@ -250,11 +275,15 @@ def _figures(times: Times, chunks: int) -> list[Figure]:
 
 def _big_figures(times: Times, agent: VisionAgent) -> list[Figure]:
     weights = sum(weight.numel() for weight in agent.loaded.parameters()) / 1e9
-    naive, chunks = times.median_ms("naive"), len(times.ms["naive"])
+    chunks, same = len(times.ms["naive"]), times.identical()
+    share = times.median_ms("naive_first") / times.median_ms("naive")
     figures = [Figure("big_parameters", round(weights, 2), f"{weights:.2f} billion, random, {chunks} chunks")]
     for way in WAYS:
-        speed, ms = naive / times.median_ms(way), times.median_ms(way)
-        text = f"{ms:.0f} ms, {times.mean_passes(way):.2f} passes, {speed:.1f}x"
-        figures.append(Figure(f"big_ms_{way}", round(ms, 1), text))
-    same = times.identical()
+        ms = times.median_ms(way)
+        figures.append(Figure(f"big_ms_{way}", round(ms, 1), f"{ms:.0f} ms, {times.mean_passes(way):.2f} passes"))
+    figures.append(Figure("big_first_token_share", round(share, 3), f"{share:.0%} of naive"))
+    for way in ("no_draft", "draft", "right_draft"):
+        whole, after = times.speedup(way), times.speedup_after_first(way)
+        figures.append(Figure(f"big_speedup_{way}", round(whole, 2), f"{whole:.1f}x"))
+        figures.append(Figure(f"big_decode_speedup_{way}", round(after, 2), f"{after:.1f}x after the first token"))
     return [*figures, Figure("big_identical_chunks", same, f"{same} of {chunks}", "all", same == chunks)]

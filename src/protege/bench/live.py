@@ -24,7 +24,7 @@ from protege.agent.numbers import Numbers
 from protege.agent.policies import ScriptedPolicy
 from protege.agent.run import SWITCH_S, PlayOptions, real_world
 from protege.agent.thinker import ThreadThinker
-from protege.agent.vision import VisionAgent, VisionOptions
+from protege.agent.vision import VisionAgent
 from protege.bench import stage
 from protege.bench.report import Figure
 from protege.devices import x11
@@ -33,7 +33,7 @@ from protege.play.actions import KEYBOARD_12, NO_KEYS, Action
 from protege.play.devices import MonotonicClock
 from protege.play.frame import Frame
 from protege.play.plan import HORIZON, Plan, Policy
-from protege.vlm.tiny import build_tiny
+from protege.vlm.tiny import copy_base
 
 TITLE: Final = "Protege Bench"
 _HELD: Final = ((("w",), 9), (("w", "left"), 4), (("left",), 3), ((), 1), (("d", "w"), 5), (("space",), 1))
@@ -117,12 +117,11 @@ def reaction(
 ) -> list[Figure]:
     """From a change on the screen to the key: a real model decodes every frame, and the key follows the brightness.
 
-    model: None for a tiny one with random weights (what it says does not matter here, what it costs does).
+    model: None for the tiny base that comes with protege (what it says does not matter here, what it costs does).
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="protege-bench-")))
-        options = VisionOptions(frame_size=None if model else (160, 120))
-        agent = VisionAgent(model or build_tiny(folder / "tiny"), options=options)
+        agent = VisionAgent(model or copy_base(folder / "tiny"))
         stack.enter_context(stage.own_display())
         window = stack.enter_context(target())
         say(f"{changes} changes of the picture")

@@ -87,16 +87,25 @@ def arena(
     _show(arena.run(arena.ArenaBench(player, task=wanted, **options), _say), json_)
 
 
-@command.command("decode", epilog=examples("protege bench decode", "protege bench decode --chunks 50 --big-chunks 0"))
-@click.option("--model", type=click.Path(path_type=Path), help="Default: a tiny one with random weights.")
+@command.command(
+    "decode",
+    epilog=examples(
+        "protege bench decode", "protege bench decode --chunks 50 --big-chunks 0", "protege bench decode --live"
+    ),
+)
+@click.option("--model", type=click.Path(path_type=Path), help="Default: the tiny base of protege.")
 @click.option("--chunks", type=click.IntRange(1), default=500, show_default=True, help="Frames of arena play.")
 @click.option("--big-chunks", type=click.IntRange(0), default=4, show_default=True, help="Of the 0.5-billion shape.")
+@click.option(
+    "--live", "live_", is_flag=True, help="Instead: from a change on the screen to the key, through a window."
+)
+@click.option("--changes", type=click.IntRange(1), default=40, show_default=True, help="Of the picture, with --live.")
 @AS_JSON
-def decode(model: Path | None, chunks: int, big_chunks: int, json_: bool) -> None:
+def decode(model: Path | None, chunks: int, big_chunks: int, live_: bool, changes: int, json_: bool) -> None:
     """Forward passes and milliseconds a plan, against generating it token by token."""
-    from protege.bench import decode
+    from protege.bench import decode, live
 
-    _show(decode.run(model, chunks, big_chunks, _say), json_)
+    _show(live.reaction(model, changes, _say) if live_ else decode.run(model, chunks, big_chunks, _say), json_)
 
 
 @command.command("live", epilog=examples("protege bench live", "protege bench live --seconds 10 --kills 2"))
