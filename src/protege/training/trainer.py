@@ -102,8 +102,9 @@ class Progress(TrainerCallback):
         per_s = done / max(time.monotonic() - self.began, 1e-9)
         if "loss" in logs:
             rate, loss = float(logs.get("learning_rate", 0)), float(logs["loss"])
-            line = "step %d of %d  epoch %.2f  loss %.4f  rate %.2g  %.1f samples/s"
-            log.info(line, state.global_step, state.max_steps, state.epoch or 0, loss, rate, per_s)
+            left = (state.max_steps - state.global_step) * self.samples_a_step / max(per_s, 1e-9) / 60
+            line = "step %d of %d  epoch %.2f  loss %.4f  rate %.2g  %.1f samples/s  %.1f min left"
+            log.info(line, state.global_step, state.max_steps, state.epoch or 0, loss, rate, per_s, left)
         elif "eval_first_action_accuracy" in logs:
             line = "step %d of %d  held back: first action %.3f  exact %.3f  macro F1 %.3f  cross-entropy %.3f"
             names = ("first_action_accuracy", "exact_chunk", "macro_f1", "cross_entropy")
