@@ -74,7 +74,8 @@ def _begun(places: Places, scale: Scale) -> dict[str, dict[str, Any]]:
     facts: dict[str, dict[str, Any]] = {}
     if places.work.exists() and any(places.work.iterdir()):
         state = _state(places)
-        if state["scale"] == asdict(scale) and "page" not in state["facts"]:
+        unfinished = "page" not in state["facts"] and places.window.exists()
+        if state["scale"] == asdict(scale) and unfinished:
             facts = state["facts"]
         else:
             shutil.rmtree(places.work)

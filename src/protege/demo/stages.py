@@ -97,7 +97,7 @@ def recipe(places: Places, scale: Scale) -> Any:
             gradient_checkpointing=False,
             loss="actions",
             score_samples=200,
-            log_steps=max(1, min(20, quarter)),
+            log_steps=max(1, min(10, quarter)),
             save_steps=quarter,
             eval_steps=quarter,
             report_to="none",
