@@ -156,7 +156,7 @@ WHOLE: Final = (Stage("all", tables.NAMES, "all"),)
 class CurriculumOptions:
     """Movement first, then combat, then inventory. epochs: of the first two stages; the third has the rest."""
 
-    on: bool = False
+    enabled: bool = False
     epochs: tuple[int, int] = (20, 20)
 
     def __post_init__(self) -> None:
@@ -177,7 +177,7 @@ class ControlsConfig:
 
     def __post_init__(self) -> None:
         _one_of("files", self.files, FILES)
-        if self.curriculum.on and sum(self.curriculum.epochs) >= self.training.epochs:
+        if self.curriculum.enabled and sum(self.curriculum.epochs) >= self.training.epochs:
             raise UserError(
                 f"curriculum.epochs are {list(self.curriculum.epochs)}, which leaves none of training.epochs="
                 f"{self.training.epochs} for the third stage; raise training.epochs"
@@ -185,11 +185,11 @@ class ControlsConfig:
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        return STAGES if self.curriculum.on else WHOLE
+        return STAGES if self.curriculum.enabled else WHOLE
 
     def stage(self, epoch: int) -> Stage:
         """The stage of an epoch, counted from 0."""
-        if not self.curriculum.on:
+        if not self.curriculum.enabled:
             return WHOLE[0]
         first, second = self.curriculum.epochs
         return STAGES[(epoch >= first) + (epoch >= first + second)]

@@ -1,0 +1,57 @@
+"""A model judged on recordings that nothing was tuned on, beside copying, the majority, and its own history."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from protege.controls.metrics import Predictions, Scores, Thresholds, Truth, majority, score, table
+from protege.controls.predict import Predict, copy_last, predict_all, roll_out, truth_of
+from protege.controls.windows import Prepared
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """model: on the recorded history; own_history: on its own, as in play; copy: the controls of the frame before;
+    majority: None where the training recordings are not at hand. predicted, truth: of the model on every test frame.
+    """
+
+    model: Scores
+    own_history: Scores
+    copy: Scores
+    majority: Scores | None
+    thresholds: Thresholds
+    predicted: Predictions
+    truth: Truth
+
+    @property
+    def columns(self) -> Mapping[str, Scores]:
+        found = {"model": self.model, "own history": self.own_history, "copy last": self.copy}
+        return found | ({"majority": self.majority} if self.majority else {})
+
+    def table(self) -> str:
+        return table(self.columns)
+
+    def to_json(self) -> dict[str, Any]:
+        return {name.replace(" ", "_"): scores.to_json() for name, scores in self.columns.items()}
+
+
+def evaluate(
+    predict: Predict,
+    test: Prepared,
+    training: Truth | None,
+    thresholds: Thresholds,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> Evaluation:
+    """Scores of every window of `test`. training: what the majority is taken from."""
+    truth = truth_of(test)
+    predicted = predict_all(predict, test)
+    own = roll_out(predict, test, thresholds, progress)
+    return Evaluation(
+        model=score(predicted, truth, thresholds),
+        own_history=score(own, truth, thresholds),
+        copy=score(copy_last(test), truth),
+        majority=score(majority(training, len(truth)), truth) if training is not None else None,
+        thresholds=thresholds,
+        predicted=predicted,
+        truth=truth,
+    )
