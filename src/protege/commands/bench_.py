@@ -139,6 +139,28 @@ def train(json_: bool, **options: Any) -> None:
     _show(train.run(train.TrainBench(**options), _say), json_)
 
 
+@command.command(
+    "vizdoom",
+    epilog=examples(
+        "protege bench vizdoom --model models/gameplay_agent_lora --scenario deadly_corridor",
+        "protege bench vizdoom --model random --scenario my_way_home --episodes 10",
+    ),
+)
+@click.option("--model", required=True, help="Folder, server, or random, scripted, repeat, majority.")
+@click.option("--scenario", default="deadly_corridor", show_default=True, help="One of ViZDoom's, e.g. my_way_home.")
+@click.option("--episodes", type=click.IntRange(1), default=20, show_default=True, help="Of the model, and of random.")
+@click.option("--goal", help="What the model is told. Default: the scenario's own task.")
+@click.option("--execute", type=click.IntRange(1, 7), default=1, show_default=True, help="Slots before re-planning.")
+@click.option("--temperature", type=float, default=0.0, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the first episode.")
+@AS_JSON
+def vizdoom(json_: bool, **options: Any) -> None:
+    """How much reward does a policy get in ViZDoom's public scenarios, beside random keys?"""
+    from protege.bench import vizdoom
+
+    _show(vizdoom.run(vizdoom.VizdoomBench(**options), _say), json_)
+
+
 def _say(text: str) -> None:
     click.echo(text, err=True)
 
