@@ -1,0 +1,149 @@
+"""A trained model, scored on what its training held back and on other data."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from protege.cloning import cache, loader
+from protege.cloning.checkpoint import load_model
+from protege.cloning.compare import compare
+from protege.cloning.config import load
+from protege.cloning.evaluate import evaluate, goals_for, num_weights
+from protege.cloning.goals import word_numbers
+from protege.cloning.store import Dataset, Writer
+from protege.cloning.thresholds import choose
+from protege.cloning.train import train
+from protege.errors import UserError
+
+KEYS = ("left", "right", "never")
+GOALS = ("Go to the lantern", "Open the door")
+
+
+def write(path, goals=GOALS, keys=KEYS, episodes=8, length=30):
+    """A square stands where the action is; the goal decides which of two colours counts."""
+    writer = Writer(path, keys)
+    rng = np.random.default_rng(0)
+    for goal in goals:
+        writer.goal(goal)
+    for number in range(episodes):
+        sides = np.repeat(rng.integers(0, 2, -(-length // 5)), 5)[:length]
+        frames = rng.integers(0, 60, (length, 3, 12, 16), dtype=np.uint8)
+        for t, side in enumerate(sides):
+            frames[t, :, 2:10, 8 * side : 8 * side + 8] += 150
+        actions = np.zeros((length, len(keys)), bool)
+        actions[np.arange(length), sides] = True
+        writer.episode(frames, actions, goal=np.full(length, writer.goal(GOALS[number % 2]), np.int32))
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    settings = {
+        "dataset.path": write(folder / "episodes.zarr"),
+        "training.checkpoint_dir": folder / "model",
+        "model.conv_features": "[8]",
+        "model.dense_features": "[16]",
+        "model.goal": "index",
+        "model.pool": "keypoints",
+        "training.num_epochs": 6,
+        "training.learning_rate": 0.01,
+        "training.lr_schedule.min_lr": 0.001,
+        "system.compile_cache": "null",
+        "system.num_workers": 0,
+    }
+    train(load(None, [f"{name}={value}" for name, value in settings.items()]))
+    return folder / "model"
+
+
+@pytest.fixture(scope="module")
+def scored(model):
+    """The evaluation of each split, made once."""
+    return {split: evaluate(model, split=split) for split in (None, "validation", "all")}
+
+
+def test_the_test_episodes_are_scored_and_no_others(model, scored):
+    splits = load_model(model).about["splits"]
+    assert list(scored[None].evaluation.predictions.episodes) == splits["test"]
+    assert not set(splits["test"]) & {*splits["train"], *splits["validation"]}
+    assert scored["validation"].evaluation.predictions.episodes == tuple(splits["validation"])
+
+
+def test_what_can_be_learnt_was_learnt(scored):
+    """The picture shows the action, so the model beats what needs no picture."""
+    found = scored["all"].evaluation
+    assert found.scores.exact_match > 0.9
+    assert found.to_json()["onsets"]["start_recall"] > 0.9
+    assert found.scores.exact_match > found.others["copy previous"].exact_match
+    assert found.scores.absent == ("never",)
+
+
+def test_thresholds_are_chosen_on_validation_and_reported_on_test(scored):
+    validation = scored["validation"].evaluation.predictions
+    chosen = choose(validation.probs[:, 0], validation.truth[:, 0])
+    assert scored[None].evaluation.thresholds == pytest.approx(chosen, abs=1e-6)
+
+
+def test_metrics_and_page_lie_in_the_models_folder_and_can_be_compared(model, scored, tmp_path):
+    page = scored[None].save(tmp_path / "scores", films=False)
+    fields = json.loads((tmp_path / "scores" / "metrics.json").read_text(encoding="utf-8"))
+    assert fields["split"] == "test"
+    assert fields["parameters"] == num_weights(load_model(model)) > 1000
+    assert "30 frames of 1 episodes (test)" in page.read_text(encoding="utf-8")
+    assert f"{fields['exact_match']:.3f}" in compare([tmp_path / "scores"])
+
+
+def test_progress_ends_at_the_number_of_frames(model):
+    told: list[tuple[int, int]] = []
+    evaluate(model, split="all", progress=lambda done, total: told.append((done, total)))
+    assert told[-1] == (240, 240)
+
+
+def test_another_data_set_is_scored_whole_whatever_the_order_of_its_goals(model, scored, tmp_path):
+    other = write(tmp_path / "other.zarr", goals=GOALS[::-1])
+    assert Dataset.open(other).goals == GOALS[::-1]
+    found, own = evaluate(model, other).evaluation, scored["all"].evaluation
+    assert found.about["split"] == "all"
+    assert found.predictions.probs == pytest.approx(own.predictions.probs, abs=1e-6)
+
+
+def test_a_goal_the_model_cannot_know_is_named(model, tmp_path):
+    with pytest.raises(UserError, match="Climb the stairs"):
+        evaluate(model, write(tmp_path / "other.zarr", goals=(*GOALS, "Climb the stairs")))
+
+
+def test_a_model_of_sentences_is_given_the_words_of_the_data_sets_own_goals(model):
+    loaded = load_model(model)
+    sentences = replace(loaded, config=replace(loaded.config, model=replace(loaded.config.model, goal="sentence")))
+    held = cache.build(Dataset.open(loaded.config.dataset.path))
+    batch = next(loader.batches(held, ["episode_1"], loader.LoaderOptions(batch_size=4)))
+    batch.goal[0] = -1
+    words = goals_for(sentences, ("Say hello", "Climb the stairs"))(batch).goal
+    assert words[1].tolist() == word_numbers("Climb the stairs").tolist()
+    assert not words[0].any()
+
+
+def test_other_actions_are_refused_by_name(model, tmp_path):
+    with pytest.raises(UserError, match=r"left right jump; .* left right never"):
+        evaluate(model, write(tmp_path / "other.zarr", keys=("left", "right", "jump")))
+
+
+def test_other_data_has_no_splits_and_unknown_splits_are_named(model, tmp_path):
+    with pytest.raises(UserError, match="not what the model was trained on"):
+        evaluate(model, write(tmp_path / "other.zarr"), split="test")
+    with pytest.raises(UserError, match="--split half"):
+        evaluate(model, split="half")
+
+
+def test_episodes_that_are_gone_since_training_are_named(model, tmp_path):
+    loaded = load_model(model)
+    gone = loaded.about["splits"]["test"][0]
+    shutil.move(f"{loaded.config.dataset.path}/{gone}", tmp_path / "away")
+    try:
+        with pytest.raises(UserError, match=f"{gone} of the test episodes are gone"):
+            evaluate(model)
+    finally:
+        shutil.move(tmp_path / "away", f"{loaded.config.dataset.path}/{gone}")
