@@ -30,7 +30,7 @@ DARK: Final = (24, 24, 28)
 
 
 def clip(
-    sessions: Sequence[Path], width: int = 320, quality: int = 55, hold_s: float = 0.7, most: int | None = None
+    sessions: Sequence[Path], width: int = 320, quality: int = 55, hold_s: float = 1.5, most: int | None = None
 ) -> bytes:
     """An animated WebP of recordings one after the other, each one's last picture held for a moment.
 

@@ -26,7 +26,7 @@ def write_page(places: Places, facts: dict[str, dict[str, Any]]) -> Path:
     shown = page.from_string(text).render(
         facts=facts,
         clip=data_uri(clip(find_sessions(places.runs)), "webp"),
-        player=data_uri(clip([places.window], width=240, most=60), "webp"),
+        player=data_uri(clip([places.window], most=60), "webp"),
         curves=data_uri(curves.read_bytes(), "png") if curves.exists() else None,
         bars=[(name, found, BAR) for name, found in facts["play"]["rates"].items()],
         machine=describe(machine()),
