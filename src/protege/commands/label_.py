@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from protege.commands.types import examples
-from protege.play.paths import labeled_segments, raw_playthrough, shown
+from protege.play.paths import agent_runs, labeled_segments, raw_playthrough, shown
 
 if TYPE_CHECKING:
     from protege.labeling.backends.base import Labeler
@@ -24,12 +24,16 @@ DEFAULT_MODEL = "unsloth/Qwen3-VL-8B-Instruct-unsloth-bnb-4bit"
         "protege label --backend openai --url http://127.0.0.1:8000/v1 --concurrency 32",
         "protege label --backend given                             the goals that the built-in game stored",
         'protege label --session level1 --goal "Go to the lantern"',
+        "protege label --corrections                               what you did after taking over from the agent",
         "protege label --backend openai --score                    how good are its goals? on arena recordings",
     ),
 )
 @click.option("--session", "sessions", type=click.Path(path_type=Path), multiple=True, help="A recording; repeatable.")
 @click.option("--raw", type=click.Path(path_type=Path), help="Folder of recordings. Default: dataset/raw_playthrough.")
 @click.option("--out", type=click.Path(path_type=Path), help="Default: dataset/labeled_segments.")
+@click.option(
+    "--corrections", is_flag=True, help="The agent's runs: what you did after taking over, for the goal it had."
+)
 @click.option(
     "--backend",
     type=click.Choice(["transformers", "openai", "ray", "given"]),
@@ -64,6 +68,7 @@ def command(
     sessions: tuple[Path, ...],
     raw: Path | None,
     out: Path | None,
+    corrections: bool,
     backend: str | None,
     score_: bool,
     json_: bool,
@@ -71,14 +76,15 @@ def command(
 ) -> int:
     """Turn recordings into training data: 4-second segments, a goal for each, and the next 7 actions of every frame.
 
-    A segment appears whole or not at all; a second run does only what is missing.
+    A segment appears whole or not at all; a second run does only what is missing. What the agent pressed is never
+    training data; what you pressed in its runs is.
     """
     from protege.labeling import LabelOptions, RayCluster, label
 
     names = ("seconds", "chords", "tau_ms", "keep_idle", "join", "paraphrases", "pictures", "prompt", "redo")
     wanted = LabelOptions(**{name: options.pop(name) for name in names})
-    folders = _recordings(sessions, raw)
-    labeler = _labeler(backend, **options)
+    folders = _recordings(sessions, raw or (agent_runs() if corrections else None))
+    labeler = _labeler(backend or ("given" if corrections else None), **options)
     if score_:
         return _score(folders, labeler, wanted, json_)
     out = out or labeled_segments()

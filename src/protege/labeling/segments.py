@@ -18,6 +18,7 @@ KEEP_S: Final = 1.0
 TOO_SHORT: Final = "shorter than 1 s"
 NO_KEYS_HELD: Final = "no key held"
 NO_GOAL: Final = "no goal stored"
+AGENT_PLAYED: Final = "the agent's own play"
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def cut(
     """A session's segments in order, and what was set aside.
 
     actions: (T, K) of the session, or None if it has no keys at all; goal: in place of the stored ones. A segment lies
-    within one span, so it never crosses a pause, a loss of focus or an episode's end.
+    within one span, so it never crosses a pause, a loss of focus, a takeover or an episode's end.
     """
     segments: list[Segment] = []
     aside: list[Aside] = []
@@ -91,7 +92,9 @@ def cut(
     for number, span in enumerate(spans):
         kept: list[tuple[int, int]] = []
         for start, stop in _pieces(session, span, seconds):
-            if _seconds(session, start, stop) < KEEP_S:
+            if span.by == "agent":  # it would learn to be as it is; what a person did instead is what it lacks
+                aside.append(Aside(start, stop, AGENT_PLAYED))
+            elif _seconds(session, start, stop) < KEEP_S:
                 aside.append(Aside(start, stop, TOO_SHORT))
             elif actions is not None and actions[start:stop, -1].all():
                 aside.append(Aside(start, stop, NO_KEYS_HELD))

@@ -11,7 +11,7 @@ from typing import Any, Final, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from protege.play.events import NEVER_NS, End, Event, Goal, Pause, event_from_json, frame_actions
+from protege.play.events import NEVER_NS, Control, End, Event, Goal, Pause, event_from_json, frame_actions
 from protege.play.frame import Frame, decode_jpeg
 from protege.play.session.info import RECORDING, SessionError, SessionInfo
 from protege.play.session.writer import frame_path
@@ -35,12 +35,15 @@ class Problem:
 
 @dataclass(frozen=True)
 class Span:
-    """Frames [start, stop) recorded without a break; the goal and the end of their episode, if known."""
+    """Frames [start, stop) recorded without a break; the goal and the end of their episode, if known; by: whose keys
+    they are, "agent" or "human" (None where only a person could play).
+    """
 
     start: int
     stop: int
     goal: str | None = None
     end: str | None = None
+    by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -97,21 +100,23 @@ class Session:
         return frame_actions(self.t_ns, self.events, self.info.space, self.info.period_ns, round(tau_ms * 1e6))
 
     def spans(self) -> list[Span]:
-        """The recording without its breaks: no span crosses a pause or an episode's beginning or end."""
-        cuts = [event for event in self.events if isinstance(event, Pause | Goal | End)]
+        """The recording without its breaks: no span crosses a pause, a takeover, or an episode's ends."""
+        cuts = [event for event in self.events if isinstance(event, Pause | Goal | End | Control)]
         spans: list[Span] = []
-        goal, start = None, 0
+        goal, by, start = None, None, 0
         for event in cuts:
             stop = int(np.searchsorted(self.t_ns, event.t_ns, side="right" if isinstance(event, Pause) else "left"))
             if stop > start:
-                spans.append(Span(start, stop, goal, event.end if isinstance(event, End) else None))
+                spans.append(Span(start, stop, goal, event.end if isinstance(event, End) else None, by))
                 start = stop
             if isinstance(event, Goal):
                 goal = event.goal
             elif isinstance(event, End):
                 goal = None
+            elif isinstance(event, Control):
+                by = event.by
         if start < len(self.t_ns):
-            spans.append(Span(start, len(self.t_ns), goal))
+            spans.append(Span(start, len(self.t_ns), goal, by=by))
         return spans
 
 
