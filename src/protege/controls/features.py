@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from protege.controls.tables import CONTROLS, COORDINATES, FRAME, HISTORY_FRAMES, INPUT, INPUTS
+from protege.controls.tables import CONTROLS, COORDINATES, FRAME, HISTORY_FRAMES, INPUT, INPUTS, STATE, WINDOW
 
 Floats = NDArray[np.float32]
 
@@ -49,3 +49,47 @@ def _write_history(history: Floats, controls: Floats, first: int) -> None:
         missing = max(0, min(age - first, len(column)))
         column[:missing] = 0
         column[missing:] = controls[first + missing - age : first - age + len(column)]
+
+
+class LiveRows:
+    """The window of a live stream, row by row as `build_rows` has them. Standardised if `mean` and `std` are given."""
+
+    def __init__(self, mean: Floats | None = None, std: Floats | None = None) -> None:
+        self._mean, self._std = mean, std
+        self._frames = np.zeros((CONTEXT + 1, FRAME), dtype=np.float32)
+        self._controls = np.zeros((CONTEXT + 1, len(CONTROLS)), dtype=np.float32)
+        self.inputs = np.zeros((1, WINDOW, INPUT), dtype=np.float32)
+        self.mask = np.zeros((1, WINDOW), dtype=bool)
+        self.count = 0
+
+    def push(self, frame: Floats, state: Floats) -> None:
+        """Take one frame, (260,), and the game's state (46,) as it is now: before what is decided on this frame shows.
+
+        `inputs` (1, 30, 671) and `mask` (1, 30) hold the window afterwards; empty rows come last.
+        """
+        self._frames[:-1] = self._frames[1:]
+        self._frames[-1] = frame
+        self._controls[:-1] = self._controls[1:]
+        self._controls[-1] = 0
+        first = CONTEXT if self.count >= CONTEXT else 0
+        known = slice(-1 - min(self.count, CONTEXT), None)
+        states = np.broadcast_to(state, (min(self.count, CONTEXT) + 1, len(STATE)))
+        row = build_rows(self._frames[known], states, self._controls[known], first)[-1]
+        if self._mean is not None and self._std is not None:
+            row -= self._mean
+            row /= self._std
+        if self.count >= WINDOW:
+            self.inputs[0, :-1] = self.inputs[0, 1:]
+        at = min(self.count, WINDOW - 1)
+        self.inputs[0, at], self.mask[0, at] = row, True
+        self.count += 1
+
+    def remember(self, controls: Floats) -> None:
+        """What was done about the newest frame, (28,): the history of the next ones."""
+        self._controls[-1] = controls
+
+    def clear(self) -> None:
+        """As if nothing had been pushed."""
+        self._frames[:], self._controls[:] = 0, 0
+        self.inputs[:], self.mask[:] = 0, False
+        self.count = 0

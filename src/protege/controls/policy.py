@@ -1,0 +1,115 @@
+"""The control transformer as a player: a frame of landmarks and the game's state in, what to do out, in real time."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protege.controls.features import LiveRows
+from protege.controls.files import ModelFiles, PolicyConfig, read_config
+from protege.controls.postprocess import ControlOutput, PostProcessor
+from protege.controls.runtime import Runner, open_runner
+from protege.controls.state import State, encode_state
+from protege.controls.tables import DEFAULT_STATE, FRAME, INPUTS, SCREEN, SLOT, hotbar_slot
+from protege.errors import UserError
+
+LOST_S: Final = 10.0
+"""After so long without a person in sight, everything is let go of and forgotten."""
+FIRST_DECISION: Final = 3
+"""Frames that must have been seen before anything is done, as in training."""
+
+
+@dataclass(frozen=True)
+class ControlOptions:
+    """backend: "onnx", "torch", or "auto" for the faster one that is there; lost_s: seconds without a person in sight
+    until everything is let go of.
+    """
+
+    backend: str = "auto"
+    lost_s: float = LOST_S
+
+    def __post_init__(self) -> None:
+        if not 0 < self.lost_s <= 600:
+            raise UserError(f"lost_s is {self.lost_s:g}; expected seconds above 0, at most 600")
+
+
+class ControlPolicy:
+    """One player. Not for several threads at once."""
+
+    def __init__(self, runner: Runner, config: PolicyConfig | None = None, lost_s: float = LOST_S) -> None:
+        config = config or PolicyConfig()
+        self._run = runner
+        self._lost_s = lost_s
+        self.rows = LiveRows(config.mean, config.deviation)
+        self.after = PostProcessor(config.thresholds, config.post_processing)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: frames, history, what is on."""
+        self.rows.clear()
+        self.after.reset()
+        self._seen_s: float | None = None
+        self._last = ControlOutput()
+
+    def step(self, frame: NDArray[np.float32] | None, state: State | None, time_s: float) -> ControlOutput:
+        """What to do now. frame: (260,) landmarks as in a recording, None while nobody is in sight; state: what the
+        game says now, None if it says nothing; time_s: of a clock that goes forward.
+
+        While nobody is in sight what is held stays held, but nothing turns and nothing is pressed; after `lost_s`
+        everything is let go of and forgotten. A frame that is not 260 finite numbers counts as nobody in sight.
+        """
+        numbers = DEFAULT_STATE if state is None else encode_state(state)
+        screen_open = bool(numbers[SCREEN] > 0)
+        if not _tracked(frame):
+            return self._lost(screen_open, time_s)
+        if self._seen_s is not None and time_s - self._seen_s > self._lost_s:
+            self.reset()
+        self._seen_s = time_s
+        self.rows.push(frame, numbers)
+        if self.rows.count < FIRST_DECISION:
+            output = ControlOutput()
+        else:
+            slot = None if state is None else hotbar_slot(numbers[SLOT])
+            said = self._run(self.rows.inputs, self.rows.mask)
+            output = self.after.step(said, screen_open, slot, time_s)
+        self.rows.remember(output.vector)
+        self._last = output
+        return output
+
+    def _lost(self, screen_open: bool, time_s: float) -> ControlOutput:
+        last = self._last
+        if self._seen_s is None or time_s - self._seen_s > self._lost_s:
+            self.reset()
+        elif last.screen_open == screen_open:
+            return ControlOutput(screen_open, last.held, cursor=last.cursor)
+        return ControlOutput(screen_open)
+
+    def warm_up(self) -> None:
+        """Make the first decision as fast as the others."""
+        for _ in range(3):
+            self._run(self.rows.inputs, np.ones_like(self.rows.mask))
+
+
+def load(source: str | Path, options: Any = None) -> ControlPolicy:
+    """A trained policy: its folder, or its file such as models/control_policy_v2.pt.
+
+    This is the entry point of `protege.policies` for the kind "controls". UserError if the model cannot be used, or if
+    the caller means to show it pictures (options of another kind).
+    """
+    if not isinstance(options, ControlOptions | None):
+        raise UserError(
+            f"--model {source}: plays from landmarks, not from pictures; give a recording or a live stream of them "
+            "with --features FILE"
+        )
+    options = options or ControlOptions()
+    files = ModelFiles.find(Path(source))
+    return ControlPolicy(open_runner(files, options.backend), read_config(files.config), options.lost_s)
+
+
+def _tracked(frame: NDArray[np.float32] | None) -> TypeGuard[NDArray[np.float32]]:
+    """Whether there is a person in it."""
+    if frame is None or np.shape(frame) != (FRAME,):
+        return False
+    return bool(np.isfinite(frame).all() and np.any(frame[INPUTS["pose"]]))

@@ -1,0 +1,76 @@
+"""One window through the model, on one thread: with ONNX Runtime, or with PyTorch.
+
+More threads only hurt: beside one busy process, two of them took 536 ms for what one does in 16.
+"""
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protege.controls.files import ModelFiles, load_model
+from protege.controls.postprocess import Decision
+from protege.errors import MissingExtra, UserError
+
+BACKENDS: Final = ("auto", "onnx", "torch")
+
+Runner = Callable[[NDArray[np.float32], NDArray[np.bool_]], Decision]
+"""(1, 30, 671) standardised inputs and a (1, 30) mask to what the heads say."""
+
+
+def open_runner(files: ModelFiles, backend: str = "auto") -> Runner:
+    """The fastest there is: the ONNX file beside the weights if it is not older than they are, else PyTorch.
+
+    UserError for a backend that does not exist, or "onnx" without its file.
+    """
+    if backend not in BACKENDS:
+        raise UserError(f"backend {backend!r}: expected one of {', '.join(BACKENDS)}")
+    exported = files.onnx.is_file() and files.onnx.stat().st_mtime >= files.weights.stat().st_mtime
+    if backend == "onnx" and not exported:
+        raise UserError(f"{files.onnx}: no export of the weights beside it; train again, or use the backend torch")
+    return onnx_runner(files.onnx) if exported and backend != "torch" else torch_runner(files.weights)
+
+
+def onnx_runner(path: Path) -> Runner:
+    """With ONNX Runtime. MissingExtra without it, UserError if the file is none."""
+    session = open_session(path)
+    inputs, mask = (item.name for item in session.get_inputs())
+
+    def run(rows: NDArray[np.float32], there: NDArray[np.bool_]) -> Decision:
+        return Decision.of_outputs(*(out[0] for out in session.run(None, {inputs: rows, mask: there})))
+
+    return run
+
+
+def open_session(path: Path) -> Any:
+    """An ONNX Runtime session on one thread."""
+    try:
+        import onnxruntime
+    except ImportError:
+        raise MissingExtra("onnxruntime", "controls") from None
+    errors: Any = importlib.import_module("onnxruntime.capi.onnxruntime_pybind11_state")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except (errors.Fail, errors.InvalidProtobuf, errors.InvalidGraph, errors.NoSuchFile) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path}: not an ONNX model ({reason}); train again, or use the backend torch") from None
+
+
+def torch_runner(path: Path) -> Runner:
+    """With PyTorch, which then uses one thread in this process."""
+    model, _ = load_model(path)
+    import torch
+
+    torch.set_num_threads(1)
+
+    def run(rows: NDArray[np.float32], there: NDArray[np.bool_]) -> Decision:
+        with torch.inference_mode():
+            outputs = model(torch.from_numpy(rows), torch.from_numpy(there))
+        return Decision.of_outputs(*(out[0].numpy() for out in outputs))
+
+    return run
