@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protege.errors import UserError
@@ -95,6 +95,7 @@ def test_no_validation_holds_nothing_back(labeled):
     assert line == "72 samples to train on, 0 held back"
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(max_size=3), st.integers(1, 50), min_size=2), st.floats(0.01, 0.9), st.integers(0, 99))
 def test_of_two_recordings_or_more_some_are_held_out_and_never_most_of_the_samples(sizes, share, seed):
     out = hold_out(sizes, share, seed)

@@ -18,7 +18,10 @@ from protege.commands.types import examples
 @click.option("--on", "folder", type=click.Path(path_type=Path), help="Score all of them anew on this data.")
 def command(models: tuple[str, ...], folder: Path | None) -> int:
     """Put models side by side."""
+    from protege.commands.score_ import scoring
     from protege.training.judge import compare
 
-    click.echo(compare(models, folder))
+    with scoring() as progress:
+        table = compare(models, folder, progress=progress)
+    click.echo(table)
     return 0

@@ -1,5 +1,8 @@
 """`protege score`."""
 
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,24 @@ def command(model: str, folder: Path | None, no_base: bool, **options: Any) -> i
     """How good is a model, without playing? Beside it always the baselines and the untuned base."""
     from protege.training.judge import ScoreOptions, score_model, summary
 
-    judged = score_model(model, folder or labeled_segments(), ScoreOptions(untuned_base=not no_base, **options))
+    with scoring() as progress:
+        chosen = ScoreOptions(untuned_base=not no_base, **options)
+        judged = score_model(model, folder or labeled_segments(), chosen, progress)
     click.echo(summary(judged))
     return 0
+
+
+@contextmanager
+def scoring() -> Iterator[Callable[[str, int, int], None]]:
+    """One bar after another: the model, with its goals swapped, the untuned base."""
+    with ExitStack() as stack:
+        bars: dict[str, Any] = {}
+
+        def progress(part: str, done: int, total: int) -> None:
+            if part not in bars:
+                stack.close()  # the bar before ends its line
+                bars.clear()
+                bars[part] = stack.enter_context(click.progressbar(length=total, label=part, file=sys.stderr))
+            bars[part].update(done - bars[part].pos)
+
+        yield progress

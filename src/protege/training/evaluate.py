@@ -38,15 +38,19 @@ def frame_numbers(data: LabeledData) -> NDArray[np.int64]:
     return np.array([int("0" + "".join(filter(str.isdigit, name.decode()))) for name in data.names], np.int64)
 
 
+def held_before(data: LabeledData) -> NDArray[np.int64]:
+    """(N,) the column of what was held just before each sample, -1 where that is not known."""
+    return last_actions(data.columns, data.segment, frame_numbers(data))
+
+
 def baselines(data: LabeledData, rows: NDArray[np.int64], train: NDArray[np.int64]) -> dict[str, Scores]:
     """What needs no model: always the commonest actions; whatever was held a moment ago."""
-    space, truth = data.shape.space, data.columns
-    before = last_actions(truth, data.segment, frame_numbers(data), len(space) - 1)
+    space, truth, before = data.shape.space, data.columns, held_before(data)[rows]
     guesses = {
         "majority": majority(train, len(rows)),
-        "repeat_last": repeat_last(before[rows], data.shape.horizon),
+        "repeat_last": repeat_last(before, data.shape.horizon, len(space) - 1),
     }
-    return {name: scores(truth[rows], pred, space) for name, pred in guesses.items()}
+    return {name: scores(truth[rows], pred, space, before=before) for name, pred in guesses.items()}
 
 
 def evaluate(
@@ -94,6 +98,7 @@ def _scores(data: LabeledData, rows: NDArray[np.int64], found: Predictions, rate
         data.columns[rows],
         found.pred,
         data.shape.space,
+        before=held_before(data)[rows],
         train=rates,
         truth_logp=found.truth_logp,
         first_probs=found.first_probs,

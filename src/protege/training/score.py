@@ -45,13 +45,17 @@ class GoalSwap:
 
 @dataclass(frozen=True)
 class Scores:
-    """All numbers of one model on one data set. What cannot be told (no such sample) is nan."""
+    """All numbers of one model on one data set. What cannot be told (no such sample) is nan.
+
+    change_accuracy: first actions that are right, of those that differ from what was held just before.
+    """
 
     samples: int
     first_action_accuracy: float
     slot_accuracy: tuple[float, ...]
     exact_chunk: float
     macro_f1: float
+    change_accuracy: float
     keys: Mapping[str, KeyScore]
     done_precision: float
     done_recall: float
@@ -155,18 +159,21 @@ def scores(
     pred: Columns,
     space: ActionSpace,
     *,
+    before: NDArray[np.int64] | None = None,
     train: Columns | None = None,
     truth_logp: Floats | None = None,
     first_probs: Floats | None = None,
 ) -> Scores:
     """All numbers that need no second run of the model.
 
+    before: (N,) what was held just before, see `last_actions`; train: the columns that the base rate is counted on;
     truth_logp: (N, H) log-probability of each true slot given the true slots before it; first_probs: (N, K).
     """
     none = len(space) - 1
     keys = key_scores(truth, pred, space)
     done, said = (truth == none).all(1), (pred == none).all(1)
     turns = np.isin(truth, [space.index(key) for key in space.camera])
+    changes = np.zeros(len(truth), bool) if before is None else (before >= 0) & (before != truth[:, 0])
     known = [score.f1 for score in keys.values() if score.support]
     found = {
         "samples": len(truth),
@@ -174,6 +181,7 @@ def scores(
         "slot_accuracy": tuple(map(float, (truth == pred).mean(0))),
         "exact_chunk": float((truth == pred).all(1).mean()),
         "macro_f1": float(np.mean(known)),
+        "change_accuracy": _ratio((changes & (truth[:, 0] == pred[:, 0])).sum(), changes.sum()),
         "keys": keys,
         "done_precision": _ratio((done & said).sum(), said.sum()),
         "done_recall": _ratio((done & said).sum(), done.sum()),
@@ -196,16 +204,14 @@ def majority(train: Columns, count: int) -> Columns:
     return np.tile(np.array(best, np.int64), (count, 1))
 
 
-def repeat_last(before: NDArray[np.int64], horizon: int) -> Columns:
-    """(N, H) what was held just before, held on. before: (N,) columns, see `last_actions`."""
-    return np.repeat(before[:, None], horizon, axis=1)
+def repeat_last(before: NDArray[np.int64], horizon: int, none: int) -> Columns:
+    """(N, H) what was held just before, held on; none where that is not known. before: (N,), see `last_actions`."""
+    return np.repeat(np.where(before < 0, none, before)[:, None], horizon, axis=1)
 
 
-def last_actions(
-    columns: Columns, segment: NDArray[np.int32], frame: NDArray[np.int64], none: int
-) -> NDArray[np.int64]:
-    """(N,) the action of the frame before each sample's, as far as its segment has that frame; else none."""
-    before = np.full(len(columns), none, np.int64)
+def last_actions(columns: Columns, segment: NDArray[np.int32], frame: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(N,) the action of the frame before each sample's, or -1 where its segment does not have that frame."""
+    before = np.full(len(columns), -1, np.int64)
     follows = (segment[1:] == segment[:-1]) & (frame[1:] == frame[:-1] + 1)
     before[1:][follows] = columns[:-1, 0][follows]
     return before
@@ -215,6 +221,7 @@ def table(results: dict[str, Any]) -> str:
     """Scores side by side as text: a column a model, a line a number. results: name to `Scores.to_json()`."""
     lines = {
         "first action": "first_action_accuracy",
+        "first action, changed": "change_accuracy",
         "exact chunk": "exact_chunk",
         "macro F1": "macro_f1",
         "camera direction": "camera_accuracy",
