@@ -44,21 +44,32 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class ConvOptions(ModelConfig):
-    """conv_features: channels of the 3x3 convolutions, all but the last with stride 2; dense_features: widths of the
-    layers before the output; pool: "mean" over the picture, or "keypoints", where each channel looks (Levine et al.
-    2016, End-to-End Training of Deep Visuomotor Policies), which keeps left and right apart.
-    """
+class EncoderOptions(ModelConfig):
+    """conv_features: channels of the 3x3 convolutions, all but the last with stride 2."""
 
     conv_features: tuple[int, ...] = (32, 64, 128, 256)
-    dense_features: tuple[int, ...] = (512, 256)
     use_batch_norm: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.conv_features or min(self.conv_features) < 1:
+            raise UserError("model.conv_features is a list of at least one width, each above 0")
+
+
+@dataclass(frozen=True)
+class ConvOptions(EncoderOptions):
+    """dense_features: widths of the layers before the output; pool: "mean" over the picture, or "keypoints", where
+    each channel looks (Levine et al. 2016, End-to-End Training of Deep Visuomotor Policies), which keeps left and
+    right apart.
+    """
+
+    dense_features: tuple[int, ...] = (512, 256)
     pool: str = "mean"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.conv_features or min((*self.conv_features, *self.dense_features)) < 1:
-            raise UserError("model.conv_features and model.dense_features are lists of widths above 0")
+        if min(self.dense_features, default=1) < 1:
+            raise UserError("model.dense_features is a list of widths above 0")
         if self.pool not in POOLS:
             raise UserError(f"model.pool is one of {', '.join(POOLS)}; got {self.pool!r}")
 
@@ -121,15 +132,17 @@ class ConvBlock(nnx.Module):
 class Encoder(nnx.Module):
     """Pictures to feature maps; all frames of a window go through together, so that statistics move once a step."""
 
-    def __init__(self, config: ConvOptions, *, rngs: nnx.Rngs, dtype: Any, channels: int = 3) -> None:
+    def __init__(
+        self, config: EncoderOptions, *, rngs: nnx.Rngs, dtype: Any, channels: int = 3, pool: str = "mean"
+    ) -> None:
         widths = config.conv_features
         goal = goal_width(config)
-        self.pool = config.pool
+        self.pool = pool
         self.blocks = nnx.List(
             ConvBlock(a, b, 1 if i == len(widths) - 1 else 2, config.use_batch_norm, goal, rngs=rngs, dtype=dtype)
             for i, (a, b) in enumerate(zip((channels, *widths[:-1]), widths, strict=True))
         )
-        self.features = widths[-1] * (2 if config.pool == "keypoints" else 1)
+        self.features = widths[-1] * (2 if pool == "keypoints" else 1)
 
     def maps(self, frames: Array, goal: Array | None, train: bool, valid: Array | None) -> Array:
         """(N, H, W, 3) -> (N, h, w, C)."""

@@ -12,21 +12,24 @@ from protege.cloning.layers import (
     Array,
     Attention,
     Encoder,
+    EncoderOptions,
     GoalEncoder,
     Inputs,
     Shape,
-    TemporalOptions,
     positions,
 )
 from protege.errors import UserError
 
 
 @dataclass(frozen=True)
-class Options(TemporalOptions):
-    """hidden_size: width of a token; encoder_layers, decoder_layers, num_heads: of the transformer."""
+class Options(EncoderOptions):
+    """num_frames: T frames, frame_skip steps apart, the last one now; action_history: K actions before now;
+    hidden_size: width of a token; encoder_layers, decoder_layers, num_heads: of the transformer.
+    """
 
     horizon: int = 7
     num_frames: int = 1
+    frame_skip: int = 1
     action_history: int = 0
     hidden_size: int = 256
     encoder_layers: int = 2

@@ -42,7 +42,7 @@ class CausalTransformer(nnx.Module):
     def __init__(self, config: Options, shape: Shape, *, rngs: nnx.Rngs, dtype: Any) -> None:
         width = config.hidden_size
         self.goal = GoalEncoder(config, shape.goals, rngs=rngs, dtype=dtype) if config.goal != "none" else None
-        self.encoder = Encoder(config, rngs=rngs, dtype=dtype)
+        self.encoder = Encoder(config, rngs=rngs, dtype=dtype, pool=config.pool)
         self.frames = nnx.Linear(self.encoder.features, width, dtype=dtype, rngs=rngs)
         self.actions = nnx.Linear(shape.actions, width, dtype=dtype, rngs=rngs)
         self.positions = positions(config.action_history + config.num_frames, width, rngs)

@@ -24,7 +24,7 @@ class Gru(nnx.Module):
 
     def __init__(self, config: Options, shape: Shape, *, rngs: nnx.Rngs, dtype: Any) -> None:
         self.goal = GoalEncoder(config, shape.goals, rngs=rngs, dtype=dtype) if config.goal != "none" else None
-        self.encoder = Encoder(config, rngs=rngs, dtype=dtype)
+        self.encoder = Encoder(config, rngs=rngs, dtype=dtype, pool=config.pool)
         hidden = config.hidden_size
         widths = (self.encoder.features, *[hidden] * (config.num_layers - 1))
         self.cells = nnx.List(nnx.GRUCell(width, hidden, dtype=dtype, rngs=rngs) for width in widths)

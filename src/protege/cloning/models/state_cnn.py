@@ -23,7 +23,7 @@ class StateCnn(nnx.Module):
 
     def __init__(self, config: Options, shape: Shape, *, rngs: nnx.Rngs, dtype: Any) -> None:
         self.goal = GoalEncoder(config, shape.goals, rngs=rngs, dtype=dtype) if config.goal != "none" else None
-        self.encoder = Encoder(config, rngs=rngs, dtype=dtype)
+        self.encoder = Encoder(config, rngs=rngs, dtype=dtype, pool=config.pool)
         self.numbers = shape.state - len(shape.animations)
         self.state = Mlp(self.numbers, config.state_features, rngs=rngs, dtype=dtype)
         self.animations = nnx.List(

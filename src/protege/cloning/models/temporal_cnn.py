@@ -34,7 +34,7 @@ class TemporalCnn(nnx.Module):
         self.goal = GoalEncoder(config, shape.goals, rngs=rngs, dtype=dtype) if config.goal != "none" else None
         stacked = config.mode == "stack"
         channels = 3 * config.num_frames if stacked else 3
-        self.encoder = Encoder(config, rngs=rngs, dtype=dtype, channels=channels)
+        self.encoder = Encoder(config, rngs=rngs, dtype=dtype, channels=channels, pool=config.pool)
         width, hidden = self.encoder.features, config.hidden_size
         self.cell = None if stacked else nnx.OptimizedLSTMCell(width, hidden, dtype=dtype, rngs=rngs)
         known = config.action_history * shape.actions
