@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from protege.commands.progress import bar
 from protege.commands.types import examples
 from protege.play.paths import shown
 
@@ -14,6 +15,8 @@ from protege.play.paths import shown
     epilog=examples(
         "protege export dataset/raw_playthrough --to zarr --out dataset/episodes.zarr",
         "protege clone train --config configs/pure_cnn.yaml",
+        "protege clone evaluate models/cloning/pure_cnn",
+        "protege clone rollout models/cloning/pure_cnn",
     ),
 )
 def command() -> None:
@@ -42,3 +45,97 @@ def train(config: Path, overrides: tuple[str, ...]) -> int:
     trained = train(load(config, overrides))
     click.echo(f"model: {shown(trained.folder)}")
     return 130 if trained.interrupted else 0
+
+
+@command.command(
+    "evaluate",
+    epilog=examples(
+        "protege clone evaluate models/cloning/pure_cnn",
+        "protege clone evaluate models/cloning/pure_cnn --dataset dataset/others.zarr --out others/",
+    ),
+)
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--dataset", type=click.Path(path_type=Path), help="Other episodes than those held back in training.")
+@click.option(
+    "--split", type=click.Choice(["test", "validation", "train", "all"]), help="Default: test; all of others."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder for metrics.json and the page. Default: the model."
+)
+@click.option("--films/--no-films", default=True, show_default=True, help="Episodes as videos, in the page.")
+def evaluate(model: Path, dataset: Path | None, split: str | None, out: Path | None, films: bool) -> int:
+    """Score a model on whole episodes, and write metrics.json and a page with time lines and videos."""
+    from protege.cloning.evaluate import evaluate
+    from protege.cloning.tables import table
+
+    with bar("frames") as progress:
+        found = evaluate(model, dataset, split, progress)
+    page = found.save(out or model, films)
+    numbers = found.evaluation.to_json()
+    click.echo(f"{found.intro}\n\n{table({model.resolve().name: numbers, **numbers['others']})}")
+    click.echo(f"page: {shown(page)}", err=True)
+    return 0
+
+
+@command.command("compare", epilog=examples("protege clone compare models/cloning/pure_cnn models/cloning/gru"))
+@click.argument("models", nargs=-1, required=True, type=click.Path(path_type=Path))
+def compare(models: tuple[Path, ...]) -> int:
+    """Put models side by side, by the metrics.json that evaluation wrote."""
+    from protege.cloning.compare import compare
+
+    click.echo(compare(models))
+    return 0
+
+
+@command.command(
+    "rollout",
+    epilog=examples(
+        "protege clone rollout models/cloning/pure_cnn",
+        "protege clone rollout models/cloning/pure_cnn --episodes 20 --task all --page rollout.html",
+    ),
+)
+@click.argument("model")
+@click.option("--episodes", type=click.IntRange(1), default=10, show_default=True, help="Rooms to play.")
+@click.option("--seed", type=int, default=10_000, show_default=True, help="The first room; 10,000 or later.")
+@click.option(
+    "--task",
+    type=click.Choice(["go_to", "open_door", "climb_stairs", "check_posters", "all"]),
+    default="go_to",
+    show_default=True,
+    help="Only goals of this kind.",
+)
+@click.option("--page", type=click.Path(path_type=Path), help="Default: rollout.html in the model's folder.")
+def rollout(model: str, episodes: int, seed: int, task: str, page: Path | None) -> int:
+    """Let a model play the built-in game without a screen, and show it beside what the scripted player would do."""
+    from protege.arena.tasks import Task
+    from protege.bench.arena_episodes import Player
+    from protege.bench.clone_rollout import play, write_page
+
+    kind = None if task == "all" else Task(task)
+    with bar("episodes") as progress:
+        played = play(Player(model), episodes, seed, kind, lambda done: progress(done, episodes))
+    page = page or (Path(model) if Path(model).is_dir() else Path()) / "rollout.html"
+    write_page(played, page)
+    click.echo("\n".join(played.lines()))
+    click.echo(f"page: {shown(page)}", err=True)
+    return 0
+
+
+@command.command(
+    "setup-check",
+    epilog=examples(
+        "protege clone setup-check",
+        "protege clone setup-check --config configs/pure_cnn.yaml --dataset dataset/episodes.zarr",
+    ),
+)
+@click.option("--config", type=click.Path(path_type=Path), help="A configuration to read, too.")
+@click.option("--dataset", type=click.Path(path_type=Path), help="A data set to open, too.")
+def setup_check(config: Path | None, dataset: Path | None) -> int:
+    """Does cloning work on this machine? Libraries, devices, the documented model, and a whole run in small."""
+    from protege.cloning.setup_check import checks
+
+    good = True
+    for check in checks(config, dataset):
+        good &= check.ok
+        click.echo(f"{'ok' if check.ok else 'FIX':<4}{check.name:<17} {check.found}")
+    return 0 if good else 1

@@ -1,11 +1,11 @@
 """`protege export`."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
+from protege.commands.progress import bar
 from protege.commands.types import Size, examples
 from protege.play.paths import labeled_segments, models, raw_playthrough, shown
 
@@ -78,12 +78,7 @@ def command(
 def _export_zarr(folder: Path, out: Path, size: tuple[int, int] | None, cut: float | None) -> int:
     from protege.cloning.episodes import export_sessions
 
-    with click.progressbar(length=1, label="sessions", file=sys.stderr) as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.length = total
-            bar.update(done - bar.pos)
-
+    with bar("sessions") as progress:
         done = export_sessions(folder, out, size, cut_s=cut, progress=progress)
     for problem in done.problems:
         click.echo(problem, err=True)
