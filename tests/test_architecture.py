@@ -71,7 +71,13 @@ def test_every_module_says_what_it_is_for(path):
     assert docstring, f"{path} has no docstring"
 
 
-USER_COMMANDS = ["agent.py", "train_vision_agent.py", "src/continuos_recoder.py", "src/label_segments.py"]
+USER_COMMANDS = [
+    "agent.py",
+    "train_vision_agent.py",
+    "src/continuos_recoder.py",
+    "src/label_segments.py",
+    "train_controls.py",
+]
 
 
 @pytest.mark.parametrize("name", USER_COMMANDS)

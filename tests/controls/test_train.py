@@ -186,7 +186,7 @@ def test_a_loss_that_is_not_finite_stops_training_and_names_it(recordings, tmp_p
     made = config(recordings, tmp_path)
     going = Run(made, load_data(made), lambda line: None, lambda *at: None)
     with torch.no_grad():
-        going.learner.model.heads["cursor"][-1].bias.fill_(float("nan"))
+        going.learner.model.get_parameter("heads.cursor.3.bias").fill_(float("nan"))
     with pytest.raises(ProtegeError, match=r"the loss is nan \(cursor\); lower training.learning_rate"):
         going.learn()
 

@@ -14,7 +14,7 @@ RECORDINGS = Path("recordings")
 
 @click.group(
     "controls",
-    epilog=examples("protege controls synth", "protege controls inspect recordings"),
+    epilog=examples("protege controls synth", "protege controls inspect recordings", "protege controls train"),
 )
 def command() -> None:
     """The five-head control transformer: pose, hands and game state in, 28 Minecraft controls out."""
@@ -69,3 +69,70 @@ def inspect(files: tuple[Path, ...], json_: bool) -> int:
     for skip in bad:
         click.echo(f"skipped {shown(skip.path)}: {skip.reason}", err=True)
     return 1 if bad or not good else 0
+
+
+@command.command(
+    "train",
+    epilog=examples(
+        "protege controls train",
+        "protege controls train data.recordings=[recordings] training.epochs=50 output=models/mine",
+        "protege controls train curriculum.enabled=true",
+        "protege controls train training.loss_weighting=seed000 files=seed000",
+    ),
+)
+@click.option("--config", type=click.Path(path_type=Path), help="A YAML file. Default: that of configs/controls.yaml.")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+def train(config: Path | None, overrides: tuple[str, ...]) -> None:
+    """Train the control transformer on recordings; a run that was stopped goes on with the same command.
+
+    Every value of the config can be changed here, as KEY=VALUE.
+    """
+    from protege.controls.config import ControlsConfig
+    from protege.controls.files import require_torch
+    from protege.settings import load_config, to_yaml
+
+    require_torch()
+    options = load_config(ControlsConfig, config, overrides, "controls")
+    from protege.controls.train import train
+
+    click.echo(to_yaml(options), err=True)
+    result = train(options, click.echo, _progress)
+    click.echo(f"\nbest epoch {result.best_epoch + 1}; on the test recordings:\n{result.evaluation.table()}")
+    click.echo(f"model: {shown(result.files.weights)}\nreport: {shown(result.files.page)}")
+
+
+@command.command(
+    "evaluate",
+    epilog=examples(
+        "protege controls evaluate models recordings/synth_0003_mixed.npz",
+        "protege controls evaluate models/control_policy_v2.pt more --page scores.html --json",
+    ),
+)
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--page", type=click.Path(path_type=Path), help="Write the scores and curves of each control here.")
+@click.option("--json", "json_", is_flag=True, help="Print one JSON object.")
+def evaluate(model: Path, files: tuple[Path, ...], page: Path | None, json_: bool) -> None:
+    """Score a model on recordings, which should be others than it was trained on.
+
+    Beside it: the model on its own history, as in play, and copying the controls of the frame before.
+    """
+    from protege.controls.files import require_torch
+
+    require_torch()
+    from protege.controls.evaluate import evaluate_files
+
+    found, skipped = evaluate_files(model, files, _progress)
+    for line in skipped:
+        click.echo(line, err=True)
+    click.echo(json.dumps(found.to_json()) if json_ else found.table())
+    if page is not None:
+        from protege.controls.report import write_report
+
+        write_report(found, (), page, str(shown(model)))
+
+
+def _progress(what: str, done: int, of: int) -> None:
+    """One line that is written over, where somebody looks at it."""
+    if sys.stderr.isatty():
+        click.echo(f"\r\033[K{what}: {done} of {of}\r", nl=False, err=True)

@@ -1,12 +1,15 @@
 """A model judged on recordings that nothing was tuned on, beside copying, the majority, and its own history."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from protege.controls.files import load_model
 from protege.controls.metrics import Predictions, Scores, Thresholds, Truth, majority, score, table
-from protege.controls.predict import Predict, copy_last, predict_all, roll_out, truth_of
-from protege.controls.windows import Prepared
+from protege.controls.predict import Predict, copy_last, of_model, predict_all, roll_out, truth_of
+from protege.controls.recordings import scan
+from protege.controls.windows import Prepared, Statistics, prepare
 
 
 @dataclass(frozen=True)
@@ -55,3 +58,16 @@ def evaluate(
         predicted=predicted,
         truth=truth,
     )
+
+
+def evaluate_files(
+    model: Path, places: Sequence[Path], progress: Callable[[str, int, int], None] = lambda what, done, of: None
+) -> tuple[Evaluation, tuple[str, ...]]:
+    """A saved model on recordings (files or folders), and a line for each that had to be left out."""
+    network, config = load_model(model)
+    found = scan(places)
+    prepared = prepare(found.files, statistics=Statistics(config.mean, config.deviation))
+    result = evaluate(
+        of_model(network), prepared, None, config.thresholds, lambda done, of: progress("own history", done, of)
+    )
+    return result, tuple(f"skipped {one.path}: {one.reason}" for one in (*found.skipped, *prepared.skipped))

@@ -1,7 +1,9 @@
 """A trained control transformer on disk: weights, configuration, training log, card."""
 
+import importlib.util
 import json
 import pickle
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -179,9 +181,10 @@ def read_config(path: Path) -> PolicyConfig:
 
 def load_model(path: Path) -> "tuple[ControlTransformer, PolicyConfig]":
     """A model, ready to predict on the CPU, and its configuration. UserError if they cannot be used."""
+    files = ModelFiles.find(path)
+    require_torch()
     from protege.controls.model import ControlTransformer
 
-    files = ModelFiles.find(path)
     config = read_config(files.config)
     model = ControlTransformer(config.model)
     try:
@@ -192,14 +195,21 @@ def load_model(path: Path) -> "tuple[ControlTransformer, PolicyConfig]":
     return model.eval(), config
 
 
+def require_torch() -> None:
+    """MissingExtra where PyTorch is not installed."""
+    if importlib.util.find_spec("torch") is None:
+        raise MissingExtra("torch", "controls")
+
+
 def load_tensors(path: Path, device: str = "cpu") -> Any:
     """What torch.save wrote, tensors and plain values only. UserError for anything else: it could run code."""
+    require_torch()
+    import torch
+
     try:
-        import torch
-    except ImportError:
-        raise MissingExtra("torch", "controls") from None
-    try:
-        return torch.load(path, map_location=device, weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about unusual pickles, which the error below says better
+            return torch.load(path, map_location=device, weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else repr(error)
         raise UserError(f"{path}: not weights that can be read safely ({reason}); train the model again") from None

@@ -88,7 +88,7 @@ class Learner:
             self._action_rows = {p: p.detach().clone() for p in last[-1].parameters()}
 
     def step(self, batch: Batch, rate: float, seed: int) -> dict[str, Term]:
-        """One optimiser step; returns the losses, detached. seed: of the dropout. ProtegeError if the loss is not finite."""
+        """One optimiser step; returns its losses, detached. seed: of the dropout. ProtegeError if not finite."""
         torch.manual_seed(seed)
         self.model.train()
         for group in self.optimizer.param_groups:
