@@ -4,12 +4,10 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any, Final
 
 from protege.agent.loop import Heard
 from protege.devices.keyboard import KeyListener, key_name
-from protege.errors import ProtegeError
 from protege.play.actions import NO_KEYS, Action, ActionSpace
 from protege.play.devices import Clock, Keys
 
@@ -86,25 +84,6 @@ class HumanKeys(KeyListener):
             events.append(self._events.popleft())
         return events
 
-    def __exit__(self, *_: object) -> None:
-        """Ends the listener's thread. pynput's own stop waits, on X11, behind the very request it should end, so the
-        server is asked once more on a connection of its own.
-        """
-        super().__exit__()
-        context = getattr(self._listener, "_context", None)
-        if sys.platform == "linux" and context is not None:
-            from protege.devices import x11
-
-            with suppress(*_gone()):
-                display = x11.open_display()
-                for _try in range(10):  # the thread may only be about to make its request
-                    display.record_disable_context(context)
-                    display.sync()
-                    self._listener.join(timeout=0.2)
-                    if not self._listener.is_alive():
-                        break
-                display.close()
-
     def _take(self, name: str, down: bool) -> None:
         if name in self._hot:
             if down:
@@ -129,10 +108,3 @@ class HumanKeys(KeyListener):
             self._heard(name, down)
 
         return handle
-
-
-def _gone() -> tuple[type[Exception], ...]:
-    """What happens when the X server has gone first."""
-    from Xlib import error
-
-    return (ProtegeError, error.ConnectionClosedError, error.XError, OSError)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
-from protege.errors import MissingExtra, UserError
+from protege.errors import MissingExtra, ProtegeError, UserError
 from protege.play.actions import NO_KEYS, Action, ActionSpace
 
 NAMED: Final = ("up", "down", "left", "right", "space", "enter", "tab", "esc", "shift", "ctrl", "alt")
@@ -123,14 +123,31 @@ class KeyListener:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(*_connection_errors()):
+        """Ends the listener's thread. pynput's own stop waits, on X11, behind the very request it should end, so the
+        server is asked once more on a connection of its own.
+        """
+        gone = _connection_errors()
+        with suppress(*gone):
             self._listener.stop()
+        context = getattr(self._listener, "_context", None)
+        if sys.platform == "linux" and context is not None:
+            from protege.devices import x11
+
+            with suppress(ProtegeError, *gone):
+                display = x11.open_display()
+                for _try in range(10):  # the thread may only be about to make its request
+                    display.record_disable_context(context)
+                    display.sync()
+                    self._listener.join(timeout=0.2)
+                    if not self._listener.is_alive():
+                        break
+                display.close()
 
 
 def _connection_errors() -> tuple[type[Exception], ...]:
-    """What pynput raises when the X server has gone before it."""
+    """What is raised when the X server has gone before us."""
     if sys.platform != "linux":
         return ()
     from Xlib import error
 
-    return (error.ConnectionClosedError, OSError)
+    return (error.ConnectionClosedError, error.XError, OSError)

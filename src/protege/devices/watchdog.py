@@ -14,17 +14,23 @@ from protege.errors import ProtegeError
 from protege.play.actions import ActionSpace
 
 READY: Final = b"ready"
+MOUSE: Final = "--mouse"
 
 
 class Watchdog:
-    """A watchdog process for one action space; a context manager around the time in which keys are pressed."""
+    """A watchdog process for one action space; a context manager around the time in which keys are pressed.
 
-    def __init__(self, space: ActionSpace) -> None:
+    mouse: whether mouse buttons are pressed too, and must be released.
+    """
+
+    def __init__(self, space: ActionSpace, mouse: bool = False) -> None:
         self._space = space
+        self._mouse = mouse
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", "protege.devices.watchdog", *self._space.pressable]
+        command += [MOUSE] if self._mouse else []
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -58,11 +64,15 @@ def main(names: list[str]) -> None:
     """Wait for the parent's end, then release the named keys."""
     from protege.devices.keyboard import PynputKeys
 
-    keys = PynputKeys(ActionSpace("WATCHED", (*names, "none")))
+    keys = PynputKeys(ActionSpace("WATCHED", (*(name for name in names if name != MOUSE), "none")))
     sys.stdout.write(READY.decode() + "\n")
     sys.stdout.flush()
     sys.stdin.buffer.read()
     keys.release_all()
+    if MOUSE in names:
+        from protege.devices.pointer import open_pointer
+
+        open_pointer().release_all()
 
 
 if __name__ == "__main__":
