@@ -292,8 +292,8 @@ def test_onnx_runtime_and_pytorch_say_the_same(trained, played):
         first, second = (run(live.inputs, live.mask) for run in runners)
         for name, value in vars(first).items():
             np.testing.assert_allclose(value, vars(second)[name], atol=1e-5)
-    assert first.hotbar.sum() == pytest.approx(1)
-    assert ((first.action > 0) & (first.action < 1)).all()
+        assert first.hotbar.sum() == pytest.approx(1)
+        assert ((first.action > 0) & (first.action < 1)).all()
     assert torch.get_num_threads() == 1
 
 

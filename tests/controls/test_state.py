@@ -1,6 +1,7 @@
 """The game's state as a mod sends it."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -82,8 +83,9 @@ def test_the_46_numbers_themselves_are_taken_as_they_are():
     numbers = np.linspace(0, 1, 46, dtype=np.float32)
     np.testing.assert_array_equal(encode_state(numbers), numbers)
     np.testing.assert_array_equal(encode_state(numbers.tolist()), numbers)
-    for wrong in ([1.0] * 45, [math.inf] * 46, ["x"] * 46, [[1], [2, 3]]):
-        np.testing.assert_array_equal(encode_state(wrong), DEFAULT_STATE)
+    wrong: list[Any] = [[1.0] * 45, [math.inf] * 46, ["x"] * 46, [[1], [2, 3]], "text", 7]
+    for sent in wrong:
+        np.testing.assert_array_equal(encode_state(sent), DEFAULT_STATE)
 
 
 def test_numbers_beyond_all_measure_stay_finite():
