@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ def require_vision() -> None:
     for library in ("torch", "transformers", "peft", "accelerate"):
         if importlib.util.find_spec(library) is None:
             raise MissingExtra(library, "vision")
+    # When imported it warns that it found no optional kernels for CPUs; it works without them
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
 @cache
