@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 from websockets.sync.server import serve
@@ -133,7 +133,8 @@ def test_a_message_without_end_only_costs_the_connection():
 def test_after_a_broken_connection_everything_is_let_go_of_and_held_again():
     def drop(game, connection):
         if game.last()["type"] == "controls" and game.connections < 3:
-            connection.socket.shutdown(socket.SHUT_RDWR)
+            with suppress(OSError):  # it is gone already, and this message was on its way
+                connection.socket.shutdown(socket.SHUT_RDWR)
 
     with playing(drop) as (game, bridge):
         for t in range(3000):
@@ -143,7 +144,10 @@ def test_after_a_broken_connection_everything_is_let_go_of_and_held_again():
             time.sleep(0.01)
     kinds = [told["type"] for told in game.heard]
     assert game.connections == 3
-    assert kinds[:5] == ["release_all", "controls", "release_all", "controls", "release_all"]
+    begins = [n for n, kind in enumerate(kinds) if kind == "release_all"]
+    assert begins[0] == 0
+    assert len(begins) >= 3
+    assert all(kinds[n + 1] == "controls" for n in begins[:3])
     assert [told["seq"] for told in game.heard] == sorted(told["seq"] for told in game.heard)
 
 
