@@ -172,7 +172,7 @@ def test_a_reaction_is_measured(xvfb):
 
 def test_public_scenarios_are_scored_by_their_rewards():
     figures = {f.key: f.value for f in vizdoom.run(vizdoom.VizdoomBench("random", "basic", episodes=3))}
-    assert figures.keys() == {"reward", "reward_random", "reward_gain"}
+    assert figures.keys() == {"reward", "reward_random", "reward_majority", "reward_gain"}
     assert -500 < figures["reward"] <= 101
     with pytest.raises(UserError, match="deadly_corridor"):
         vizdoom.VizdoomBench("random", "no_such_scenario")

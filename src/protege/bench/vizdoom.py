@@ -1,4 +1,4 @@
-"""protege bench vizdoom: any policy in ViZDoom's public scenarios, scored by their own rewards, beside random keys."""
+"""protege bench vizdoom: any policy in ViZDoom's public scenarios, scored by their own rewards, beside random keys and W."""
 
 import tempfile
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from protege.agent.policies import RandomPolicy, load_policy
+from protege.agent.policies import ConstantPolicy, RandomPolicy, load_policy
 from protege.agent.vision import VisionOptions
 from protege.bench.report import Figure
 from protege.errors import MissingExtra, UserError
@@ -69,13 +69,14 @@ class VizdoomBench:
 
 
 def run(bench: VizdoomBench, say: Callable[[str], None] = lambda text: None) -> list[Figure]:
-    """Mean reward with its standard error, of the policy and of random keys in the same episodes."""
+    """Mean reward with its standard error, of the policy, of random keys and of holding W in the same episodes."""
     policy = load_policy(bench.model, VisionOptions(temperature=bench.temperature))
     policy.warm_up()
+    beside = {"random": RandomPolicy(bench.seed, hold_slots=1), "majority": ConstantPolicy()}
     ours = rewards(bench, policy, say)
-    theirs = rewards(bench, RandomPolicy(bench.seed, hold_slots=1), say)
-    figures = [_figure("reward", ours), _figure("reward_random", theirs)]
-    better = float(np.mean(ours)) - float(np.mean(theirs))
+    theirs = {name: rewards(bench, other, say) for name, other in beside.items()}
+    figures = [_figure("reward", ours), *(_figure(f"reward_{name}", found) for name, found in theirs.items())]
+    better = float(np.mean(ours)) - float(np.mean(theirs["random"]))
     return [*figures, Figure("reward_gain", round(better, 2), f"{better:+.2f} over random keys")]
 
 
