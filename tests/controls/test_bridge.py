@@ -243,64 +243,66 @@ def pointer_at():
 
 
 @pytest.fixture
-def server(xvfb):
+def display(xvfb):
     yield xvfb
     gc.collect()  # keyboards close before their server does
 
 
-@pytest.fixture
-def desk(server):
+@contextmanager
+def desk():
     """Real keys and a real mouse on an X server, and a window that is said to be at 100, 50."""
     window = FakeWindow(Rect(100, 50, 401, 301))
     pointer = XPointer()
     pointer.place(300, 300)
     bridge = KeyboardBridge(PynputKeys(MINECRAFT), pointer, window, pixels_per_deg=2)
-    yield bridge, window
-    bridge.close()
+    try:
+        yield bridge, window
+    finally:
+        bridge.close()
     assert not x11.keys_down(MINECRAFT.pressable)
 
 
-def test_keys_are_held_tapped_and_let_go(desk):
-    bridge, _ = desk
-    keys = MINECRAFT.pressable
-    bridge.send(WALK, 0.0)
-    assert x11.keys_down(keys) == {"w", "ctrl"}
-    bridge.send(ControlOutput(held=frozenset(("sneak",)), pressed=frozenset(("drop_item",)), slot=4), 0.1)
-    assert x11.keys_down(keys) == {"shift", "q", "5"}
-    bridge.send(ControlOutput(held=frozenset(("sneak",))), 0.13)  # the tap goes on for a tick of the game
-    assert x11.keys_down(keys) == {"shift", "q", "5"}
-    bridge.send(ControlOutput(), 0.2)
-    assert x11.keys_down(keys) == set()
+def test_keys_are_held_tapped_and_let_go(display):
+    with desk() as (bridge, _):
+        keys = MINECRAFT.pressable
+        bridge.send(WALK, 0.0)
+        assert x11.keys_down(keys) == {"w", "ctrl"}
+        bridge.send(ControlOutput(held=frozenset(("sneak",)), pressed=frozenset(("drop_item",)), slot=4), 0.1)
+        assert x11.keys_down(keys) == {"shift", "q", "5"}
+        bridge.send(ControlOutput(held=frozenset(("sneak",))), 0.13)  # the tap goes on for a tick of the game
+        assert x11.keys_down(keys) == {"shift", "q", "5"}
+        bridge.send(ControlOutput(), 0.2)
+        assert x11.keys_down(keys) == set()
 
 
-def test_looks_move_the_mouse_and_buttons_are_pressed(desk):
-    bridge, _ = desk
-    bridge.send(ControlOutput(), 0.0)
-    bridge.send(ControlOutput(look=(0.1, -0.1), held=frozenset(("use_item",))), 0.1)
-    assert pointer_at() == (306, 294, 0b100)
-    for t in range(10):  # parts of a pixel add up: 10 * 300 * 0.01 * 0.01 * 2 = 6
-        bridge.send(ControlOutput(look=(0.1, 0), pressed=frozenset(("attack",) if t == 0 else ())), 0.11 + t / 100)
-        assert pointer_at()[2] == (0b001 if t < 6 else 0)
-    assert pointer_at()[0] == 312
+def test_looks_move_the_mouse_and_buttons_are_pressed(display):
+    with desk() as (bridge, _):
+        bridge.send(ControlOutput(), 0.0)
+        bridge.send(ControlOutput(look=(0.1, -0.1), held=frozenset(("use_item",))), 0.1)
+        assert pointer_at() == (306, 294, 0b100)
+        for t in range(10):  # parts of a pixel add up: 10 * 300 * 0.01 * 0.01 * 2 = 6
+            bridge.send(ControlOutput(look=(0.1, 0), pressed=frozenset(("attack",) if t == 0 else ())), 0.11 + t / 100)
+            assert pointer_at()[2] == (0b001 if t < 6 else 0)
+        assert pointer_at()[0] == 312
 
 
-def test_the_cursor_is_placed_within_the_window(desk):
-    bridge, _ = desk
-    bridge.send(CLICK, 0.0)
-    assert pointer_at() == (200, 200, 0b001)
-    assert x11.keys_down(MINECRAFT.pressable) == {"shift"}
+def test_the_cursor_is_placed_within_the_window(display):
+    with desk() as (bridge, _):
+        bridge.send(CLICK, 0.0)
+        assert pointer_at() == (200, 200, 0b001)
+        assert x11.keys_down(MINECRAFT.pressable) == {"shift"}
 
 
-def test_nothing_is_pressed_while_another_window_has_the_focus(desk):
-    bridge, window = desk
-    busy = ControlOutput(held=frozenset(("move_forward", "use_item")))
-    bridge.send(busy, 0.0)
-    window.focused = False
-    bridge.send(busy, 0.1)
-    assert x11.keys_down(MINECRAFT.pressable) == set()
-    assert pointer_at()[2] == 0
-    window.focused = True
-    bridge.send(busy, 0.2)
-    assert x11.keys_down(MINECRAFT.pressable) == {"w"}
-    bridge.release_all()
-    assert (x11.keys_down(MINECRAFT.pressable), pointer_at()[2]) == (set(), 0)
+def test_nothing_is_pressed_while_another_window_has_the_focus(display):
+    with desk() as (bridge, window):
+        busy = ControlOutput(held=frozenset(("move_forward", "use_item")))
+        bridge.send(busy, 0.0)
+        window.focused = False
+        bridge.send(busy, 0.1)
+        assert x11.keys_down(MINECRAFT.pressable) == set()
+        assert pointer_at()[2] == 0
+        window.focused = True
+        bridge.send(busy, 0.2)
+        assert x11.keys_down(MINECRAFT.pressable) == {"w"}
+        bridge.release_all()
+        assert (x11.keys_down(MINECRAFT.pressable), pointer_at()[2]) == (set(), 0)
