@@ -1,4 +1,4 @@
-"""protege bench vizdoom: any policy in ViZDoom's public scenarios, scored by their own rewards, beside random keys and W."""
+"""protege bench vizdoom: any policy in ViZDoom's public scenarios by their own rewards, beside random keys and W."""
 
 import tempfile
 from collections.abc import Callable
