@@ -14,7 +14,8 @@ import pytest
 from protege.demo import window
 from protege.demo.places import Places
 from protege.devices.windows import find_window
-from protege.devices.x11 import XWindow
+from protege.devices.x11 import XWindow, keys_down
+from protege.play.actions import KEYBOARD_12
 from tests.recorder.test_live import Recording, start_doom
 
 ROOT = Path(__file__).parents[1]
@@ -34,6 +35,9 @@ def project(tmp_path_factory, xvfb):
     (folder / "src").mkdir()
     for script in (ROOT / "src").glob("*.py"):
         shutil.copy(script, folder / "src")
+    for script in ("agent.py", "train_vision_agent.py"):
+        shutil.copy(ROOT / script, folder)
+    shutil.copytree(ROOT / "configs", folder / "configs")
     return folder
 
 
@@ -110,6 +114,53 @@ def recorder_script(line, project):
     assert len(list((project / "dataset" / "raw_playthrough").iterdir())) >= 2
 
 
+SMALL = (
+    "model.four_bit=false data.frame_size=[160,128] data.workers=0 data.limit=60 training.max_steps=1 training.batch=2 "
+    "training.accumulation=1 training.gradient_checkpointing=false training.score_samples=4 training.report_to=none"
+)
+"""What makes a training run short; the 8B model of the first command becomes the tiny one."""
+
+
+def label(line, project):
+    """A Qwen VLM of billions of parameters is no test; the rooms' own goals take its place."""
+    runs("protege arena record --episodes 6 --seed 6000 --task go_to --size 320x240", project)
+    runs(f"{line} --backend given", project)
+    assert list((project / "dataset" / "labeled_segments").glob("*/samples.jsonl"))
+
+
+def train_small(line, project):
+    runs("protege tiny-base models/small", project)
+    runs(f"{line} model.base=models/small {SMALL}", project)
+    assert (project / "models" / "gameplay_agent_lora" / "adapter_model.safetensors").exists()
+
+
+def play(line, project):
+    """The model of `train_small` holds keys in a real game for three seconds."""
+    focus_doom()
+    result = runs(f"{line} --countdown 0 --max-minutes 0.05", project)
+    assert "ended: " in result.stdout
+    assert keys_down(KEYBOARD_12.pressable) == set()
+
+
+def train_script(line, project):
+    shutil.rmtree(project / "models" / "gameplay_agent_lora")
+    base = "model.base=models/tiny-qwen3-vl"
+    assert base in line
+    runs(f"{line} {SMALL}", project)
+    assert (project / "models" / "gameplay_agent_lora" / "adapter_model.safetensors").exists()
+
+
+def score(line, project):
+    result = runs(f"{line} --samples 8", project)
+    assert "first action" in result.stdout
+
+
+def bench_arena(line, project):
+    result = runs(f"{line} --episodes 2 --swaps 1", project)
+    for key in ("success ", "success_ci", "success_random", "success_expert", "goal_following"):
+        assert key in result.stdout
+
+
 def arena_play(line, project):
     result = runs(f"{line} --episodes 1 --seconds 1", project)
     assert "(seed 5000)" in result.stderr
@@ -120,31 +171,34 @@ def fewer_episodes(line, project):
     runs(line.replace("--episodes 20", "--episodes 2"), project)
 
 
-def export(line, project):
-    """The demo alone is one session; a second one makes a validation split possible."""
-    runs("protege arena record --episodes 1 && protege label --backend given", project)
-    result = runs(line, project)
-    assert "validation" in result.stdout
-
-
 def bench(line, project):
     result = runs(f"{line} --seconds 5 --kills 1", project)
     assert "label_agreement" in result.stdout
 
 
 HOW = {
+    'protege record --window "Chocolate Doom"': record,
+    "protege label": label,
+    "protege train": train_small,
+    'protege play --goal "Open the door"': play,
     "make demo": make_demo,
-    "uv run --extra record --extra arena --extra demo protege demo": installs,
+    "uv run --extra record --extra arena --extra demo --extra vision protege demo": installs,
     'pip install -e ".[record]"': installs,
     "protege doctor": doctor,
-    'protege record --window "Chocolate Doom"': record,
     "cd src && python continuos_recoder.py": recorder_script,
     "protege sessions": runs,
     "protege sessions trim demo --from 0:02 --to 0:10": runs,
     "protege doctor dataset/raw_playthrough/demo": runs,
     "protege label --backend given": runs,
     "protege report": runs,
-    "protege export --to jsonl --out lanterns": export,
+    "protege export --to jsonl --out lanterns": runs,
+    "protege tiny-base models/tiny-qwen3-vl": runs,
+    "python train_vision_agent.py model.base=models/tiny-qwen3-vl model.four_bit=false data.frame_size=[160,128]": (
+        train_script
+    ),
+    "protege score models/gameplay_agent_lora --only-held-back": score,
+    "protege bench arena --model models/gameplay_agent_lora": bench_arena,
+    'python agent.py --goal "Go to the lantern"': play,
     "protege arena play": arena_play,
     "protege arena record --episodes 20 --seed 5000": fewer_episodes,
     "protege arena goals": runs,
