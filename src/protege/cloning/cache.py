@@ -6,12 +6,14 @@
 
 import hashlib
 import json
+import math
 import mmap
 import shutil
+import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,20 +87,20 @@ def build(
         shape = (total, 3, *(frame_size or dataset.episodes[0].frames.shape[2:]))
         done = _resumable(folder, dataset, offsets, shape)
         _require_space(folder, shape)
-        frames = _map(folder, shape, "r+")
         ready = 0
-        for episode in dataset.episodes:
-            start, stop = offsets[episode.name]
-            source = fingerprint(episode)
-            entry = done.get(episode.name)
-            fresh = entry is not None and entry["source"] == source
-            if not fresh or (verify and entry is not None and _hash(frames, start, stop) != entry["hash"]):
-                done[episode.name] = {"start": start, "stop": stop, "source": source}
-                done[episode.name]["hash"] = _copy(episode, frames, start, dataset.bgr)
-                frames.flush()
-                _save_index(folder, shape, dataset, done)
-            ready += len(episode)
-            progress(ready, total)
+        with (folder / _FRAMES).open("r+b") as frames:
+            for episode in dataset.episodes:
+                start, stop = offsets[episode.name]
+                source = fingerprint(episode)
+                entry = done.get(episode.name)
+                fresh = entry is not None and entry["source"] == source
+                if not fresh or (verify and entry is not None and _hash(frames, start, stop, shape) != entry["hash"]):
+                    written = _copy(episode, frames, start, shape, dataset.bgr)
+                    done[episode.name] = {"start": start, "stop": stop, "source": source, "hash": written}
+                    frames.flush()
+                    _save_index(folder, shape, dataset, done)
+                ready += len(episode)
+                progress(ready, total)
         _save_rows(folder, dataset)
     finally:
         lock.release()
@@ -151,7 +153,7 @@ def _resumable(
 ) -> dict[str, Any]:
     """What an earlier build finished and still lies at its place; the frames' file is given its size."""
     done: dict[str, Any] = {}
-    path, frame = folder / _FRAMES, int(np.prod(shape[1:]))
+    path, frame = folder / _FRAMES, math.prod(shape[1:])
     try:
         index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
         same = index["version"] == _VERSION and index["frame"] == list(shape[1:]) and index["bgr"] == dataset.bgr
@@ -160,13 +162,13 @@ def _resumable(
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         done = {}
     with path.open("ab") as file:
-        file.truncate(int(np.prod(shape)))
+        file.truncate(math.prod(shape))
     return done
 
 
 def _require_space(folder: Path, shape: tuple[int, ...]) -> None:
     """UserError where the disk cannot hold what is not written yet: a full disk would end the process by a signal."""
-    needed = int(np.prod(shape)) - (folder / _FRAMES).stat().st_blocks * 512
+    needed = math.prod(shape) - (folder / _FRAMES).stat().st_blocks * 512
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise UserError(
@@ -175,19 +177,18 @@ def _require_space(folder: Path, shape: tuple[int, ...]) -> None:
         )
 
 
-def _map(folder: Path, shape: tuple[int, ...], mode: Any) -> np.memmap[Any, Any]:
-    return np.memmap(folder / _FRAMES, dtype=np.uint8, mode=mode, shape=shape)
-
-
-def _copy(episode: Episode, frames: NDArray[np.uint8], start: int, bgr: bool) -> str:
-    """Write an episode's frames to their place; returns their hash."""
-    digest = hashlib.sha256()
+def _copy(episode: Episode, frames: IO[bytes], start: int, shape: tuple[int, ...], bgr: bool) -> int:
+    """Write an episode's frames to their place, by writing rather than through a map, which costs a fault a page and
+    counts as this process's memory; returns their hash (CRC-32: damage is found, at a fraction of SHA-256's cost).
+    """
+    found = 0
+    frames.seek(start * math.prod(shape[1:]))
     for at in range(0, len(episode), _PIECE):
         piece = episode.read(at, min(at + _PIECE, len(episode)))
-        piece = scaled(np.ascontiguousarray(piece[:, ::-1] if bgr else piece), frames.shape[2:])
-        digest.update(piece.data)
-        frames[start + at : start + at + len(piece)] = piece
-    return digest.hexdigest()
+        piece = scaled(np.ascontiguousarray(piece[:, ::-1] if bgr else piece), shape[2:])
+        found = zlib.crc32(piece.data, found)
+        frames.write(piece.data)
+    return found
 
 
 def scaled(frames: NDArray[np.uint8], size: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -202,11 +203,13 @@ def scaled(frames: NDArray[np.uint8], size: tuple[int, ...]) -> NDArray[np.uint8
     return small
 
 
-def _hash(frames: NDArray[np.uint8], start: int, stop: int) -> str:
-    digest = hashlib.sha256()
+def _hash(frames: IO[bytes], start: int, stop: int, shape: tuple[int, ...]) -> int:
+    frame = math.prod(shape[1:])
+    found = 0
+    frames.seek(start * frame)
     for at in range(start, stop, _PIECE):
-        digest.update(frames[at : min(at + _PIECE, stop)].data)
-    return digest.hexdigest()
+        found = zlib.crc32(frames.read((min(at + _PIECE, stop) - at) * frame), found)
+    return found
 
 
 def _save_index(folder: Path, shape: tuple[int, ...], dataset: Dataset, done: dict[str, Any]) -> None:
@@ -238,5 +241,5 @@ def _save_rows(folder: Path, dataset: Dataset) -> None:
 def _open(folder: Path, offsets: dict[str, tuple[int, int]], shape: tuple[int, ...]) -> Cache:
     with np.load(folder / _ROWS, allow_pickle=False) as rows:
         found = {name: rows[name] for name in rows.files}
-    frames = _map(folder, shape, "r")
+    frames = np.memmap(folder / _FRAMES, dtype=np.uint8, mode="r", shape=shape)
     return Cache(folder, frames, found["actions"], found.get("state"), found.get("goals"), offsets)

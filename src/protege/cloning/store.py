@@ -21,6 +21,8 @@ from protege.errors import MissingExtra, UserError
 try:
     import zarr
     from zarr.codecs import BloscCodec
+
+    from protege.cloning.chunks import Frames, broken
 except ImportError as error:
     raise MissingExtra("zarr", "cloning") from error
 
@@ -30,17 +32,15 @@ _ROWS: Final = 1000
 """Rows of actions and state in a chunk."""
 _PIECE: Final = 64
 """Frames written at a time."""
-_HEADER: Final = 16
-"""Bytes of a Blosc chunk's header; its last four are the chunk's whole length, little-endian."""
 
 
 @dataclass(frozen=True)
 class Episode:
-    """One episode of a store, opened for reading. frames is an array of zarr, which reads what is sliced."""
+    """One episode of a store, opened for reading; of its frames only what is asked for is read."""
 
     name: str
     folder: Path
-    frames: Any
+    frames: Frames
     actions: NDArray[np.bool_]
     state: NDArray[np.float32] | None = None
     goal: NDArray[np.int32] | None = None
@@ -52,7 +52,7 @@ class Episode:
     def read(self, start: int, stop: int) -> NDArray[np.uint8]:
         """(n, 3, H, W) uint8 of frames [start, stop). UserError names a chunk that cannot be decoded."""
         try:
-            return np.asarray(self.frames[start:stop])
+            return self.frames.read(start, stop)
         except (ValueError, RuntimeError, OSError) as error:
             raise UserError(
                 f"{self.folder}: frames {start} to {stop} cannot be decoded ({error}); delete the episode or "
@@ -251,8 +251,8 @@ def _read_episode(path: Path, root: zarr.Group, name: str, problems: list[str]) 
         for kind, array in arrays.items():
             if array.shape[:1] != frames.shape[:1]:
                 raise ValueError(f"{frames.shape[0]} frames but {array.shape[0] if array.ndim else 0} rows of {kind}")
-            if broken := _broken_chunks(where / kind, array):
-                raise ValueError(broken)
+            if found_broken := broken(array, where / kind):
+                raise ValueError(found_broken)
             if kind != "frames":
                 found[kind] = np.asarray(array[:])
         if found["actions"].ndim != 2 or not np.isin(found["actions"], (0, 1)).all():
@@ -264,38 +264,12 @@ def _read_episode(path: Path, root: zarr.Group, name: str, problems: list[str]) 
     return Episode(
         name,
         where,
-        frames,
+        Frames(frames, where / "frames"),
         found["actions"].astype(bool),
         None if state is None or state.ndim != 2 else state.astype(np.float32),
         None if goal is None or goal.ndim != 1 else goal.astype(np.int32),
         dict(group.attrs),
     )
-
-
-def _broken_chunks(folder: Path, array: Any) -> str:
-    """What is wrong with an array's chunk files; "" if nothing shows without decoding them.
-
-    A lost chunk would be read as zeros and a cut one fails only when training comes to it. Compressed with Blosc, a
-    chunk says its own length.
-    """
-    metadata = array.metadata
-    grid = getattr(array, "shards", None) or array.chunks
-    counts = [-(-size // step) for size, step in zip(array.shape, grid, strict=True)]
-    blosc = not getattr(array, "shards", None) and any("Blosc" in type(c).__name__ for c in array.compressors)
-    lost, cut = [], []
-    for index in np.ndindex(*counts):
-        try:
-            with (folder / metadata.encode_chunk_key(index)).open("rb") as file:
-                head = file.read(_HEADER)
-                file.seek(0, 2)
-                if blosc and (len(head) < _HEADER or int.from_bytes(head[12:], "little") != file.tell()):
-                    cut.append(index[0])
-        except OSError:
-            lost.append(index[0])
-    for what, chunks in (("missing (zarr would read zeros)", lost), ("truncated", cut)):
-        if chunks:
-            return f"{len(chunks)} of {int(np.prod(counts))} chunks of {folder.name} {what}, the first at {chunks[0]}"
-    return ""
 
 
 def _agree_on_actions(
@@ -325,7 +299,7 @@ def _agree_on_size(episodes: list[Episode], problems: list[str]) -> list[Episode
     """The episodes with the resolution that most frames have."""
     if not episodes:
         return []
-    sizes = Counter[tuple[int, int]]()
+    sizes = Counter[tuple[int, ...]]()
     for episode in episodes:
         sizes[episode.frames.shape[2:]] += len(episode)
     wanted = sizes.most_common(1)[0][0]

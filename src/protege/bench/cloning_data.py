@@ -1,0 +1,159 @@
+"""protege bench cloning, the loader: samples a second from a compressed zarr store, and how memory grows with it."""
+
+import os
+import runpy
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protege.bench.report import Figure
+from protege.errors import ProtegeError
+
+ORIGIN: Final = Path(__file__).parents[3] / "bench" / "cloning_origin.py"
+MIN_FIRST, MIN_LATER, MAX_GROWTH = 4.0, 20.0, 1.1
+EPISODE: Final = 200
+KEYS: Final = ("move_left", "lock_on", "dodge_roll/dash", "move_right", "attack", "move_back", "move_forward")
+"""The documented seven actions."""
+Say = Callable[[str], None]
+
+_MEMORY: Final = """
+import sys
+from pathlib import Path
+from protege.cloning import cache, loader, store
+data = store.Dataset.open(sys.argv[1])
+built = cache.build(data, Path(sys.argv[2]))
+for _ in range(2):
+    seen = sum(int(batch.valid.sum()) for batch in loader.batches(built, data.episodes))
+    assert seen == len(built.frames), seen
+lines = Path("/proc/self/status").read_text().splitlines()
+print([int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")][0])
+"""
+"""The peak of all memory of the process, mapped files included."""
+
+
+def figures(folder: Path, frames: int, few: int, many: int, say: Say = lambda text: None) -> list[Figure]:
+    """Both sizes' speed-ups (`frames` samples at 144x256, a quarter at 288x512) and the growth from few to many."""
+    found: list[Figure] = []
+    for height, width, count in ((144, 256, frames), (288, 512, frames // 4)):
+        say(f"loading {count} frames of {height}x{width}, by turns with the origin's loader")
+        store = write_store(folder / f"{height}.zarr", (height, width), count)
+        rates = measure(store, folder / f"{height}.cache")
+        first, later = rates["first"] / rates["origin"], rates["later"] / rates["origin"]
+        text = f"{rates['first']:,.0f} samples a CPU second beside {rates['origin']:,.0f} at {height}x{width}"
+        later_text = f"{rates['later']:,.0f} samples a CPU second at {height}x{width}"
+        if height == 144:
+            found += [
+                Figure("loader_speedup_first", first, f"{first:.1f}x: {text}", f">= {MIN_FIRST:g}", first >= MIN_FIRST),
+                Figure("loader_speedup_later", later, f"{later:.0f}x: {later_text}", ">= 20", later >= MIN_LATER),
+            ]
+        else:
+            good = first >= MIN_FIRST
+            found += [
+                Figure("loader_speedup_first_288", first, f"{first:.1f}x: {text}", f">= {MIN_FIRST:g}", good),
+                Figure("loader_speedup_later_288", later, f"{later:.0f}x: {later_text}", ">= 20", later >= MIN_LATER),
+            ]
+    say(f"peak memory at {few:,} and {many:,} frames of 144x256")
+    return [*found, *memory(folder, few, many)]
+
+
+def pictures(count: int, size: tuple[int, int], seed: int = 0) -> NDArray[np.uint8]:
+    """(count, 3, height, width) moving blocks under noise, which compress to about 1.2."""
+    height, width = size
+    rng = np.random.default_rng(seed)
+    blocks = rng.integers(0, 224, (3, height // 8, width // 8), dtype=np.uint8).repeat(8, 1).repeat(8, 2)
+    frames = np.empty((count, 3, height, width), np.uint8)
+    for i in range(count):
+        frames[i] = np.roll(blocks, 3 * i, axis=2) + rng.integers(0, 32, blocks.shape, dtype=np.uint8)
+    return frames
+
+
+def write_store(path: Path, size: tuple[int, int], count: int) -> Path:
+    """A store as the origin's converter writes it: zarr format 2, a chunk a frame, Blosc zstd level 3."""
+    import zarr
+    from numcodecs import Blosc
+
+    root = zarr.open_group(path, mode="w", zarr_format=2)
+    root.attrs.update({"keys": list(KEYS), "version": "1.0", "format": "framewise"})
+    codec: Any = Blosc(cname="zstd", clevel=3)
+    for number, start in enumerate(range(0, count, EPISODE)):
+        length = min(EPISODE, count - start)
+        frames = pictures(length, size, number)
+        actions = np.random.default_rng(number).random((length, len(KEYS))) < 0.2
+        group = root.create_group(f"episode_{number}")
+        for name, values, rows in (("frames", frames, 1), ("actions", actions, 100)):
+            written: Any = {"write_empty_chunks": True}
+            made: Any = group.create_array(
+                name,
+                shape=values.shape,
+                dtype=values.dtype,
+                chunks=(rows, *values.shape[1:]),
+                compressors=codec,
+                config=written,
+            )
+            made[:] = values
+    return path
+
+
+def measure(store: Path, cache_folder: Path, turns: int = 3) -> dict[str, float]:
+    """Samples a CPU second: our first epoch with everything before it, a later one, and the origin's; medians."""
+    from protege.cloning import cache, loader
+    from protege.cloning.store import Dataset
+
+    if not ORIGIN.is_file():
+        raise ProtegeError(f"{ORIGIN}: not in this installation; run the benchmark in the repository")
+    origin = runpy.run_path(str(ORIGIN))["epoch"]
+    rates: dict[str, list[float]] = {"first": [], "later": [], "origin": []}
+
+    def epoch(built: Any, data: Dataset, number: int) -> int:
+        return sum(int(batch.valid.sum()) for batch in loader.batches(built, data.episodes, epoch=number))
+
+    for _ in range(turns):
+        cache.remove(cache_folder)
+        began = time.process_time()
+        data = Dataset.open(store)
+        built = cache.build(data, cache_folder)
+        seen = epoch(built, data, 0)
+        rates["first"].append(seen / (time.process_time() - began))
+        began = time.process_time()
+        assert epoch(built, data, 1) == seen
+        rates["later"].append(seen / (time.process_time() - began))
+        began = time.process_time()
+        assert origin(store) == seen
+        rates["origin"].append(seen / (time.process_time() - began))
+    return {name: float(np.median(values)) for name, values in rates.items()}
+
+
+def memory(folder: Path, few: int, many: int) -> list[Figure]:
+    """Peak memory of a process that opens a store, builds its cache and goes through it twice."""
+    peaks = []
+    first = write_store(folder / "seed.zarr", (144, 256), EPISODE)
+    for count in (few, many):
+        store = folder / f"{count}.zarr"
+        repeat(first, store, count // EPISODE)
+        peaks.append(peak_mb(str(store), str(folder / f"{count}.cache")))
+        shutil.rmtree(folder / f"{count}.cache")
+    growth = peaks[1] / peaks[0]
+    text = f"{peaks[0]:.0f} MB at {few:,} frames, {peaks[1]:.0f} MB at {many:,}"
+    return [Figure("memory_growth", growth, text, f"<= {MAX_GROWTH}x", growth <= MAX_GROWTH)]
+
+
+def repeat(first: Path, store: Path, episodes: int) -> None:
+    """A store of many episodes with the files of one, as hard links."""
+    shutil.copytree(first, store, ignore=shutil.ignore_patterns("episode_*"), dirs_exist_ok=True)
+    for number in range(episodes):
+        shutil.copytree(first / "episode_0", store / f"episode_{number}", copy_function=os.link, dirs_exist_ok=False)
+
+
+def peak_mb(*arguments: str) -> float:
+    """The peak memory of a process of its own."""
+    done = subprocess.run([sys.executable, "-c", _MEMORY, *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ProtegeError(f"the memory run failed: {done.stderr.strip().splitlines()[-1:]}")
+    return float(done.stdout.split()[-1])

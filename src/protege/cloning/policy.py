@@ -1,0 +1,110 @@
+"""A trained cloning model as a `Policy`: compiled once, with the past frames and actions that it was trained on."""
+
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protege.cloning.checkpoint import Loaded, load_model
+from protege.cloning.episodes import picture
+from protege.errors import UserError
+from protege.play.actions import NO_KEYS, Action
+from protege.play.card import ModelCard
+from protege.play.frame import Frame
+from protege.play.plan import Plan
+
+FORGET_S: Final = 1.0
+"""After so long without a decision an episode is over, and the next picture is the first of a new one."""
+
+
+class CloningPolicy:
+    """Plays a model's folder: probabilities above each action's threshold are keys held.
+
+    In training an episode begins with its first frame repeated and with no key held; it does here, too: at the first
+    picture, at another goal, and when time has jumped.
+    """
+
+    def __init__(self, folder: Path | str, horizon: int = 1) -> None:
+        """horizon: steps of a plan, at least as many as the model's; its last action is held on, since the live loop
+        plays a plan until the next is ready. UserError if there is no model, or it needs the game's state, which a
+        screen does not show.
+        """
+        self.loaded: Loaded = load_model(folder)
+        self.card = ModelCard.load(Path(folder))
+        self._horizon = max(horizon, self.card.horizon)
+        if self.loaded.setting.state is not None:
+            raise UserError(f"{folder}: a model that needs the game's state; only models of pictures alone can play")
+        spelled = {key.lower().replace("+", "_"): n for n, key in enumerate(self.loaded.keys)}
+        self._columns = [(spelled[key], key) for key in self.card.space.pressable if key in spelled]
+        self._frames: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
+        self._plan: tuple[int, Plan] | None = None
+        self._held: OrderedDict[int, Action] = OrderedDict()
+        self._goal: str | None = None
+
+    def predict(self, frame: Frame, goal: str) -> Plan:
+        """The plan for a picture, given those and the plans before. UserError for a goal that the model cannot know."""
+        slot = round(frame.t_ns * self.card.frame_hz / 1e9)
+        self._continue(slot, goal)
+        self._frames[slot] = picture(frame.rgb, self.card.frame_size)
+        probabilities = self.loaded.decide(self._stack(slot), self._previous(slot), goal)
+        steps = tuple(self._action(row) for row in probabilities > self.loaded.thresholds)
+        plan = Plan(steps + steps[-1:] * (self._horizon - len(steps)))
+        self._plan = slot, plan
+        return plan
+
+    def warm_up(self) -> None:
+        """Compile: the first decision is as fast as the next."""
+        width, height = self.card.frame_size
+        goal = self.loaded.goals[0] if self.loaded.goals else ""
+        self.predict(Frame(np.zeros((height, width, 3), np.uint8), 0), goal)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._frames.clear()
+        self._held.clear()
+        self._plan = self._goal = None
+
+    def _continue(self, slot: int, goal: str) -> None:
+        """Note what was played since the last picture, or begin a new episode."""
+        if self._plan is None or goal != self._goal or not 0 < slot - self._plan[0] <= FORGET_S * self.card.frame_hz:
+            self._forget()
+            self._goal = goal
+            return
+        made, plan = self._plan
+        for passed in range(slot - made):
+            self._held[made + passed] = plan.steps[passed] if passed < len(plan.steps) else NO_KEYS
+        model = self.loaded.config.model
+        oldest = slot - max((model.num_frames - 1) * model.frame_skip, model.action_history) - 1
+        for kept in (self._held, self._frames):
+            while len(kept) > 1 and next(iter(kept)) < oldest:
+                kept.popitem(last=False)
+
+    def _stack(self, slot: int) -> NDArray[np.uint8]:
+        """(T, 3, H, W): for each moment of the window the newest picture up to it, else the oldest there is."""
+        model = self.loaded.config.model
+        slots = np.array(list(self._frames))
+        wanted = slot - np.arange(model.num_frames - 1, -1, -1) * model.frame_skip
+        at = np.maximum(np.searchsorted(slots, wanted, side="right") - 1, 0)
+        return np.stack([self._frames[int(slots[i])] for i in at])
+
+    def _previous(self, slot: int) -> NDArray[np.float32]:
+        """(K, A) the actions of the slots before this one, oldest first; K is at least 1, as in training."""
+        length = max(1, self.loaded.config.model.action_history)
+        rows = np.zeros((length, len(self.loaded.keys)), np.float32)
+        for row, before in zip(rows, range(slot - length, slot), strict=True):
+            held = self._held.get(before, NO_KEYS)
+            for column, key in self._columns:
+                row[column] = key in held
+        return rows
+
+    def _action(self, held: NDArray[np.bool_]) -> Action:
+        return frozenset(key for column, key in self._columns if held[column])
+
+
+def load(folder: str, options: Any = None) -> CloningPolicy:
+    """The policy of a model's folder, for `--model`. UserError where it presses other keys than `options.space` has."""
+    card = ModelCard.load(Path(folder))
+    card.require(kind="cloning", **({} if options is None else {"space": options.space}))
+    return CloningPolicy(folder, 1 if options is None else options.horizon)
