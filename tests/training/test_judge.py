@@ -77,6 +77,14 @@ def test_a_swapped_goal_is_never_the_samples_own(labeled):
     assert all(goal != data[i].goal for i, goal in enumerate(goals))
 
 
+def test_the_goals_of_the_other_part_are_swapped_in_where_a_part_has_one(labeled):
+    data = LabeledData.open(labeled)
+    part = data.take(np.flatnonzero(data.goal == 0))
+    goals = other_goals(part, np.arange(len(part)))
+    assert goals is not None
+    assert set(goals) == set(GOALS[1:])
+
+
 def test_with_one_goal_there_is_nothing_to_swap(tiny, tmp_path):
     data = label(tmp_path, segments=1, frames=3)
     judged = score_model(tiny, data, ScoreOptions(device="cpu"))
@@ -90,7 +98,7 @@ def test_a_score_writes_its_page_and_its_numbers(tiny, labeled, tmp_path):
     judged = score_model(tiny, labeled, options, lambda *step: steps.append(step))
     page = (tmp_path / "page.html").read_text()
     assert page.count("data:image/png;base64,") == 3
-    assert page.count("data:image/jpeg;base64,") == 6
+    assert page.count("data:image/jpeg;base64,") == 12
     assert "http" not in page.replace("http-equiv", "")
     assert json.loads((tmp_path / "scores.json").read_text())["samples"] == 12
     assert "majority" in summary(judged)

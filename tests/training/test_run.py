@@ -5,6 +5,7 @@ import dataclasses
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -269,6 +270,17 @@ def test_a_second_ctrl_c_ends_at_once():
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), 2)
     assert len(said) == 1
+
+
+def test_a_worker_that_a_terminal_interrupts_too_leaves_it_to_its_owner(monkeypatch):
+    from protege.training.trainer import Stopper, ctrl_c
+
+    said, stopper = [], Stopper()
+    with ctrl_c(stopper, said.append):
+        monkeypatch.setattr(os, "getpid", lambda: 0)  # as a worker sees it: the handler came with the fork
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+    assert (said, stopper.stop) == ([], False)
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_names_the_pictures(tiny, labeled, tmp_path, monkeypatch):

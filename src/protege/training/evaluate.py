@@ -20,14 +20,15 @@ def quiet(*_: Any) -> None:
 
 
 def other_goals(data: LabeledData, rows: NDArray[np.int64], seed: int = 0) -> list[str] | None:
-    """For each row a goal of the data set that is not its own; None if there is only one.
+    """For each row a goal of the whole data set that is not its own; None if there is only one.
 
-    A goal that only says the same in other words is no other goal.
+    A goal that only says the same in other words is no other goal. Of a part of a data set (see `LabeledData.take`)
+    the goals of the other part count, too: a few recordings held back may have a single one.
     """
     rng = np.random.default_rng(seed)
+    same = [{goal, *words} for goal, words in zip(data.goals, data.paraphrases, strict=True)]
     used = sorted({int(number) for number in data.goal})
-    same = {n: {data.goals[n], *data.paraphrases[n]} for n in used}
-    others = {n: [data.goals[m] for m in used if not same[n] & same[m]] for n in used}
+    others = {n: [goal for goal, words in zip(data.goals, same, strict=True) if not same[n] & words] for n in used}
     if not all(others.values()):
         return None
     return [str(rng.choice(others[int(data.goal[row])])) for row in rows]

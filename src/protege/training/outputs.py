@@ -33,7 +33,7 @@ def readme(card: ModelCard, scores: dict[str, Any]) -> str:
     """The model card that people read, with the front matter that the hub reads."""
     base = card.base_model
     named = f"base_model: {base}\n" if not Path(base).exists() and base.count("/") == 1 else ""
-    numbers = "No samples were held back, so nothing was scored."
+    numbers = "Nothing was scored: no samples were held back, or training was interrupted."
     if scores:
         columns = {"this model": scores, **(scores.get("baselines") or {})}
         numbers = f"On {scores['samples']} held-back samples:\n\n```\n{table(columns)}\n```"
@@ -77,6 +77,8 @@ def curves(history: Sequence[dict[str, Any]]) -> bytes:
         if points := [(row["step"], row[name]) for row in history if row.get(name) is not None]:
             axes = left if name == "eval_cross_entropy" else right
             axes.plot(*zip(*points, strict=True), marker="o", label=name.removeprefix("eval_").replace("_", " "))
+    left.set_title("nats a token")
+    right.set_title("held-back recordings")
     right.set_ylim(0, 1)
     for axes in (left, right):
         axes.set_xlabel("step")

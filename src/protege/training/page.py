@@ -1,6 +1,8 @@
 """The page of a model's scores: one HTML file with everything in it."""
 
 import io
+import math
+from collections import Counter
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
@@ -70,7 +72,7 @@ def keys_png(judged: Judged) -> bytes:
         axes.bar(at + (i - 1) * 0.28, values, 0.26, label=name)
     axes.set_xticks(at, [f"{key}\n{score.support}" for key, score in keys.items()])
     axes.set_ylim(0, 1)
-    axes.legend()
+    drawn.legend(loc="outside upper center", ncols=3)
     return png(drawn)
 
 
@@ -88,16 +90,17 @@ def calibration_png(judged: Judged) -> bytes:
 
 
 def worst(judged: Judged) -> list[dict[str, Any]]:
-    """The samples whose truth the model finds least likely, one of a segment at most."""
+    """The samples whose truth the model finds least likely, few of a segment where there are many segments."""
     space = judged.data.shape.space
     order = judged.predictions.truth_logp.mean(1).argsort()
     found: list[dict[str, Any]] = []
-    segments: set[int] = set()
+    segments = Counter[int]()
+    most = math.ceil(WORST / len(set(judged.data.segment[judged.rows])))
     for place in order:
         row = int(judged.rows[place])
-        if (segment := int(judged.data.segment[row])) in segments:
+        if segments[int(judged.data.segment[row])] == most:
             continue
-        segments.add(segment)
+        segments[int(judged.data.segment[row])] += 1
         example = judged.data[row]
         picture = Image.fromarray(read_picture(example.path))
         picture.thumbnail(THUMBNAIL)

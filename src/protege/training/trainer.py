@@ -1,6 +1,7 @@
 """TRL's SFTTrainer with our data: keys instead of pictures in its data set, floats made on the device, our scores."""
 
 import logging
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -128,7 +129,11 @@ class Stopper(TrainerCallback):
 def ctrl_c(stopper: Stopper, say: Callable[[str], None] = log.warning) -> Iterator[None]:
     """Within, the first Ctrl-C ends training with a checkpoint and the second ends it at once."""
 
+    owner = os.getpid()
+
     def handle(*_: Any) -> None:
+        if os.getpid() != owner:  # a terminal's Ctrl-C also reaches the workers, which end with their owner
+            return
         if stopper.stop:
             raise KeyboardInterrupt
         stopper.stop = True
