@@ -29,7 +29,7 @@ COMMANDS: Final = {
     "replay": "Press a recording's keys again.",
     "arena": "The built-in game: play it, or record it without a screen.",
     "controls": "Body and hands to Minecraft controls: recordings, training, scores.",
-    "demo": "See it work: record the built-in game, played by a script.",
+    "demo": "See it work: record, label, train and play the built-in game.",
     "bench": "Measure speed and quality on this machine.",
     "doctor": "Check this machine, or a recording, and say what to do.",
 }
