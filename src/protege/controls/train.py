@@ -48,9 +48,12 @@ HEADER: Final = "  Ep  TrLoss  Act    Look   Hbar   Curs   Inv    Idle   VlLoss 
 
 @dataclass(frozen=True)
 class Data:
-    """The recordings of a run. train: their sources, prepared anew each epoch; plain: the same, as recorded."""
+    """The recordings of a run. train: their sources, prepared anew each epoch; plain: the same, as recorded;
+    test_sources: what `test` was prepared from.
+    """
 
     train: tuple[Source, ...]
+    test_sources: tuple[Source, ...]
     plain: Truth
     validation: Prepared
     test: Prepared
@@ -85,9 +88,11 @@ class Trained:
     evaluation: Evaluation
 
 
-def train(
-    config: ControlsConfig, say: Say = lambda line: None, progress: Progress = lambda what, done, of: None
-) -> Trained:
+def _unseen(*_: Any) -> None:
+    """Nobody looks."""
+
+
+def train(config: ControlsConfig, say: Say = _unseen, progress: Progress = _unseen) -> Trained:
     """Train, or go on with what was begun in the same folder. Errors are UserErrors, but for a loss that is not finite.
 
     Killed at any moment, a run loses at most `checkpoint_steps` steps; it goes on as if it had never stopped.
@@ -115,13 +120,15 @@ def load_data(config: ControlsConfig) -> Data:
     skipped = (*found.skipped, *plain.skipped, *validation.skipped, *test.skipped)
     lines = [f"skipped {one.path}: {one.reason}" for one in skipped]
     lines += [f"type {kind!r}: too few recordings to hold one back for both scores" for kind in parts.alone]
-    return Data(parts.train, truth_of(plain), validation, test, statistics, found.files[0].fps, tuple(lines))
+    return Data(
+        parts.train, parts.test, truth_of(plain), validation, test, statistics, found.files[0].fps, tuple(lines)
+    )
 
 
 class Run:
     """A run in progress."""
 
-    def __init__(self, config: ControlsConfig, data: Data, say: Say, progress: Progress) -> None:
+    def __init__(self, config: ControlsConfig, data: Data, say: Say, progress: Progress = _unseen) -> None:
         self.config, self.data, self.say, self.progress = config, data, say, progress
         self.files = ModelFiles.named(Path(config.output), config.files)
         self.checkpoint = Path(config.output) / CHECKPOINT
@@ -250,15 +257,17 @@ class Run:
         config = PolicyConfig(self.config.model, thresholds, mean=scale.mean, deviation=scale.std, training=training)
         write_model(self.files, weights, config, weights_card(to_fields(self.config), self.data.fps))
 
-    def finish(self) -> Trained:
-        """Thresholds from the validation recordings, scores of the test recordings, and every file."""
-        state, model = self.state, self.learner.model
+    def judge(self) -> Evaluation:
+        """The best weights with thresholds from the validation recordings, judged on the test recordings."""
+        model, data = self.learner.model, self.data
         model.load_state_dict(load_tensors(self.files.weights, str(self.learner.device)))
         predict = of_model(model)
-        thresholds = tune(predict_all(predict, self.data.validation), self.truth, self.config.training.thresholds)
-        found = evaluate(
-            predict, self.data.test, self.data.plain, thresholds, progress=lambda *at: self.progress("test", *at)
-        )
+        thresholds = tune(predict_all(predict, data.validation), self.truth, self.config.training.thresholds)
+        return evaluate(predict, data.test, data.plain, thresholds, lambda *at: self.progress("own history", *at))
+
+    def finish(self) -> Trained:
+        """Every file of the model that was learned."""
+        state, found = self.state, self.judge()
         training = {
             "epochs_trained": state.epoch,
             "best_epoch": state.best_epoch + 1,
@@ -266,10 +275,10 @@ class Run:
             "test_score": found.model.combined,
             "per_head_metrics": found.to_json(),
         }
-        self._write(thresholds, training)
+        self._write(found.thresholds, training)
         write_json(self.files.log, state.history)
         self.progress("export", 0, 1)
-        export(model, self.files.onnx)
+        export(self.learner.model, self.files.onnx)
         write_curves(state.history, self.files.curves)
         write_report(found, state.history, self.files.page, self.files.weights.name)
         return Trained(self.files, tuple(state.history), state.best_epoch, found)
