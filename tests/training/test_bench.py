@@ -8,6 +8,7 @@ pytest.importorskip("trl")
 pytest.importorskip("vizdoom")
 
 from protege.bench import train as bench
+from protege.bench import train_bound
 from protege.errors import ProtegeError, UserError
 from protege.training.data import LabeledData
 
@@ -54,6 +55,14 @@ def test_arena_data_is_recorded_and_labeled(tmp_path):
     data = LabeledData.open(bench.arena_data(tmp_path, bench.TRAIN_SEED, 2))
     assert len(data) > 10
     assert all(goal for goal in data.goals)
+
+
+def test_the_bound_knows_places_but_no_past(capsys):
+    pytest.importorskip("sklearn")
+    train_bound.main(["--episodes", "3", "--held-out", "1"])
+    assert "bound_repeat_last" in capsys.readouterr().out
+    found = keys(train_bound.run(3, 1))
+    assert all(0 < value <= 1 for value in (*found["bound_first_action"], *found["bound_repeat_last"]))
 
 
 def test_nothing_cannot_be_measured():

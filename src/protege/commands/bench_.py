@@ -127,7 +127,7 @@ def live(seconds: float, kills: int, json_: bool) -> None:
 @click.option("--base", type=click.Path(path_type=Path), help="Default: the tiny base that comes with protege.")
 @click.option("--episodes", type=click.IntRange(1), default=200, show_default=True, help="Arena episodes to train on.")
 @click.option("--held-out", type=click.IntRange(1), default=40, show_default=True, help="Arena episodes to score.")
-@click.option("--steps", type=click.IntRange(1), default=600, show_default=True, help="Of fine-tuning.")
+@click.option("--steps", type=click.IntRange(1), default=900, show_default=True, help="Of fine-tuning.")
 @click.option("--few", type=click.IntRange(1), default=1_000, show_default=True, help="Samples, for the memory.")
 @click.option("--many", type=click.IntRange(1), default=20_000, show_default=True, help="Samples, for the memory.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Keep recordings, data and models here.")
@@ -144,21 +144,50 @@ def train(json_: bool, **options: Any) -> None:
     epilog=examples(
         "protege bench vizdoom --model models/gameplay_agent_lora --scenario deadly_corridor",
         "protege bench vizdoom --model random --scenario my_way_home --episodes 10",
+        "protege bench vizdoom --model cloned --scenario deadly_corridor",
     ),
 )
-@click.option("--model", required=True, help="Folder, server, or random, scripted, repeat, majority.")
+@click.option("--model", required=True, help="Folder, server, or random, scripted, repeat, majority, cloned.")
 @click.option("--scenario", default="deadly_corridor", show_default=True, help="One of ViZDoom's, e.g. my_way_home.")
 @click.option("--episodes", type=click.IntRange(1), default=20, show_default=True, help="Of the model, and of random.")
 @click.option("--goal", help="What the model is told. Default: the scenario's own task.")
 @click.option("--execute", type=click.IntRange(1, 7), default=1, show_default=True, help="Slots before re-planning.")
 @click.option("--temperature", type=float, default=0.0, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the first episode.")
+@click.option("--trained-on", type=click.IntRange(3), default=100, show_default=True, help="Episodes, for cloned.")
 @AS_JSON
 def vizdoom(json_: bool, **options: Any) -> None:
     """How much reward does a policy get in ViZDoom's public scenarios, beside random keys?"""
     from protege.bench import vizdoom
 
     _show(vizdoom.run(vizdoom.VizdoomBench(**options), _say), json_)
+
+
+@command.command(
+    "cloning",
+    epilog=examples(
+        "protege bench cloning --json",
+        "protege bench cloning --part data --part decide",
+        "protege bench cloning --part play --goal-model models/cloning/arena --rooms 100",
+    ),
+)
+@click.option("--part", "parts", multiple=True, help="data, train, decide or play. Default: all of them.")
+@click.option("--frames", type=click.IntRange(1), default=1_200, show_default=True, help="For the loader's comparison.")
+@click.option("--few", type=click.IntRange(1), default=2_000, show_default=True, help="Frames, for the memory.")
+@click.option("--many", type=click.IntRange(1), default=20_000, show_default=True, help="Frames, for the memory.")
+@click.option("--turns", type=click.IntRange(1), default=5, show_default=True, help="Of training steps.")
+@click.option("--decisions", type=click.IntRange(1), default=300, show_default=True, help="To time.")
+@click.option("--episodes", type=click.IntRange(3), default=300, show_default=True, help="Of the expert to train on.")
+@click.option("--rooms", type=click.IntRange(1), default=100, show_default=True, help="To play.")
+@click.option("--goal-model", type=click.Path(path_type=Path), help="Trained already: the one that is told its goal.")
+@click.option("--plain-model", type=click.Path(path_type=Path), help="Trained already: the documented network.")
+@click.option("--folder", type=click.Path(path_type=Path), help="Keep data and models here.")
+@AS_JSON
+def cloning(json_: bool, parts: tuple[str, ...], **options: Any) -> None:
+    """Behaviour cloning: how fast are loading, training and deciding, and does a cloned policy play?"""
+    from protege.bench import cloning
+
+    _show(cloning.run(cloning.CloningBench(parts or cloning.PARTS, **options), _say), json_)
 
 
 def _say(text: str) -> None:
