@@ -195,7 +195,7 @@ def make_steps(network: Network, devices: Devices, weights: NDArray[np.float32],
         updates, opt = optim.update(gradients, state.opt, state.weights)
         numbers = {"loss": loss}
         if config.logging.log_gradients:
-            numbers["gradient_norm"] = optax.global_norm(gradients)
+            numbers["gradient_norm"] = optax.tree.norm(gradients)
         return State(state.step + 1, optax.apply_updates(state.weights, updates), stats, opt), numbers
 
     def probabilities(made: Any, stats: Any, batch: Arrays) -> jax.Array:

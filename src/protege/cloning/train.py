@@ -5,7 +5,7 @@ import logging
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,7 +159,7 @@ class Run:
         if options.max_steps:
             last = min(last, options.max_steps)
         while step < last and not asked and not self._stale():
-            state = self._epoch(state, step, last, asked)
+            state = self.epoch(state, step, last, asked)
             step = int(state.step)
             self._finish(state, step, over=step >= last or bool(asked))
         return Trained(self.folder, step, tuple(self.losses), self.about.get("scores", {}), bool(asked))
@@ -176,8 +176,13 @@ class Run:
         log.info("%s: going on after step %d", self.folder, step)
         return self.checkpoints.restore(step, jax.eval_shape(self.steps.init, key), self.devices.same)
 
-    def _epoch(self, state: State, step: int, last: int, asked: list[bool]) -> State:
-        """The rest of the epoch that a step lies in, to `last` at most."""
+    def first_epoch(self, last: int) -> State:
+        """From the first or the last saved step to `last`, within one epoch."""
+        state = self._start()
+        return self.epoch(state, int(state.step), last)
+
+    def epoch(self, state: State, step: int, last: int, asked: Sequence[bool] = ()) -> State:
+        """The rest of the epoch that a step lies in, to `last` at most, or until `asked` holds something."""
         config, data = self.config, self.data
         epoch, start = divmod(step, self.batches)
         batches = loader.batches(data.cache, data.splits.train, data.options, config.system.seed, epoch, start)
