@@ -186,14 +186,19 @@ def test_ctrl_c_leaves_nothing_half_written(tmp_path, whom):
     assert keys_down(KEYBOARD_12.pressable) == set()
 
 
-def test_a_clip_shows_every_picture_of_a_goal_with_its_keys(shown):
+def test_a_clip_lasts_as_long_as_the_goals_and_has_its_keys(shown):
     _, places, _ = shown
     (run,) = find_sessions(places.runs)
     session = Session.open(run)
     pictures = sum(span.stop - span.start for span in session.spans() if span.goal)
-    with Image.open(io.BytesIO(clip([run], width=160))) as animated:
-        assert getattr(animated, "n_frames", 1) == pictures
+    with Image.open(io.BytesIO(clip([run], width=160, hold_s=1.0))) as animated:
         assert animated.width == 160
+        lasts = 0  # equal pictures become one that lasts longer
+        for number in range(getattr(animated, "n_frames", 1)):
+            animated.seek(number)
+            animated.load()
+            lasts += animated.info["duration"]
+    assert lasts == 100 * (pictures - 1) + 1000
     blank = Image.new("RGB", (320, 240), "gray")
     nothing = with_keys(blank, frozenset(), "Go")
     assert nothing.tobytes() == with_keys(blank, frozenset(), "Go").tobytes()
