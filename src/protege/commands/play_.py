@@ -8,6 +8,8 @@ import click
 from protege.commands.types import examples
 from protege.play.paths import agent_runs, models, shown
 
+CONTROLS = "control_policy_v2.pt"
+
 
 @click.command(
     "play",
@@ -16,6 +18,7 @@ from protege.play.paths import agent_runs, models, shown
         'protege play --goal "Go to the lantern" --window "Protege Arena" --dry-run',
         'protege play --model http://127.0.0.1:8000/v1 --goal "Open the door"',
         "protege play --model random --goal anything --max-minutes 0.5",
+        "protege play --model models/control_policy_v2.pt --features recordings/synth_0000_movement.npz --dry-run",
     ),
 )
 @click.option(
@@ -23,6 +26,8 @@ from protege.play.paths import agent_runs, models, shown
 )
 @click.option("--goal", help="What to do, in 3 to 5 words.")
 @click.option("--goals", type=click.Path(path_type=Path), help="A file of goals, one a line, done one after the other.")
+@click.option("--features", metavar="FILE", help="Landmarks for a control policy: a recording, JSON lines, or - .")
+@click.option("--bridge", default="keyboard", show_default=True, help="For --features: keyboard, or ws://HOST:PORT.")
 @click.option("--window", metavar="TITLE", help="Part of the window's title. Default: the window that has the focus.")
 @click.option("--temperature", type=float, default=0.0, show_default=True, help="0: always the best action.")
 @click.option(
@@ -43,6 +48,8 @@ from protege.play.paths import agent_runs, models, shown
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for runs. Default: dataset/agent_runs.")
 def command(
     model: str | None,
+    features: str | None,
+    bridge: str,
     temperature: float,
     countdown: float,
     four_bit: bool,
@@ -57,6 +64,11 @@ def command(
     only while the window has the focus, and every way out lets go of them. Type another goal and press return to
     change it while it plays.
     """
+    if features is not None:
+        kept = {name: options[name] for name in ("dry_run", "window", "max_minutes", "stop_key", "toggle_key")}
+        return _play_features(model or str(models() / CONTROLS), features, bridge, countdown_s=countdown, **kept)
+    if model is not None and model.endswith(".pt"):
+        raise click.UsageError(f"--model {model}: plays from landmarks; give a recording or a stream with --features")
     from protege.agent.run import PlayOptions, play_game
     from protege.agent.vision import VisionOptions
 
@@ -75,4 +87,12 @@ def command(
     click.echo(f"ended: {played.ending}")
     if played.folder is not None:
         click.echo(f"recording: {shown(played.folder)}")
+    return 0
+
+
+def _play_features(model: str, features: str, bridge: str, **options: Any) -> int:
+    from protege.commands.features import FeatureOptions, play_features
+
+    counts = play_features(FeatureOptions(model, features, bridge, **options), lambda text: click.echo(text, err=True))
+    click.echo(f"frames: {counts.frames}, without anybody in sight: {counts.lost}, presses: {counts.pressed}", err=True)
     return 0

@@ -27,7 +27,7 @@ FIRST_TARGET: Final = 2
 """The first frame of a recording that is learned from; until a window is full, it is filled up with empty rows."""
 LOOK_DEAD_ZONE: Final = 0.08
 SMALLEST_STD: Final = 1e-6
-CHUNK: Final = 2048
+CHUNK: Final = 512
 LookRule = Literal["magnitude", "seed000"]
 """What makes a look count: its length is above the dead zone, or (seed 000) either of its axes."""
 
@@ -236,13 +236,13 @@ class _Builder:
         blank = np.zeros((1, INPUT), dtype=np.float32)
         if self._statistics is not None:
             self._statistics.apply(blank)
-        targets = _targets(self._controls[:stop], self._before[:stop], self._now[:stop], self._look_rule)
+        targets = targets_of(self._controls[:stop], self._before[:stop], self._now[:stop], self._look_rule)
         return Prepared(
             rows, targets, firsts + begin, last - begin + 1, tuple(self.spans), skipped, blank[0], self._statistics
         )  # fmt: skip
 
 
-def _targets(controls: NDArray[np.float32], before: Bools, now: Bools, look_rule: LookRule) -> Targets:
+def targets_of(controls: NDArray[np.float32], before: Bools, now: Bools, look_rule: LookRule) -> Targets:
     """Of N frames. before, now: (N,) whether a screen was open at the frame before, and at the frame itself."""
     look = controls[:, HEADS["look"]]
     if look_rule == "magnitude":

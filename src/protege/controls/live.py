@@ -1,0 +1,149 @@
+"""Playing: features in, from a recording or a live stream, decisions out to a bridge. It knows only protocols."""
+
+import json
+import queue
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protege.controls.bridge import Bridge
+from protege.controls.policy import ControlPolicy
+from protege.controls.recordings import Recording, read
+from protege.controls.state import State
+from protege.controls.tables import FRAME
+from protege.errors import UserError
+from protege.play.devices import Clock
+
+SILENCE_S: Final = 0.1
+"""A stream that says nothing for so long counts as a frame without anybody in sight."""
+MANY: Final = 10_000
+"""Lines that may wait; a stream that is further ahead is stopped, as any pipe stops its writer."""
+
+
+@dataclass(frozen=True)
+class Feature:
+    """frame: (260,) landmarks, None with nobody in sight; state: the game's, None if it is not said here."""
+
+    frame: NDArray[np.float32] | None
+    state: State | None = None
+
+
+Stream = Iterator[Feature]
+
+
+@dataclass
+class Counts:
+    """frames: with somebody in sight; lost: without; pressed: things pressed once."""
+
+    frames: int = 0
+    lost: int = 0
+    pressed: int = 0
+
+
+def play(
+    policy: ControlPolicy,
+    stream: Stream,
+    bridge: Bridge,
+    clock: Clock,
+    may_act: Callable[[], bool] = lambda: True,
+    max_s: float = 600.0,
+    counts: Counts | None = None,
+) -> Counts:
+    """Decide about every frame of a stream until it ends, or `max_s` have passed; everything is let go of then.
+
+    may_act: asked before every decision; while it says no, everything is let go of and the policy forgets. counts:
+    counted in here while it plays, and returned.
+    """
+    counts = counts or Counts()
+    policy.warm_up()
+    begin_ns = clock.now_ns()
+    try:
+        for feature in stream:
+            now_s = clock.now_ns() / 1e9
+            if now_s - begin_ns / 1e9 >= max_s:
+                break
+            if not may_act():
+                bridge.release_all()
+                policy.reset()
+                continue
+            state = feature.state if feature.state is not None else bridge.state()
+            output = policy.step(feature.frame, state, now_s)
+            bridge.send(output, now_s)
+            counts.frames += feature.frame is not None
+            counts.lost += feature.frame is None
+            counts.pressed += len(output.pressed)
+    finally:
+        bridge.release_all()
+    return counts
+
+
+def open_stream(source: str, clock: Clock) -> Stream:
+    """A recording (.npz) at the speed it was recorded, or JSON lines from a file, a pipe or "-" (standard input).
+
+    UserError if it is neither.
+    """
+    if source == "-":
+        return from_lines(sys.stdin)
+    path = Path(source)
+    if path.suffix == ".npz":
+        return from_recording(read(path), clock)
+    try:
+        return from_lines(path.open(encoding="utf-8", errors="replace"))
+    except OSError as error:
+        raise UserError(
+            f"--features {source}: {error.strerror}; give a recording (.npz), a file or pipe of JSON lines, or -"
+        ) from None
+
+
+def from_recording(recording: Recording, clock: Clock) -> Stream:
+    """Each frame at its time, with the state of the frame before: what is pressed at a frame shows in its own state,
+    which a player at the game does not know yet.
+    """
+    begin_ns = clock.now_ns()
+    times = recording.timestamps - recording.timestamps[0]
+    for number, frame in enumerate(recording.frames):
+        clock.sleep_until(begin_ns + round(float(times[number]) * 1e9))
+        yield Feature(frame, recording.game_state[max(number - 1, 0)])
+
+
+def from_lines(lines: IO[str], silence_s: float = SILENCE_S) -> Stream:
+    """Frames as they come, one JSON object a line: {"frame": [260 numbers] or null, "state": {…}}; the state may be
+    left out. Silence and lines that are none count as frames with nobody in sight. Ends with the stream.
+    """
+    waiting: queue.Queue[str | None] = queue.Queue(MANY)
+
+    def hear() -> None:
+        with lines:
+            for line in lines:
+                waiting.put(line)
+        waiting.put(None)
+
+    threading.Thread(target=hear, name="features", daemon=True).start()
+    while True:
+        try:
+            line = waiting.get(timeout=silence_s)
+        except queue.Empty:
+            yield Feature(None)
+            continue
+        if line is None:
+            return
+        yield parse(line)
+
+
+def parse(line: str) -> Feature:
+    """One line of a live stream."""
+    try:
+        told: Any = json.loads(line)
+        state = told.get("state")
+        frame = np.array(told["frame"], dtype=np.float32) if told.get("frame") is not None else None
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
+        return Feature(None)
+    if frame is not None and frame.shape != (FRAME,):
+        frame = None
+    return Feature(frame, state if isinstance(state, dict | list) else None)
