@@ -406,10 +406,12 @@ def test_two_processes_under_accelerate_launch_have_the_loss_of_one(tiny, labele
     losses = []
     for processes, batch in ((1, 4), (2, 2)):
         (tmp_path / str(processes)).mkdir()
-        options = (f"training.batch={batch}", "lora.dropout=0", "training.max_steps=3", "data.validation=0")
+        options = (f"training.batch={batch}", "lora.dropout=0", "training.max_steps=3")
         made = config(tiny, labeled, tmp_path / str(processes) / "run", *options)
         file = tmp_path / str(processes) / "config.yaml"
         file.write_text(run.to_yaml(made))
         losses.append(launched(tmp_path / str(processes), ["--config", str(file)], processes))
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
     assert len(losses[0]) == 3
+    scored = [run.read_metrics(tmp_path / name / "run") for name in ("1", "2")]
+    assert scored[0]["cross_entropy"] == pytest.approx(scored[1]["cross_entropy"], rel=1e-3)

@@ -310,6 +310,9 @@ def _finish(
     history = [(int(row["step"]), float(row["loss"])) for row in trainer.state.log_history if "loss" in row]
     trainer.save_model(config.output)  # all processes take part
     found: dict[str, Any] = {}
+    if trainer.held_back is not None and not interrupted:  # on every process, since a sharded model needs all of them
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        found = evaluate(model, trainer.held_back, trainer.rows, train=training.columns).to_json()
     output = Path(config.output)
     if trainer.is_world_process_zero():
         card = ModelCard(
@@ -323,9 +326,6 @@ def _finish(
             prompt_version=training.shape.prompt_version,
             config=to_fields(config),
         )
-        if trainer.held_back is not None and not interrupted:
-            model = trainer.accelerator.unwrap_model(trainer.model)
-            found = evaluate(model, trainer.held_back, trainer.rows, train=training.columns).to_json()
         about = {"trained_on": trained_on.to_json(), "history": trainer.state.log_history}
         write_outputs(output, card, made.processor, found, about)
         log.info("%s: %s", "interrupted, go on with the same command" if interrupted else "done", output)
