@@ -28,6 +28,7 @@ class Learning:
     recordings: int = 24
     frames: int = 1200
     epochs: int = 6
+    batch: int = 32
     d_model: int = 64
     layers: int = 2
     learning_rate: float = 2e-3
@@ -38,6 +39,7 @@ class Learning:
             *(f"model.d_model={self.d_model}", "model.nhead=4", f"model.num_layers={self.layers}"),
             *(f"model.dim_feedforward={2 * self.d_model}", "model.dropout=0.1"),
             *(f"training.epochs={self.epochs}", f"training.learning_rate={self.learning_rate}"),
+            f"training.batch_size={self.batch}",
             *("training.warmup_epochs=1", "training.threads=1", "training.device=cpu"),
         )
 
