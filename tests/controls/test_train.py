@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+from protege import cli
 from protege.controls.synth import SynthOptions, write_recordings
 from protege.errors import ProtegeError, UserError
 from protege.settings import load_config
@@ -14,7 +15,7 @@ torch = pytest.importorskip("torch")
 
 from protege.controls import tables  # noqa: E402
 from protege.controls.config import STAGES, WHOLE, ControlsConfig, TrainingOptions  # noqa: E402
-from protege.controls.files import PolicyConfig, load_model, read_config  # noqa: E402
+from protege.controls.files import load_model, read_config  # noqa: E402
 from protege.controls.learn import Learner, learning_rate, weights_for, windows_of  # noqa: E402
 from protege.controls.predict import of_model, predict_all, truth_of  # noqa: E402
 from protege.controls.thresholds import tune  # noqa: E402
@@ -212,13 +213,32 @@ def test_variants_train(recordings, tmp_path, overrides):
     assert any((a != b).any() for a, b in zip(before, learner.model.parameters(), strict=True))
 
 
-def test_files_of_the_source_document_000_have_its_names_and_its_flat_form(recordings, tmp_path):
-    result = train(config(recordings, tmp_path, "files=seed000", "training.epochs=1"))
+def test_the_command_writes_the_files_of_the_source_document_000_under_its_names(recordings, tmp_path, capsys):
+    places = [f"data.recordings=[{recordings}]", f"output={tmp_path}", "training.epochs=1", "files=seed000"]
+    assert cli.run(["controls", "train", *places, *SMALL]) == 0
+    said = capsys.readouterr()
+    assert HEADER in said.out
+    assert "best epoch 1; on the test recordings:" in said.out
+    assert "d_model: 16" in said.err
     flat = json.loads((tmp_path / "control_config.json").read_text())
     assert flat["d_model"] == 16
-    assert flat["thresholds"]["move_forward"] == result.evaluation.thresholds.action[0]
-    assert (tmp_path / "control_policy.pt").is_file()
-    assert isinstance(load_model(tmp_path)[1], PolicyConfig)
+    model, saved = load_model(tmp_path / "control_policy.pt")
+    assert flat["thresholds"]["move_forward"] == saved.thresholds.action[0]
+    assert model.shape == saved.model
+
+
+def test_the_command_evaluates_a_model_on_other_recordings(trained, recordings, tmp_path, capsys):
+    result, _ = trained
+    page = tmp_path / "scores.html"
+    files = [str(path) for path in sorted(recordings.glob("*.npz"))[:2]]
+    (tmp_path / "broken.npz").write_bytes(b"")
+    arguments = [str(result.files.weights), *files, str(tmp_path), "--page", str(page), "--json"]
+    assert cli.run(["controls", "evaluate", *arguments]) == 0
+    said = capsys.readouterr()
+    assert set(json.loads(said.out)) == {"model", "own_history", "copy_last"}
+    assert "broken.npz" in said.err
+    assert "<b>" in page.read_text()
+    assert cli.run(["controls", "evaluate", str(tmp_path), *files]) == 2
 
 
 def test_the_rate_warms_up_linearly_and_falls_to_its_end_on_the_last_step():
