@@ -1,7 +1,7 @@
 """protege bench vizdoom: any policy in ViZDoom's public scenarios by their own rewards, beside random keys and W."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,10 +48,15 @@ GOALS: Final = {
 }
 """What the policy is told; every scenario has a fixed task."""
 
+CLONED: Final = "cloned"
+"""The --model that is first trained on episodes of a scripted player."""
+
 
 @dataclass(frozen=True)
 class VizdoomBench:
-    """scenario: one of `GOALS`; goal: instead of its own; skill: 1 to 5, None as the scenario says."""
+    """model: as --model elsewhere, or "cloned"; trained_on: episodes for that; scenario: one of `GOALS`; goal: instead
+    of its own.
+    """
 
     model: str
     scenario: str = "deadly_corridor"
@@ -60,6 +65,7 @@ class VizdoomBench:
     goal: str | None = None
     seed: int = 0
     temperature: float = 0.0
+    trained_on: int = 100
 
     def __post_init__(self) -> None:
         if self.scenario not in GOALS:
@@ -70,12 +76,21 @@ class VizdoomBench:
 
 def run(bench: VizdoomBench, say: Callable[[str], None] = lambda text: None) -> list[Figure]:
     """Mean reward with its standard error, of the policy, of random keys and of holding W in the same episodes."""
-    policy = load_policy(bench.model, VisionOptions(temperature=bench.temperature))
+    figures: list[Figure] = []
+    with tempfile.TemporaryDirectory(prefix="protege-vizdoom-") as folder:
+        model = bench.model
+        if model == CLONED:
+            from protege.bench.vizdoom_cloned import cloned
+
+            say(f"training on {bench.trained_on} episodes of a scripted player")
+            model, scripted = cloned(Path(folder), bench.scenario, bench.trained_on)
+            figures.append(_figure("reward_scripted", scripted))
+        policy = load_policy(model, VisionOptions(temperature=bench.temperature))
     policy.warm_up()
     beside = {"random": RandomPolicy(bench.seed, hold_slots=1), "majority": ConstantPolicy()}
     ours = rewards(bench, policy, say)
     theirs = {name: rewards(bench, other, say) for name, other in beside.items()}
-    figures = [_figure("reward", ours), *(_figure(f"reward_{name}", found) for name, found in theirs.items())]
+    figures += [_figure("reward", ours), *(_figure(f"reward_{name}", found) for name, found in theirs.items())]
     better = float(np.mean(ours)) - float(np.mean(theirs["random"]))
     return [*figures, Figure("reward_gain", round(better, 2), f"{better:+.2f} over random keys")]
 
@@ -104,8 +119,11 @@ def rewards(bench: VizdoomBench, policy: Policy, say: Callable[[str], None]) -> 
     return found
 
 
-def start(scenario: str, folder: Path, seed: int) -> Any:
-    """The scenario as it is published, without a window; what the engine writes lies in `folder`."""
+def start(scenario: str, folder: Path, seed: int, labels: bool = False, variables: Sequence[Any] = ()) -> Any:
+    """The scenario as it is published, without a window; what the engine writes lies in `folder`.
+
+    labels: name the objects in sight; variables: of the game, beside the scenario's own.
+    """
     try:
         import vizdoom
     except ImportError:
@@ -118,6 +136,9 @@ def start(scenario: str, folder: Path, seed: int) -> Any:
     game.set_screen_format(vizdoom.ScreenFormat.RGB24)
     game.set_screen_resolution(vizdoom.ScreenResolution.RES_320X240)
     game.set_mode(vizdoom.Mode.PLAYER)
+    game.set_labels_buffer_enabled(labels)
+    for variable in variables:
+        game.add_available_game_variable(variable)
     game.set_seed(seed)
     litter = Path.cwd() / "_vizdoom"  # the engine makes this folder where it is started; it stays empty
     ours = not litter.exists()

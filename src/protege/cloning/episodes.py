@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from protege.cloning.cache import scaled
 from protege.cloning.store import Writer
 from protege.errors import UserError
-from protege.play.actions import Action, ActionSpace
+from protege.play.actions import Action
 from protege.play.session import Session, Span, find_sessions
 
 
@@ -106,7 +106,6 @@ def picture(rgb: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
 
 def add_steps(
     writer: Writer,
-    space: ActionSpace,
     steps: Iterable[tuple[NDArray[np.uint8], Action]],
     size: tuple[int, int],
     goal: str,
@@ -114,11 +113,10 @@ def add_steps(
 ) -> int:
     """Write a player's (H, W, 3) pictures and the actions that answer them as one episode; returns its frames."""
     frames: list[NDArray[np.uint8]] = []
-    actions: list[Action] = []
+    rows: list[list[bool]] = []
     for rgb, action in steps:
         frames.append(picture(rgb, size))
-        actions.append(action)
-    rows = space.encode(actions)[:, :-1]
+        rows.append([key in action for key in writer.keys])
     goals = np.full(len(frames), writer.goal(goal), np.int32)
-    writer.episode(frames, rows, goal=goals, **attributes)
+    writer.episode(frames, np.array(rows), goal=goals, **attributes)
     return len(frames)

@@ -111,33 +111,12 @@ def record(
 def _record_zarr(
     path: Path, episodes: int, seed: int, size: tuple[int, int], noise: float, goal: str | None, kind: Any
 ) -> None:
-    from protege.arena.engine import Engine
-    from protege.arena.expert import Expert
-    from protege.arena.record import seeds_of, session_name, steps
-    from protege.arena.rooms import layout
-    from protege.arena.state import DECISION_HZ, Judge
-    from protege.arena.tasks import find_goal
-    from protege.bench.arena_episodes import drawn_size
-    from protege.cloning.episodes import add_steps
-    from protege.cloning.store import Writer
-    from protege.play.actions import KEYBOARD_12
+    from protege.bench.cloning_play import record
+    from protege.commands.progress import bar
 
-    asked = find_goal(goal) if goal else None
-    writer = Writer(path, KEYBOARD_12.pressable, source="arena")
-    writer.require_size(size)
-    todo = [n for n in seeds_of(episodes, seed, kind) if session_name(n, asked) not in writer.sessions]
-    frames = won = 0
-    bar = click.progressbar(todo, label="episodes", file=sys.stderr)
-    with Engine(drawn_size(size)) as engine, bar:
-        for number in bar:
-            made = layout(number, asked)
-            judge = Judge(made)
-            about = {"session_name": session_name(number, asked), "seed": number, "fps": DECISION_HZ, "noise": noise}
-            about["task"] = str(made.goal.task)
-            played = steps(engine, Expert(noise, number), judge)
-            frames += add_steps(writer, KEYBOARD_12, played, size, made.goal.sentence, **about)
-            won += judge.success
-    click.echo(f"{shown(path)}: {episodes} episodes ({len(todo)} new: {frames} frames, {won} reached their goal)")
+    with bar("episodes") as progress:
+        new, frames, won = record(path, episodes, seed, size, noise, goal, kind, progress)
+    click.echo(f"{shown(path)}: {episodes} episodes ({new} new: {frames} frames, {won} reached their goal)")
 
 
 @command.command("goals", epilog=examples("protege arena goals"))

@@ -1,0 +1,62 @@
+"""protege bench cloning: how fast are loading, training and deciding, and does a cloned policy play?"""
+
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from protege.bench.report import Figure
+from protege.errors import UserError
+
+PARTS: Final = ("data", "train", "decide", "play")
+
+
+@dataclass(frozen=True)
+class CloningBench:
+    """parts: what to measure; frames: samples of the loader's comparison at 144x256; few, many: frames between which
+    memory may not grow; turns: of training steps; decisions: timed; episodes: of the expert to train on; rooms: to
+    play; goal_model, plain_model: folders of trained models, None to train them; folder: where everything is kept.
+    """
+
+    parts: tuple[str, ...] = PARTS
+    frames: int = 1_200
+    few: int = 2_000
+    many: int = 20_000
+    turns: int = 5
+    decisions: int = 300
+    episodes: int = 300
+    rooms: int = 100
+    goal_model: Path | None = None
+    plain_model: Path | None = None
+    folder: Path | None = None
+
+    def __post_init__(self) -> None:
+        if unknown := set(self.parts) - set(PARTS):
+            raise UserError(f"no part {', '.join(sorted(unknown))}; they are {', '.join(PARTS)}")
+        for name in ("frames", "few", "many", "turns", "decisions", "episodes", "rooms"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} is 1 or more, got {getattr(self, name)}")
+
+
+def run(bench: CloningBench, say: Callable[[str], None] = lambda text: None) -> list[Figure]:
+    """The figures of the parts asked for."""
+    if sys.platform != "linux":
+        raise UserError("protege bench cloning reads the peak memory from /proc, so it runs on Linux")
+    from protege.bench import cloning_data, cloning_play, cloning_train
+
+    found: list[Figure] = []
+    with tempfile.TemporaryDirectory(prefix="protege-bench-") as name:
+        folder = bench.folder or Path(name)
+        folder.mkdir(parents=True, exist_ok=True)
+        if "data" in bench.parts:
+            found += cloning_data.figures(folder, bench.frames, bench.few, bench.many, say)
+        if "train" in bench.parts:
+            found += cloning_train.figures(folder, bench.turns, say)
+        if "decide" in bench.parts:
+            found += cloning_play.decisions(folder, bench.decisions, say)
+        if "play" in bench.parts:
+            models = {"goal": bench.goal_model, "plain": bench.plain_model}
+            found += cloning_play.closed_loop(folder, models, bench.episodes, bench.rooms, say)
+    return found

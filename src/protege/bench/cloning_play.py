@@ -1,0 +1,162 @@
+"""protege bench cloning, playing: what a decision costs, and how often policies cloned from the expert reach a goal."""
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from protege.bench.cloning_data import Say, write_store
+from protege.bench.report import Figure
+
+MIN_DECISION, MIN_SUCCESS = 5.0, 0.7
+TRAIN_SEED: Final = 5_000
+SIZE: Final = (80, 60)
+RECIPES: Final = {
+    "goal": (
+        *("model.name=pure_cnn", "model.goal=sentence", "model.pool=keypoints", "model.conv_features=[16,32,64,64]"),
+        *("model.dense_features=[256,128]", "training.num_epochs=14"),
+    ),
+    "plain": ("model.name=pure_cnn", "training.num_epochs=3"),
+}
+"""The best variant, which is told its goal and where each feature is, and the documented network."""
+SHARED: Final = (
+    *("dataset.train_ratio=0.9", "dataset.val_ratio=0.05", "dataset.test_ratio=0.05", "dataset.augment.crop=3"),
+    *("dataset.augment.brightness=0.15", "dataset.augment.contrast=0.15", "training.batch_size=64"),
+    *("training.learning_rate=1e-3", "training.use_class_weights=false", "training.lr_schedule.warmup_epochs=0.5"),
+    "evaluation.best=loss",
+)
+
+
+def decisions(folder: Path, count: int, say: Say = lambda text: None) -> list[Figure]:
+    """CPU time of one decision of the documented network at 144x256: jitted, and the model applied as it is."""
+    import jax.numpy as jnp
+
+    from protege.cloning import config
+    from protege.cloning.policy import CloningPolicy
+    from protege.cloning.train import train
+    from protege.play.frame import Frame
+
+    say(f"{count} decisions of pure_cnn at 144x256")
+    store, model = write_store(folder / "decide.zarr", (144, 256), 600), folder / "decide"
+    fixed = (f"dataset.path={store}", f"training.checkpoint_dir={model}", "training.batch_size=4")
+    train(config.load(None, [*fixed, "training.max_steps=1", "training.resume=never"]))
+    policy = CloningPolicy(model)
+    policy.warm_up()
+    network: Any = policy.loaded.model
+    rgb = np.random.default_rng(0).integers(0, 256, (144, 256, 3), dtype=np.uint8)
+
+    def unjitted() -> None:
+        inputs = _inputs(jnp.asarray(rgb[None, None], jnp.float32) / 255, len(policy.loaded.keys))
+        np.asarray(network(inputs))
+
+    unjitted()
+    wall: list[float] = []
+    jitted, plain = [], []
+    for number in range(count):
+        began, at = time.process_time(), time.perf_counter()
+        policy.predict(Frame(rgb, number * 100_000_000), "")
+        jitted.append(time.process_time() - began)
+        wall.append(1000 * (time.perf_counter() - at))
+        if number % 10 == 0:  # by turns: other work on the machine then slows both
+            began = time.process_time()
+            unjitted()
+            plain.append(time.process_time() - began)
+    speedup = float(np.median(plain) / np.median(jitted))
+    p99 = float(np.percentile(wall, 99))
+    text = f"{speedup:.1f}x: {1000 * np.median(jitted):.1f} CPU ms, unjitted {1000 * np.median(plain):.1f}"
+    return [
+        Figure("decision_speedup", speedup, text, f">= {MIN_DECISION:g}", speedup >= MIN_DECISION),
+        Figure("decision_p99_ms", p99, f"{p99:.1f} ms (median {np.median(wall):.1f}) of {count}, wall clock"),
+    ]
+
+
+def _inputs(frames: Any, actions: int) -> Any:
+    import jax.numpy as jnp
+
+    from protege.cloning.layers import Inputs
+
+    return Inputs(frames, jnp.zeros((1, 1, actions)))
+
+
+def closed_loop(
+    folder: Path, models: Mapping[str, Path | None], episodes: int, rooms: int, say: Say = lambda text: None
+) -> list[Figure]:
+    """Success in rooms that nothing was trained on, of both recipes and of random keys, all in the same rooms."""
+    from protege.arena.rooms import EVAL_SEED_START
+    from protege.arena.tasks import Task
+    from protege.bench.arena import rate, rate_text, wilson
+    from protege.bench.arena_episodes import Player, jobs, play_all
+
+    todo = jobs(EVAL_SEED_START, rooms, Task.GO_TO)
+    players = {name: str(model or trained(folder, name, episodes, say)) for name, model in models.items()}
+    results = {name: play_all(Player(model), todo, say=say) for name, model in {**players, "random": "random"}.items()}
+    goal, plain, chance = (results[name] for name in ("goal", "plain", "random"))
+    low, high = wilson(sum(r.success for r in goal), len(goal))
+    met = rate(goal) > MIN_SUCCESS
+    return [
+        Figure("success", rate(goal), rate_text(goal), f"> {MIN_SUCCESS:.0%}", met),
+        Figure("success_ci", [low, high], f"{low:.1%} to {high:.1%} (95 %)"),
+        Figure("success_pure_cnn", rate(plain), f"{rate_text(plain)}: pure_cnn, which is not told its goal"),
+        Figure("success_random", rate(chance), rate_text(chance)),
+    ]
+
+
+def trained(folder: Path, name: str, episodes: int, say: Say = lambda text: None) -> Path:
+    """The folder of a recipe's model, trained where it is not there yet."""
+    from protege.arena.tasks import Task
+    from protege.cloning import config
+    from protege.cloning.train import train
+
+    store, model = folder / "arena.zarr", folder / name
+    say(f"recording {episodes} episodes of the expert")
+    record(store, episodes, TRAIN_SEED, SIZE, task=Task.GO_TO)
+    say(f"training {name}: {' '.join(RECIPES[name])}")
+    places = (f"dataset.path={store}", f"training.checkpoint_dir={model}")
+    train(config.load(None, [*places, *SHARED, *RECIPES[name]]))
+    return model
+
+
+def record(
+    path: Path,
+    episodes: int,
+    seed: int,
+    size: tuple[int, int],
+    noise: float = 0.05,
+    goal: str | None = None,
+    task: Any = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[int, int, int]:
+    """Record the arena's expert as zarr episodes of any size; those that are there are kept.
+
+    Returns how many are new, their frames, and how many of them reached their goal. UserError where the store holds
+    frames of another size.
+    """
+    from protege.arena.engine import Engine
+    from protege.arena.expert import Expert
+    from protege.arena.record import seeds_of, session_name, steps
+    from protege.arena.rooms import layout
+    from protege.arena.state import DECISION_HZ, Judge
+    from protege.arena.tasks import find_goal
+    from protege.bench.arena_episodes import drawn_size
+    from protege.cloning.episodes import add_steps
+    from protege.cloning.store import Writer
+    from protege.play.actions import KEYBOARD_12
+
+    asked = find_goal(goal) if goal else None
+    writer = Writer(path, KEYBOARD_12.pressable, source="arena")
+    writer.require_size(size)
+    todo = [n for n in seeds_of(episodes, seed, task) if session_name(n, asked) not in writer.sessions]
+    frames = won = 0
+    with Engine(drawn_size(size)) as engine:
+        for done, number in enumerate(todo, 1):
+            made = layout(number, asked)
+            judge = Judge(made)
+            about: dict[str, Any] = {"session_name": session_name(number, asked), "seed": number, "noise": noise}
+            about |= {"fps": DECISION_HZ, "task": str(made.goal.task)}
+            played = steps(engine, Expert(noise, number), judge)
+            frames += add_steps(writer, played, size, made.goal.sentence, **about)
+            won += judge.success
+            progress(done, len(todo))
+    return len(todo), frames, won
