@@ -190,6 +190,22 @@ def cloning(json_: bool, parts: tuple[str, ...], **options: Any) -> None:
     _show(cloning.run(cloning.CloningBench(parts or cloning.PARTS, **options), _say), json_)
 
 
+@command.command(
+    "controls", epilog=examples("protege bench controls", "protege bench controls --rounds 1 --no-learn --json")
+)
+@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Of each measurement.")
+@click.option("--frames", type=click.IntRange(60_000), default=240_000, show_default=True, help="At most, to prepare.")
+@click.option("--decisions", type=click.IntRange(1), default=300, show_default=True, help="To time, each round.")
+@click.option("--learn/--no-learn", default=True, show_default=True, help="Train on recordings of a known rule too.")
+@AS_JSON
+def controls(rounds: int, frames: int, decisions: int, learn: bool, json_: bool) -> None:
+    """The control transformer: what do preparing, loading and deciding cost, and does it learn a known rule?"""
+    from protege.bench import controls
+
+    sizes = (*(size for size in (60_000, 120_000) if size < frames), frames)
+    _show(controls.run(controls.ControlsBench(sizes, rounds, decisions=decisions, learn=learn), _say), json_)
+
+
 def _say(text: str) -> None:
     click.echo(text, err=True)
 
