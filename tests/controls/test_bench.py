@@ -75,7 +75,7 @@ def test_preparing_is_measured_in_both_ways(tmp_path):
 
 
 def test_deciding_is_measured_in_both_ways(tmp_path):
-    figures = bench.deciding(ControlsBench(rounds=1, decisions=3), tmp_path)
+    figures = bench.deciding(ControlsBench(rounds=1, decisions=3, layers=1), tmp_path)
     assert [figure.key for figure in figures] == ["decision_speedup", "decision_p99_ms_busy"]
     assert all(figure.value > 0 for figure in figures)
 

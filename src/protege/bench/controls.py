@@ -58,7 +58,8 @@ print(json.dumps({"cpu_s": time.process_time() - began, "mb": (peak_kb() - befor
 @dataclass(frozen=True)
 class ControlsBench:
     """frames: how many are prepared, smallest first; rounds: of each measurement; windows: loaded in a round;
-    decisions: made in a round; million: windows whose statistics are taken; learn: whether figure 5 is made too.
+    decisions: made in a round; million: windows whose statistics are taken; learn: whether figure 5 is made too;
+    layers: of the model that decides.
     """
 
     frames: tuple[int, ...] = (60_000, 120_000, 240_000)
@@ -67,6 +68,7 @@ class ControlsBench:
     decisions: int = 300
     million: int = MILLION
     learn: bool = True
+    layers: int = 6
 
     def __post_init__(self) -> None:
         if min(self.frames) < LENGTH or list(self.frames) != sorted(self.frames):
@@ -188,6 +190,7 @@ def deciding(bench: ControlsBench, folder: Path) -> list[Figure]:
     """One decision at a time, from a pushed frame to what is held, with a model of full size and random weights."""
     import torch
 
+    from protege.controls.config import Architecture
     from protege.controls.files import ModelFiles, PolicyConfig, load_model, weights_card, write_model
     from protege.controls.model import ControlTransformer
     from protege.controls.onnx import export
@@ -197,7 +200,8 @@ def deciding(bench: ControlsBench, folder: Path) -> list[Figure]:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     files = ModelFiles.named(folder / "model")
-    write_model(files, ControlTransformer().state_dict(), PolicyConfig(), weights_card({}, 30))
+    shape = Architecture(num_layers=bench.layers)
+    write_model(files, ControlTransformer(shape).state_dict(), PolicyConfig(shape), weights_card({}, 30))
     model, _ = load_model(files.weights)
     export(model, files.onnx)
     policy = load(files.weights)
