@@ -1,8 +1,10 @@
-"""Makes docs/images/agent.webp from what a demo left: the model playing, with its keys.
+"""Makes docs/images/agent.webp: the model playing, with its keys, from recordings of its runs.
 
-make demo && .venv/bin/python scripts/agent_picture.py
+make demo && .venv/bin/python scripts/agent_picture.py                      # the demo's live runs
+.venv/bin/python scripts/agent_picture.py dataset/agent_runs/20261121_083601 …   # others
 """
 
+import sys
 from pathlib import Path
 
 from protege.demo.clip import clip
@@ -12,7 +14,7 @@ from protege.play.session import find_sessions
 
 
 def main() -> None:
-    runs = find_sessions(Places(project_root() / "dataset").runs)
+    runs = [Path(name) for name in sys.argv[1:]] or find_sessions(Places(project_root() / "dataset").runs)
     out = Path(__file__).parents[1] / "docs" / "images" / "agent.webp"
     out.write_bytes(clip(runs, width=400))
     print(out, out.stat().st_size)

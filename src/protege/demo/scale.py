@@ -25,4 +25,4 @@ class Scale:
 
 
 FULL: Final = Scale()
-QUICK: Final = Scale(window_s=5.0, episodes=60, steps=100, played=20, live=1)
+QUICK: Final = Scale(window_s=5.0, episodes=60, steps=100, played=30, live=1)
