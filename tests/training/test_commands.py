@@ -24,7 +24,7 @@ def train(tiny, labeled, output, *more):
 def model(tiny, labeled, tmp_path_factory):
     output = tmp_path_factory.mktemp("models") / "adapter"
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(cli.__file__.rpartition("/src/")[0])  # where configs/ is
+        patch.chdir(output.parent)  # where no configs/ is
         assert train(tiny, labeled, output) == 0
     return output
 
@@ -65,7 +65,7 @@ def test_a_mistake_is_one_line_and_an_exit_code(tiny, labeled, tmp_path, monkeyp
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.chdir(cli.__file__.rpartition("/src/")[0])
+    monkeypatch.chdir(tmp_path)
     assert train(tiny, labeled, tmp_path / "run", *options) == code
     line = capsys.readouterr().err.strip()
     assert says in line

@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 CHECKPOINTS: Final = "checkpoints"
 CONFIG_NAME: Final = "config.yaml"
+DEFAULTS: Final = Path("configs/vision_lora.yaml")
+"""Says what `VisionConfig` itself says, tested; so elsewhere than in the repository it is not missed."""
 GIB: Final = 2**30
 
 
@@ -46,7 +48,7 @@ def main(argv: Sequence[str]) -> Trained:
     import argparse
 
     parser = argparse.ArgumentParser(prog="train_vision_agent.py", description=__doc__)
-    parser.add_argument("--config", type=Path, default=Path("configs/vision_lora.yaml"))
+    parser.add_argument("--config", type=Path, default=DEFAULTS if DEFAULTS.is_file() else None)
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     args = parser.parse_args(argv)
     return train(load_config(VisionConfig, args.config, args.overrides))
