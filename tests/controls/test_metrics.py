@@ -83,7 +83,7 @@ def test_errors_of_look_cursor_hotbar_and_idle_frames(frames):
     predicted.action[5, 1] = 0.9
     found = score(predicted, frames)
     assert found.look_mse == pytest.approx(0.6**2 / 2)
-    assert found.look_direction == 0.5
+    assert found.look_direction == 0  # of the one axis that turned
     assert found.cursor_mse == pytest.approx(0.1**2 / 4)
     assert found.cursor_pixels == pytest.approx(0.1 * 1920 / 2)
     assert found.hotbar_accuracy == 0

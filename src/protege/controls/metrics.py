@@ -82,7 +82,8 @@ class Binary:
 
 @dataclass(frozen=True)
 class Scores:
-    """Everything is None where there was no frame to judge. look_direction: how often the sign is right; cursor_pixels:
+    """Everything is None where there was no frame to judge. look_direction: how often the sign is right of an axis
+    that turns; cursor_pixels:
     mean distance on a screen of 1920x1080; idle: how often an idle frame is predicted as wholly idle; combined: the
     weighted mean of the heads that are there; absent: those that are not.
     """
@@ -121,7 +122,7 @@ def score(predicted: Predictions, truth: Truth, thresholds: Thresholds | None = 
     found: dict[str, Any] = {
         "action_f1": _mean([row.f1 for row in action.values() if row.f1 is not None]),
         "look_mse": _mean((look - wanted_look) ** 2),
-        "look_direction": _mean(np.sign(look) == np.sign(wanted_look)),
+        "look_direction": _mean((np.sign(look) == np.sign(wanted_look))[wanted_look != 0]),
         "hotbar_accuracy": _mean(right_slot),
         "cursor_mse": _mean((cursor - wanted_cursor) ** 2),
         "cursor_pixels": _mean(pixels),
