@@ -1,4 +1,4 @@
-# make demo: see it work.  make test: everything that must hold.  Both make .venv and install what they need.
+# make demo: see it work (QUICK=1: in minutes).  make test: everything that must hold.  Both make .venv and install what they need.
 PYTHON ?= python3
 PY := .venv/bin/python
 EXTRAS := record,arena,demo,vision,controls,cloning,serve,ray,dev

@@ -154,6 +154,16 @@ def test_a_folder_in_its_place_stays_and_is_named(tmp_path):
     assert files(tmp_path) == before
 
 
+def test_a_recording_of_yours_in_its_place_leaves_an_earlier_demo_as_it_was(tmp_path, monkeypatch):
+    stages_that_note(monkeypatch, [])
+    demo.run(tmp_path, TINY)
+    recording(tmp_path / "raw_playthrough" / "demo")
+    before = files(tmp_path)
+    with pytest.raises(UserError, match="not a recording of the demo"):
+        demo.run(tmp_path, demo.QUICK)
+    assert files(tmp_path) == before
+
+
 def test_it_replaces_its_own_recording_which_goes_to_the_trash(tmp_path):
     recording(tmp_path / "demo", demo=True, number=1)
     thesis(tmp_path / "raw" / ".demo")

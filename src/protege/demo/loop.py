@@ -50,8 +50,8 @@ def run(folder: Path, scale: Scale = FULL, say: Say = lambda text: None) -> Show
     something lies there that the demo did not make.
     """
     places = Places(folder)
-    facts = _begun(places, scale)
     may_replace(places.window)
+    facts = _begun(places, scale)
     for number, (name, (what, stage)) in enumerate(STAGES.items(), 1):
         head = f"[{number}/{len(STAGES) + 1}] {what}"
         if name in facts:
