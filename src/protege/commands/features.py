@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from protege.agent.loop import World
 from protege.agent.run import PlayOptions, real_world
 from protege.agent.vision import VisionOptions
 from protege.controls.bridge import MINECRAFT, Bridge, KeyboardBridge, PrintBridge
@@ -75,16 +76,26 @@ def _open(
     )
     watchdog = stack.enter_context(Watchdog(MINECRAFT, mouse=True))  # real_world's own sees to the keys alone
     world = real_world(play_options, clock, stack, say)
-    by_hand = False
+    return KeyboardBridge(world.keys, open_pointer(), world.window), Permission(world, lambda: watchdog.alive)
 
-    def may_act() -> bool:
-        nonlocal by_hand
-        if (lost := world.lost()) is not None or not watchdog.alive:
-            raise ProtegeError(f"{lost or 'the watchdog that would release the mouse has ended'}; nothing is held")
-        for heard in world.human.heard():
+
+class Permission:
+    """Whether the policy may act: not while a person plays, who takes over with any key of the game."""
+
+    def __init__(self, world: World, watched: Callable[[], bool]) -> None:
+        """watched: whether somebody would let go of the mouse if we were killed."""
+        self._world, self._watched = world, watched
+        self._by_hand = False
+
+    def __call__(self) -> bool:
+        """Raises `Stopped` after the stop key, ProtegeError when something is gone that play cannot do without."""
+        lost = self._world.lost() or (
+            None if self._watched() else "the watchdog that would release the mouse has ended"
+        )
+        if lost is not None:
+            raise ProtegeError(f"{lost}; nothing is held")
+        for heard in self._world.human.heard():
             if heard.what == "stop":
                 raise Stopped
-            by_hand = not by_hand if heard.what == "toggle" else True
-        return not by_hand
-
-    return KeyboardBridge(world.keys, open_pointer(), world.window), may_act
+            self._by_hand = not self._by_hand if heard.what == "toggle" else True
+        return not self._by_hand

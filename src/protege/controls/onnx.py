@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from protege.controls import tables
 from protege.controls.files import with_temporary
 from protege.controls.model import ControlTransformer
+from protege.controls.runtime import open_session
 from protege.errors import MissingExtra, ProtegeError
 
 INPUTS: Final = ("inputs", "mask")
@@ -76,15 +77,6 @@ def difference(model: ControlTransformer, path: Path) -> float:
         found = session.run(None, dict(zip(INPUTS, (inputs.numpy(), mask.numpy()), strict=True)))
         largest = max(largest, *(float(np.abs(a.numpy() - b).max()) for a, b in zip(expected, found, strict=True)))
     return largest
-
-
-def open_session(path: Path) -> Any:
-    """An ONNX Runtime session on one thread, as real-time play wants it."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 def require_onnx() -> None:
