@@ -7,9 +7,10 @@ import pytest
 from protege.agent.decode import ChunkDecoder
 from protege.agent.shape import AnswerShape, valid_actions
 from protege.agent.vision import VisionAgent, VisionOptions, shifted
-from protege.bench.decode import WAYS, continuations, generated, measure
+from protege.bench.decode import WAYS, continuations, generated, measure, play_questions
 from protege.errors import UserError
 from protege.play import KEYBOARD_12, NO_KEYS, ActionSpace
+from protege.vlm.load import load_model
 
 W, S, LEFT = frozenset("w"), frozenset("s"), frozenset(("left",))
 
@@ -33,6 +34,44 @@ def test_greedy_chunks_are_those_of_constrained_token_by_token_decoding(agent, q
     assert set(times.passes["constrained"]) == {25}
     assert times.mean_passes("draft") < 7
     assert set(WAYS) == set(times.ms)
+
+
+def best_actions(model, shape, inputs, chunk):
+    """What the stock model would choose in each slot after the chunk's own actions before it: the actions whose tokens
+    score best, several where rounding alone tells them apart. All in one pass, as reading does not change by what
+    follows.
+    """
+    import torch
+
+    ids = torch.tensor([shape.ids([shape.choice(action) for action in chunk.actions])])
+    asked = {
+        **inputs,
+        "input_ids": torch.cat([inputs["input_ids"], ids], 1),
+        "mm_token_type_ids": torch.cat([inputs["mm_token_type_ids"], torch.zeros_like(ids)], 1),
+    }
+    first = inputs["input_ids"].shape[1] + len(shape.head) - 1
+    with torch.inference_mode():
+        logits = model(**asked).logits[0, first :: 1 + len(shape.sep)][: shape.horizon]
+    scores = logits[:, [tokens[0] for tokens in shape.spelled]]
+    near = scores > scores.max(1, keepdim=True).values - 1e-4
+    return [{shape.actions[choice] for choice in row.nonzero()[:, 0].tolist()} for row in near]
+
+
+def test_five_hundred_frames_of_play_are_decoded_as_the_stock_model_chooses_token_by_token(agent, tiny, tmp_path):
+    stock = load_model(tiny)
+    draft, same, passes = None, 0, 0
+    questions = play_questions(tmp_path, (160, 120), 500)
+    for frame, goal in questions:
+        inputs = agent.inputs(frame.rgb, goal)
+        plain, drafted = agent.decoder.decode(inputs), agent.decoder.decode(inputs, draft)
+        best = best_actions(stock, agent.decoder.shape, inputs, drafted)
+        assert all(action in found for action, found in zip(drafted.actions, best, strict=True))
+        same += plain.actions == drafted.actions
+        passes += drafted.passes
+        draft = shifted(drafted.actions, 1)
+    assert len(questions) == 500
+    assert same >= 499  # a tie may fall otherwise
+    assert passes < 7 * 500
 
 
 @pytest.mark.parametrize("drafted", [False, True])

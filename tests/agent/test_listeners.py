@@ -166,6 +166,7 @@ def test_options_of_a_run_that_make_no_sense_are_refused_in_words():
         ({"goal": "g", "stop_key": "p"}, "two keys"),
         ({"goal": "g", "execute": 9}, "--execute 9"),
         ({"goal": "g", "max_minutes": -1}, "--max-minutes"),
+        ({"goal": "g", "show": True, "record": False}, "--no-record"),
     ]
     for options, words in bad:
         with pytest.raises(UserError, match=words):

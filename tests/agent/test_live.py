@@ -2,11 +2,14 @@
 
 import gc
 import os
+import pty
 import signal
 import subprocess
 import sys
 import threading
 import time
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -14,14 +17,16 @@ from protege.agent.human import AnnouncedKeys, HumanKeys, OwnPresses
 from protege.agent.policies import ConstantPolicy, RandomPolicy, ScriptedPolicy
 from protege.agent.run import Played, PlayOptions, play_game, replay_game
 from protege.agent.sequence import execute_action_sequence
+from protege.agent.stuck import StuckOptions
 from protege.devices.errors import WindowGone
 from protege.devices.keyboard import PynputKeys
-from protege.errors import ProtegeError
+from protege.errors import ProtegeError, UserError
 from protege.play import KEYBOARD_12, NO_KEYS, MonotonicClock, Plan, Session
 from protege.play.events import Control, End, Goal, Key
 from protege.play.session import check
 from tests.recorder.test_live import difference, start_doom, until
 
+ROOT = Path(__file__).parents[2]
 TITLE = "Protege Target"
 SPACE = KEYBOARD_12
 
@@ -59,6 +64,12 @@ class Target:
             xtest.fake_input(self.display, X.KeyPress if down else X.KeyRelease, code)
             self.display.sync()
 
+    def paint(self):
+        """The game's picture changes."""
+        gc = self.windows[0].create_gc(foreground=self.display.screen().white_pixel)
+        self.windows[0].fill_rectangle(gc, 0, 0, 320, 240)
+        self.display.sync()
+
     def close(self):
         for window in self.windows:
             window.destroy()
@@ -80,6 +91,7 @@ class Run:
 
     def __init__(self, folder, policy, **options):
         self.folder = folder
+        self.said: list[str] = []
         self.played: Played | None = None
         self.error: Exception | None = None
         defaults = {"goal": "Go", "window": TITLE, "countdown_s": 0.0, "max_minutes": 1.0, "out": folder}
@@ -90,7 +102,7 @@ class Run:
 
     def _run(self):
         try:
-            self.played = play_game(self._options, self._policy, say=lambda text: None)
+            self.played = play_game(self._options, self._policy, say=self.said.append)
         except Exception as error:
             self.error = error
 
@@ -162,19 +174,24 @@ def test_a_lost_focus_mid_hold_releases_every_key_and_playing_goes_on_when_it_is
     stop(target, run)
 
 
-def test_a_killed_agent_leaves_no_key_down(target, tmp_path):
-    code = (
-        "from pathlib import Path\n"
-        "from protege.agent.policies import ConstantPolicy\n"
-        "from protege.agent.run import PlayOptions, play_game\n"
-        f"options = PlayOptions(goal='Go', window={TITLE!r}, countdown_s=0, out=Path({str(tmp_path)!r}))\n"
-        "play_game(options, ConstantPolicy(frozenset(('w', 'left'))))\n"
-    )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as agent:
-        holds("w", "left")
-        os.kill(agent.pid, signal.SIGKILL)
-        agent.wait()
+def agent_py(folder, *options, **popen):
+    """The root command in a process of its own, in front of the target."""
+    command = [sys.executable, str(ROOT / "agent.py"), "--goal", "Go", "--countdown", "0", "--out", str(folder)]
+    return subprocess.Popen([*command, *options], cwd=folder, text=True, **popen)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_an_agent_that_is_sent_away_leaves_no_key_down(target, tmp_path, sent):
+    """Killed, it leaves its keys to the watchdog; asked to go (Ctrl-C, a closed terminal), it closes its run."""
+    options = ("--model", "majority", "--window", TITLE)
+    with agent_py(tmp_path, *options, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as agent:
+        holds("w")
+        agent.send_signal(sent)
+        out, err = agent.communicate(timeout=30)
         holds()
+    if sent != signal.SIGKILL:
+        assert (agent.returncode, "ended: stopped by hand" in out) == (0, True), err
+        assert Session.open(next(tmp_path.glob("*/session.json")).parent).info.status == "complete"
 
 
 def test_an_exception_in_the_policy_mid_hold_releases_every_key_and_is_one_line(target, tmp_path):
@@ -236,6 +253,54 @@ def test_a_persons_key_takes_over_and_the_hot_key_hands_back_and_both_are_record
     assert [e.end for e in session.events if isinstance(e, End)] == ["stopped by hand"]
 
 
+def test_the_very_key_that_the_agent_holds_takes_over_when_it_is_let_go_of(target, tmp_path):
+    """The X server says nothing of a second press of a key that is down; docs/playing.md says so."""
+    run = Run(tmp_path, ConstantPolicy())
+    holds("w")
+    target.type("w", True)
+    time.sleep(0.4)
+    assert down() == {"w"}
+    target.type("w", False)
+    holds()
+    time.sleep(0.4)
+    assert down() == NO_KEYS
+    stop(target, run)
+    assert [event.by for event in run.session().events if isinstance(event, Control)] == ["agent", "human"]
+
+
+def test_a_key_counts_whatever_modifier_is_held_with_it(target, tmp_path):
+    """Ctrl+C in the game is c: it takes over, the safe reading of it."""
+    run = Run(tmp_path, ConstantPolicy())
+    holds("w")
+    target.type("Control_L", True)
+    target.type("c")
+    target.type("Control_L", False)
+    holds()
+    stop(target, run)
+    pressed = [(e.key, e.down) for e in run.session().events if isinstance(e, Key) and e.key != "w"]
+    assert pressed == [("c", True), ("c", False)]
+
+
+def test_nothing_is_pressed_until_the_window_has_the_focus(target, tmp_path):
+    target.focus(1)
+    run = Run(tmp_path, ConstantPolicy())
+    until(lambda: run.said, 20)
+    assert run.said == [f"click into {TITLE!r}"]
+    time.sleep(0.4)
+    assert down() == NO_KEYS
+    target.focus(0)
+    holds("w")
+    stop(target, run)
+
+
+def test_a_window_that_never_gets_the_focus_is_a_mistake_in_words(target, tmp_path):
+    target.focus(1)
+    run = Run(tmp_path, ConstantPolicy(), focus_s=0.3).join()
+    assert isinstance(run.error, UserError)
+    assert "did not get the focus within 0.3 s" in str(run.error)
+    assert down() == NO_KEYS
+
+
 def test_the_agents_own_keys_never_count_as_a_persons(target, tmp_path):
     """Short presses, chords, and holds long enough for the server to repeat them."""
     clock, own = MonotonicClock(), OwnPresses(MonotonicClock())
@@ -257,11 +322,16 @@ def test_the_agents_own_keys_never_count_as_a_persons(target, tmp_path):
         assert [(h.what, h.down) for h in human.heard()] == [("w", True), ("w", False)]
 
 
-def test_a_dry_run_presses_nothing_and_still_predicts(target, tmp_path):
+def test_a_dry_run_presses_nothing_and_shows_what_it_would_press_over_the_picture(target, tmp_path):
     run = Run(tmp_path, ConstantPolicy(), dry_run=True, max_minutes=2 / 60)
-    time.sleep(0.5)
-    target.type("Left")
+    until(lambda: list(tmp_path.glob("*/live.jpg")), 20)
+    seen = set(down())
+    target.type("Left")  # one's own keys are one's own
+    while run.played is None and run.error is None:
+        seen |= down()
+        time.sleep(0.05)
     run.join()
+    assert not seen
     assert run.result.numbers.decisions > 3
     assert not [e for e in run.session().events if isinstance(e, Control) and e.by == "human"]
 
@@ -334,20 +404,57 @@ class DoneSoon(RandomPolicy):
         return super().predict(frame, goal) if self.left > 0 else Plan((NO_KEYS,) * 7)
 
 
-def test_chocolate_doom_is_driven_through_real_keys(xvfb, tmp_path):
+def test_a_goal_that_is_reached_ends_the_run_and_says_so(target, tmp_path):
+    run = Run(tmp_path, DoneSoon(10)).join()
+    assert str(run.result.ending) == "goal reached"
+    assert down() == NO_KEYS
+    assert [e.end for e in run.session().events if isinstance(e, End)] == ["success"]
+
+
+def test_goals_of_a_file_follow_one_another(target, tmp_path):
+    (tmp_path / "goals.txt").write_text("Go to the lantern\nOpen the door\n")
+    run = Run(tmp_path / "runs", DoneSoon(5), goal=None, goals=tmp_path / "goals.txt").join()
+    assert str(run.result.ending) == "goal reached"
+    goals = [e.goal for e in run.session().events if isinstance(e, Goal)]
+    assert goals == ["Go to the lantern", "Open the door"]
+
+
+class Hot(ConstantPolicy):
+    """Walks on, and can be told to try other things."""
+
+    temperature = 0.0
+
+
+def test_a_run_that_gets_nowhere_samples_until_something_moves(target, tmp_path):
+    policy = Hot()
+    run = Run(tmp_path, policy, unstick=True, stuck=StuckOptions(still_s=0.5))
+    until(lambda: policy.temperature == 1.0, 20)
+    target.paint()
+    until(lambda: policy.temperature == 0.0, 20)
+    stop(target, run)
+
+
+def test_chocolate_doom_is_driven_for_half_a_minute_by_agent_py_and_its_goal_changed_by_typing(xvfb, tmp_path):
+    """A real game, the real command, real keys, a terminal to type in."""
     game = start_doom(tmp_path)
+    terminal, inside = pty.openpty()
+    options = ("--model", "scripted", "--window", "chocolate doom", "--max-minutes", "0.5")
     try:
-        run = Run(tmp_path / "run", ScriptedPolicy(), window="chocolate doom", max_minutes=8 / 60).join()
-        assert run.error is None
-        session = run.session()
-        assert check(session.folder) == []
-        assert {e.key for e in session.events if isinstance(e, Key)} == {"w", "a", "left", "right"}
-        assert difference(session.frame(0), session.frame(len(session) - 1)) > 8
-        assert run.result.numbers.late_plans == 0
+        with agent_py(tmp_path, *options, stdin=inside, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as agent:
+            holds("w")
+            os.write(terminal, b"Open the door\n")
+            out, err = agent.communicate(timeout=90)
+        assert (agent.returncode, out.splitlines()[0]) == (0, "ended: time is up"), err
         assert down() == NO_KEYS
-        run = Run(tmp_path / "done", DoneSoon(10), window="chocolate doom").join()
-        assert str(run.result.ending) == "goal reached"
+        session = Session.open(next(tmp_path.glob("*/session.json")).parent)
+        assert check(session.folder) == []
+        assert session.events[-1].t_ns - session.events[0].t_ns > 29e9
+        assert [e.goal for e in session.events if isinstance(e, Goal)] == ["Go", "Open the door"]
+        assert {e.key for e in session.events if isinstance(e, Key)} == {"w", "a", "left", "right"}
+        quarters = [session.frame(len(session) * n // 4) for n in range(4)]
+        assert min(difference(a, b) for a, b in pairwise(quarters)) > 8  # it gets about all the while
     finally:
         game.kill()
         game.wait()
-        gc.collect()
+        os.close(terminal)
+        os.close(inside)

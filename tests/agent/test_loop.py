@@ -2,16 +2,20 @@
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
 from protege.agent.goals import GoalList
 from protege.agent.listener import Listener
 from protege.agent.loop import Ending, LoopOptions, play
 from protege.agent.numbers import Numbers
+from protege.agent.sequence import replay
 from protege.agent.thinker import InstantThinker
 from protege.devices.errors import WindowGone
 from protege.errors import ProtegeError, UserError
-from protege.play import NO_KEYS, Plan
+from protege.play import NO_KEYS, Plan, Session, SessionInfo, SessionWriter
+from protege.play.events import Held, Key, Pause
+from protege.play.frame import encode_jpeg
 from tests.agent.fakes import DONE, LEFT, W_LEFT, Setting, W
 
 GO = ["Go to the lantern"]
@@ -270,3 +274,21 @@ def test_plans_of_another_length_are_played_to_their_end():
     setting = Setting(Plan((W, W)))
     _, ear, _ = run(setting, execute=7, max_s=1.5)
     assert [bool(slot.action) for slot in ear.slots[1:6]] == [True, True, False, False, False]
+
+
+def test_a_replay_presses_at_the_recordings_own_times_without_its_pauses(tmp_path):
+    writer = SessionWriter.create(tmp_path, SessionInfo(), "s")
+    for event in (
+        Held(0, W), Key(130_000_000, "left", True), Key(370_000_000, "w", False), Pause(500_000_000, "toggle"),
+        Held(9_000_000_000, LEFT), Key(9_210_000_000, "left", False),
+    ):  # fmt: skip
+        writer.event(event)
+    writer.frame(0, encode_jpeg(np.zeros((480, 640, 3), np.uint8)))
+    writer.finish()
+    setting = Setting((W,) * 7)
+    assert replay(Session.open(tmp_path / "s"), setting.world, 60) is Ending.REACHED
+    assert setting.keys.log == [
+        (0, "w", True), (130, "left", True), (370, "w", False), (500, "left", False), (500, "left", True),
+        (710, "left", False),
+    ]  # fmt: skip
+    assert setting.keys.released == 1

@@ -1,5 +1,6 @@
 """The vision agent: what it loads and refuses, what it answers, and what it guesses from the plan before."""
 
+import pickle
 import shutil
 from dataclasses import replace
 
@@ -101,6 +102,29 @@ def test_an_adapter_without_a_card_is_refused(adapter, tmp_path):
     (tmp_path / "bare" / "card.json").unlink()
     with pytest.raises(UserError, match=r"no card.json"):
         VisionAgent(tmp_path / "bare", GOAL)
+
+
+class Planted:
+    """Writes a file when it is unpickled, as a planted model file could do worse."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+@pytest.mark.parametrize(("kind", "file"), [("tiny", "pytorch_model.bin"), ("adapter", "adapter_model.bin")])
+def test_pickled_weights_are_refused_in_words_and_nothing_in_them_runs(kind, file, request, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(request.getfixturevalue(kind), folder)
+    for weights in folder.glob("*.safetensors"):
+        weights.unlink()
+    with (folder / file).open("wb") as pickled:
+        pickle.dump({"weight": Planted(tmp_path / "ran")}, pickled)
+    with pytest.raises(UserError, match="safetensors"):
+        VisionAgent(folder, GOAL, VisionOptions(frame_size=(160, 120)))
+    assert not (tmp_path / "ran").exists()
 
 
 def test_options_that_cannot_be_are_refused():

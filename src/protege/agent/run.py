@@ -42,8 +42,8 @@ SWITCH_S: Final = 0.001
 class PlayOptions:
     """model: folder, server or name of a policy; goals: a file, one a line; window: part of the game's title, None
     for the window that has the focus when the countdown ends; execute: slots of a plan to play before the next;
-    dry_run: press nothing; show: keep live.jpg in the run's folder; unstick: sample when stuck; focus_s: wait so long
-    for the game's focus; stop_key ends, toggle_key takes over and hands back; record: keep the run as a Session.
+    dry_run: press nothing, and show; show: keep live.jpg in the run's folder; unstick: sample when stuck; focus_s: wait
+    so long for the game's focus; stop_key ends, toggle_key takes over and hands back; record: keep the run as Session.
     """
 
     model: str = "models/gameplay_agent_lora"
@@ -70,6 +70,8 @@ class PlayOptions:
         for key in (self.stop_key, self.toggle_key):
             if key in self.vision.space.pressable:
                 raise UserError(f"key {key!r} is one the agent presses; choose another as stop or toggle key")
+        if self.show and not self.record:
+            raise UserError("--show keeps its picture in the run's folder, which --no-record leaves out; choose one")
         if self.stop_key == self.toggle_key:
             raise UserError(f"stop key and toggle key are both {self.stop_key!r}; choose two keys")
         self.loop(10.0)
@@ -208,6 +210,7 @@ def _focused(options: PlayOptions, clock: Clock, say: Callable[[str], None]) -> 
         say(f"click into {window.title!r}")
         while not window.state().focused:
             if clock.now_ns() > end:
+                window.close()
                 raise UserError(f"{window.title!r} did not get the focus within {options.focus_s:g} s; click into it")
             clock.sleep_until(clock.now_ns() + 100_000_000)
     if options.countdown_s > 0:
@@ -236,7 +239,7 @@ def _listeners(options: PlayOptions, policy: Policy, status: Status, recorder: R
     listeners: list[Listener] = [StuckDetector(status.say, options.stuck, sampled)]
     if recorder is not None:
         listeners.append(recorder)
-        if options.show:
+        if options.show or options.dry_run:
             listeners.append(Picture(recorder.writer.folder / "live.jpg", options.vision.space))
     return [*listeners, status]
 

@@ -40,6 +40,13 @@ CONTROLS = "control_policy_v2.pt"
 @click.option("--dry-run", is_flag=True, help="Show what it would press, and press nothing.")
 @click.option("--show", is_flag=True, help="Keep the newest picture with its keys drawn on in the run's folder.")
 @click.option("--unstick", is_flag=True, help="When stuck, sample with a temperature until it moves.")
+@click.option(
+    "--backend",
+    type=click.Choice(["transformers", "unsloth"]),
+    default="transformers",
+    show_default=True,
+    help="What runs a model's folder; unsloth needs a CUDA device.",
+)
 @click.option("--four-bit", is_flag=True, help="Load the base model in 4 bits.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda")
 @click.option("--stop-key", default="f12", show_default=True, help="Ends the run at once.")
@@ -52,6 +59,7 @@ def command(
     bridge: str,
     temperature: float,
     countdown: float,
+    backend: str,
     four_bit: bool,
     device: str,
     no_record: bool,
@@ -72,7 +80,7 @@ def command(
     from protege.agent.run import PlayOptions, play_game
     from protege.agent.vision import VisionOptions
 
-    vision = VisionOptions(temperature=temperature, four_bit=four_bit, device=device)
+    vision = VisionOptions(temperature=temperature, backend=backend, four_bit=four_bit, device=device)
     played = play_game(
         PlayOptions(
             model=model or str(models() / "gameplay_agent_lora"),

@@ -13,6 +13,7 @@ from typing import Any, Final
 from protege.errors import MissingExtra, ProtegeError, UserError
 
 ADAPTER_CONFIG: Final = "adapter_config.json"
+ADAPTER_WEIGHTS: Final = "adapter_model.safetensors"
 MODEL_TYPE: Final = "qwen3_vl"
 
 
@@ -101,6 +102,8 @@ def load_model(
         folder = Path(source)
         from peft import PeftModel
 
+        if not (folder / ADAPTER_WEIGHTS).is_file():
+            raise UserError(f"{folder}: no {ADAPTER_WEIGHTS}; adapters are loaded as safetensors only, train it again")
         model = load_model(base_of(folder), four_bit=four_bit, device=device, dtype=dtype)
         with warnings.catch_warnings():  # peft 0.21 reads an attribute that transformers 5.23 has renamed
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated")
@@ -112,7 +115,7 @@ def load_model(
     fields = check_qwen3_vl(source)
     where = resolve_device(device)
     kind = getattr(torch, ("float32" if where == "cpu" else "bfloat16") if dtype == "auto" else dtype)
-    options: dict[str, Any] = {"dtype": kind, "device_map": where}
+    options: dict[str, Any] = {"dtype": kind, "device_map": where, "use_safetensors": True}
     if four_bit and not fields.get("quantization_config"):  # a base may come quantised already
         options["quantization_config"] = nf4(kind)
     with _reaching(source), without_bars():
