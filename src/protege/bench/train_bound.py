@@ -35,11 +35,12 @@ def run(episodes: int, held_out: int) -> list[Figure]:
 
     knows, repeats = [], []
     none = KEYBOARD_12.index("none")
+    task: Any = [0]  # the column that is a name, see `visible`
     for noise in SLIPS:
         with Engine((160, 120)) as engine:
             old = [play(engine, TRAIN_SEED + number, noise) for number in range(episodes)]
             new = [play(engine, HELD_OUT_SEED + number, noise) for number in range(held_out)]
-        trees = HistGradientBoostingClassifier(learning_rate=0.05, max_iter=300, categorical_features=[0])
+        trees = HistGradientBoostingClassifier(learning_rate=0.05, max_iter=300, categorical_features=task)
         trees.fit(np.concatenate([known for known, _ in old]), np.concatenate([pressed for _, pressed in old]))
         truth = np.concatenate([pressed for _, pressed in new])
         before = np.concatenate([np.concatenate([[none], pressed[:-1]]) for _, pressed in new])
