@@ -24,6 +24,7 @@ from protege.agent.thinker import ThreadThinker
 from protege.agent.vision import VisionOptions
 from protege.devices.keyboard import PynputKeys
 from protege.devices.screen import MssScreen
+from protege.devices.turns import short_turns
 from protege.devices.watchdog import Watchdog
 from protege.devices.windows import find_window, focused_window
 from protege.errors import ProtegeError, UserError
@@ -177,7 +178,8 @@ def replay_game(
 
 
 def real_world(options: PlayOptions, clock: Clock, stack: ExitStack, say: Callable[[str], None]) -> World:
-    """The real devices, closed by `stack`; waits for the window's focus and counts down."""
+    """The real devices, closed by `stack`; waits for the window's focus and counts down. For the thread that plays."""
+    short_turns()
     space = options.vision.space
     window = _focused(options, clock, say)
     stack.callback(window.close)
