@@ -1,0 +1,149 @@
+"""Checkpoints: two steps, resumed, two more are bit for bit four; which are kept; what is inside; what is refused."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from protege.cloning.checkpoint import Checkpoints, load_model, setting_from, setting_to, space_of
+from protege.cloning.loader import batches
+from protege.cloning.state import StateEncoder
+from protege.cloning.steps import Setting, State
+from protege.cloning.train import Data, train
+from protege.errors import UserError
+from protege.play.actions import KEYBOARD_12
+from tests.cloning.stores import KEYS, store
+from tests.cloning.tiny import config, run
+
+HARD = ("model.dropout_rate=0.3", "training.accumulation=2", "dataset.augment={crop: 2, flip: 0.5}", "system.seed=7")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    goals = ("go to a", "go to b", "go to a", "")
+    return store(tmp_path_factory.mktemp("data") / "e.zarr", (12, 9, 15, 7), size=(24, 16), goals=goals)
+
+
+@pytest.fixture(scope="module")
+def runs(data, tmp_path_factory):
+    """Four steps at once, and two that were resumed for two more; the second two lie across the end of an epoch."""
+    folder = tmp_path_factory.mktemp("models")
+    straight = train(run(data, folder / "straight", *HARD, "training.max_steps=4", "model.goal=sentence"))
+    halves = run(data, folder / "halves", *HARD, "training.max_steps=2", "model.goal=sentence")
+    first = train(halves)
+    second = train(run(data, folder / "halves", *HARD, "training.max_steps=4", "model.goal=sentence"))
+    return straight, first, second
+
+
+def arrays(folder, step):
+    """Every array of a checkpoint, by name."""
+    import orbax.checkpoint as ocp
+
+    items = {name: ocp.args.StandardRestore() for name in ("model", "optimizer")}
+    with ocp.CheckpointManager(folder / "checkpoints") as manager:
+        found = manager.restore(step, args=ocp.args.Composite(**items))
+    return {f"{item}/{name}": np.asarray(leaf) for item in items for name, leaf in found[item].items()}
+
+
+@pytest.mark.filterwarnings("ignore:Sharding info not provided")
+def test_two_steps_and_two_more_are_bit_for_bit_four(runs):
+    straight, first, second = runs
+    assert (first.steps, second.steps, straight.steps) == (2, 4, 4)
+    assert first.losses + second.losses == straight.losses
+    one, two = arrays(straight.folder, 4), arrays(second.folder, 4)
+    assert one.keys() == two.keys()
+    assert len(one) > 20
+    assert all((one[name] == two[name]).all() for name in one)
+    before = arrays(second.folder, 2)
+    assert any((one[name] != before[name]).any() for name in one), "and the second half changed something"
+
+
+def test_a_checkpoint_says_everything_that_playing_needs(runs, data):
+    straight, *_ = runs
+    loaded = load_model(straight.folder)
+    assert loaded.keys == KEYS
+    assert loaded.goals == ("go to a", "go to b")
+    assert loaded.config.training.accumulation == 2
+    assert set(loaded.about["thresholds"]) == set(KEYS)
+    assert loaded.thresholds.shape == (4,)
+    assert {name for names in loaded.about["splits"].values() for name in names} == {f"episode_{n}" for n in range(4)}
+    assert loaded.setting.frame_size == (16, 24)
+
+
+def test_one_moment_is_decided_as_in_a_batch(runs, data):
+    straight, *_ = runs
+    loaded = load_model(straight.folder)
+    opened = Data.open(loaded.config)
+    batch = next(batches(opened.cache, ["episode_1"], opened.options))
+    together = loaded.forward(batch)
+    one = loaded.decide(batch.frames[3], batch.previous[3, :0], goal="Go to B")
+    np.testing.assert_allclose(one, together[3], atol=1e-6)
+    other = loaded.decide(batch.frames[3], batch.previous[3, :0], goal="jump")
+    assert not np.allclose(one, other)
+
+
+class Counted:
+    """A state of one number, since which checkpoints stay does not depend on what is in them."""
+
+    @staticmethod
+    def at(step):
+        return State(jax.numpy.asarray(step, jax.numpy.int32), {"w": jax.numpy.ones(2)}, {}, {})
+
+
+def kept(folder, scores, *overrides):
+    found = config("pure_cnn", *overrides)
+    checkpoints = Checkpoints(folder, found, batches=10)
+    for epoch, score in enumerate(scores, 1):
+        checkpoints.save(Counted.at(10 * epoch), {"epoch": epoch}, score)
+    checkpoints.close()
+    return {int(path.name) // 10 for path in (folder / "checkpoints").iterdir() if path.name.isdigit()}
+
+
+def test_the_best_every_third_and_the_last_two_are_kept(tmp_path):
+    scores = [0.1, 0.9, 0.3, None, 0.5, 0.4, 0.2, 0.3]
+    options = ("training.save_every_n_epochs=3", "training.keep_last_n_checkpoints=2")
+    assert kept(tmp_path / "m", scores, *options) == {2, 3, 6, 7, 8}
+
+
+def test_a_step_is_saved_once(tmp_path):
+    checkpoints = Checkpoints(tmp_path, config(), batches=10)
+    checkpoints.save(Counted.at(3), {"n": 1}, None)
+    checkpoints.save(Counted.at(3), {"n": 2}, None)
+    assert checkpoints.about(3) == {"n": 1}
+    assert checkpoints.latest() == 3
+    checkpoints.close()
+
+
+def test_a_checkpoint_of_another_model_is_refused(runs, tmp_path):
+    straight, *_ = runs
+    checkpoints = Checkpoints(straight.folder, config(), batches=3)
+    with pytest.raises(UserError, match=r"not a checkpoint of this model .*training\.resume=never"):
+        checkpoints.restore(4, Counted.at(0), jax.sharding.SingleDeviceSharding(jax.devices()[0]))
+    checkpoints.close()
+
+
+def test_a_folder_without_checkpoints_is_named(tmp_path):
+    with pytest.raises(UserError, match="no checkpoints here; train a model with: protege clone train"):
+        load_model(tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    with pytest.raises(UserError, match="no finished checkpoint yet"):
+        load_model(tmp_path)
+
+
+def test_starting_over_forgets_what_was_there(runs, data, tmp_path):
+    found = run(data, tmp_path / "m", "training.max_steps=1", "training.resume=never")
+    (tmp_path / "m" / "checkpoints" / "7").mkdir(parents=True)
+    assert train(found).steps == 1
+
+
+def test_a_setting_survives_json():
+    state = StateEncoder.fit(np.arange(38, dtype=np.float32).reshape(2, 19))
+    for setting in (Setting(("a",), ("go",), (16, 24), state), Setting(("a", "b"), (), (8, 8))):
+        assert setting_from(json.loads(json.dumps(setting_to(setting)))) == setting
+
+
+def test_keys_of_the_keyboard_are_its_space_and_others_have_their_own():
+    assert space_of(("w", "a", "space")) is KEYBOARD_12
+    own = space_of(("Move_Left", "dodge_roll/dash", "a+b"))
+    assert own.keys == ("move_left", "dodge_roll/dash", "a_b", "none")
