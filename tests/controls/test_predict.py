@@ -21,6 +21,7 @@ from protege.controls.predict import (  # noqa: E402
     predict_all,
     roll_out,
     truth_of,
+    write_history,
 )
 
 
@@ -86,32 +87,27 @@ def test_an_own_history_of_the_true_controls_is_the_recorded_one(prepared):
     np.testing.assert_allclose(np.stack(oracle.seen)[whole], expected[whole], atol=2e-5)
 
 
-def test_a_history_never_reaches_into_the_next_recording(prepared):
-    class Everything:
-        def __call__(self, inputs, mask):
-            self.last = inputs
-            return Predictions.of_controls(np.ones((len(inputs), 28), np.float32))
-
-    before = prepared.rows.copy()
-    answer = Everything()
-    roll_out(answer, prepared, Thresholds())
-    np.testing.assert_array_equal(prepared.rows, before)  # works on a copy
-    first = prepared.batch(np.array([0]))
-    own = roll_out_first_inputs(prepared, answer)
-    blank = prepared.blank[tables.INPUTS["history"]]
-    np.testing.assert_array_equal(own[:, 0, tables.INPUTS["history"]], np.tile(blank, (3, 1)))
-    assert first.mask.sum() == 3
+def test_a_history_never_reaches_into_the_next_recording():
+    rows = np.zeros((20, tables.INPUT), np.float32)
+    write_history(rows, np.array([9, 13]), np.array([12, 19]), np.ones((2, 28), np.float32), None)
+    assert np.flatnonzero(rows.any(1)).tolist() == [10, 11, 14, 15, 16, 17, 18]
+    history = rows[:, tables.INPUTS["history"]].reshape(20, tables.HISTORY_FRAMES, 28)
+    assert history[10, -1].all()  # the newest comes last
+    assert not history[10, :-1].any()
+    assert history[18, 0].all()
 
 
-def roll_out_first_inputs(prepared, answer):
-    seen = []
+def test_a_roll_out_begins_without_a_history_and_leaves_the_recorded_rows_alone(prepared):
+    before, seen = prepared.rows.copy(), []
 
-    def predict(inputs, mask):
+    def everything(inputs, mask):
         seen.append(inputs)
-        return answer(inputs, mask)
+        return Predictions.of_controls(np.ones((len(inputs), 28), np.float32))
 
-    roll_out(predict, prepared, Thresholds())
-    return seen[0]
+    roll_out(everything, prepared, Thresholds())
+    np.testing.assert_array_equal(prepared.rows, before)
+    blank = prepared.blank[tables.INPUTS["history"]]
+    np.testing.assert_array_equal(seen[0][:, :3, tables.INPUTS["history"]], np.tile(blank, (3, 3, 1)))
 
 
 def test_what_is_held_belongs_to_the_mode_and_names_a_new_slot():

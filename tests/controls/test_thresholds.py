@@ -83,7 +83,7 @@ def test_frames_without_a_change_raise_the_hotbars_threshold():
 
 def test_naming_the_slot_that_is_held_already_is_no_emission():
     changes = [(3, 3, 0.8)] * 4 + [(2, 2, 0.3)]
-    assert hotbar(changes + [(None, 0, 0.95)] * 20, slots=0) == 0.1
+    assert hotbar(changes + [(None, 0, 0.75)] * 20, slots=0) == 0.1
 
 
 def test_wrong_slots_lower_the_accuracy():
