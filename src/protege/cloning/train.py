@@ -169,6 +169,7 @@ class Run:
         key = jax.random.key(self.config.system.seed)
         step = self.checkpoints.latest()
         if step is None:
+            self.about = self._facts()
             return self.steps.init(key)
         about = self.checkpoints.about(step)
         require_same(from_fields(about["config"]), self.config, self.folder)
@@ -235,18 +236,25 @@ class Run:
         score = -entropy if options.best == "loss" else found[options.best]
         better = self.best is None or score > self.best + self.config.training.early_stopping.min_delta
         self.best, self.stale = (score, 0) if better else (self.best, self.stale + 1)
-        self.about = {
-            "config": to_fields(self.config),
-            **setting_to(self.data.setting),
-            "frame_hz": self.data.frame_hz,
+        self.about = self._facts() | {
             "thresholds": dict(zip(self.data.setting.keys, map(float, thresholds), strict=True)),
             "scores": {**found, **scores.to_json()},
-            "splits": {name: [e.name for e in episodes] for name, episodes in vars(self.data.splits).items()},
         }
         self.log.write(step, **{f"validation_{name}": value for name, value in found.items()})
         line = "step %d  validation: macro F1 %.3f  exact match %.3f  cross-entropy %.4f%s"
         log.info(line, step, found["f1"], found["exact_match"], entropy, "  best" if better else "")
         return score
+
+    def _facts(self) -> dict[str, Any]:
+        """What every checkpoint says of itself, judged or not."""
+        setting = self.data.setting
+        return {
+            "config": to_fields(self.config),
+            **setting_to(setting),
+            "frame_hz": self.data.frame_hz,
+            "thresholds": dict.fromkeys(setting.keys, self.config.evaluation.metrics_threshold),
+            "splits": {name: [e.name for e in episodes] for name, episodes in vars(self.data.splits).items()},
+        }
 
     def _validate(self, state: State) -> tuple[Scores, NDArray[np.float64], float]:
         """Scores at this state's own thresholds, those thresholds, and the mean cross-entropy."""
