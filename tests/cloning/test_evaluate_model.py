@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from protege import cli
 from protege.cloning import cache, loader
 from protege.cloning.checkpoint import load_model
 from protege.cloning.compare import compare
@@ -147,3 +148,26 @@ def test_episodes_that_are_gone_since_training_are_named(model, tmp_path):
             evaluate(model)
     finally:
         shutil.move(tmp_path / "away", f"{loaded.config.dataset.path}/{gone}")
+
+
+def test_the_command_writes_page_and_metrics_and_prints_the_table(model, tmp_path, capsys):
+    assert cli.run(["clone", "evaluate", str(model), "--out", str(tmp_path), "--no-films"]) == 0
+    out = capsys.readouterr()
+    assert "copy previous" in out.out
+    assert "evaluation.html" in out.err
+    assert (tmp_path / "evaluation.html").exists()
+    assert cli.run(["clone", "compare", str(tmp_path)]) == 0
+    assert "exact match" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["evaluate", "compare"])
+def test_a_folder_without_a_model_is_one_line_and_exit_code_2(name, tmp_path, capsys):
+    assert cli.run(["clone", name, str(tmp_path / "nothing")]) == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_the_command_plays_and_writes_a_page(tmp_path, capsys):
+    page = tmp_path / "page.html"
+    assert cli.run(["clone", "rollout", "expert", "--episodes", "1", "--page", str(page)]) == 0
+    assert "reached the goal: 100% of 1" in capsys.readouterr().out
+    assert "data:video/mp4" in page.read_text(encoding="utf-8")
