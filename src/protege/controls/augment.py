@@ -13,6 +13,9 @@ from protege.errors import UserError
 EVENTS: Final = tuple(i for i, control in enumerate(CONTROLS) if control.kind in ("pulse", "slot"))
 """Columns whose ones are events: each must still be there, once, whatever the speed."""
 
+SUPPLY: Final = 65_536
+"""Random numbers that the noise of one recording is taken from."""
+
 
 @dataclass(frozen=True)
 class Warp:
@@ -75,8 +78,11 @@ class Augmentation:
     def _add_noise(self, frames: NDArray[np.float32], rng: np.random.Generator) -> None:
         """An absent landmark is exactly zero and stays so."""
         landmarks = frames[:, COORDINATES]
-        noise = rng.standard_normal(landmarks.shape, dtype=np.float32)
-        noise *= np.float32(self.noise)
+        count, width = landmarks.shape
+        # drawing is what costs: a frame's noise is a random stretch of a supply that is drawn for each recording
+        supply = rng.standard_normal(SUPPLY, dtype=np.float32) * np.float32(self.noise)
+        stretches = np.lib.stride_tricks.sliding_window_view(supply, width)
+        noise = stretches[rng.integers(0, len(stretches), count)]
         noise *= landmarks != 0
         landmarks += noise
 
@@ -110,6 +116,8 @@ def _keep_events(old: NDArray[np.float32], nearest: NDArray[np.intp]) -> NDArray
     A run begins at the first new frame that is at it or past it, as the state does, and a run of one frame stays one.
     """
     new = np.zeros(len(nearest), dtype=np.float32)
+    if not old.any():
+        return new
     on = np.concatenate(([False], old[nearest[0] : nearest[-1] + 1] > 0.5, [False]))
     begins, ends = np.flatnonzero(on[1:] & ~on[:-1]), np.flatnonzero(~on[1:] & on[:-1])
     free = 0
