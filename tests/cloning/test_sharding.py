@@ -1,0 +1,57 @@
+"""Four devices share a batch and learn what one does: in a process of its own, since devices are counted at start."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from protege.cloning.steps import Devices
+from protege.errors import UserError
+from tests.cloning.stores import store
+
+ROOT = Path(__file__).parents[2]
+CODE = """
+import json, sys
+import jax
+jax.config.update("jax_disable_most_optimizations", True)
+jax.config.update("jax_compilation_cache_dir", sys.argv[3])
+from tests.cloning.tiny import run
+from protege.cloning.steps import Devices
+from protege.cloning.train import train
+from protege.errors import UserError
+found = {}
+for number in (1, 4):
+    config = run(sys.argv[1], f"{sys.argv[2]}/{number}", f"system.devices={number}", "training.max_steps=4")
+    found[number] = [loss for _, loss in train(config).losses]
+try:
+    Devices(4, 6)
+except UserError as error:
+    print(json.dumps([len(jax.devices()), found[1], found[4], str(error)]))
+"""
+
+
+def test_four_devices_have_the_loss_of_one(tmp_path, tmp_path_factory):
+    """Batch statistics, dropout and the mask of the last batch included: 31 samples in batches of 8."""
+    import jax
+
+    data = store(tmp_path / "e.zarr", (12, 9, 15, 7), size=(24, 16))
+    flags = "--xla_force_host_platform_device_count=4"
+    environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
+    cache = jax.config.jax_compilation_cache_dir
+    command = [sys.executable, "-c", CODE, str(data), str(tmp_path), cache]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=ROOT, timeout=280)
+    assert done.returncode == 0, done.stderr[-2000:]
+    devices, one, four, refused = json.loads(done.stdout.splitlines()[-1])
+    assert devices == 4
+    assert len(one) == 4
+    assert four == pytest.approx(one, rel=1e-4)
+    assert refused == "training.batch_size 6 is not a multiple of 4 devices"
+
+
+def test_more_devices_than_there_are_cannot_be_had():
+    with pytest.raises(UserError, match=r"system\.devices is 99, but there are"):
+        Devices(99, 8)
+    assert Devices(1, 7).number == 1
