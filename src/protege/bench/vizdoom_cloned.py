@@ -17,26 +17,32 @@ TRAIN_SEED: Final = 100_000
 """Episodes to learn from begin here, those that are scored at --seed, so that none is in both."""
 _HOSTILE: Final = ("Zombieman", "ShotgunGuy", "ChaingunGuy", "MarineChainsaw", "DoomImp", "Demon")
 _STRAIGHT_DEG: Final = 6.0
+_TURN_PIXELS: Final = 40.0
+"""By how much a decision's turn moves the picture, at most: whoever aims finer swings to and fro."""
 RECIPE: Final = (
     *("model.name=pure_cnn", "model.pool=keypoints", "model.conv_features=[16,32,64,64]"),
     *("model.dense_features=[256,128]", "training.batch_size=64", "training.learning_rate=1e-3"),
     *("training.use_class_weights=false", "training.num_epochs=8", "evaluation.best=loss"),
+    "evaluation.tune_thresholds=false",
 )
 
 
 def decide(state: Any, width: int) -> Action:
-    """Turn to the nearest enemy in sight and shoot him; else look along the corridor and walk to the armour."""
+    """Turn to the enemy nearest to the middle of the picture and shoot him; else walk along the corridor."""
     seen = [label for label in state.labels if label.object_name in _HOSTILE]
     if seen:
-        nearest = max(seen, key=lambda label: label.width * label.height)
-        aside = nearest.x + nearest.width / 2 - width / 2
-        if abs(aside) <= max(4.0, nearest.width / 3):
+        aside, half = min(((label.x + (label.width - width) / 2, label.width / 2) for label in seen), key=_off)
+        if abs(aside) <= max(_TURN_PIXELS / 2, half):
             return frozenset(("space",))
         return frozenset(("right",)) if aside > 0 else frozenset(("left",))
     angle = (float(state.game_variables[-1]) + 180) % 360 - 180
-    if abs(angle) > _STRAIGHT_DEG:
-        return frozenset(("right",)) if angle > 0 else frozenset(("left",))
+    if abs(angle) > _STRAIGHT_DEG:  # walking on meanwhile, since whoever hides behind a corner would stay hidden
+        return frozenset(("w", "right" if angle > 0 else "left"))
     return frozenset(("w",))
+
+
+def _off(enemy: tuple[float, float]) -> float:
+    return abs(enemy[0])
 
 
 def steps(game: Any, keys: list[str]) -> Iterator[tuple[NDArray[np.uint8], Action]]:

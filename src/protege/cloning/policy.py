@@ -49,7 +49,7 @@ class CloningPolicy:
         self._continue(slot, goal)
         self._frames[slot] = picture(frame.rgb, self.card.frame_size)
         probabilities = self.loaded.decide(self._stack(slot), self._previous(slot), goal)
-        steps = tuple(self._action(row) for row in probabilities > self.loaded.thresholds)
+        steps = tuple(self._action(row) for row in chosen(probabilities, self.loaded.thresholds))
         plan = Plan(steps + steps[-1:] * (self._horizon - len(steps)))
         self._plan = slot, plan
         return plan
@@ -101,6 +101,19 @@ class CloningPolicy:
 
     def _action(self, held: NDArray[np.bool_]) -> Action:
         return frozenset(key for column, key in self._columns if held[column])
+
+
+def chosen(probabilities: NDArray[np.floating], thresholds: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """(H, A) which actions are held: those above their threshold.
+
+    Where that is none, though some action is likelier than that none is held (were they independent), the likeliest
+    is: a player who hesitates between two ways must not stand still, which means that the goal is reached.
+    """
+    held = probabilities > thresholds
+    for row, said in zip(held, probabilities, strict=True):
+        if not row.any() and said.max() > np.prod(1 - said):
+            row[said.argmax()] = True
+    return held
 
 
 def load(folder: str, options: Any = None) -> CloningPolicy:
