@@ -2,6 +2,8 @@
 checkpoints that nothing judged.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -36,7 +38,7 @@ def test_every_recurrent_layer_starts_from_nothing():
     @jax.jit
     def both(key):
         weights, stats = network.init(key)
-        model = nnx.merge(network.graph, weights, stats)
+        model: Any = nnx.merge(network.graph, weights, stats)
         steps = model.encoder(seen.frames, None, False, None)
         for cell in model.cells:
             carry, made = jnp.zeros((4, 8)), []
