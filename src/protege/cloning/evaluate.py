@@ -69,20 +69,13 @@ def evaluate(
     names = _names(loaded, dataset, split, _same(path, own))
     options = replace(loader_options(loaded.config), shuffle=False)
     total = len(loader.index(cache, names, options.horizon))
-    done = 0
-
-    def count(frames: int) -> None:
-        nonlocal done
-        done += frames
-        progress(done, total)
-
     with_goal = goals_for(loaded, dataset.goals)
     found = collect(
         loader.batches(cache, names, options),
         lambda batch: loaded.forward(with_goal(batch)),
         loaded.keys,
         cache.offsets,
-        count,
+        lambda done: progress(done, total),
     )
     train = loaded.about["splits"]["train"] if _same(path, own) else names
     about = {

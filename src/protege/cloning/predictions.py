@@ -32,17 +32,17 @@ def collect(
     forward: Callable[[Batch], NDArray[np.floating]],
     keys: Sequence[str],
     offsets: Mapping[str, tuple[int, int]],
-    progress: Callable[[int], None] = lambda frames: None,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> Predictions:
     """Predictions of unshuffled batches. forward: (B, H, A) probabilities; offsets: `Cache.offsets`; progress: told the
-    frames of every batch. Rows that only fill up a batch are left out.
+    frames that are done. Rows that only fill up a batch are left out.
     """
     probs, truth, rows = [], [], []
     for batch in batches:
         probs.append(np.asarray(forward(batch), np.float32)[batch.valid])
         truth.append(batch.actions[batch.valid] > 0.5)
         rows.append(batch.rows[batch.valid])
-        progress(int(batch.valid.sum()))
+        progress(sum(map(len, rows)))
     at = np.concatenate(rows)
     names = sorted(offsets, key=lambda name: offsets[name][0])
     place = np.searchsorted([offsets[name][0] for name in names], at, side="right") - 1
