@@ -66,7 +66,7 @@ def test_a_policy_decides_as_the_model_does_on_what_the_loader_gives(trained):
 
 
 def test_hesitation_between_two_keys_is_no_standing_still():
-    said = np.array([[0.6, 0.1, 0.7], [0.4, 0.45, 0.1], [0.2, 0.1, 0.1]])
+    said = np.array([[0.6, 0.1, 0.7], [0.4, 0.45, 0.1], [0.05, 0.1, 0.02]])
     held = chosen(said, np.array([0.5, 0.5, 0.8]))
     assert held.tolist() == [[True, False, False], [False, True, False], [False, False, False]]
 

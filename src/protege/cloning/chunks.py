@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import numcodecs.blosc as blosc  # pyright: ignore[reportMissingImports]
 import numpy as np
-from numcodecs import blosc
 from numpy.typing import NDArray
 
 _HEADER: Final = 16

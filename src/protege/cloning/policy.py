@@ -19,6 +19,10 @@ FORGET_S: Final = 1.0
 """After so long without a decision an episode is over, and the next picture is the first of a new one."""
 
 
+SURE: Final = 0.8
+"""How likely it must be that no key is held before none is."""
+
+
 class CloningPolicy:
     """Plays a model's folder: probabilities above each action's threshold are keys held.
 
@@ -106,12 +110,12 @@ class CloningPolicy:
 def chosen(probabilities: NDArray[np.floating], thresholds: NDArray[np.floating]) -> NDArray[np.bool_]:
     """(H, A) which actions are held: those above their threshold.
 
-    Where that is none, though some action is likelier than that none is held (were they independent), the likeliest
-    is: a player who hesitates between two ways must not stand still, which means that the goal is reached.
+    Where that is none, though that none is held is not SURE (were actions independent), the likeliest is: a player who
+    hesitates between two ways must not stand still, which means that the goal is reached.
     """
     held = probabilities > thresholds
     for row, said in zip(held, probabilities, strict=True):
-        if not row.any() and said.max() > np.prod(1 - said):
+        if not row.any() and np.prod(1 - said) < SURE:
             row[said.argmax()] = True
     return held
 
