@@ -96,6 +96,7 @@ def recipe(places: Places, scale: Scale) -> Any:
             accumulation=1,
             gradient_checkpointing=False,
             loss="actions",
+            best="cross_entropy",
             score_samples=200,
             log_steps=max(1, min(10, quarter)),
             save_steps=quarter,
