@@ -1,0 +1,195 @@
+"""Whole runs on real stores: a model learns, early stopping, the log, what stops a run and how it says so."""
+
+import json
+import logging
+import os
+import signal
+import threading
+
+import numpy as np
+import pytest
+
+from protege.cloning import train as training
+from protege.cloning.checkpoint import load_model
+from protege.cloning.store import Dataset, Writer
+from protege.cloning.train import Data, require_same, train, where
+from protege.errors import ProtegeError, UserError
+from protege.play.card import ModelCard
+from tests.cloning.stores import store
+from tests.cloning.tiny import run
+
+KEYS = ("left", "right")
+LENGTHS = (24, 24, 24, 24)
+
+
+@pytest.fixture(scope="module")
+def episodes(tmp_path_factory):
+    """Left is held while the left half of the picture is bright, right while the right half is."""
+    path = tmp_path_factory.mktemp("data") / "episodes.zarr"
+    writer = Writer(path, (*KEYS, "never"))
+    rng = np.random.default_rng(0)
+    for length in LENGTHS:
+        actions = np.c_[rng.random((length, 2)) < 0.5, np.zeros(length, bool)]
+        frames = rng.integers(0, 40, (length, 3, 16, 24), dtype=np.uint8)
+        for half, (start, stop) in enumerate(((0, 12), (12, 24))):
+            frames[..., start:stop] += (150 * actions[:, half]).astype(np.uint8)[:, None, None, None]
+        writer.episode(frames, actions, fps=20.0)
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(episodes, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "learns"
+    options = ("training.num_epochs=16", "logging.log_every_n_steps=2", "logging.log_gradients=true")
+    picture = ("model.pool=keypoints", "model.dropout_rate=0", "logging.use_tensorboard=true")
+    found = train(run(episodes, folder, *options, *picture, "training.early_stopping.patience=4"))
+    return found, folder
+
+
+def test_a_model_learns_what_can_be_seen(trained):
+    found, _ = trained
+    assert found.scores["f1"] > 0.9
+    assert found.losses[-1][1] < found.losses[0][1] / 2
+    assert found.scores["absent"] == ["never"]
+
+
+def test_the_best_weights_are_loaded_and_predict(trained, episodes):
+    _, folder = trained
+    loaded = load_model(folder)
+    assert loaded.keys == (*KEYS, "never")
+    assert loaded.frame_hz == 20
+    episode = Dataset.open(episodes).episodes[0]
+    frames = episode.read(0, 8)
+    probs = np.stack([loaded.decide(frame[None], np.zeros((0, 3)))[0] for frame in frames])
+    held = (probs > loaded.thresholds)[:, :2]
+    assert (held == episode.actions[:8, :2]).mean() > 0.9
+
+
+def test_the_card_says_what_the_model_was_made_for(trained):
+    _, folder = trained
+    card = ModelCard.load(folder)
+    card.require(kind="cloning", frame_size=(24, 16), frame_hz=20.0, horizon=1, chords=True)
+    assert card.space.keys == (*KEYS, "never", "none")
+    assert card.config["model"]["name"] == "pure_cnn"
+
+
+def test_the_local_log_has_losses_rates_and_scores(trained):
+    _, folder = trained
+    rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    steps = [row for row in rows if "loss" in row]
+    assert [row["step"] for row in steps[:3]] == [2, 4, 6]
+    assert all(row["gradient_norm"] > 0 and row["samples_per_s"] > 0 for row in steps)
+    assert max(row["rate"] for row in steps) == pytest.approx(0.01, rel=0.05)
+    assert [row for row in rows if "validation_f1" in row]
+    assert list((folder / "tensorboard").glob("events*"))
+
+
+def test_a_run_that_gets_no_better_stops_early(trained):
+    found, _ = trained
+    assert found.steps < 16 * 6, "scores were perfect before the end"
+
+
+def test_an_action_that_nobody_holds_is_named(episodes, tmp_path, caplog):
+    config = run(episodes, tmp_path / "m", "training.max_steps=1")
+    with caplog.at_level(logging.WARNING):
+        train(config)
+    assert "never held in the training episodes: never" in caplog.text
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_names_the_batch(episodes, tmp_path):
+    config = run(episodes, tmp_path / "m", "training.num_epochs=1")
+    real = training.loader.batches
+
+    def broken(*args):
+        for batch in real(*args):
+            batch.actions[0] = np.nan
+            yield batch
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training.loader, "batches", broken)
+        with pytest.raises(
+            ProtegeError, match=r"the loss of step 1 is nan, from the batch of frame \d+ of episode_\d"
+        ) as found:
+            train(config)
+    assert "(8 in all)" in str(found.value)
+    assert not [path for path in (tmp_path / "m" / "checkpoints").glob("*") if path.name.isdigit()]
+
+
+def test_a_batch_is_named_by_its_frames(episodes, tmp_path):
+    data = Data.open(run(episodes, tmp_path / "m"))
+    batch = next(iter(training.loader.batches(data.cache, ["episode_1"], data.options, 0, 0)))
+    named = where(batch, data.cache, most=2)
+    assert named.startswith("frame ")
+    assert named.count("of episode_1") == 2
+    assert named.endswith(", … (8 in all)")
+
+
+def test_ctrl_c_saves_and_the_run_goes_on_later(episodes, tmp_path):
+    config = run(episodes, tmp_path / "m", "training.num_epochs=3", "system.pin_memory=false", "system.num_workers=0")
+    real = training.loader.batches
+    seen = []
+
+    def interrupted(*args):
+        for batch in real(*args):
+            seen.append(batch)
+            if len(seen) == 2:
+                os.kill(os.getpid(), signal.SIGINT)
+            yield batch
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training.loader, "batches", interrupted)
+        first = train(config)
+    assert first.interrupted
+    assert first.steps == 2
+    rest = train(config)
+    assert not rest.interrupted
+    assert [step for step, _ in rest.losses] == list(range(3, rest.steps + 1))
+    again = train(config)
+    assert (again.steps, again.losses) == (rest.steps, ()), "a finished run has nothing left to do"
+
+
+def test_a_run_in_a_thread_leaves_signals_alone(episodes, tmp_path):
+    found = []
+    before = signal.getsignal(signal.SIGINT)
+    config = run(episodes, tmp_path / "m", "training.max_steps=1")
+    thread = threading.Thread(target=lambda: found.append(train(config)))
+    thread.start()
+    thread.join()
+    assert found[0].steps == 1
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_run_goes_on_only_with_what_it_was_begun_with(episodes, tmp_path):
+    config = run(episodes, tmp_path)
+    require_same(
+        config, run(episodes, tmp_path, "training.num_epochs=9", "training.max_steps=3", "dataset.cache=x"), tmp_path
+    )
+    for override, was in (("training.batch_size=4", 8), ("dataset.split_seed=1", 42), ("model.goal=index", "none")):
+        with pytest.raises(UserError, match=f"={was}, this one has .*; choose another training"):
+            require_same(config, run(episodes, tmp_path, override), tmp_path)
+
+
+def test_broken_episodes_are_left_out_or_stop_the_run(tmp_path, caplog):
+    path = store(tmp_path / "e.zarr", (9, 9, 9, 9))
+    (path / "episode_2" / "frames" / "c" / "3" / "0" / "0" / "0").unlink()
+    with caplog.at_level(logging.WARNING):
+        data = Data.open(run(path, tmp_path / "m"))
+    assert "episode_2: 1 of 9 chunks of frames missing" in caplog.text
+    assert "episode_2" not in {e.name for part in vars(data.splits).values() for e in part}
+    with pytest.raises(UserError, match="episode_2: 1 of 9 chunks of frames missing"):
+        Data.open(run(path, tmp_path / "m", "dataset.validate_episodes=false"))
+
+
+def test_state_is_encoded_from_the_training_episodes_alone(tmp_path):
+    path = store(tmp_path / "e.zarr", (9, 9, 9, 9), state=3)
+    data = Data.open(run(path, tmp_path / "m", "dataset.use_state=true"))
+    own = np.concatenate([e.state for e in data.splits.train])
+    assert data.setting.state.center == pytest.approx(own.mean(0))
+    assert Data.open(run(path, tmp_path / "m")).setting.state is None
+
+
+def test_fixed_thresholds_stay(episodes, tmp_path):
+    options = ("evaluation.tune_thresholds=false", "evaluation.metrics_threshold=0.4", "evaluation.best=loss")
+    found = train(run(episodes, tmp_path / "m", "training.max_steps=1", *options))
+    assert found.scores["loss"] > 0
+    assert load_model(tmp_path / "m").thresholds.tolist() == [0.4] * 3
