@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from protege.bench.controls_learning import Learning, learning  # noqa: E402
+from protege.bench.controls_learning import Learning, learning
 
 
 def test_the_figure_compares_model_copying_rule_and_own_history_head_by_head():
