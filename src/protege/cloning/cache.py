@@ -7,7 +7,6 @@
 import hashlib
 import json
 import math
-import mmap
 import shutil
 import zlib
 from collections.abc import Callable, Iterable
@@ -50,11 +49,18 @@ class Cache:
         spans = [self.offsets[e if isinstance(e, str) else e.name] for e in episodes]
         return np.concatenate([np.arange(*span) for span in spans]) if spans else np.zeros(0, np.int64)
 
-    def release(self) -> None:
-        """Let go of the pages read so far: they stay in the system's cache, but are no longer this process's memory."""
-        mapped: Any = getattr(self.frames, "_mmap", None)
-        if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
-            mapped.madvise(mmap.MADV_DONTNEED)
+    def read(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """(…, 3, H, W) frames of (…) rows, read from the file: pages that a map touches would count as this process's
+        memory, whole stretches around every frame, and reading lets other threads run meanwhile.
+        """
+        shape = self.frames.shape[1:]
+        found = np.empty((rows.size, *shape), np.uint8)
+        with (self.folder / _FRAMES).open("rb", buffering=0) as file:
+            for row, frame in zip(rows.flat, found, strict=True):
+                file.seek(int(row) * math.prod(shape))
+                if file.readinto(frame.data) != frame.nbytes:
+                    raise UserError(f"{self.folder}: ends before frame {row}; delete the folder, it is built again")
+        return found.reshape(*rows.shape, *shape)
 
 
 def default_folder(dataset: Path, frame_size: tuple[int, int] | None = None) -> Path:

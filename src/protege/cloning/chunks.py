@@ -26,6 +26,10 @@ class Frames:
         plain = not array.filters and not getattr(array, "shards", None) and array.order == "C"
         self._direct = plain and codecs in (["Blosc"], ["BloscCodec"]) and array.chunks == (1, *array.shape[1:])
 
+    def __getitem__(self, rows: slice) -> NDArray[np.uint8]:
+        """Frames of a slice without a step."""
+        return self.read(*rows.indices(self.shape[0])[:2])
+
     def read(self, start: int, stop: int) -> NDArray[np.uint8]:
         """Frames [start, stop). OSError, ValueError or RuntimeError where a chunk cannot be decoded."""
         if not self._direct:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
 
 import grain
 import numpy as np
@@ -11,9 +10,6 @@ from numpy.typing import NDArray
 from protege.cloning.cache import Cache
 from protege.cloning.store import Episode
 from protege.errors import UserError
-
-_RELEASE_BYTES: Final = 256 * 1024 * 1024
-"""Read between two releases of the cache's pages: the process stays small however large the data set is."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +82,7 @@ def sample(cache: Cache, at: Index, options: LoaderOptions) -> Batch:
     before = at.rows[:, None] - np.arange(options.history, 0, -1)
     previous = cache.actions[np.maximum(before, 0)] & (before >= at.first[:, None])[..., None]
     return Batch(
-        frames=cache.frames[stack],
+        frames=cache.read(stack),
         actions=cache.actions[ahead].astype(np.float32),
         previous=previous.astype(np.float32),
         state=None if cache.state is None else cache.state[at.rows],
@@ -101,7 +97,6 @@ class _Batches:
 
     def __init__(self, cache: Cache, found: Index, options: LoaderOptions, start: int) -> None:
         self._cache, self._found, self._options, self._start = cache, found, options, start
-        self._read = 0
 
     def __len__(self) -> int:
         return -(-len(self._found) // self._options.batch_size) - self._start
@@ -113,10 +108,6 @@ class _Batches:
         chosen = np.where(valid, chosen, 0)  # filled up, so that every batch has one shape and nothing compiles twice
         batch = sample(self._cache, Index(self._found.rows[chosen], self._found.first[chosen]), self._options)
         batch.valid[:] = valid
-        self._read += batch.frames.nbytes  # by several threads: about right is enough
-        if self._read > _RELEASE_BYTES:
-            self._read = 0
-            self._cache.release()
         return batch
 
 
