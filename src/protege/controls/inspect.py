@@ -42,9 +42,7 @@ class Summary:
             f"  {hands}",
         ]
         if self.absent_cursor:
-            lines.append(
-                f"  {self.absent_cursor} frames of a screen without a cursor: the one before was taken"
-            )
+            lines.append(f"  {self.absent_cursor} frames of a screen without a cursor: the one before was taken")
         for name, rate in self.rates.items():
             unit = f"{rate:8.1f} a minute" if kinds[name] in ("pulse", "slot") else f"{rate:8.1%} of the time"
             lines.append(f"  {name:<18}{unit if rate else '   never'}")
