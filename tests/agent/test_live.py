@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -174,17 +175,25 @@ def test_a_lost_focus_mid_hold_releases_every_key_and_playing_goes_on_when_it_is
     stop(target, run)
 
 
+@contextmanager
 def agent_py(folder, *options, **popen):
     """The root command in a process of its own, in front of the target."""
     command = [sys.executable, str(ROOT / "agent.py"), "--goal", "Go", "--countdown", "0", "--out", str(folder)]
-    return subprocess.Popen([*command, *options], cwd=folder, text=True, **popen)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and so do theirs
+    with subprocess.Popen(
+        [*command, *options], cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **popen
+    ) as agent:
+        try:
+            yield agent
+        finally:
+            agent.kill()
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_an_agent_that_is_sent_away_leaves_no_key_down(target, tmp_path, sent):
     """Killed, it leaves its keys to the watchdog; asked to go (Ctrl-C, a closed terminal), it closes its run."""
     options = ("--model", "majority", "--window", TITLE)
-    with agent_py(tmp_path, *options, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as agent:
+    with agent_py(tmp_path, *options) as agent:
         holds("w")
         agent.send_signal(sent)
         out, err = agent.communicate(timeout=30)
@@ -440,7 +449,7 @@ def test_chocolate_doom_is_driven_for_half_a_minute_by_agent_py_and_its_goal_cha
     terminal, inside = pty.openpty()
     options = ("--model", "scripted", "--window", "chocolate doom", "--max-minutes", "0.5")
     try:
-        with agent_py(tmp_path, *options, stdin=inside, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as agent:
+        with agent_py(tmp_path, *options, stdin=inside) as agent:
             holds("w")
             os.write(terminal, b"Open the door\n")
             out, err = agent.communicate(timeout=90)

@@ -15,6 +15,8 @@ from protege.play.devices import Clock, Keys, Screen, Window
 from protege.play.plan import HORIZON
 
 DONE_IN_A_ROW = 2
+CHECK_NS = 5_000_000
+"""So long before a slot's deadline the window and the person are asked about: on a busy machine that takes a while."""
 
 
 class Ending(StrEnum):
@@ -141,8 +143,9 @@ class _Loop:
 
     def act(self) -> None:
         """At the slot's deadline: hold what the newest plan has for this slot, or nothing."""
-        self.world.clock.sleep_until(self._deadline_ns)
+        self.world.clock.sleep_until(self._deadline_ns - CHECK_NS)
         self._check()
+        self.world.clock.sleep_until(self._deadline_ns)
         thought, self._arrived = self.thinker.answer() or self._arrived, None
         if thought is not None and thought.goal == self._goal and thought.t_ns >= self._since_ns:
             self._adopt(thought)
