@@ -1,6 +1,9 @@
 """Losses by hand: weights that absent actions cannot blow up, focal, smoothing that makes no onsets, filler rows."""
 
+# pyright: reportArgumentType=false, reportCallIssue=false
+
 import logging
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -98,9 +101,9 @@ def test_smoothing_by_hand():
     assert loss(smoothing=0.2) == pytest.approx(entropy(LOGITS, labels).mean(), rel=1e-5)
 
 
-def rates(batches, *overrides):
-    made = schedule(config("pure_cnn", *overrides).training, batches)
-    return jax.vmap(made)(jnp.arange(batches * 4)).tolist()
+def rates(batches, *overrides) -> Any:
+    made: Any = schedule(config("pure_cnn", *overrides).training, batches)
+    return np.asarray(jax.vmap(made)(jnp.arange(batches * 4))).tolist()
 
 
 BASE = ("training.num_epochs=4", "training.learning_rate=0.1", "training.lr_schedule.warmup_epochs=1")
@@ -132,7 +135,7 @@ def test_a_least_rate_above_the_rate_is_named():
 
 
 def one_step(gradients, weights, *overrides):
-    made = optimizer(config("pure_cnn", *BASE, "training.lr_schedule.warmup_epochs=0", *overrides).training, 10)
+    made: Any = optimizer(config("pure_cnn", *BASE, "training.lr_schedule.warmup_epochs=0", *overrides).training, 10)
 
     @jax.jit
     def run(weights):

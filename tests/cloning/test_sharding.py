@@ -1,5 +1,8 @@
 """Four devices share a batch and learn what one does: in a process of its own, since devices are counted at start."""
 
+# pyright: reportOptionalMemberAccess=false, reportOptionalSubscript=false, reportCallIssue=false
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false
+
 import json
 import os
 import subprocess

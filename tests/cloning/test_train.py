@@ -1,5 +1,8 @@
 """Whole runs on real stores: a model learns, early stopping, the log, what stops a run and how it says so."""
 
+# pyright: reportOptionalMemberAccess=false, reportOptionalSubscript=false, reportCallIssue=false
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false
+
 import json
 import logging
 import os
