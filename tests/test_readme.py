@@ -35,7 +35,7 @@ def project(tmp_path_factory, xvfb):
     (folder / "src").mkdir()
     for script in (ROOT / "src").glob("*.py"):
         shutil.copy(script, folder / "src")
-    for script in ("agent.py", "train_vision_agent.py"):
+    for script in ("agent.py", "train_vision_agent.py", "train_controls.py"):
         shutil.copy(ROOT / script, folder)
     shutil.copytree(ROOT / "configs", folder / "configs")
     return folder
@@ -161,6 +161,29 @@ def bench_arena(line, project):
         assert key in result.stdout
 
 
+def clone_small(line, project):
+    runs(f"{line} training.max_steps=1 training.batch_size=4", project)
+    assert (project / "models" / "cloning" / "pure_cnn" / "card.json").exists()
+
+
+def synth_short(line, project):
+    runs(f"{line} --recordings 6 --frames 100", project)
+
+
+def train_controls_small(line, project):
+    runs(f"{line} model.d_model=16 model.nhead=2 model.num_layers=1 training.epochs=1", project)
+    assert (project / "models" / "control_policy_v2.pt").exists()
+
+
+def play_features(line, project):
+    assert '"type": "controls"' in runs(line, project).stdout
+
+
+def clone_evaluate(line, project):
+    runs(line, project)
+    assert (project / "models" / "cloning" / "pure_cnn" / "evaluation.html").exists()
+
+
 def arena_play(line, project):
     result = runs(f"{line} --episodes 1 --seconds 1", project)
     assert "(seed 5000)" in result.stderr
@@ -168,7 +191,7 @@ def arena_play(line, project):
 
 
 def fewer_episodes(line, project):
-    runs(line.replace("--episodes 20", "--episodes 2"), project)
+    runs(re.sub(r"--episodes \d+", "--episodes 6", line), project)
 
 
 def bench(line, project):
@@ -199,6 +222,16 @@ HOW = {
     "protege score models/gameplay_agent_lora --only-held-back": score,
     "protege bench arena --model models/gameplay_agent_lora": bench_arena,
     'python agent.py --goal "Go to the lantern"': play,
+    "protege arena record --episodes 300 --seed 5000 --task go_to --zarr dataset/episodes.zarr --size 80x60": (
+        fewer_episodes
+    ),
+    "python -m BC_training --config configs/pure_cnn.yaml dataset.path=dataset/episodes.zarr": clone_small,
+    "protege clone evaluate models/cloning/pure_cnn": clone_evaluate,
+    "protege controls synth": synth_short,
+    "python train_controls.py": train_controls_small,
+    "python agent.py --model models/control_policy_v2.pt --features recordings/synth_0003_mixed.npz --dry-run": (
+        play_features
+    ),
     "protege arena play": arena_play,
     "protege arena record --episodes 20 --seed 5000": fewer_episodes,
     "protege arena goals": runs,
