@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from protege.controls import augment
 from protege.controls.augment import Augmentation, Warp
 from protege.controls.recordings import Recording
 from protege.controls.tables import CONTROLS, COORDINATES, DEFAULT_STATE, HEADS, INPUTS, NAMES, SLOT, hotbar_slot
@@ -109,3 +110,12 @@ def test_held_controls_follow_the_nearest_frame(played):
 def test_impossible_settings_are_refused(wrong):
     with pytest.raises(UserError, match="augmentation"):
         Augmentation(**wrong)
+
+
+def test_frames_are_changed_in_blocks_that_do_not_show(played, monkeypatch):
+    warp = Warp(20, 1700, 1500)
+    whole = []
+    for size in (augment.BLOCK, 10_000):
+        monkeypatch.setattr(augment, "BLOCK", size)
+        whole.append(Augmentation().apply(played, warp, np.random.default_rng(0)).frames)
+    np.testing.assert_array_equal(*whole)

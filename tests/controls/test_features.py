@@ -35,6 +35,16 @@ def test_at_the_start_nothing_has_moved_nothing_was_pressed_and_the_state_is_the
     assert list(rows[2, INPUTS["history"]].reshape(5, 28)[:, 9]) == [0, 0, 0, 1000, 2000]
 
 
+def test_a_long_recording_is_built_in_blocks_that_do_not_show():
+    frames, state, controls = numbered(600)
+    rows = build_rows(frames, state, controls)
+    past = np.concatenate((np.zeros((5, 28), np.float32), controls))
+    np.testing.assert_array_equal(rows[:, :FRAME], frames)
+    np.testing.assert_array_equal(rows[1:, INPUTS["velocity"]], 1)
+    np.testing.assert_array_equal(rows[1:, INPUTS["state"]], state[:-1])
+    np.testing.assert_array_equal(rows[:, INPUTS["history"]], np.hstack([past[age : age + 600] for age in range(5)]))
+
+
 @settings(max_examples=40, deadline=None)
 @given(length=st.integers(6, 20), cut=st.integers(0, 12))
 def test_rows_of_the_end_of_a_recording_are_those_of_the_whole(length, cut):

@@ -138,6 +138,26 @@ def test_a_file_cut_short_is_refused(recording, tmp_path):
         read(path)
 
 
+def test_a_bit_that_has_flipped_is_noticed(recording, tmp_path):
+    path = write(recording(200), tmp_path / "bad.npz")
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 2] ^= 4
+    path.write_bytes(damaged)
+    with pytest.raises(BadRecording, match=r"bad\.npz: not a recording"):
+        read(path)
+
+
+@pytest.mark.parametrize("save_as", [np.savez, np.savez_compressed])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_arrays_are_read_as_numpy_reads_them(version_2, tmp_path, save_as, order):
+    arrays = {name: np.asarray(value, order=order) for name, value in version_2().items()}
+    arrays["controls"] = arrays["controls"].astype(">f8")
+    save_as(tmp_path / "r.npz", **arrays)
+    found = read(tmp_path / "r.npz")
+    for name in ("frames", "controls", "game_state", "timestamps"):
+        np.testing.assert_array_equal(getattr(found, name), arrays[name])
+
+
 def test_a_missing_state_is_an_ordinary_one(version_2, tmp_path):
     found = read(save(tmp_path / "r.npz", **version_2(game_state=None, timestamps=None, fps=None, session_type=None)))
     np.testing.assert_array_equal(found.game_state, np.tile(DEFAULT_STATE, (40, 1)))

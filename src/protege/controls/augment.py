@@ -16,6 +16,9 @@ EVENTS: Final = tuple(i for i, control in enumerate(CONTROLS) if control.kind in
 SUPPLY: Final = 65_536
 """Random numbers that the noise of one recording is taken from."""
 
+BLOCK: Final = 256
+"""Frames changed at a time: few enough to stay in a core's cache."""
+
 
 @dataclass(frozen=True)
 class Warp:
@@ -65,8 +68,12 @@ class Augmentation:
         """
         positions = warp.positions()
         nearest = np.rint(positions).astype(np.intp)
-        frames = _interpolate(recording.frames, positions, nearest)
-        self._add_noise(frames, rng)
+        noise = self._noise(warp.length, rng)
+        frames = np.empty((warp.length, FRAME), dtype=np.float32)
+        for start in range(0, warp.length, BLOCK):
+            block = slice(start, start + BLOCK)
+            _interpolate(recording.frames, positions[block], nearest[block], out=frames[block])
+            noise.add(frames[block, COORDINATES], block)
         controls = recording.controls[nearest]
         for column in EVENTS:
             controls[:, column] = _keep_events(recording.controls[:, column], nearest)
@@ -75,39 +82,45 @@ class Augmentation:
             recording, frames=frames, controls=controls, game_state=recording.game_state[nearest], timestamps=times
         )  # fmt: skip
 
-    def _add_noise(self, frames: NDArray[np.float32], rng: np.random.Generator) -> None:
-        """An absent landmark is exactly zero and stays so."""
-        landmarks = frames[:, COORDINATES]
-        count, width = landmarks.shape
-        # drawing is what costs: a frame's noise is a random stretch of a supply that is drawn for each recording
+    def _noise(self, count: int, rng: np.random.Generator) -> "_Noise":
+        """For `count` frames. Drawing is what costs, so it is done once a recording."""
         supply = rng.standard_normal(SUPPLY, dtype=np.float32) * np.float32(self.noise)
-        stretches = np.lib.stride_tricks.sliding_window_view(supply, width)
-        noise = stretches[rng.integers(0, len(stretches), count)]
+        stretches = np.lib.stride_tricks.sliding_window_view(supply, COORDINATES.stop)
+        return _Noise(stretches, rng.integers(0, len(stretches), count))
+
+
+@dataclass(frozen=True, eq=False)
+class _Noise:
+    """A frame's noise is a random stretch of a recording's supply. starts: (N,) where each frame's begins."""
+
+    stretches: NDArray[np.float32]
+    starts: NDArray[np.integer]
+
+    def add(self, landmarks: NDArray[np.float32], frames: slice) -> None:
+        """In place, to (B, 225); an absent landmark is exactly zero and stays so."""
+        noise = self.stretches[self.starts[frames]]
         noise *= landmarks != 0
         landmarks += noise
 
 
 def _interpolate(
-    frames: NDArray[np.float32], positions: NDArray[np.float64], nearest: NDArray[np.intp]
-) -> NDArray[np.float32]:
-    """(M, 260) frames at (M,) positions."""
+    frames: NDArray[np.float32], positions: NDArray[np.float64], nearest: NDArray[np.intp], out: NDArray[np.float32]
+) -> None:
+    """Write (M, 260) frames at (M,) positions."""
     before = np.floor(positions).astype(np.intp)
     after = np.minimum(before + 1, len(frames) - 1)
     share = (positions - before).astype(np.float32)[:, None]
-    new = np.empty((len(positions), FRAME), dtype=np.float32)
-    new[:, COORDINATES.stop :] = frames[nearest, COORDINATES.stop :]
-    landmarks, old = new[:, COORDINATES], frames[:, COORDINATES]
-    np.take(old, after, axis=0, out=landmarks, mode="clip")
-    first = old[before]
-    landmarks -= first
-    landmarks *= share
-    landmarks += first
+    first = frames[before]
+    np.take(frames, after, axis=0, out=out, mode="clip")
+    out -= first
+    out *= share
+    out += first
+    out[:, COORDINATES.stop :] = frames[nearest, COORDINATES.stop :]
     for hand in ("left", "right"):
         present = frames[:, INPUTS[f"{hand}_present"].start]
         half = np.flatnonzero(present[before] != present[after])
         where = INPUTS[f"{hand}_hand"]
-        new[half, where] = frames[nearest[half], where]
-    return new
+        out[half, where] = frames[nearest[half], where]
 
 
 def _keep_events(old: NDArray[np.float32], nearest: NDArray[np.intp]) -> NDArray[np.float32]:

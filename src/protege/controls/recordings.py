@@ -1,12 +1,14 @@
 """Recorded demonstrations (`.npz`): reading, writing and checking them; nothing in a file is ever executed."""
 
+import io
+import math
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,7 +122,7 @@ class Scan:
 def read(path: Path) -> Recording:
     """A recording of version 1 or 2, checked. BadRecording says what is wrong with it."""
     with _readable(path), path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}  # each is decompressed once
+        arrays = {name: _member(file.zip, name) for name in file.files}
     version = _version(path, arrays)
     with _readable(path):
         if version == 1:
@@ -276,6 +278,28 @@ def _peek(path: Path) -> RecordingFile:
 
 def _shape(archive: zipfile.ZipFile, name: str) -> tuple[int, ...]:
     with archive.open(f"{name}.npy") as member:
-        major, _ = np.lib.format.read_magic(member)
-        read_header = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
-        return read_header(member)[0]
+        return _header(member)[0]
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
+    """One array, decompressed in one go into memory of its size, so it may be read only. Raises what np.load would."""
+    info = archive.getinfo(f"{name}.npy")
+    with archive.open(info) as member:  # checks the member's own header and leaves the file where its data begin
+        if info.compress_type != zipfile.ZIP_DEFLATED or archive.fp is None:
+            data = member.read()
+        else:
+            data = zlib.decompress(archive.fp.read(info.compress_size), -zlib.MAX_WBITS, info.file_size)
+            if zlib.crc32(data) != info.CRC:
+                raise zipfile.BadZipFile(f"Bad CRC-32 for file {info.filename!r}")
+    stream = io.BytesIO(data)
+    shape, by_column, kind = _header(stream)
+    if kind.hasobject or by_column:
+        stream.seek(0)
+        return np.lib.format.read_array(stream, allow_pickle=False)
+    return np.frombuffer(data, kind, math.prod(shape), stream.tell()).reshape(shape)
+
+
+def _header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    major, _ = np.lib.format.read_magic(member)
+    read_header = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
+    return read_header(member)
