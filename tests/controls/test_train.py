@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from protege import cli
-from protege.controls.synth import SynthOptions, write_recordings
+from protege.controls.recordings import write
+from protege.controls.synth import SynthOptions, synthesize, write_recordings
 from protege.errors import ProtegeError, UserError
 from protege.settings import load_config
 
@@ -122,6 +123,16 @@ def test_features_are_standardised_with_the_training_recordings_alone(trained, r
     still = rows.std(0) < 1e-6
     np.testing.assert_allclose(saved.deviation[~still], rows.std(0)[~still], rtol=1e-3)
     assert (saved.deviation[still] == 1).all()
+
+
+def test_the_look_rule_decides_which_looks_are_trained_on(tmp_path):
+    for seed in range(5):
+        made = synthesize(seed, "mixed", SynthOptions(frames=40))
+        made.controls[:, tables.HEADS["look"]] = 0.07  # above the dead zone together, below it alone
+        write(made, tmp_path / f"{seed}.npz")
+    by_norm, by_axis = (load_data(config(tmp_path, "unused", *rule)).plain for rule in ((), ("data.look_rule=any",)))
+    assert by_norm.look_active.all()
+    assert not by_axis.look_active.any()
 
 
 def test_the_best_epochs_weights_are_kept(trained):

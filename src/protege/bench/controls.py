@@ -267,7 +267,7 @@ def million(windows: int) -> Figure:
     before = np.concatenate(([False], now[:-1]))
     began = time.process_time()
     Statistics.of(prepared.known_rows)
-    targets_of(prepared.frame_targets.controls, before, now, "magnitude")
+    targets_of(prepared.frame_targets.controls, before, now, "norm")
     modes = prepared.targets()
     seconds = time.process_time() - began
     assert len(modes) >= windows

@@ -28,8 +28,8 @@ FIRST_TARGET: Final = 2
 LOOK_DEAD_ZONE: Final = 0.08
 SMALLEST_STD: Final = 1e-6
 CHUNK: Final = 512
-LookRule = Literal["magnitude", "seed000"]
-"""What makes a look count: its length is above the dead zone, or (seed 000) either of its axes."""
+LookRule = Literal["norm", "any"]
+"""What makes a look count: its length is above the dead zone, or (seed 000) any of its axes."""
 
 Bools = NDArray[np.bool_]
 
@@ -169,7 +169,7 @@ def prepare(
     rng: np.random.Generator | None = None,
     statistics: Statistics | None = None,
     first_target: int = FIRST_TARGET,
-    look_rule: LookRule = "magnitude",
+    look_rule: LookRule = "norm",
 ) -> Prepared:
     """Windows that end at every frame of the recordings, from frame `first_target` on (29: only full windows; a
     recording of fewer frames then gives the one window that it fills in part).
@@ -245,7 +245,7 @@ class _Builder:
 def targets_of(controls: NDArray[np.float32], before: Bools, now: Bools, look_rule: LookRule) -> Targets:
     """Of N frames. before, now: (N,) whether a screen was open at the frame before, and at the frame itself."""
     look = controls[:, HEADS["look"]]
-    if look_rule == "magnitude":
+    if look_rule == "norm":
         size = np.einsum("ij,ij->i", look, look, dtype=np.float64) ** 0.5
     else:
         size = np.abs(look).max(axis=1)
