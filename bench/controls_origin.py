@@ -73,7 +73,7 @@ class OriginDataset:
         for path in paths:
             file = np.load(path)
             self._files.append(file)
-            if len(file["frames"]) >= 2 and len(file["controls"]) >= 2:
+            if len(file["frames"]) >= 2:
                 self._add(file, augmented)
         random.shuffle(self.samples)
 
