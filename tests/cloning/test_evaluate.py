@@ -147,3 +147,13 @@ def test_a_video_holds_the_pictures_at_its_rate():
     assert len(found) == 5
     for picture, decoded in zip(pictures, found, strict=True):
         assert np.abs(picture.astype(int) - decoded).mean() < 4
+
+
+def test_the_score_says_how_the_model_plays_too(held):
+    """Where every key stays below its threshold, scoring holds none and playing the likeliest."""
+    options = loader.LoaderOptions(batch_size=16, shuffle=False, threads=0)
+    found = collect(loader.batches(held, ["episode_0"], options), reads, KEYS, held.offsets)
+    judged = judge(found, np.full(4, 0.95), held.actions[held.rows(["episode_1"])])
+    truth = found.truth[:, 0]
+    assert judged.scores.exact_match == pytest.approx((~truth.any(1)).mean())
+    assert judged.others["as played"].exact_match > judged.scores.exact_match

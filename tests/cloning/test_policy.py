@@ -9,8 +9,8 @@ from protege.agent.policies import load_policy
 from protege.agent.vision import VisionOptions
 from protege.bench import cloning_play
 from protege.bench.arena_episodes import Job, Player, Runner
-from protege.cloning import loader
-from protege.cloning.policy import CloningPolicy, chosen
+from protege.cloning import loader, thresholds
+from protege.cloning.policy import CloningPolicy
 from protege.cloning.train import Data, loader_options, train
 from protege.errors import UserError
 from protege.play import KEYBOARD_12, Frame
@@ -58,17 +58,11 @@ def test_a_policy_decides_as_the_model_does_on_what_the_loader_gives(trained):
     assert len({plan.steps[0] for plan in plans}) > 2
     cache = replace(data.cache, actions=played)  # the model's own actions are its history
     expected = [
-        chosen(row[None], policy.loaded.thresholds)[0]
+        thresholds.played(row, policy.loaded.thresholds)
         for batch in loader.batches(cache, [name], quiet)
         for row in policy.loaded.forward(batch)[batch.valid, 0]
     ]
     assert np.array_equal(np.array(expected), played[start:stop])
-
-
-def test_hesitation_between_two_keys_is_no_standing_still():
-    said = np.array([[0.6, 0.1, 0.7], [0.4, 0.45, 0.1], [0.05, 0.1, 0.02]])
-    held = chosen(said, np.array([0.5, 0.5, 0.8]))
-    assert held.tolist() == [[True, False, False], [False, True, False], [False, False, False]]
 
 
 def test_it_compiles_once(trained):

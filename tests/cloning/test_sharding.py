@@ -21,9 +21,11 @@ import json, sys
 import jax
 jax.config.update("jax_disable_most_optimizations", True)
 jax.config.update("jax_compilation_cache_dir", sys.argv[3])
+import numpy as np
 from tests.cloning.tiny import run
-from protege.cloning.steps import Devices
-from protege.cloning.train import train
+from protege.cloning import loader
+from protege.cloning.steps import Devices, Network, make_steps, to_arrays
+from protege.cloning.train import Data, train
 from protege.errors import UserError
 found = {}
 for number in (1, 4):
@@ -32,7 +34,13 @@ for number in (1, 4):
 try:
     Devices(4, 6)
 except UserError as error:
-    print(json.dumps([len(jax.devices()), found[1], found[4], str(error)]))
+    refused = str(error)
+data = Data.open(config)
+steps = make_steps(Network(config, data.setting), Devices(4, 8), np.ones(4, np.float32), 4)
+state = steps.init(jax.random.key(0))
+batch = to_arrays(next(loader.batches(data.cache, data.splits.train, data.options)), data.setting)
+whole = steps.probabilities(state.weights, state.stats, batch).sharding.is_fully_replicated
+print(json.dumps([len(jax.devices()), found[1], found[4], refused, whole]))
 """
 
 
@@ -47,11 +55,12 @@ def test_four_devices_have_the_loss_of_one(tmp_path, tmp_path_factory):
     command = [sys.executable, "-c", CODE, str(data), str(tmp_path), cache]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=ROOT, timeout=280)
     assert done.returncode == 0, done.stderr[-2000:]
-    devices, one, four, refused = json.loads(done.stdout.splitlines()[-1])
+    devices, one, four, refused, whole = json.loads(done.stdout.splitlines()[-1])
     assert devices == 4
     assert len(one) == 4
     assert four == pytest.approx(one, rel=1e-4)
     assert refused == "training.batch_size 6 is not a multiple of 4 devices"
+    assert whole, "every device, and so every host, has the probabilities of the whole batch"
 
 
 def test_more_devices_than_there_are_cannot_be_had():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, precision_recall_curve
 
-from protege.cloning.thresholds import choose, pressed
+from protege.cloning.thresholds import choose, played, pressed
 
 
 @pytest.mark.parametrize("decimals", [1, 2, 8])  # few decimals: many equal probabilities
@@ -38,3 +38,12 @@ def test_probabilities_that_cannot_be_told_apart_predict_all_or_keep_the_default
 def test_an_action_that_is_always_held_is_always_predicted():
     probs = np.array([[0.2], [0.4]])
     assert pressed(probs, choose(probs, np.ones((2, 1), bool))).all()
+
+
+def test_hesitation_between_two_keys_is_no_standing_still():
+    said = np.array([[0.6, 0.1, 0.7], [0.4, 0.45, 0.1], [0.05, 0.1, 0.02]])
+    cuts = np.array([0.5, 0.5, 0.8])
+    held = played(said, cuts)
+    assert held.tolist() == [[True, False, False], [False, True, False], [False, False, False]]
+    assert played(said[1], cuts).tolist() == [False, True, False], "one moment as it is among many"
+    assert not pressed(said[1], cuts).any()

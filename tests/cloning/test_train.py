@@ -167,7 +167,9 @@ def test_a_run_goes_on_only_with_what_it_was_begun_with(episodes, tmp_path):
     require_same(
         config, run(episodes, tmp_path, "training.num_epochs=9", "training.max_steps=3", "dataset.cache=x"), tmp_path
     )
-    for override, was in (("training.batch_size=4", 8), ("dataset.split_seed=1", 42), ("model.goal=index", "none")):
+    require_same(config, run(episodes, tmp_path, "system.num_workers=0", "system.devices=1"), tmp_path)
+    changes = ("training.batch_size=4", 8), ("dataset.split_seed=1", 42), ("model.goal=index", "none")
+    for override, was in (*changes, ("system.seed=7", 42)):
         with pytest.raises(UserError, match=f"={was}, this one has .*; choose another training"):
             require_same(config, run(episodes, tmp_path, override), tmp_path)
 

@@ -38,7 +38,9 @@ def compare(models: Sequence[Path]) -> str:
         for name, metrics in list(found.items())[1:]
         if any(metrics.get(what) != first.get(what) for what in SAME)
     ]
-    baselines = {} if warnings else {n: s for n, s in (first.get("others") or {}).items() if n != "at 0.5"}
+    baselines = (
+        {} if warnings else {n: s for n, s in (first.get("others") or {}).items() if n not in ("as played", "at 0.5")}
+    )
     return "\n".join([*(warnings or [_data(first)]), "", table({**found, **baselines})])
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from protege.cloning.checkpoint import Loaded, load_model
 from protege.cloning.episodes import picture
+from protege.cloning.thresholds import played
 from protege.errors import UserError
 from protege.play.actions import NO_KEYS, Action
 from protege.play.card import ModelCard
@@ -17,10 +18,6 @@ from protege.play.plan import Plan
 
 FORGET_S: Final = 1.0
 """After so long without a decision an episode is over, and the next picture is the first of a new one."""
-
-
-SURE: Final = 0.8
-"""How likely it must be that no key is held before none is."""
 
 
 class CloningPolicy:
@@ -53,7 +50,7 @@ class CloningPolicy:
         self._continue(slot, goal)
         self._frames[slot] = picture(frame.rgb, self.card.frame_size)
         probabilities = self.loaded.decide(self._stack(slot), self._previous(slot), goal)
-        steps = tuple(self._action(row) for row in chosen(probabilities, self.loaded.thresholds))
+        steps = tuple(self._action(row) for row in played(probabilities, self.loaded.thresholds))
         plan = Plan(steps + steps[-1:] * (self._horizon - len(steps)))
         self._plan = slot, plan
         return plan
@@ -105,19 +102,6 @@ class CloningPolicy:
 
     def _action(self, held: NDArray[np.bool_]) -> Action:
         return frozenset(key for column, key in self._columns if held[column])
-
-
-def chosen(probabilities: NDArray[np.floating], thresholds: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """(H, A) which actions are held: those above their threshold.
-
-    Where that is none, though that none is held is not SURE (were actions independent), the likeliest is: a player who
-    hesitates between two ways must not stand still, which means that the goal is reached.
-    """
-    held = probabilities > thresholds
-    for row, said in zip(held, probabilities, strict=True):
-        if not row.any() and np.prod(1 - said) < SURE:
-            row[said.argmax()] = True
-    return held
 
 
 def load(folder: str, options: Any = None) -> CloningPolicy:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from protege.cloning import baselines, metrics
 from protege.cloning.loader import Batch
 from protege.cloning.metrics import Bools, Scores
-from protege.cloning.thresholds import DEFAULT, pressed
+from protege.cloning.thresholds import DEFAULT, played, pressed
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ class Evaluation:
     """Scores of one set of predictions; where a model predicts H actions, those of the first, which is played at once.
 
     thresholds: (A,); cross_entropy: mean nats an action, None where there are no probabilities; slots: exact match of
-    each of the H; others: the same model at 0.5, the commonest action of the training episodes, and a copy of the
-    action before.
+    each of the H; others: the same model as a policy plays it and at 0.5, the commonest action of the training
+    episodes, and a copy of the action before.
     """
 
     predictions: Predictions
@@ -103,6 +103,7 @@ def judge(
     thresholds = np.asarray(thresholds, np.float64)
     truth, episode, keys = found.truth[:, 0], found.episode, found.keys
     candidates = {
+        "as played": played(found.probs[:, 0], thresholds),
         "at 0.5": pressed(found.probs[:, 0], np.full(len(keys), DEFAULT)),
         "majority": baselines.majority(train, len(truth)),
         "copy previous": baselines.copy_previous(truth, episode),

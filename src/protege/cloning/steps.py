@@ -205,5 +205,5 @@ def make_steps(network: Network, devices: Devices, weights: NDArray[np.float32],
     return Steps(
         jax.jit(init, out_shardings=same),
         jax.jit(train, in_shardings=(same, split), out_shardings=(same, same), donate_argnums=0),
-        jax.jit(probabilities, in_shardings=(same, same, split), out_shardings=split),
+        jax.jit(probabilities, in_shardings=(same, same, split), out_shardings=same),
     )

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 DEFAULT: Final = 0.5
+SURE: Final = 0.8
+"""How likely it must be that no key is held before a policy holds none."""
 
 
 def choose(probs: NDArray[np.floating], truth: NDArray[np.bool_], default: float = DEFAULT) -> NDArray[np.float64]:
@@ -36,3 +38,15 @@ def _best(probs: NDArray[np.float64], truth: NDArray[np.bool_], default: float) 
 def pressed(probs: NDArray[np.floating], thresholds: NDArray[np.floating]) -> NDArray[np.bool_]:
     """(…, A) actions whose probability is above their threshold."""
     return np.asarray(probs > thresholds)
+
+
+def played(probs: NDArray[np.floating], thresholds: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """(…, A) actions that a policy holds: those that are `pressed`.
+
+    Where that is none, though that none is held is not SURE (were actions independent), the likeliest is: a player who
+    hesitates between two ways must not stand still, which means that the goal is reached.
+    """
+    held = pressed(probs, thresholds)
+    hesitates = ~held.any(-1) & (np.prod(1 - probs, axis=-1) < SURE)
+    likeliest = np.arange(probs.shape[-1]) == probs.argmax(-1)[..., None]
+    return held | (hesitates[..., None] & likeliest)

@@ -42,6 +42,7 @@ FREE_TO_CHANGE: Final = {
         *("num_epochs", "max_steps", "checkpoint_dir", "save_every_n_epochs", "keep_last_n_checkpoints", "resume"),
         "early_stopping",
     ),
+    "system": ("num_workers", "pin_memory", "devices", "compile_cache"),
 }
 """What a run may be resumed with another value of."""
 
@@ -294,7 +295,7 @@ def where(batch: Batch, cache: Cache, most: int = 4) -> str:
 def require_same(before: CloningConfig, now: CloningConfig, folder: Path) -> None:
     """UserError where a run would go on with what it was not begun with."""
     was, wanted = to_fields(before), to_fields(now)
-    for section in ("dataset", "model", "training"):
+    for section in ("dataset", "model", "training", "system"):
         for name, value in wanted[section].items():
             if name not in FREE_TO_CHANGE.get(section, ()) and value != was[section].get(name):
                 raise UserError(
