@@ -1,5 +1,6 @@
 """`protege bench cloning` in small: figures that hold at any size, and the way in through the command."""
 
+import numpy as np
 import pytest
 
 from protege.bench import cloning, cloning_data, cloning_play, vizdoom, vizdoom_cloned
@@ -37,6 +38,22 @@ def test_the_expert_is_recorded_at_any_size_and_only_once(tmp_path):
     assert cloning_play.record(tmp_path / "d.zarr", 3, 5000, (24, 16))[0] == 1
     with pytest.raises(UserError, match="holds frames of 24x16, these are 32x24"):
         cloning_play.record(tmp_path / "d.zarr", 3, 5000, (32, 24))
+
+
+def test_a_slip_is_played_and_what_was_meant_is_recorded(tmp_path):
+    """The same episode with both keys; an expert that never slips means what it does."""
+    for name, noise, corrected in (
+        ("held", 0.5, False),
+        ("meant", 0.5, True),
+        ("calm", 0.0, False),
+        ("same", 0.0, True),
+    ):
+        cloning_play.record(tmp_path / name, 1, 5000, (24, 16), noise, corrected=corrected)
+    held, meant, calm, same = (Dataset.open(tmp_path / n).episodes[0] for n in ("held", "meant", "calm", "same"))
+    assert np.array_equal(held.read(0, len(held)), meant.read(0, len(meant)))
+    assert (held.actions != meant.actions).any(axis=1).mean() > 0.2
+    assert not meant.actions[:, [KEYBOARD_12.pressable.index(key) for key in ("s", "d")]].any()
+    assert np.array_equal(calm.actions, same.actions)
 
 
 def test_the_scripted_player_of_the_corridor_is_better_than_standing_still(tmp_path):
