@@ -1,5 +1,6 @@
 """Windows of 30 frames for training: one contiguous matrix of rows, and batches cut from it with one copy."""
 
+import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Self
@@ -204,7 +205,7 @@ class _Builder:
     """Fills the matrix, one recording after another."""
 
     def __init__(self, length: int, statistics: Statistics | None, look_rule: LookRule) -> None:
-        self._rows = np.empty((length + WINDOW - 1, INPUT), dtype=np.float32)
+        self._rows = _ordinary_memory(length + WINDOW - 1)
         self._controls = np.empty((length, len(CONTROLS)), dtype=np.float32)
         self._before = np.empty(length, dtype=bool)
         self._now = np.empty(length, dtype=bool)
@@ -240,6 +241,12 @@ class _Builder:
         return Prepared(
             rows, targets, firsts + begin, last - begin + 1, tuple(self.spans), skipped, blank[0], self._statistics
         )  # fmt: skip
+
+
+def _ordinary_memory(rows: int) -> NDArray[np.float32]:
+    """(rows, 671) zeros. np.empty asks for huge pages, and finding those can cost more CPU than preparing the rows."""
+    memory = mmap.mmap(-1, rows * INPUT * np.dtype(np.float32).itemsize, access=mmap.ACCESS_COPY)
+    return np.frombuffer(memory, np.float32).reshape(rows, INPUT)
 
 
 def targets_of(controls: NDArray[np.float32], before: Bools, now: Bools, look_rule: LookRule) -> Targets:
