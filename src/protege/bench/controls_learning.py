@@ -23,12 +23,15 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Learning:
-    """recordings, frames: how many and how long; the rest as in configs/controls.yaml."""
+    """recordings, frames: how many and how long; the rest as in configs/controls.yaml. Copying from the history is the
+    shortcut that fails in play, so it is left out more often than there.
+    """
 
-    recordings: int = 24
-    frames: int = 1200
-    epochs: int = 6
-    batch: int = 32
+    recordings: int = 30
+    frames: int = 1500
+    epochs: int = 8
+    batch: int = 64
+    history_dropout: float = 0.7
     d_model: int = 64
     layers: int = 2
     learning_rate: float = 2e-3
@@ -39,7 +42,7 @@ class Learning:
             *(f"model.d_model={self.d_model}", "model.nhead=4", f"model.num_layers={self.layers}"),
             *(f"model.dim_feedforward={2 * self.d_model}", "model.dropout=0.1"),
             *(f"training.epochs={self.epochs}", f"training.learning_rate={self.learning_rate}"),
-            f"training.batch_size={self.batch}",
+            *(f"training.batch_size={self.batch}", f"data.history_dropout={self.history_dropout}"),
             *("training.warmup_epochs=1", "training.threads=1", "training.device=cpu"),
         )
 
