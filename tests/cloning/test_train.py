@@ -198,3 +198,19 @@ def test_fixed_thresholds_stay(episodes, tmp_path):
     found = train(run(episodes, tmp_path / "m", "training.max_steps=1", *options))
     assert found.scores["loss"] > 0
     assert load_model(tmp_path / "m").thresholds.tolist() == [0.4] * 3
+
+
+def test_wandb_offline_keeps_its_record_in_the_model_s_folder(episodes, tmp_path, monkeypatch):
+    import wandb
+
+    for name in ("WANDB_MODE", "WANDB_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    options = ("logging.use_wandb=true", "logging.log_every_n_steps=1", "training.max_steps=1")
+    try:
+        train(run(episodes, tmp_path / "m", *options))
+    finally:
+        wandb.teardown()
+    (record,) = (tmp_path / "m").glob("wandb/offline-run-*/*.wandb")
+    assert b"samples_per_s" in record.read_bytes()
