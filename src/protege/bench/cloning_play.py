@@ -35,8 +35,8 @@ SHARED: Final = (
 )
 """The last weights play better than those of the best validation loss: they are the only ones that are judged.
 
-Thresholds stay at 0.5: the best F1 of a key that the expert only presses by mistake is reached by pressing it much
-too often, which costs nothing in F1 and the goal in play.
+Thresholds stay at 0.5: the best F1 of a key that is hardly ever pressed is reached by pressing it much too often, which
+costs nothing in F1 and the goal in play.
 """
 
 
