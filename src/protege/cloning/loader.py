@@ -26,7 +26,7 @@ class LoaderOptions:
     history: int = 0
     shuffle: bool = True
     threads: int = 2
-    ahead: int = 4
+    ahead: int = 2
 
     def __post_init__(self) -> None:
         if min(self.batch_size, self.frames, self.skip, self.horizon) < 1 or min(self.history, self.threads) < 0:
