@@ -44,7 +44,7 @@ def run(bench: CloningBench, say: Callable[[str], None] = lambda text: None) -> 
     """The figures of the parts asked for."""
     if sys.platform != "linux":
         raise UserError("protege bench cloning reads the peak memory from /proc, so it runs on Linux")
-    from protege.bench import cloning_data, cloning_play, cloning_train
+    from protege.bench import cloning_data, cloning_decide, cloning_play, cloning_train
 
     found: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="protege-bench-") as name:
@@ -55,7 +55,7 @@ def run(bench: CloningBench, say: Callable[[str], None] = lambda text: None) -> 
         if "train" in bench.parts:
             found += cloning_train.figures(folder, bench.turns, say)
         if "decide" in bench.parts:
-            found += cloning_play.decisions(folder, bench.decisions, say)
+            found += cloning_decide.decisions(folder, bench.decisions, say)
         if "play" in bench.parts:
             models = {"goal": bench.goal_model, "plain": bench.plain_model}
             found += cloning_play.closed_loop(folder, models, bench.episodes, bench.rooms, say)
