@@ -77,6 +77,8 @@ USER_COMMANDS = [
     "src/continuos_recoder.py",
     "src/label_segments.py",
     "train_controls.py",
+    "BC_training/train.py",
+    "BC_training/scripts/test_setup.py",
 ]
 
 

@@ -1,7 +1,6 @@
 """The check of an installation: everything is tried, and what is broken is said without a traceback."""
 
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -72,9 +71,3 @@ def test_the_command_ends_with_1_where_something_is_broken(monkeypatch, tmp_path
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if line.startswith("FIX")] == lines[-1:]
     assert cli.run(["clone", "setup-check"]) == 0
-
-
-def test_the_documented_script_is_the_same_command():
-    script = ROOT / "src" / "BC_training" / "scripts" / "test_setup.py"
-    out = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True, check=True)
-    assert "protege clone setup-check" in out.stdout

@@ -1,4 +1,4 @@
-"""python src/BC_training/scripts/test_setup.py: the same as `protege clone setup-check`."""
+"""python BC_training/scripts/test_setup.py: does the installation work? (the same as `protege clone setup-check`)."""
 
 import sys
 
