@@ -200,6 +200,16 @@ def test_fixed_thresholds_stay(episodes, tmp_path):
     assert load_model(tmp_path / "m").thresholds.tolist() == [0.4] * 3
 
 
+def test_with_best_last_the_last_weights_play_however_they_score(episodes, tmp_path):
+    """A rate so high that later weights are worse than earlier ones."""
+    options = ("training.learning_rate=0.5", "training.lr_schedule.type=constant", "training.num_epochs=6")
+    played = {}
+    for best in ("loss", "last"):
+        found = train(run(episodes, tmp_path / best, *options, f"evaluation.best={best}"))
+        played[best] = load_model(tmp_path / best).about["scores"]["loss"]
+    assert played["last"] == found.scores["loss"] > played["loss"]
+
+
 def test_wandb_offline_keeps_its_record_in_the_model_s_folder(episodes, tmp_path, monkeypatch):
     import wandb
 

@@ -12,7 +12,7 @@ SCHEDULES: Final = ("cosine", "constant")
 LOSSES: Final = ("bce", "focal")
 PRECISIONS: Final = ("float32", "bfloat16")
 GOALS: Final = ("none", "index", "sentence")
-BEST: Final = ("f1", "exact_match", "loss")
+BEST: Final = ("f1", "exact_match", "loss", "last")
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,8 @@ class TrainingConfig:
 class EvaluationConfig:
     """metrics_threshold: the probability from which a key counts as held, until thresholds are tuned;
     tune_thresholds: choose one an action on the validation episodes; onset_buffer_frames: how far a predicted press
-    may be from the true one; best: the validation score by which the best checkpoint is chosen.
+    may be from the true one; best: the validation score by which the checkpoint that plays is chosen, or
+    "last": the last one, whatever its score.
     """
 
     eval_every_n_epochs: int = 1

@@ -234,7 +234,7 @@ class Run:
         scores, thresholds, entropy = self._validate(state)
         options = self.config.evaluation
         found = {"loss": entropy, "f1": scores.macro_f1 or 0.0, "exact_match": scores.exact_match}
-        score = -entropy if options.best == "loss" else found[options.best]
+        score = {**found, "loss": -entropy, "last": float(step)}[options.best]
         better = self.best is None or score > self.best + self.config.training.early_stopping.min_delta
         self.best, self.stale = (score, 0) if better else (self.best, self.stale + 1)
         self.about = self._facts() | {
