@@ -14,6 +14,14 @@ T = TypeVar("T")
 _NAMES: Final = {int: "whole number", float: "number", str: "text", bool: "true or false"}
 
 
+def shipped(name: str) -> Path:
+    """A configuration that comes with protege, whichever folder a command is started in: in an installed package it
+    lies beside this file, in a checkout in configs/.
+    """
+    here = Path(__file__).parent
+    return next(path for path in (here / "configs" / name, here.parents[1] / "configs" / name) if path.exists())
+
+
 def load_config(kind: type[T], path: Path | None, overrides: Sequence[str] = (), extra: str = "vision") -> T:
     """A `kind` from a YAML file (its defaults without one) and overrides such as "training.learning_rate=1e-4"."""
     return build(kind, read_fields(path, overrides, extra))

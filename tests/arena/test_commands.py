@@ -51,3 +51,23 @@ def test_recording_says_what_it_did(run_protege):
     assert done.returncode == 0
     assert done.stdout.startswith("raw: 2 sessions (2 new), ")
     assert "episodes" in done.stderr
+
+
+def test_mistakes_in_recording_into_a_store_are_one_line_and_leave_nothing(run_protege, tmp_path):
+    goal = mistake(run_protege("arena", "record", "--zarr", "d.zarr", "--goal", "Fly away"))
+    assert goal.startswith("protege: the arena has no goal")
+    lone = mistake(run_protege("arena", "record", "--corrected", "--out", "raw"))
+    assert lone.startswith(
+        "protege arena record: --corrected: a session holds the keys that were pressed; give --zarr STORE"
+    )
+    both = mistake(run_protege("arena", "record", "--zarr", "d.zarr", "--out", "raw"))
+    assert both.startswith("protege arena record: --zarr and --out: episodes go to one place")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_recording_into_a_store_says_what_it_did(run_protege):
+    command = ("arena", "record", "--zarr", "d.zarr", "--size", "24x16", "--noise", "0.1", "--corrected")
+    assert run_protege(*command, "--episodes", "1").stdout.startswith("d.zarr: 1 episodes (1 new: ")
+    again = run_protege(*command, "--episodes", "2")
+    assert (again.returncode, "1 reached their goal" in again.stdout) == (0, True)
+    assert "episodes" in again.stderr

@@ -1,12 +1,13 @@
 """`protege bench cloning` in small: figures that hold at any size, and the way in through the command."""
 
-import numpy as np
 import pytest
 
 from protege.bench import cloning, cloning_data, cloning_play, vizdoom, vizdoom_cloned
+from protege.cloning.checkpoint import load_model
+from protege.cloning.config import load
 from protege.cloning.store import Dataset
 from protege.errors import UserError
-from protege.play import KEYBOARD_12
+from protege.settings import shipped
 
 
 def test_the_loader_is_measured_on_a_store_of_the_origin_s_format(tmp_path):
@@ -27,33 +28,17 @@ def test_memory_is_measured_on_linked_episodes(tmp_path, monkeypatch):
     assert [len(episode) for episode in Dataset.open(tmp_path / "8.zarr").episodes] == [4, 4]
 
 
-def test_the_expert_is_recorded_at_any_size_and_only_once(tmp_path):
-    new, frames, won = cloning_play.record(tmp_path / "d.zarr", 2, 5000, (24, 16))
-    dataset = Dataset.open(tmp_path / "d.zarr")
-    assert (new, won) == (2, 2)
-    assert dataset.keys == KEYBOARD_12.pressable
-    assert dataset.frame_size == (24, 16)
-    assert sum(len(episode) for episode in dataset.episodes) == frames
-    assert dataset.episodes[0].actions.any()
-    assert cloning_play.record(tmp_path / "d.zarr", 3, 5000, (24, 16))[0] == 1
-    with pytest.raises(UserError, match="holds frames of 24x16, these are 32x24"):
-        cloning_play.record(tmp_path / "d.zarr", 3, 5000, (32, 24))
-
-
-def test_a_slip_is_played_and_what_was_meant_is_recorded(tmp_path):
-    """The same episode with both keys; an expert that never slips means what it does."""
-    for name, noise, corrected in (
-        ("held", 0.5, False),
-        ("meant", 0.5, True),
-        ("calm", 0.0, False),
-        ("same", 0.0, True),
-    ):
-        cloning_play.record(tmp_path / name, 1, 5000, (24, 16), noise, corrected=corrected)
-    held, meant, calm, same = (Dataset.open(tmp_path / n).episodes[0] for n in ("held", "meant", "calm", "same"))
-    assert np.array_equal(held.read(0, len(held)), meant.read(0, len(meant)))
-    assert (held.actions != meant.actions).any(axis=1).mean() > 0.2
-    assert not meant.actions[:, [KEYBOARD_12.pressable.index(key) for key in ("s", "d")]].any()
-    assert np.array_equal(calm.actions, same.actions)
+def test_a_model_is_trained_by_the_shipped_recipe_and_recorded_with_corrections(tmp_path, monkeypatch):
+    monkeypatch.setattr(cloning_play, "PLAIN", (*cloning_play.PLAIN, "training.max_steps=1", "training.batch_size=4"))
+    model = cloning_play.trained(tmp_path, "plain", 3)
+    config = load_model(model).config
+    recipe = load(shipped(cloning_play.RECIPE))
+    assert config.model == load(None).model  # the documented network
+    assert config.dataset.augment.brightness == recipe.dataset.augment.brightness > 0
+    assert config.evaluation.best == recipe.evaluation.best == "last"
+    dataset = Dataset.open(tmp_path / "arena.zarr")
+    assert dataset.frame_size == cloning_play.SIZE
+    assert all(episode.attributes["corrected"] for episode in dataset.episodes)
 
 
 def test_the_scripted_player_of_the_corridor_is_better_than_standing_still(tmp_path):

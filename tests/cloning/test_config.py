@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import tomllib
 from pathlib import Path
 
 import jax
@@ -15,7 +16,7 @@ from protege.cloning.state import StateEncoder
 from protege.cloning.steps import Network, Setting
 from protege.cloning.train import loader_options
 from protege.errors import UserError
-from protege.settings import to_fields, to_yaml
+from protege.settings import shipped, to_fields, to_yaml
 from tests.cloning.tiny import config
 
 ROOT = Path(__file__).parents[2]
@@ -130,15 +131,23 @@ def test_a_key_that_nothing_reads_would_be_found():
     assert [own for _, own in keys(Section) if own not in read] == ["gradient_clip_colour"]
 
 
-@pytest.mark.parametrize("name", models.names())
-def test_the_shipped_configurations_load_and_say_how_to_run_them(name):
-    path = ROOT / "configs" / f"{name}.yaml"
+@pytest.mark.parametrize("name", [*models.names(), "arena_goal"])
+def test_the_shipped_configurations_load_and_say_how_to_run_them(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = shipped(f"{name}.yaml")
     found = load(path)
-    assert found.model.name == name
+    assert found.model.name == ("pure_cnn" if name == "arena_goal" else name)
     assert found.training.checkpoint_dir == f"models/cloning/{name}"
     header = path.read_text(encoding="utf-8").split("\n\n")[0]
     assert f"python -m BC_training --config configs/{name}.yaml" in header
     assert "Expected: " in header
+
+
+def test_an_installed_package_has_the_configurations_where_they_are_looked_for():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert wheel["force-include"] == {"configs": "protege/configs"}
+    assert shipped("gru.yaml") == ROOT / "configs" / "gru.yaml"
 
 
 def test_the_baseline_lists_every_key_with_its_default():

@@ -7,9 +7,10 @@ import pytest
 
 from protege.agent.policies import load_policy
 from protege.agent.vision import VisionOptions
-from protege.bench import cloning_play
+from protege.arena.record_steps import record_steps
 from protege.bench.arena_episodes import Job, Player, Runner
 from protege.cloning import loader, thresholds
+from protege.cloning.episodes import StepStore
 from protege.cloning.policy import CloningPolicy
 from protege.cloning.train import Data, loader_options, train
 from protege.errors import UserError
@@ -25,7 +26,7 @@ GOAL = "Go to the lantern"
 def trained(tmp_path_factory):
     """A window of frames and actions, trained for a moment on five arena episodes; (configuration, folder)."""
     folder = tmp_path_factory.mktemp("cloned")
-    cloning_play.record(folder / "d.zarr", 5, 5000, (24, 16))
+    record_steps(StepStore(folder / "d.zarr", KEYBOARD_12.pressable, (24, 16), "arena"), 5, 5000)
     options = ("training.max_steps=3", "model.goal=sentence", "model.num_frames=3", "model.frame_skip=2")
     config = tiny.run(folder / "d.zarr", folder / "model", *options, name="temporal_cnn")
     train(config)

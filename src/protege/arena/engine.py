@@ -42,6 +42,11 @@ _TEXTMAP_BYTES: Final = 65_536
 _DEAD_TICS: Final = 10
 
 
+def drawn_size(size: tuple[int, int]) -> tuple[int, int]:
+    """The smallest (width, height) the engine draws that holds another one; who asked shrinks the picture."""
+    return next((s for s in SIZES if s[0] >= size[0] and s[1] >= size[1]), SIZES[-1])
+
+
 def _vizdoom() -> Any:
     try:
         import vizdoom

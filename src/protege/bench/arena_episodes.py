@@ -9,7 +9,7 @@ from typing import Any, Final
 from protege.agent.loop import DONE_IN_A_ROW
 from protege.agent.policies import ConstantPolicy, RandomPolicy, load_policy, repeat_policy
 from protege.agent.vision import VisionOptions
-from protege.arena.engine import SIZES, Engine
+from protege.arena.engine import SIZES, Engine, drawn_size
 from protege.arena.expert import Expert
 from protege.arena.rooms import Layout, layout
 from protege.arena.state import DECISION_HZ, STOPPED_DECISIONS, ArenaState, Judge, tics_of
@@ -70,11 +70,6 @@ class Result:
     @property
     def seconds(self) -> float:
         return self.decisions / DECISION_HZ
-
-
-def drawn_size(size: tuple[int, int]) -> tuple[int, int]:
-    """The smallest picture the engine draws that holds a policy's; the policy shrinks it."""
-    return next((s for s in SIZES if s[0] >= size[0] and s[1] >= size[1]), SIZES[-1])
 
 
 class ExpertPolicy:

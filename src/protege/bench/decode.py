@@ -17,9 +17,9 @@ import numpy as np
 
 from protege.agent.shape import AnswerShape, Node
 from protege.agent.vision import VisionAgent, VisionOptions, first_guess, shifted
+from protege.arena.engine import drawn_size
 from protege.arena.record import record_episodes
 from protege.arena.rooms import EVAL_SEED_START
-from protege.bench.arena_episodes import drawn_size
 from protege.bench.report import Figure
 from protege.errors import UserError
 from protege.play.actions import Action

@@ -58,20 +58,19 @@ def record(store: Path, folder: Path, scenario: str, episodes: int) -> list[floa
     """Episodes of the scripted player as zarr; returns their rewards. folder: for what the engine writes."""
     import vizdoom
 
-    from protege.cloning.episodes import add_steps
-    from protege.cloning.store import Writer
+    from protege.cloning.episodes import StepStore
 
     if scenario != SCENARIO:
         raise UserError(f"--model cloned: its scripted player knows only {SCENARIO}, not {scenario}")
     game = start(scenario, folder, TRAIN_SEED, labels=True, variables=(vizdoom.GameVariable.ANGLE,))
     keys = [PRESSES[button.name] for button in game.get_available_buttons()]
-    writer = Writer(store, keys, source=f"vizdoom {scenario}")
+    kept = StepStore(store, keys, SIZE, source=f"vizdoom {scenario}")
     rewards = []
     try:
         for number in range(episodes):
             game.set_seed(TRAIN_SEED + number)
             game.new_episode()
-            add_steps(writer, steps(game, keys), SIZE, GOALS[scenario], fps=35 / TICS)
+            kept.add(f"{scenario}_{number}", steps(game, keys), GOALS[scenario], {"fps": 35 / TICS})
             rewards.append(float(game.get_total_reward()))
     finally:
         game.close()

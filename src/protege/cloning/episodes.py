@@ -1,6 +1,6 @@
 """Makes zarr episodes: from recorded Sessions, or from a player's steps as they happen."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -104,19 +104,28 @@ def picture(rgb: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     return scaled(rgb.transpose(2, 0, 1)[None], (size[1], size[0]))[0]
 
 
-def add_steps(
-    writer: Writer,
-    steps: Iterable[tuple[NDArray[np.uint8], Action]],
-    size: tuple[int, int],
-    goal: str,
-    **attributes: Any,
-) -> int:
-    """Write a player's (H, W, 3) pictures and the actions that answer them as one episode; returns its frames."""
-    frames: list[NDArray[np.uint8]] = []
-    rows: list[list[bool]] = []
-    for rgb, action in steps:
-        frames.append(picture(rgb, size))
-        rows.append([key in action for key in writer.keys])
-    goals = np.full(len(frames), writer.goal(goal), np.int32)
-    writer.episode(frames, np.array(rows), goal=goals, **attributes)
-    return len(frames)
+class StepStore:
+    """Keeps a player's steps in a zarr store as they happen, an episode at a time."""
+
+    def __init__(self, path: Path, keys: Sequence[str], size: tuple[int, int], source: str) -> None:
+        """size: (width, height) that pictures are scaled to. UserError if the store has other actions or sizes."""
+        self._writer = Writer(path, keys, source=source)
+        self._writer.require_size(size)
+        self.name, self.size = str(path), size
+
+    def about(self, episode: str) -> Mapping[str, Any] | None:
+        """The attributes of an episode, None where it is not there."""
+        return self._writer.sessions.get(episode)
+
+    def add(
+        self, episode: str, steps: Iterable[tuple[NDArray[np.uint8], Action]], goal: str, about: Mapping[str, Any]
+    ) -> int:
+        """Write (H, W, 3) pictures and the actions that answer them, with attributes; returns how many."""
+        frames: list[NDArray[np.uint8]] = []
+        rows: list[list[bool]] = []
+        for rgb, action in steps:
+            frames.append(picture(rgb, self.size))
+            rows.append([key in action for key in self._writer.keys])
+        goals = np.full(len(frames), self._writer.goal(goal), np.int32)
+        self._writer.episode(frames, np.array(rows), goal=goals, session_name=episode, **about)
+        return len(frames)

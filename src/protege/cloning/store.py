@@ -135,8 +135,8 @@ class Writer:
         self._goals: list[str] = list(about.get("goals", ()))
         there = self._finished()
         self._next = max(there, default=-1) + 1
-        self.sessions = {str(about["session_name"]) for about in there.values() if "session_name" in about}
-        """The names of the recordings that are in the store already."""
+        self.sessions = {str(about["session_name"]): about for about in there.values() if "session_name" in about}
+        """The recordings that were in the store already: by name, the attributes of one of their episodes."""
         sizes = [tuple(each["stored_resolution"]) for each in there.values()]
         self.size: tuple[int, int] | None = sizes[0] if sizes else None
         """(width, height) of the frames that are in the store already."""

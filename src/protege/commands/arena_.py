@@ -49,7 +49,7 @@ def play(seed: int, episodes: int, size: tuple[int, int], seconds: float, log: P
     epilog=examples(
         "protege arena record --episodes 100 --seed 5000",
         'protege arena record --episodes 20 --seed 6000 --goal "Go to the lantern" --size 320x240',
-        "protege arena record --episodes 300 --zarr dataset/episodes.zarr --size 80x60",
+        "protege arena record --episodes 300 --zarr dataset/episodes.zarr --size 80x60 --noise 0.1 --corrected",
     ),
 )
 @click.option("--episodes", type=click.IntRange(1), default=20, show_default=True, help="How many layouts.")
@@ -67,6 +67,12 @@ def play(seed: int, episodes: int, size: tuple[int, int], seconds: float, log: P
 @click.option(
     "--zarr", type=click.Path(path_type=Path), help="Write zarr episodes of any --size to this store instead."
 )
+@click.option(
+    "--corrected",
+    is_flag=True,
+    help="With --zarr: where the player errs, write the keys it should have held, not those it held (Laskey et al. "
+    "2017, DART).",
+)
 @GOAL
 def record(
     episodes: int,
@@ -77,6 +83,7 @@ def record(
     task: str | None,
     goal: str | None,
     zarr: Path | None,
+    corrected: bool,
 ) -> None:
     """Record a scripted player without a screen, as fast as the engine allows; one session an episode.
 
@@ -89,8 +96,10 @@ def record(
     if zarr is not None:
         if out is not None:
             raise click.UsageError("--zarr and --out: episodes go to one place; give one of them")
-        _record_zarr(zarr, episodes, seed, size, noise, goal, kind)
+        _record_zarr(zarr, episodes, seed, size, noise, goal, kind, corrected)
         return
+    if corrected:
+        raise click.UsageError("--corrected: a session holds the keys that were pressed; give --zarr STORE with it")
     folder = out or raw_playthrough()
     with ExitStack() as stack:
         bar: Any = None
@@ -109,14 +118,28 @@ def record(
 
 
 def _record_zarr(
-    path: Path, episodes: int, seed: int, size: tuple[int, int], noise: float, goal: str | None, kind: Any
+    path: Path,
+    episodes: int,
+    seed: int,
+    size: tuple[int, int],
+    noise: float,
+    goal: str | None,
+    task: Any,
+    corrected: bool,
 ) -> None:
-    from protege.bench.cloning_play import record
+    from protege.arena.record_steps import record_steps
+    from protege.arena.tasks import find_goal
+    from protege.cloning.episodes import StepStore
     from protege.commands.progress import bar
+    from protege.play.actions import KEYBOARD_12
 
+    asked = find_goal(goal) if goal else None
+    store = StepStore(path, KEYBOARD_12.pressable, size, source="arena")
     with bar("episodes") as progress:
-        new, frames, won = record(path, episodes, seed, size, noise, goal, kind, progress)
-    click.echo(f"{shown(path)}: {episodes} episodes ({new} new: {frames} frames, {won} reached their goal)")
+        found = record_steps(store, episodes, seed, noise, asked, task, progress, corrected)
+    click.echo(
+        f"{shown(path)}: {episodes} episodes ({found.new} new: {found.frames} frames, {found.won} reached their goal)"
+    )
 
 
 @command.command("goals", epilog=examples("protege arena goals"))
