@@ -1,4 +1,4 @@
-"""The memory-map cache: equal to the store, built once, resumed, made again where anything changed."""
+"""The cache of frames: equal to the store, built once, resumed, made again where anything changed."""
 
 import os
 import shutil
@@ -46,6 +46,8 @@ def test_it_holds_what_the_store_holds(dataset):
     assert cache.folder == default_folder(dataset.path)
     assert isinstance(cache.frames, np.memmap)
     assert cache.frames.dtype == np.uint8
+    rows = np.array([[0, 97], [21, 20]])
+    assert np.array_equal(cache.read(rows), cache.frames[rows])
     check(cache)
     assert cache.state is not None
     assert cache.goals is not None

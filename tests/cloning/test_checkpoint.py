@@ -1,6 +1,7 @@
 """Checkpoints: two steps, resumed, two more are bit for bit four; which are kept; what is inside; what is refused."""
 
 import json
+import logging
 
 import jax
 import numpy as np
@@ -104,6 +105,12 @@ def test_the_best_every_third_and_the_last_two_are_kept(tmp_path):
     scores = [0.1, 0.9, 0.3, None, 0.5, 0.4, 0.2, 0.3]
     options = ("training.save_every_n_epochs=3", "training.keep_last_n_checkpoints=2")
     assert kept(tmp_path / "m", scores, *options) == {2, 3, 6, 7, 8}
+
+
+def test_a_checkpoint_that_nothing_judged_is_saved_without_a_word(tmp_path, caplog):
+    caplog.set_level(logging.WARNING, logger="absl")
+    assert kept(tmp_path / "m", [None, 0.5, None]) == {1, 2, 3}
+    assert caplog.text == ""
 
 
 def test_a_step_is_saved_once(tmp_path):

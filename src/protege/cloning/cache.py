@@ -1,4 +1,4 @@
-"""All frames of a data set as one uint8 memory map, built once: training reads it at the speed of the page cache.
+"""All frames of a data set in one uint8 file, built once: batches are read from it at the speed of the page cache.
 
 `frames.u8` holds N_total frames of (3, H, W) one after another, `rows.npz` their actions, state and goals, and
 `cache.json` says of every episode where it begins, what it was made from and the hash of its frames.
@@ -33,8 +33,9 @@ _PIECE: Final = 64
 
 @dataclass(frozen=True)
 class Cache:
-    """frames: (N, 3, H, W) uint8, red first; actions: (N, A) bool; state: (N, S) float32; goals: (N,) int32, -1 for
-    none; offsets: for every episode's name its first row and the row after its last.
+    """frames: (N, 3, H, W) uint8, red first, a memory map for looking at some (`read` is for batches); actions: (N, A)
+    bool; state: (N, S) float32; goals: (N,) int32, -1 for none; offsets: for every episode's name its first row and
+    the row after its last.
     """
 
     folder: Path

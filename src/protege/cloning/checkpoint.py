@@ -5,6 +5,7 @@ actions and goals, thresholds, scores); beside them lie `config.yaml` and `card.
 """
 
 import functools
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +58,7 @@ class Checkpoints:
             optimizer=ocp.args.StandardSave(_flat((state.step, state.opt))),
             about=ocp.args.JsonSave(dict(about)),
         )
-        self._manager.save(step, args=items, metrics=None if score is None else {"score": score})
+        self._manager.save(step, args=items, metrics={} if score is None else {"score": score})
 
     def latest(self) -> int | None:
         """The last step that was saved."""
@@ -193,8 +194,9 @@ def space_of(keys: tuple[str, ...]) -> ActionSpace:
     return ActionSpace("CLONING", (*names, NONE))
 
 
-def _score(metrics: Any) -> float:
-    return float(metrics["score"])
+def _score(metrics: Mapping[str, float]) -> float:
+    """What was not judged is worse than anything that was."""
+    return float(metrics.get("score", -math.inf))
 
 
 def _manager(folder: Path, policy: Any) -> ocp.CheckpointManager:
