@@ -1,14 +1,16 @@
 """Checkpoints: two steps, resumed, two more are bit for bit four; which are kept; what is inside; what is refused."""
 
+import itertools
 import json
 import logging
+import signal
 
 import jax
 import numpy as np
 import pytest
 
+from protege.cloning import loader
 from protege.cloning.checkpoint import Checkpoints, load_model, setting_from, setting_to, space_of
-from protege.cloning.loader import batches
 from protege.cloning.state import StateEncoder
 from protege.cloning.steps import Setting, State
 from protege.cloning.train import Data, train
@@ -28,13 +30,23 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def runs(data, tmp_path_factory):
-    """Four steps at once, and two that were resumed for two more; the second two lie across the end of an epoch."""
+    """Four steps at once, and two to a Ctrl-C that were resumed for two more, which lie across the end of an epoch."""
     folder = tmp_path_factory.mktemp("models")
-    straight = train(run(data, folder / "straight", *HARD, "training.max_steps=4", "model.goal=sentence"))
-    halves = run(data, folder / "halves", *HARD, "training.max_steps=2", "model.goal=sentence")
-    first = train(halves)
-    second = train(run(data, folder / "halves", *HARD, "training.max_steps=4", "model.goal=sentence"))
-    return straight, first, second
+    options = (*HARD, "training.max_steps=4", "model.goal=sentence")
+    straight = train(run(data, folder / "straight", *options))
+    halves = run(data, folder / "halves", *options, "system.pin_memory=false", "system.num_workers=0")
+    real, number = loader.batches, itertools.count(1)
+
+    def interrupted(*args):
+        for batch in real(*args):
+            if next(number) == 2:
+                signal.raise_signal(signal.SIGINT)
+            yield batch
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loader, "batches", interrupted)
+        first = train(halves)
+    return straight, first, train(halves)
 
 
 def arrays(folder, step):
@@ -51,6 +63,7 @@ def arrays(folder, step):
 def test_two_steps_and_two_more_are_bit_for_bit_four(runs):
     straight, first, second = runs
     assert (first.steps, second.steps, straight.steps) == (2, 4, 4)
+    assert first.interrupted
     assert first.losses + second.losses == straight.losses
     one, two = arrays(straight.folder, 4), arrays(second.folder, 4)
     assert one.keys() == two.keys()
@@ -76,7 +89,7 @@ def test_one_moment_is_decided_as_in_a_batch(runs, data):
     straight, *_ = runs
     loaded = load_model(straight.folder)
     opened = Data.open(loaded.config)
-    batch = next(batches(opened.cache, ["episode_1"], opened.options))
+    batch = next(loader.batches(opened.cache, ["episode_1"], opened.options))
     together = loaded.forward(batch)
     one = loaded.decide(batch.frames[3], batch.previous[3, :0], goal="Go to B")
     np.testing.assert_allclose(one, together[3], atol=1e-6)

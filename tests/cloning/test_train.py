@@ -14,6 +14,7 @@ import pytest
 
 from protege.cloning import train as training
 from protege.cloning.checkpoint import load_model
+from protege.cloning.optim import schedule
 from protege.cloning.store import Dataset, Writer
 from protege.cloning.train import Data, require_same, train, where
 from protege.errors import ProtegeError, UserError
@@ -97,6 +98,17 @@ def test_an_action_that_nobody_holds_is_named(episodes, tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         train(config)
     assert "never held in the training episodes: never" in caplog.text
+
+
+@pytest.mark.parametrize(("limit", "last"), [(0, 20), (12, 12), (99, 20)])
+def test_the_rate_comes_down_where_training_ends(limit, last):
+    """In steps of two batches: 4 epochs of 10 batches are 20 of them."""
+    options = ("training.num_epochs=4", f"training.max_steps={2 * limit}", "training.accumulation=2")
+    shape = ("training.lr_schedule.warmup_epochs=0.2", "training.lr_schedule.min_lr=1e-4")
+    rates = schedule(run("e.zarr", "m", *options, *shape).training, 10)
+    assert float(rates(1)) == pytest.approx(0.01)
+    assert float(rates(last - 1)) > 1.05e-4
+    assert float(rates(last)) == pytest.approx(1e-4)
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_names_the_batch(episodes, tmp_path):

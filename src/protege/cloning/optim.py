@@ -1,5 +1,6 @@
 """AdamW with a learning rate a step, clipping, and gradients summed over several batches."""
 
+import sys
 from typing import Any
 
 import jax
@@ -9,10 +10,15 @@ from protege.cloning.config import TrainingConfig
 from protege.errors import UserError
 
 
+def last_step(config: TrainingConfig, batches: int) -> int:
+    """The step that training ends with. batches: in an epoch."""
+    return min(config.num_epochs * batches, config.max_steps or sys.maxsize)
+
+
 def schedule(config: TrainingConfig, batches: int) -> optax.Schedule:
-    """The learning rate of each step of the optimiser. batches: in an epoch."""
+    """The learning rate of each step of the optimiser, at its least where training ends. batches: in an epoch."""
     shape, rate = config.lr_schedule, config.learning_rate
-    total = max(1, config.num_epochs * batches // config.accumulation)
+    total = max(1, last_step(config, batches) // config.accumulation)
     warmup = min(round(shape.warmup_epochs * batches / config.accumulation), total - 1)
     if shape.type == "cosine" and shape.min_lr > rate:
         raise UserError(f"training.lr_schedule.min_lr {shape.min_lr:g} is above training.learning_rate {rate:g}")

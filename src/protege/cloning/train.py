@@ -23,7 +23,7 @@ from protege.cloning.loader import Batch, LoaderOptions
 from protege.cloning.logs import Log
 from protege.cloning.losses import class_weights
 from protege.cloning.metrics import Scores
-from protege.cloning.optim import schedule
+from protege.cloning.optim import last_step, schedule
 from protege.cloning.predictions import collect, cross_entropy
 from protege.cloning.split import Splits, split
 from protege.cloning.state import StateEncoder
@@ -149,16 +149,13 @@ class Run:
 
     def go(self, asked: list[bool]) -> Trained:
         """To the end, or until `asked` holds something."""
-        options = self.config.training
         state = self._start()
         (self.folder / CONFIG_NAME).write_text(to_yaml(self.config), encoding="utf-8")
         make_card(self.config, self.data.setting, self.data.frame_hz).save(self.folder)
         log.info("%s", to_yaml(self.config))
         log.info("%s: %d weights, %d device(s)", self.config.model.name, self.network.num_weights, self.devices.number)
         step = int(state.step)
-        last = options.num_epochs * self.batches
-        if options.max_steps:
-            last = min(last, options.max_steps)
+        last = last_step(self.config.training, self.batches)
         while step < last and not asked and not self._stale():
             state = self.epoch(state, step, last, asked)
             step = int(state.step)
@@ -218,7 +215,7 @@ class Run:
             epoch = step / self.batches
             self.log.write(step, epoch=epoch, rate=rate, samples_per_s=per_s, **found)
             line = "step %d of %d  epoch %.2f  loss %.4f  rate %.2g  %.1f samples/s"
-            total = self.config.training.num_epochs * self.batches
+            total = last_step(self.config.training, self.batches)
             log.info(line, step, total, epoch, found["loss"], rate, per_s)
 
     def _finish(self, state: State, step: int, *, over: bool) -> None:
