@@ -2,6 +2,7 @@
 
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,13 +51,18 @@ def run(bench: CloningBench, say: Callable[[str], None] = lambda text: None) -> 
     with tempfile.TemporaryDirectory(prefix="protege-bench-") as name:
         folder = bench.folder or Path(name)
         folder.mkdir(parents=True, exist_ok=True)
-        if "data" in bench.parts:
-            found += cloning_data.figures(folder, bench.frames, bench.few, bench.many, say)
-        if "train" in bench.parts:
-            found += cloning_train.figures(folder, bench.turns, say)
-        if "decide" in bench.parts:
-            found += cloning_decide.decisions(folder, bench.decisions, say)
-        if "play" in bench.parts:
-            models = {"goal": bench.goal_model, "plain": bench.plain_model}
-            found += cloning_play.closed_loop(folder, models, bench.episodes, bench.rooms, say)
+        models = {"goal": bench.goal_model, "plain": bench.plain_model}
+        measure: dict[str, Callable[[], list[Figure]]] = {
+            "data": lambda: cloning_data.figures(folder, bench.frames, bench.few, bench.many, say),
+            "train": lambda: cloning_train.figures(folder, bench.turns, say),
+            "decide": lambda: cloning_decide.figures(folder, bench.decisions, say),
+            "play": lambda: cloning_play.closed_loop(folder, models, bench.episodes, bench.rooms, say),
+        }
+        for part in (name for name in PARTS if name in bench.parts):
+            began = time.monotonic()
+            made = measure[part]()
+            for figure in made:  # each part's at once: the last one trains for long
+                say(f"{figure.key}: {figure.text}")
+            say(f"part {part} took {time.monotonic() - began:.0f} s")
+            found += made
     return found

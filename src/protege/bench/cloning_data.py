@@ -1,7 +1,7 @@
 """protege bench cloning, the loader: samples a second from a compressed zarr store, and how memory grows with it."""
 
+import importlib.util
 import os
-import runpy
 import shutil
 import subprocess
 import sys
@@ -26,16 +26,15 @@ Say = Callable[[str], None]
 _MEMORY: Final = """
 import sys
 from pathlib import Path
+from protege.bench.cloning_data import own_peak_mb
 from protege.cloning import cache, loader, store
 data = store.Dataset.open(sys.argv[1])
 built = cache.build(data, Path(sys.argv[2]))
 for _ in range(2):
     seen = sum(int(batch.valid.sum()) for batch in loader.batches(built, data.episodes))
     assert seen == len(built.frames), seen
-lines = Path("/proc/self/status").read_text().splitlines()
-print([int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")][0])
+print(own_peak_mb())
 """
-"""The peak of all memory of the process, mapped files included."""
 
 
 def figures(folder: Path, frames: int, few: int, many: int, say: Say = lambda text: None) -> list[Figure]:
@@ -74,18 +73,33 @@ def pictures(count: int, size: tuple[int, int], seed: int = 0) -> NDArray[np.uin
     return frames
 
 
-def write_store(path: Path, size: tuple[int, int], count: int) -> Path:
-    """A store as the origin's converter writes it: zarr format 2, a chunk a frame, Blosc zstd level 3."""
+def origin() -> Any:
+    """The module that tells the origin's loader, loop and decision again. ProtegeError where it is not installed."""
+    if not ORIGIN.is_file():
+        raise ProtegeError(f"{ORIGIN}: not in this installation; run the benchmark in the repository")
+    spec = importlib.util.spec_from_file_location(ORIGIN.stem, ORIGIN)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[ORIGIN.stem] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def write_store(path: Path, size: tuple[int, int], count: int, length: int = EPISODE) -> Path:
+    """A store as the origin's converter writes it: zarr format 2, a chunk a frame, Blosc zstd level 3.
+
+    count: frames, in episodes of `length`.
+    """
     import zarr
     from numcodecs import Blosc
 
     root = zarr.open_group(path, mode="w", zarr_format=2)
     root.attrs.update({"keys": list(KEYS), "version": "1.0", "format": "framewise"})
     codec: Any = Blosc(cname="zstd", clevel=3)
-    for number, start in enumerate(range(0, count, EPISODE)):
-        length = min(EPISODE, count - start)
-        frames = pictures(length, size, number)
-        actions = np.random.default_rng(number).random((length, len(KEYS))) < 0.2
+    for number, start in enumerate(range(0, count, length)):
+        here = min(length, count - start)
+        frames = pictures(here, size, number)
+        actions = np.random.default_rng(number).random((here, len(KEYS))) < 0.2
         group = root.create_group(f"episode_{number}")
         for name, values, rows in (("frames", frames, 1), ("actions", actions, 100)):
             written: Any = {"write_empty_chunks": True}
@@ -106,9 +120,7 @@ def measure(store: Path, cache_folder: Path, turns: int = 3) -> dict[str, float]
     from protege.cloning import cache, loader
     from protege.cloning.store import Dataset
 
-    if not ORIGIN.is_file():
-        raise ProtegeError(f"{ORIGIN}: not in this installation; run the benchmark in the repository")
-    origin = runpy.run_path(str(ORIGIN))["epoch"]
+    theirs = origin()
     rates: dict[str, list[float]] = {"first": [], "later": [], "origin": []}
 
     def epoch(built: Any, data: Dataset, number: int) -> int:
@@ -125,7 +137,7 @@ def measure(store: Path, cache_folder: Path, turns: int = 3) -> dict[str, float]
         assert epoch(built, data, 1) == seen
         rates["later"].append(seen / (time.process_time() - began))
         began = time.process_time()
-        assert origin(store) == seen
+        assert theirs.epoch(store) == seen
         rates["origin"].append(seen / (time.process_time() - began))
     return {name: float(np.median(values)) for name, values in rates.items()}
 
@@ -133,7 +145,7 @@ def measure(store: Path, cache_folder: Path, turns: int = 3) -> dict[str, float]
 def memory(folder: Path, few: int, many: int) -> list[Figure]:
     """Peak memory of a process that opens a store, builds its cache and goes through it twice."""
     peaks = []
-    first = write_store(folder / "seed.zarr", (144, 256), EPISODE)
+    first = write_store(folder / "seed.zarr", (144, 256), EPISODE, EPISODE)
     for count in (few, many):
         store = folder / f"{count}.zarr"
         repeat(first, store, count // EPISODE)
@@ -157,3 +169,9 @@ def peak_mb(*arguments: str) -> float:
     if done.returncode:
         raise ProtegeError(f"the memory run failed: {done.stderr.strip().splitlines()[-1:]}")
     return float(done.stdout.split()[-1])
+
+
+def own_peak_mb() -> float:
+    """The peak of all memory of this process so far, mapped files included."""
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
