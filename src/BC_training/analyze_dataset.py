@@ -5,13 +5,21 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from protege.errors import ProtegeError
 
 
+class Parser(argparse.ArgumentParser):
+    """A mistake is one line, as in every command."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see: {self.prog} --help\n")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the analysis; returns the exit code."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m BC_training.analyze_dataset",
         description=__doc__,
         epilog="example: python -m BC_training.analyze_dataset --dataset dataset/episodes.zarr",

@@ -117,6 +117,13 @@ def test_the_page_has_numbers_time_lines_and_videos_that_play(evaluation, held, 
     assert sorted(lengths) == [30, 40]
 
 
+def test_a_page_that_cannot_take_its_place_leaves_nothing(evaluation, held, tmp_path):
+    (tmp_path / "page.html").mkdir()
+    with pytest.raises(OSError, match=r"page\.html"):
+        write_page(evaluation, held.frames, tmp_path / "page.html", "", films=False)
+    assert not list(tmp_path.glob(".*"))
+
+
 def test_the_best_and_the_worst_episode_are_shown(evaluation):
     titles = chosen(evaluation)
     share = [(evaluation.pred == evaluation.truth)[evaluation.predictions.episode == e].all(1).mean() for e in range(2)]

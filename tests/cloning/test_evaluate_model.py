@@ -93,7 +93,7 @@ def test_metrics_and_page_lie_in_the_models_folder_and_can_be_compared(model, sc
     fields = json.loads((tmp_path / "scores" / "metrics.json").read_text(encoding="utf-8"))
     assert fields["split"] == "test"
     assert fields["parameters"] == num_weights(load_model(model)) > 1000
-    assert "30 frames of 1 episodes (test)" in page.read_text(encoding="utf-8")
+    assert "30 frames of 1 episode (test)" in page.read_text(encoding="utf-8")
     assert f"{fields['exact_match']:.3f}" in compare([tmp_path / "scores"])
 
 

@@ -92,7 +92,8 @@ def evaluate(
         loaded.config.evaluation.onset_buffer_frames,
         about,
     )
-    parts = [f"{len(found.rows)} frames of {len(found.episodes)} episodes ({split}) of {path.name}."]
+    count = len(found.episodes)
+    parts = [f"{len(found.rows)} frames of {count} episode{'s' if count > 1 else ''} ({split}) of {path.name}."]
     if _same(path, own) and split in ("train", "all"):
         parts.append("The model was trained on some or all of them.")
     parts.append("The thresholds were chosen on the validation episodes of its training.")

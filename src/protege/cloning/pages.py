@@ -44,8 +44,12 @@ def write_page(
     )
     beside = path.with_name(f".{path.name}.part")
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside.write_text(shown, encoding="utf-8")
-    beside.replace(path)
+    try:
+        beside.write_text(shown, encoding="utf-8")
+        beside.replace(path)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
 
 
 def chosen(found: Evaluation) -> dict[int, str]:

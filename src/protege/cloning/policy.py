@@ -7,14 +7,18 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from protege.cloning.checkpoint import Loaded, load_model
-from protege.cloning.episodes import picture
-from protege.cloning.thresholds import played
-from protege.errors import UserError
+from protege.errors import MissingExtra, UserError
 from protege.play.actions import NO_KEYS, Action
 from protege.play.card import ModelCard
 from protege.play.frame import Frame
 from protege.play.plan import Plan
+
+try:
+    from protege.cloning.checkpoint import Loaded, load_model
+    from protege.cloning.episodes import picture
+    from protege.cloning.thresholds import played
+except ImportError as error:
+    raise MissingExtra(error.name or "jax", "cloning") from error
 
 FORGET_S: Final = 1.0
 """After so long without a decision an episode is over, and the next picture is the first of a new one."""

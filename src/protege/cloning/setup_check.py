@@ -1,6 +1,7 @@
 """Whether behaviour cloning works on this machine: libraries, devices, a configuration, and a whole run in small."""
 
 import importlib
+import importlib.util
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from protege.errors import ProtegeError
+from protege.errors import MissingExtra, ProtegeError
 
 LIBRARIES: Final = {
     "jax": "jax",
@@ -56,6 +57,13 @@ def checks(config: Path | None = None, dataset: Path | None = None) -> Iterator[
     yield _tried("training", _training)
     if dataset is not None:
         yield _tried("data set", lambda: _dataset(dataset))
+
+
+def require_libraries() -> None:
+    """MissingExtra where one of LIBRARIES is not installed; imports none of them."""
+    for name, module in LIBRARIES.items():
+        if importlib.util.find_spec(module.partition(".")[0]) is None:
+            raise MissingExtra(name, "cloning")
 
 
 def _tried(name: str, what: Callable[[], str]) -> Check:

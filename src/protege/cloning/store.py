@@ -98,7 +98,8 @@ class Dataset:
         attributes = tuple(str(name) for name in about.get("attributes") or ())
         episodes = _check_state(attributes, episodes, use_state, problems)
         if not episodes:
-            raise UserError(f"{path}: no episode can be used; {problems[0]} ({len(problems)} problems in all)")
+            hint = "; without its state: dataset.use_state=false" if use_state else ""
+            raise UserError(f"{path}: no episode can be used; {problems[0]} ({len(problems)} problems in all){hint}")
         if strict and problems:
             raise UserError(f"{problems[0]} ({len(problems)} problems in all); set dataset.validate_episodes=true")
         goals = tuple(str(goal) for goal in about.get("goals") or ())

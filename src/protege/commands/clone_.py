@@ -1,12 +1,15 @@
 """`protege clone`."""
 
 import logging
+import os
 from pathlib import Path
 
 import click
 
 from protege.commands.progress import bar
 from protege.commands.types import examples
+from protege.errors import UserError
+from protege.play.card import ModelCard
 from protege.play.paths import shown
 
 
@@ -38,11 +41,14 @@ def train(config: Path, overrides: tuple[str, ...]) -> int:
 
     Every value of the config can be changed here, as KEY=VALUE.
     """
+    _require_libraries()
     from protege.cloning.config import load
     from protege.cloning.train import train
 
+    loaded = load(config, overrides)
+    _require_writable("training.checkpoint_dir", Path(loaded.training.checkpoint_dir))
     logging.getLogger("protege").setLevel(logging.INFO)
-    trained = train(load(config, overrides))
+    trained = train(loaded)
     click.echo(f"model: {shown(trained.folder)}")
     return 130 if trained.interrupted else 0
 
@@ -65,6 +71,9 @@ def train(config: Path, overrides: tuple[str, ...]) -> int:
 @click.option("--films/--no-films", default=True, show_default=True, help="Episodes as videos, in the page.")
 def evaluate(model: Path, dataset: Path | None, split: str | None, out: Path | None, films: bool) -> int:
     """Score a model on whole episodes, and write metrics.json and a page with time lines and videos."""
+    _require_libraries()
+    _require_folder(model)
+    _require_writable("--out", out or model)
     from protege.cloning.evaluate import evaluate
     from protege.cloning.tables import table
 
@@ -104,17 +113,29 @@ def compare(models: tuple[Path, ...]) -> int:
     show_default=True,
     help="Only goals of this kind.",
 )
-@click.option("--page", type=click.Path(path_type=Path), help="Default: rollout.html in the model's folder.")
+@click.option(
+    "--page", type=click.Path(dir_okay=False, path_type=Path), help="Default: rollout.html in the model's folder."
+)
 def rollout(model: str, episodes: int, seed: int, task: str, page: Path | None) -> int:
-    """Let a model play the built-in game without a screen, and show it beside what the scripted player would do."""
+    """Let a model play the built-in game without a screen, and show it beside what the scripted player would do.
+
+    MODEL is a model's folder, or the name of a player without one, such as expert or random.
+    """
+    _require_libraries()
+    from protege.agent.policies import NAMED
     from protege.arena.tasks import Task
-    from protege.bench.arena_episodes import Player
+    from protege.bench.arena_episodes import BASELINES, Player
+
+    if model not in {*BASELINES, *NAMED} and "://" not in model:
+        _require_folder(Path(model))
+        ModelCard.load(Path(model))
+    page = page or (Path(model) if Path(model).is_dir() else Path()) / "rollout.html"
+    _require_writable("--page", page.parent)
     from protege.bench.clone_rollout import play, write_page
 
     kind = None if task == "all" else Task(task)
     with bar("episodes") as progress:
         played = play(Player(model), episodes, seed, kind, lambda done: progress(done, episodes))
-    page = page or (Path(model) if Path(model).is_dir() else Path()) / "rollout.html"
     write_page(played, page)
     click.echo("\n".join(played.lines()))
     click.echo(f"page: {shown(page)}", err=True)
@@ -139,3 +160,24 @@ def setup_check(config: Path | None, dataset: Path | None) -> int:
         good &= check.ok
         click.echo(f"{'ok' if check.ok else 'FIX':<4}{check.name:<17} {check.found}")
     return 0 if good else 1
+
+
+def _require_libraries() -> None:
+    """MissingExtra where one that cloning needs is not installed, before a module imports it."""
+    from protege.cloning.setup_check import require_libraries
+
+    require_libraries()
+
+
+def _require_folder(model: Path) -> None:
+    """UserError, at once, where there is no such folder: what loads a model takes seconds to be imported."""
+    if not model.is_dir():
+        raise UserError(f"{model}: no such model; expected a folder that protege clone train wrote, see models/cloning")
+
+
+def _require_writable(name: str, folder: Path) -> None:
+    """UserError, before any work is done, where a folder cannot be written into or made. name: what named it."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        found = "cannot be written into" if there.is_dir() else "is a file"
+        raise UserError(f"{name} {folder}: {there} {found}; name a folder that can be made or written into")

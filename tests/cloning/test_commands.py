@@ -1,0 +1,88 @@
+"""Bad input to the commands of cloning: one line on stderr, exit code 2, at once, and nothing half-written."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from BC_training import analyze_dataset
+from protege import cli
+from protege.play.actions import KEYBOARD_12
+from protege.play.card import ModelCard
+from tests.cloning.stores import store
+
+ROOT = Path(__file__).parents[2]
+
+
+def refused(capsys, *args):
+    """The one line that a command says when it exits with 2."""
+    assert cli.run(["clone", *map(str, args)]) == 2
+    out = capsys.readouterr()
+    (line,) = out.err.splitlines()
+    assert not out.out
+    return line
+
+
+@pytest.mark.parametrize("name", ["evaluate", "rollout"])
+def test_a_model_that_is_not_there_is_said_before_anything_heavy_is_imported(name, tmp_path):
+    (tmp_path / "file").touch()
+    script = (
+        "import sys; from protege import cli; code = cli.run(sys.argv[1:]); "
+        "sys.exit(99 if {'jax', 'flax', 'matplotlib'} & set(sys.modules) else code)"
+    )
+    for model in ("nothing", "file", "not/a/model"):
+        command = [sys.executable, "-c", script, "clone", name, model]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 2, done.stderr
+        assert done.stderr.startswith(f"protege: {model}: no such model; expected a folder")
+
+
+def test_a_folder_that_is_no_model_is_not_played(tmp_path, capsys):
+    assert "no card.json, so this is not a model" in refused(capsys, "rollout", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["train", "evaluate", "rollout"])
+def test_a_missing_library_names_the_extra(name, monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(sys.modules, "optax", None)
+    line = refused(capsys, name, *([] if name == "train" else [tmp_path]))
+    assert line == "protege: optax is not installed; install it with: pip install 'protege[cloning]'"
+
+
+def test_playing_a_model_without_the_libraries_names_the_extra(tmp_path):
+    ModelCard("cloning", "", KEYBOARD_12).save(tmp_path)
+    script = "import sys; sys.modules['jax'] = None; from protege.cli import main; main(sys.argv[1:])"
+    command = [sys.executable, "-c", script, "bench", "arena", "--model", tmp_path, "--episodes", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr == "protege: jax is not installed; install it with: pip install 'protege[cloning]'\n"
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    (tmp_path / "model").mkdir()
+    data = store(tmp_path / "episodes.zarr")
+    wanted = f"training.checkpoint_dir={tmp_path / 'file'}"
+    line = refused(capsys, "train", "--config", ROOT / "configs" / "pure_cnn.yaml", f"dataset.path={data}", wanted)
+    assert f"training.checkpoint_dir {tmp_path / 'file'}: {tmp_path / 'file'} is a file" in line
+    assert not (tmp_path / ".episodes.zarr.cache").exists()
+    line = refused(capsys, "evaluate", tmp_path / "model", "--out", tmp_path / "file" / "new")
+    assert f"--out {tmp_path / 'file' / 'new'}: {tmp_path / 'file'} is a file" in line
+    assert "--page" in refused(capsys, "rollout", "expert", "--page", tmp_path / "file" / "page.html")
+    assert "is a directory" in refused(capsys, "rollout", "expert", "--page", tmp_path / "model")
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_store_without_state_says_how_to_do_without(tmp_path, capsys):
+    data = store(tmp_path / "episodes.zarr")
+    line = refused(capsys, "train", "--config", ROOT / "configs" / "state_cnn.yaml", f"dataset.path={data}")
+    assert "episode_0: no state" in line
+    assert line.endswith("dataset.use_state=false")
+
+
+def test_a_mistake_in_the_analysis_is_one_line(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        analyze_dataset.main(["--datset", "x"])
+    assert stopped.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("python -m BC_training.analyze_dataset: ")
