@@ -101,10 +101,15 @@ def test_decisions_are_measured_by_turns(store, tmp_path):
 
 def test_a_decision_s_figures_are_ratios_of_medians():
     ms = {"ours": [1.0, 2.0, 9.0], "origin": [6.0, 8.0, 30.0], "own": [3.0, 5.0, 5.0], "wall": [1.0, 2.0, 3.0]}
-    speedup, own, p99 = cloning_decide._of(ms)
+    speedup, own, p99 = cloning_decide._of(ms, 144)
     assert (speedup.key, speedup.value, speedup.good) == ("decision_speedup", 4.0, False)
     assert (own.key, own.value) == ("decision_speedup_own", 2.5)
     assert p99.value == pytest.approx(2.98)
+    assert [figure.key for figure in cloning_decide._of(ms, 288)] == [
+        "decision_speedup_288",
+        "decision_speedup_own_288",
+        "decision_p99_ms_288",
+    ]
 
 
 def test_what_runs_apart_is_a_process_of_its_own_and_its_failure_is_told():
