@@ -28,7 +28,7 @@ lint: .venv/test-ready
 # torch first and alone: pip then takes a CPU build where one lies at hand, and nothing after it asks for another.
 .venv/demo-ready: .venv/pip-ready pyproject.toml constraints.txt
 	$(PY) -m pip install --quiet -c constraints.txt torch
-	$(PY) -m pip install --quiet -c constraints.txt -e ".[record,arena,demo,vision]"
+	$(PY) -m pip install --quiet -c constraints.txt -e ".[record,arena,demo,vision,cloning]"
 	@touch $@
 
 .venv/test-ready: .venv/pip-ready pyproject.toml constraints.txt

@@ -13,19 +13,21 @@ import pytest
 from PIL import Image
 
 from protege import demo
+from protege.cloning.checkpoint import load_model
+from protege.cloning.store import Dataset
 from protege.demo import window
 from protege.demo.clip import clip, with_keys
 from protege.demo.places import Places
 from protege.demo.progress import Progress, lines_of, spoken
 from protege.devices.x11 import keys_down
-from protege.errors import UserError
+from protege.errors import MissingExtra, UserError
 from protege.play import Session, SessionInfo, SessionWriter, encode_jpeg
 from protege.play.actions import KEYBOARD_12
 from protege.play.session import check, find_sessions
 
 pytestmark = pytest.mark.usefixtures("xvfb")
 
-TINY = demo.Scale(window_s=3, episodes=6, steps=2, batch=4, played=2, live=1)
+TINY = demo.Scale(window_s=3, episodes=6, steps=2, batch=4, cloned=4, epochs=2, played=2, live=1)
 
 
 def recording(folder, **extra):
@@ -47,18 +49,19 @@ def files(root):
 
 @pytest.fixture(scope="module")
 def shown(xvfb, tmp_path_factory):
-    """A whole demo, stopped once in the middle of training."""
+    """A whole demo, stopped once in the middle of each training."""
     root = tmp_path_factory.mktemp("dataset")
     said = []
 
     def stop_in_training(text):
         said.append(text)
-        if "step 1 of" in text and "loss" in text:
+        if ("step 1 of" in text and "loss" in text) or ("validation" in text and said.count("again") == 1):
             os.kill(os.getpid(), signal.SIGINT)
 
-    with pytest.raises(KeyboardInterrupt):
-        demo.run(root, TINY, stop_in_training)
-    said.append("again")
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            demo.run(root, TINY, stop_in_training)
+        said.append("again")
     return demo.run(root, TINY, said.append), Places(root), said
 
 
@@ -66,13 +69,20 @@ def test_the_page_shows_every_stage_and_needs_nothing_beside_it(shown):
     made, places, _ = shown
     text = made.page.read_text(encoding="utf-8")
     assert made.page == places.page
-    for heading in ("1. Recorded", "2. Labeled", "3. Trained", "4. Scored", "Does it reach its goal?"):
+    for heading in (
+        "1. Recorded",
+        "2. Labeled",
+        "3. Trained",
+        "4. Scored",
+        "5. A second",
+        "Do they reach their goals?",
+    ):
         assert heading in text
     assert "3.8 million parameters" in text
     assert not re.findall(r"(?:src|href)=\"(?!data:)", text)
     assert text.count("data:image/webp") == 2
     assert "data:image/png" in text
-    for name in ("this model", "random", "repeat", "expert"):
+    for name in ("tiny Qwen3-VL", "pixel CNN", "random", "repeat", "expert"):
         assert f"<td>{name}" in text
 
 
@@ -82,7 +92,10 @@ def test_what_it_shows_was_made(shown):
     assert len(find_sessions(places.episodes)) == TINY.episodes
     assert (places.model / "adapter_model.safetensors").exists()
     assert made.facts["train"]["steps"] == TINY.steps
+    assert load_model(places.cloned).config.training.num_epochs == TINY.epochs
+    assert Dataset.open(places.steps).frame_size == (80, 60)
     rates = made.facts["play"]["rates"]
+    assert [found["of"] for found in rates.values()] == [TINY.played] * 5
     assert rates["expert"]["won"] == rates["expert"]["of"] == TINY.played
     (run,) = find_sessions(places.runs)
     assert check(run) == []
@@ -90,12 +103,18 @@ def test_what_it_shows_was_made(shown):
 
 
 def test_a_stopped_demo_goes_on_where_it_was(shown):
-    _, _, said = shown
-    before, after = said[: said.index("again")], said[said.index("again") + 1 :]
+    _, places, said = shown
+    first = said.index("again")
+    second = said.index("again", first + 1)
+    before, between, after = said[:first], said[first + 1 : second], said[second + 1 :]
     assert any("fine-tune" in text for text in before)
-    assert "[1/6] record the game: done before" in after
-    assert "[2/6] label what was played: done before" in after
-    assert not any("step 1 of" in text and "loss" in text for text in after)
+    assert "[1/7] record the game: done before" in between
+    assert "[2/7] label what was played: done before" in between
+    assert not any("step 1 of" in text and "loss" in text for text in between)
+    assert any("166219 weights" in text for text in between)
+    assert "[4/7] score it before it plays: done before" in after
+    (going_on,) = [text for text in after if "going on after step" in text]
+    assert str(places.cloned) in going_on
 
 
 def test_rooms_to_learn_from_and_rooms_to_play_are_different_ones(shown):
@@ -112,7 +131,7 @@ def test_a_finished_demo_begins_anew_and_one_of_another_scale_too(tmp_path, monk
     stages_that_note(monkeypatch, done)
     demo.run(tmp_path, TINY)
     demo.run(tmp_path, TINY)
-    assert len(done) == 10
+    assert len(done) == 12
     (tmp_path / "demo" / "left over").touch()
     demo.run(tmp_path, demo.QUICK)
     assert not (tmp_path / "demo" / "left over").exists()
@@ -239,3 +258,14 @@ def test_lines_of_a_logger_are_told_and_nowhere_else(caplog):
 def test_a_demo_of_nothing_is_refused():
     with pytest.raises(UserError, match="at least one of everything"):
         demo.Scale(played=0)
+    with pytest.raises(UserError, match="clones from 3 episodes on"):
+        demo.Scale(cloned=2)
+
+
+def test_a_library_that_is_needed_later_is_missed_before_anything_is_made(tmp_path, monkeypatch):
+    from protege.demo import loop
+
+    monkeypatch.setattr(loop, "NEEDED_LATER", {"nosuchlibrary": "cloning"})
+    with pytest.raises(MissingExtra, match=r"nosuchlibrary.*cloning"):
+        demo.run(tmp_path, TINY)
+    assert not list(tmp_path.iterdir())

@@ -163,7 +163,7 @@ def bench_arena(line, project):
 
 def clone_small(line, project):
     runs(f"{line} training.max_steps=1 training.batch_size=4", project)
-    assert (project / "models" / "cloning" / "pure_cnn" / "card.json").exists()
+    assert (project / "models" / "cloning" / "arena_goal" / "card.json").exists()
 
 
 def synth_short(line, project):
@@ -181,7 +181,7 @@ def play_features(line, project):
 
 def clone_evaluate(line, project):
     runs(line, project)
-    assert (project / "models" / "cloning" / "pure_cnn" / "evaluation.html").exists()
+    assert (project / "models" / "cloning" / "arena_goal" / "evaluation.html").exists()
 
 
 def arena_play(line, project):
@@ -199,13 +199,14 @@ def bench(line, project):
     assert "label_agreement" in result.stdout
 
 
+INTO_ZARR = "--zarr dataset/episodes.zarr --size 80x60 --noise 0.1 --corrected --task go_to"
 HOW = {
     'protege record --window "Chocolate Doom"': record,
     "protege label": label,
     "protege train": train_small,
     'protege play --goal "Open the door"': play,
     "make demo": make_demo,
-    "uv run --extra record --extra arena --extra demo --extra vision protege demo": installs,
+    "uv run --extra record --extra arena --extra demo --extra vision --extra cloning protege demo": installs,
     'pip install -e ".[record]"': installs,
     "protege doctor": doctor,
     "cd src && python continuos_recoder.py": recorder_script,
@@ -222,11 +223,9 @@ HOW = {
     "protege score models/gameplay_agent_lora --only-held-back": score,
     "protege bench arena --model models/gameplay_agent_lora": bench_arena,
     'python agent.py --goal "Go to the lantern"': play,
-    "protege arena record --episodes 300 --seed 5000 --task go_to --zarr dataset/episodes.zarr --size 80x60": (
-        fewer_episodes
-    ),
-    "python -m BC_training --config configs/pure_cnn.yaml dataset.path=dataset/episodes.zarr": clone_small,
-    "protege clone evaluate models/cloning/pure_cnn": clone_evaluate,
+    f"protege arena record --episodes 300 {INTO_ZARR}": fewer_episodes,
+    "python -m BC_training --config configs/arena_goal.yaml": clone_small,
+    "protege clone evaluate models/cloning/arena_goal": clone_evaluate,
     "protege controls synth": synth_short,
     "python train_controls.py": train_controls_small,
     "python agent.py --model models/control_policy_v2.pt --features recordings/synth_0003_mixed.npz --dry-run": (

@@ -12,11 +12,11 @@ from protege.play.paths import project_root, shown
 @click.option("--quick", is_flag=True, help="Less of everything: minutes instead of a quarter of an hour.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for everything it makes. Default: dataset.")
 def command(quick: bool, out: Path | None) -> int:
-    """See it work: a script plays the built-in game, is recorded, and a tiny model learns to play from that.
+    """See it work: a script plays the built-in game, is recorded, and two small models learn to play from that.
 
-    Record, label, train, score, play, and a page that shows it all. It needs no game, no GPU and no screen: without
-    one it starts Xvfb. With a screen, keep your hands off the keyboard while a window is open. A demo that was stopped
-    goes on where it was.
+    Record, label, train, score, train another from pixels, play, and a page that shows it all. It needs no game, no GPU
+    and no screen: without one it starts Xvfb. With a screen, keep your hands off the keyboard while a window is open. A
+    demo that was stopped goes on where it was.
     """
     from protege import demo
 

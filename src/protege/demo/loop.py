@@ -1,8 +1,9 @@
-"""The demo's stages in order: record, label, train, score, play, and a page that shows them all.
+"""The demo's stages in order: record, label, train, score, clone, play, and a page that shows them all.
 
 What a stage found is kept in demo.json beside what it made, so a demo that was stopped goes on where it was.
 """
 
+import importlib.util
 import json
 import shutil
 import time
@@ -11,18 +12,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from protege.demo import stages
+from protege.demo import pixels, stages
 from protege.demo.page import write_page
 from protege.demo.places import Places
 from protege.demo.progress import Say, spoken
 from protege.demo.scale import FULL, QUICK, Scale
 from protege.demo.window import may_replace
-from protege.errors import UserError
+from protege.errors import MissingExtra, UserError
 
 __all__ = ["FULL", "QUICK", "Scale", "run"]
 
 STATE: Final = "demo.json"
 VERSION: Final = 1
+
+NEEDED_LATER: Final = {"transformers": "vision", "jax": "cloning"}
+"""Libraries and their extras, which are asked for at once: one that is missing should not cost minutes."""
 
 Stage = Callable[[Places, Scale, Say], dict[str, Any]]
 
@@ -31,7 +35,8 @@ STAGES: Final[dict[str, tuple[str, Stage]]] = {
     "label": ("label what was played", stages.label_all),
     "train": ("fine-tune the tiny base", stages.fine_tune),
     "score": ("score it before it plays", stages.score),
-    "play": ("let it play", stages.play),
+    "clone": ("train a second policy, from pixels", pixels.clone),
+    "play": ("let them play", stages.play),
 }
 
 
@@ -51,6 +56,9 @@ def run(folder: Path, scale: Scale = FULL, say: Say = lambda text: None) -> Show
     """
     places = Places(folder)
     may_replace(places.window)
+    for library, extra in NEEDED_LATER.items():
+        if importlib.util.find_spec(library) is None:
+            raise MissingExtra(library, extra)
     facts = _begun(places, scale)
     for number, (name, (what, stage)) in enumerate(STAGES.items(), 1):
         head = f"[{number}/{len(STAGES) + 1}] {what}"

@@ -11,6 +11,7 @@ from protege.bench.report import describe, machine
 from protege.demo.clip import clip
 from protege.demo.places import Places
 from protege.demo.progress import spoken
+from protege.demo.stages import PIXELS, VLM
 from protege.play.session import find_sessions
 
 TEMPLATE: Final = "page.html.jinja"
@@ -29,6 +30,8 @@ def write_page(places: Places, facts: dict[str, dict[str, Any]]) -> Path:
         player=data_uri(clip([places.window], most=60), "webp"),
         curves=data_uri(curves.read_bytes(), "png") if curves.exists() else None,
         bars=[(name, found, BAR) for name, found in facts["play"]["rates"].items()],
+        trained=(VLM, PIXELS),
+        played=facts["play"]["rates"][VLM]["of"],
         machine=describe(machine()),
         took=spoken(sum(found.get("seconds", 0) for found in facts.values())),
         spoken=spoken,

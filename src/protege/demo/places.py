@@ -37,6 +37,16 @@ class Places:
         return self.work / "model"
 
     @property
+    def steps(self) -> Path:
+        """What the policy from pixels learns from."""
+        return self.work / "episodes.zarr"
+
+    @property
+    def cloned(self) -> Path:
+        """The policy from pixels."""
+        return self.work / "cloned"
+
+    @property
     def runs(self) -> Path:
         return self.work / "runs"
 

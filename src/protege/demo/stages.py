@@ -24,6 +24,8 @@ EPISODES_SEED: Final = stage.SEED + 100
 EPISODE_SIZE: Final = (320, 240)
 NOISE: Final = 0.05
 EVAL_SEED: Final = 10_000
+VLM: Final = "tiny Qwen3-VL"
+PIXELS: Final = "pixel CNN"
 BASELINES: Final = ("random", "repeat", "expert")
 
 
@@ -125,13 +127,16 @@ def score(places: Places, scale: Scale, say: Say) -> dict[str, Any]:
 
 
 def play(places: Places, scale: Scale, say: Say) -> dict[str, Any]:
-    """Rooms that nothing was trained on: headless beside the baselines, then through the window with real keys."""
+    """Rooms that nothing was trained on: headless beside the baselines, then the VLM through the window with
+    real keys.
+    """
     from protege.bench.arena_live import play_live
 
     todo = jobs(EVAL_SEED, scale.played, Task.GO_TO)
     player = Player(str(places.model), device="cpu")
+    players = {VLM: player, PIXELS: Player(str(places.cloned)), **{name: Player(name) for name in BASELINES}}
     rates: dict[str, Any] = {}
-    for name, who in {"this model": player, **{name: Player(name) for name in BASELINES}}.items():
+    for name, who in players.items():
         progress = Progress(name, len(todo), say)
         results = play_all(who, todo, say=lambda text: None, played=lambda _, seen=progress: seen.step())
         rates[name] = rated(results)
