@@ -1,0 +1,53 @@
+"""The demo's second policy: a small network that learns from pictures alone, trained by configs/arena_goal.yaml."""
+
+from dataclasses import replace
+from typing import Any, Final
+
+from protege.arena.tasks import Task
+from protege.bench import stage
+from protege.demo.places import Places
+from protege.demo.progress import Progress, Say, lines_of
+from protege.demo.scale import Scale
+from protege.play.actions import KEYBOARD_12
+from protege.settings import shipped
+
+RECIPE: Final = "arena_goal.yaml"
+SIZE: Final = (80, 60)
+NOISE: Final = 0.1
+"""Slips a decision; what the player should have pressed then is what is written (Laskey et al. 2017, DART)."""
+SEED: Final = stage.SEED + 100
+"""The rooms of the recorded episodes."""
+
+
+def clone(places: Places, scale: Scale, say: Say) -> dict[str, Any]:
+    """Episodes recorded for it, and a network trained on them. After Ctrl-C the next run goes on with both."""
+    from protege.arena.record_steps import record_steps
+    from protege.cloning.episodes import StepStore
+    from protege.cloning.train import train
+
+    progress = Progress("episodes", scale.cloned, say)
+    store = StepStore(places.steps, KEYBOARD_12.pressable, SIZE, source="arena")
+    record_steps(store, scale.cloned, SEED, NOISE, task=Task.GO_TO, progress=lambda *_: progress.step(), corrected=True)
+    with lines_of("protege.cloning", lambda text: say(text) if "\n" not in text else None):  # not the whole recipe
+        trained = train(recipe(places, scale))
+    if trained.interrupted:
+        raise KeyboardInterrupt
+    return {
+        "episodes": scale.cloned,
+        "epochs": scale.epochs,
+        "steps": trained.steps,
+        "exact_match": trained.scores["exact_match"],
+    }
+
+
+def recipe(places: Places, scale: Scale) -> Any:
+    """The shipped configuration, in the demo's places, for as many epochs as it has time for."""
+    from protege.cloning.config import load
+
+    found = load(shipped(RECIPE))
+    return replace(
+        found,
+        dataset=replace(found.dataset, path=str(places.steps)),
+        training=replace(found.training, num_epochs=scale.epochs, checkpoint_dir=str(places.cloned)),
+        system=replace(found.system, compile_cache=str(places.work / "compiled")),
+    )
