@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -159,6 +160,21 @@ def test_two_builders_at_once_are_refused(dataset):
             build(dataset)
 
     build(dataset, progress=again)
+
+
+def test_a_builder_that_is_told_to_waits_for_another(dataset, reads):
+    with ThreadPoolExecutor() as pool:
+        others = []
+
+        def again(done, total):
+            others.append(pool.submit(build, dataset, wait=True))
+            assert not others[0].done()
+
+        build(dataset, progress=again)
+        for other in others:
+            check(other.result(timeout=60))
+    once = ["episode_0", "episode_1", "episode_2", "episode_2", "episode_3"]
+    assert reads == once, "the others take over the first one's work; episode_2 is read in two pieces"
 
 
 def test_a_disk_that_is_too_small_is_one_line(dataset, monkeypatch):

@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import shutil
+import time
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -76,18 +77,19 @@ def build(
     folder: Path | None = None,
     frame_size: tuple[int, int] | None = None,
     verify: bool = True,
+    wait: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Cache:
     """The cache of a data set; what is missing of it is made, episode by episode, so that a stop loses at most one.
 
     An episode is made again where the store changed, or (with `verify`) its bytes are not those that were written.
-    frame_size: (height, width) that frames are scaled to by area, None as stored; progress: told the frames that are
-    ready and all frames. UserError if the folder holds something else, another process is building there, or the disk
-    is too small.
+    frame_size: (height, width) that frames are scaled to by area, None as stored; wait: for another
+    process that builds there, which is an error otherwise; progress: told the frames that are ready and all frames.
+    UserError if the folder holds something else, another process is building there, or the disk is too small.
     """
     folder = folder or default_folder(dataset.path, frame_size)
     _claim(folder)
-    lock = _lock(folder)
+    lock = _lock(folder, wait)
     try:
         offsets = _offsets(dataset.episodes)
         total = max(stop for _, stop in offsets.values())
@@ -109,9 +111,9 @@ def build(
                 ready += len(episode)
                 progress(ready, total)
         _save_rows(folder, dataset)
+        return _open(folder, offsets, shape)
     finally:
         lock.release()
-    return _open(folder, offsets, shape)
 
 
 def remove(folder: Path) -> bool:
@@ -140,11 +142,16 @@ def _claim(folder: Path) -> None:
     (folder / _LOCK).touch()
 
 
-def _lock(folder: Path) -> Lock:
-    try:
-        return Lock(folder / _LOCK)
-    except BlockingIOError:
-        raise UserError(f"{folder}: another process is building this cache; wait for it, or name another") from None
+def _lock(folder: Path, wait: bool) -> Lock:
+    while True:
+        try:
+            return Lock(folder / _LOCK)
+        except BlockingIOError:
+            if not wait:
+                raise UserError(
+                    f"{folder}: another process is building this cache; wait for it, or name another"
+                ) from None
+        time.sleep(0.1)
 
 
 def _offsets(episodes: Iterable[Episode]) -> dict[str, tuple[int, int]]:

@@ -13,6 +13,8 @@ LOSSES: Final = ("bce", "focal")
 PRECISIONS: Final = ("float32", "bfloat16")
 GOALS: Final = ("none", "index", "sentence")
 BEST: Final = ("f1", "exact_match", "loss", "last")
+AUTO: Final = "auto"
+"""A coordinator that JAX finds by itself: on Slurm, with Open MPI, on TPU pods."""
 
 
 @dataclass(frozen=True)
@@ -247,7 +249,8 @@ class LoggingConfig:
 class SystemConfig:
     """num_workers: threads that read batches ahead, 0 reads them in the loop; pin_memory: put the next batch on the
     device while a step runs; devices: how many to train on, 0 all; compile_cache: where compiled steps are kept
-    for the next start, null nowhere.
+    for the next start, null nowhere; coordinator: "host:port" of process 0 where num_processes train together, on one
+    host or on many, each with a process_id of its own from 0 on; "auto" where their launcher knows; null: alone.
     """
 
     seed: int = 42
@@ -255,10 +258,25 @@ class SystemConfig:
     pin_memory: bool = True
     devices: int = 0
     compile_cache: str | None = "~/.cache/protege/jax"
+    coordinator: str | None = None
+    num_processes: int | None = None
+    process_id: int | None = None
 
     def __post_init__(self) -> None:
         _within("system.num_workers", self.num_workers, 0, 64)
         _within("system.devices", self.devices, 0, 1e6)
+        if self.coordinator in (None, AUTO):
+            if (self.num_processes, self.process_id) != (None, None):
+                raise UserError("system.num_processes and system.process_id go with system.coordinator=host:port")
+            return
+        host, _, port = self.coordinator.rpartition(":")
+        if not host or not port.isdigit() or self.num_processes is None or self.process_id is None:
+            raise UserError(
+                f"system.coordinator is host:port, with system.num_processes and system.process_id, or {AUTO}; "
+                f"got {self.coordinator!r} with {self.num_processes} and {self.process_id}"
+            )
+        _within("system.num_processes", self.num_processes, 1, 1e6)
+        _within("system.process_id", self.process_id, 0, self.num_processes - 1)
 
 
 @dataclass(frozen=True)

@@ -15,16 +15,19 @@ LOG_NAME: Final = "log.jsonl"
 class Log:
     """Writes {"step": …, "name": value} rows; a context manager."""
 
-    def __init__(self, folder: Path, config: CloningConfig) -> None:
-        """UserError where a library that the configuration asks for is missing."""
+    def __init__(self, folder: Path, config: CloningConfig, *, silent: bool = False) -> None:
+        """silent: write nothing, where another process does. UserError where a library that the configuration asks for
+        is missing.
+        """
         options = config.logging
-        self._file = (folder / LOG_NAME).open("a", encoding="utf-8")
-        self._tensorboard: Any = _tensorboard(folder) if options.use_tensorboard else None
-        self._wandb: Any = _wandb(folder, config) if options.use_wandb else None
+        self._file = None if silent else (folder / LOG_NAME).open("a", encoding="utf-8")
+        self._tensorboard: Any = _tensorboard(folder) if options.use_tensorboard and not silent else None
+        self._wandb: Any = _wandb(folder, config) if options.use_wandb and not silent else None
 
     def write(self, step: int, **numbers: float) -> None:
-        self._file.write(json.dumps({"step": step, **numbers}) + "\n")
-        self._file.flush()
+        if self._file is not None:
+            self._file.write(json.dumps({"step": step, **numbers}) + "\n")
+            self._file.flush()
         if self._tensorboard is not None:
             for name, value in numbers.items():
                 self._tensorboard.add_scalar(name, value, step)
@@ -35,7 +38,8 @@ class Log:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
         if self._tensorboard is not None:
             self._tensorboard.close()
         if self._wandb is not None:

@@ -121,23 +121,34 @@ class Devices:
     """The devices that share each batch, and how arrays lie on them."""
 
     def __init__(self, number: int, batch_size: int) -> None:
-        """number: 0 for all. UserError where there are fewer, or they cannot share a batch evenly."""
+        """number: 0 for all, of all hosts. UserError where there are fewer, they cannot share a batch evenly, or some
+        host would have none.
+        """
         there = jax.devices()
         if number > len(there):
             raise UserError(f"system.devices is {number}, but there are {len(there)}; use 0 for all")
         used = there[: number or len(there)]
         if batch_size % len(used):
             raise UserError(f"training.batch_size {batch_size} is not a multiple of {len(used)} devices")
+        if len({device.process_index for device in used}) < jax.process_count():
+            raise UserError(f"system.devices is {number}, which leaves whole hosts out; use 0 for all")
         mesh: Mesh = jax.make_mesh((len(used),), ("data",), (AxisType.Auto,), devices=used)
         self.split = NamedSharding(mesh, PartitionSpec("data"))
         self.same = NamedSharding(mesh, PartitionSpec())
         self.number = len(used)
 
+    def place(self, arrays: Arrays) -> Arrays:
+        """Arrays that every host has, on the devices: rows shared out, each host's own put there by itself."""
+        return {
+            name: jax.make_array_from_callback(each.shape, self.split, each.__getitem__)
+            for name, each in arrays.items()
+        }
+
     def ahead(self, batches: Iterable[Batch], setting: Setting, one_ahead: bool) -> Iterator[tuple[Batch, Arrays]]:
         """Batches and their arrays on the devices, rows shared out; the next one on its way while one is used."""
         waiting: tuple[Batch, Arrays] | None = None
         for batch in batches:
-            placed = batch, jax.device_put(to_arrays(batch, setting), self.split)
+            placed = batch, self.place(to_arrays(batch, setting))
             if not one_ahead:
                 yield placed
                 continue

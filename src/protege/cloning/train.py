@@ -5,7 +5,8 @@ import logging
 import shutil
 import signal
 import time
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from protege.cloning import loader, metrics
+from protege.cloning import hosts, loader, metrics
 from protege.cloning.cache import Cache, build
 from protege.cloning.checkpoint import CHECKPOINTS, Checkpoints, make_card, setting_to
 from protege.cloning.config import CloningConfig, from_fields
@@ -42,9 +43,17 @@ FREE_TO_CHANGE: Final = {
         *("num_epochs", "max_steps", "checkpoint_dir", "save_every_n_epochs", "keep_last_n_checkpoints", "resume"),
         "early_stopping",
     ),
-    "system": ("num_workers", "pin_memory", "devices", "compile_cache"),
+    "system": (
+        *("num_workers", "pin_memory", "devices", "compile_cache"),
+        *("coordinator", "num_processes", "process_id"),
+    ),
 }
 """What a run may be resumed with another value of."""
+OWN: Final = {
+    "dataset": ("cache",),
+    "system": ("num_workers", "pin_memory", "compile_cache", "coordinator", "process_id"),
+}
+"""What each of several processes may have a value of its own of."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +76,8 @@ class Data:
                 raise UserError(f"{problem}; dataset.validate_episodes=true leaves such episodes out")
             log.warning("%s", problem)
         splits = split(dataset, wanted.ratios, wanted.split_seed)
-        cache = build(dataset, Path(wanted.cache) if wanted.cache else None, wanted.frame_size)
+        folder = Path(wanted.cache) if wanted.cache else None
+        cache = build(dataset, folder, wanted.frame_size, wait=jax.process_count() > 1)
         encoder = None
         if wanted.use_state and cache.state is not None:
             encoder = StateEncoder.fit(cache.state[cache.rows(splits.train)], wanted.state)
@@ -104,19 +114,40 @@ class Trained:
 
 
 def train(config: CloningConfig) -> Trained:
-    """Train, or go on with what was begun in the same folder (training.resume=auto)."""
+    """Train, or go on with what was begun in the same folder (training.resume=auto), alone or with other processes."""
+    hosts.join(config.system)
+    if not hosts.first():
+        log.setLevel(logging.WARNING)  # the first speaks for all
     use_compile_cache(config.system.compile_cache)
-    data = Data.open(config)
+    data = hosts.together(lambda: Data.open(config))
+    hosts.require_alike(shared(config, data))
     folder = Path(config.training.checkpoint_dir)
-    if config.training.resume == "never" and (folder / CHECKPOINTS).exists():
-        shutil.rmtree(folder / CHECKPOINTS)
-    folder.mkdir(parents=True, exist_ok=True)
-    with Log(folder, config) as written, ctrl_c() as asked:
+
+    def begin() -> Log:
+        if not hosts.first():
+            return Log(folder, config, silent=True)
+        if config.training.resume == "never" and (folder / CHECKPOINTS).exists():
+            shutil.rmtree(folder / CHECKPOINTS)
+        folder.mkdir(parents=True, exist_ok=True)
+        return Log(folder, config)
+
+    with hosts.together(begin) as written, ctrl_c() as asked:
         run = Run(config, data, folder, written)
         try:
             return run.go(asked)
         finally:
             run.checkpoints.close()
+
+
+def shared(config: CloningConfig, data: Data) -> dict[str, Any]:
+    """What processes that train together must have alike, by name: the configuration's sections and the episodes."""
+    parts = {
+        section: {name: value for name, value in values.items() if name not in OWN.get(section, ())}
+        for section, values in to_fields(config).items()
+    }
+    return parts | {
+        "episodes": (setting_to(data.setting), data.cache.offsets, zlib.crc32(data.cache.actions.tobytes()))
+    }
 
 
 def use_compile_cache(folder: str | None) -> None:
@@ -150,17 +181,19 @@ class Run:
     def go(self, asked: list[bool]) -> Trained:
         """To the end, or until `asked` holds something."""
         state = self._start()
-        (self.folder / CONFIG_NAME).write_text(to_yaml(self.config), encoding="utf-8")
-        make_card(self.config, self.data.setting, self.data.frame_hz).save(self.folder)
+        if hosts.first():
+            (self.folder / CONFIG_NAME).write_text(to_yaml(self.config), encoding="utf-8")
+            make_card(self.config, self.data.setting, self.data.frame_hz).save(self.folder)
         log.info("%s", to_yaml(self.config))
         log.info("%s: %d weights, %d device(s)", self.config.model.name, self.network.num_weights, self.devices.number)
         step = int(state.step)
         last = last_step(self.config.training, self.batches)
-        while step < last and not asked and not self._stale():
-            state = self.epoch(state, step, last, asked)
+        stop = hosts.Stop(asked, self.devices)
+        while step < last and not stop() and not self._stale():
+            state = self.epoch(state, step, last, stop)
             step = int(state.step)
-            self._finish(state, step, over=step >= last or bool(asked))
-        return Trained(self.folder, step, tuple(self.losses), self.about.get("scores", {}), bool(asked))
+            self._finish(state, step, over=step >= last or stop.agreed)
+        return Trained(self.folder, step, tuple(self.losses), self.about.get("scores", {}), stop.agreed)
 
     def _start(self) -> State:
         """The state of the last checkpoint, or a new one."""
@@ -180,8 +213,8 @@ class Run:
         state = self._start()
         return self.epoch(state, int(state.step), last)
 
-    def epoch(self, state: State, step: int, last: int, asked: Sequence[bool] = ()) -> State:
-        """The rest of the epoch that a step lies in, to `last` at most, or until `asked` holds something."""
+    def epoch(self, state: State, step: int, last: int, stop: Callable[[], bool] = lambda: False) -> State:
+        """The rest of the epoch that a step lies in, to `last` at most, or until `stop` says so."""
         config, data = self.config, self.data
         epoch, start = divmod(step, self.batches)
         batches = loader.batches(data.cache, data.splits.train, data.options, config.system.seed, epoch, start)
@@ -194,7 +227,7 @@ class Run:
                 self._note(*before, per_s=(step - first) * config.training.batch_size / (time.monotonic() - began))
             step += 1
             before = step, batch, numbers
-            if asked:
+            if stop():
                 break
         if before is not None:
             self._note(*before, per_s=(step - first) * config.training.batch_size / (time.monotonic() - began))
@@ -261,7 +294,8 @@ class Run:
         batches = loader.batches(data.cache, data.splits.validation, quiet)
 
         def forward(batch: Batch) -> NDArray[np.float32]:
-            return np.asarray(self.steps.probabilities(state.weights, state.stats, to_arrays(batch, data.setting)))
+            arrays = self.devices.place(to_arrays(batch, data.setting))
+            return np.asarray(self.steps.probabilities(state.weights, state.stats, arrays))
 
         found = collect(batches, forward, data.setting.keys, data.cache.offsets)
         probs, truth = found.probs[:, 0], found.truth[:, 0]

@@ -1,0 +1,110 @@
+"""Several processes, on one host or on many, that train one model: how they meet and what they must agree on."""
+
+import itertools
+import logging
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import multihost_utils
+from orbax.checkpoint import multihost
+
+from protege.cloning.config import AUTO, SystemConfig
+from protege.cloning.steps import Devices
+from protege.errors import ProtegeError, UserError
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+LONGEST_S: Final = 7 * 24 * 3600
+"""How long one host waits for another to copy its episodes."""
+_turns = itertools.count()
+
+
+def join(system: SystemConfig) -> None:
+    """Meet the other processes at `system.coordinator`, before anything else of JAX runs; nothing without one.
+
+    ProtegeError where they cannot meet.
+    """
+    if system.coordinator is None or jax.distributed.is_initialized():
+        return
+    jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM, which is to end a process
+    address = None if system.coordinator == AUTO else system.coordinator
+    try:
+        jax.distributed.initialize(address, system.num_processes, system.process_id)
+        number = jax.process_count()  # meets them once more, and soon: the library gives up after two minutes
+    except (RuntimeError, ValueError) as error:
+        raise ProtegeError(
+            f"system.coordinator={system.coordinator}: {str(error).splitlines()[0][:200]}; start every process with "
+            "the same address, a system.process_id of its own, and as many as system.num_processes says"
+        ) from error
+    log.info("process %d of %d, %d device(s) in all", jax.process_index(), number, jax.device_count())
+
+
+def first() -> bool:
+    """Whether this process writes what all of them share; true where it is the only one."""
+    return jax.process_index() == 0
+
+
+def together(work: Callable[[], T]) -> T:
+    """What `work` returns, once every process has done it; where it raises in one, all of them stop.
+
+    ProtegeError where it did in another, whose own message says why.
+    """
+    if jax.process_count() == 1:
+        return work()
+    failed = True
+    try:
+        made = work()
+        failed = False
+    finally:  # of a failure, too, the others must hear, who would wait for this process without end
+        arrive = multihost.get_barrier_sync_fn()
+        arrive(key=f"protege/{next(_turns)}", timeout_ms=LONGEST_S * 1000)
+        found = multihost_utils.process_allgather(np.array(failed))
+    if found.any():
+        raise ProtegeError(f"stopped, since process {int(np.argmax(found))} did; its own message says why")
+    return made
+
+
+def require_alike(parts: Mapping[str, Any]) -> None:
+    """UserError that names the parts that differ from process to process: they would learn from different things, or
+    wait for each other without end.
+    """
+    if jax.process_count() == 1:
+        return
+    own = np.array([zlib.crc32(repr(part).encode()) for part in parts.values()], np.uint32)
+    found = multihost_utils.process_allgather(own)
+    differ = [name for name, alike in zip(parts, (found == found[0]).all(0), strict=True) if not alike]
+    if differ:
+        raise UserError(
+            f"the processes were started with different {', '.join(differ)}; start all of them with one configuration "
+            "and one data set, each with its own system.process_id"
+        )
+
+
+class Stop:
+    """Whether a run is to stop since somebody asked for it at any host: all must leave the loop at the same step.
+
+    To be called by all as often, once a step. Among several the answer is what was so at the last call, since that is
+    known by now and no step has to wait for it. agreed: the last answer.
+    """
+
+    def __init__(self, asked: Sequence[bool], devices: Devices) -> None:
+        """asked: holds something once this process was asked."""
+        self.agreed = False
+        self._asked, self._devices = asked, devices
+        self._any = jax.jit(jnp.any, out_shardings=devices.same)
+        self._before: jax.Array | None = None
+
+    def __call__(self) -> bool:
+        if jax.process_count() == 1:
+            self.agreed = bool(self._asked)
+            return self.agreed
+        self.agreed = self._before is not None and bool(self._before)
+        own = np.full(self._devices.number, bool(self._asked))
+        self._before = self._any(self._devices.place({"asked": own})["asked"])
+        return self.agreed
