@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from protege.bench import cloning_data, cloning_decide, cloning_train
+from protege.bench import cloning, cloning_data, cloning_decide, cloning_train
 from protege.cloning import train
 from protege.cloning.policy import CloningPolicy
 from tests.cloning import tiny
@@ -110,6 +110,17 @@ def test_a_decision_s_figures_are_ratios_of_medians():
         "decision_speedup_own_288",
         "decision_p99_ms_288",
     ]
+
+
+def test_a_part_says_its_figures_as_soon_as_it_has_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(cloning_data, "EPISODE", 2)
+    said = []
+    found = cloning.run(cloning.CloningBench(("data",), frames=8, few=2, many=4, folder=tmp_path), said.append)
+    keys = [figure.key for figure in found]
+    assert keys[0] == "loader_speedup_first"
+    assert keys[-1] == "memory_growth"
+    assert said[-len(keys) - 1 : -1] == [f"{figure.key}: {figure.text}" for figure in found]
+    assert said[-1].startswith("part data took ")
 
 
 def test_what_runs_apart_is_a_process_of_its_own_and_its_failure_is_told():
