@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from protege.cloning import hosts
 from protege.cloning.checkpoint import load_model
 from protege.cloning.config import load
 from protege.cloning.train import train
-from protege.errors import UserError
+from protege.errors import ProtegeError, UserError
 from tests.cloning.stores import store
 from tests.cloning.tiny import WIDTHS
 
@@ -114,6 +115,7 @@ def test_two_processes_learn_what_one_does_and_stop_and_go_on_together(data, tmp
 
 
 APART = """
+import os
 import sys
 from protege.cloning import hosts
 from protege.cloning.config import load
@@ -121,8 +123,14 @@ from protege.cloning.train import train
 from protege.errors import ProtegeError, UserError
 
 number = int(sys.argv[1])
-config = load(None, [*sys.argv[2:], f"system.process_id={number}"])
-hosts.join(config.system)
+folder = f"{sys.argv[2]}/{number}"
+os.makedirs(folder)
+os.chdir(folder)
+
+def config(*more):
+    return load(None, [*sys.argv[3:], f"system.process_id={number}", *more])
+
+hosts.join(config().system)
 
 def work():
     if number:
@@ -132,8 +140,9 @@ def work():
 for tried in (
     lambda: hosts.together(work),
     lambda: hosts.require_alike({"left": 1, "right": number}),
-    lambda: train(load(None, [*sys.argv[2:], f"system.process_id={number}", f"system.seed={number}"])),
-    lambda: train(load(None, [*sys.argv[2:], f"system.process_id={number}", "system.devices=1"])),
+    lambda: train(config(f"system.seed={number}")),
+    lambda: train(config("training.checkpoint_dir=not_shared")),
+    lambda: train(config("system.devices=1")),
 ):
     try:
         tried()
@@ -145,16 +154,22 @@ for tried in (
 def test_what_stops_one_process_stops_the_other(data, tmp_path):
     address = (f"system.coordinator=127.0.0.1:{free_port()}", "system.num_processes=2", "system.compile_cache=null")
     overrides = options(data, tmp_path / "m", *address)
-    found = ended([started(["-c", APART, str(i), *overrides]) for i in (0, 1)])
+    found = ended([started(["-c", APART, str(i), str(tmp_path), *overrides]) for i in (0, 1)])
     assert [code for code, *_ in found] == [0, 0], found
     first, second = ([line for line in out.splitlines() if "Error: " in line] for _, out, _ in found)
     assert first[0] == "ProtegeError: stopped, since process 1 did; its own message says why"
     assert second[0] == "UserError: a disk is missing"
     assert first[1:] == second[1:]
-    assert first[1].startswith("UserError: the processes were started with different right; start all of them")
-    assert first[2].startswith("UserError: the processes were started with different system; start all of them")
-    assert first[3] == "UserError: system.devices is 1, which leaves whole hosts out; use 0 for all"
-    assert not (tmp_path / "m" / "checkpoints").exists()
+    assert first[1].startswith("UserError: not the same in all processes: right; start them with one")
+    assert first[2].startswith("UserError: not the same in all processes: system; start them with one")
+    assert first[3].startswith("UserError: not the same in all processes: training.checkpoint_dir; start them with one")
+    assert first[4] == "UserError: system.devices is 1, which leaves whole hosts out; use 0 for all"
+    assert not list(tmp_path.glob("**/checkpoints"))
+
+
+def test_a_launcher_that_nobody_knows_is_named():
+    with pytest.raises(ProtegeError, match=r"system\.coordinator=auto: .*; start every process with the same address"):
+        hosts.join(load(None, ["system.coordinator=auto"]).system)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,9 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 LONGEST_S: Final = 7 * 24 * 3600
-"""How long one host waits for another to copy its episodes."""
+"""How long one process waits for another to copy its episodes."""
+LOST_S: Final = 60
+"""How long one that failed waits for the others to end, too; then all are ended."""
 _turns = itertools.count()
 
 
@@ -34,13 +36,14 @@ def join(system: SystemConfig) -> None:
         return
     jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM, which is to end a process
     address = None if system.coordinator == AUTO else system.coordinator
+    log.info("meeting the other processes at system.coordinator=%s (five minutes at most)", system.coordinator)
     try:
-        jax.distributed.initialize(address, system.num_processes, system.process_id)
+        jax.distributed.initialize(address, system.num_processes, system.process_id, shutdown_timeout_seconds=LOST_S)
         number = jax.process_count()  # meets them once more, and soon: the library gives up after two minutes
     except (RuntimeError, ValueError) as error:
         raise ProtegeError(
-            f"system.coordinator={system.coordinator}: {str(error).splitlines()[0][:200]}; start every process with "
-            "the same address, a system.process_id of its own, and as many as system.num_processes says"
+            f"system.coordinator={system.coordinator}: {str(error).splitlines()[0][:200].rstrip('.')}; start every "
+            "process with the same address, a system.process_id of its own, and as many as system.num_processes says"
         ) from error
     log.info("process %d of %d, %d device(s) in all", jax.process_index(), number, jax.device_count())
 
@@ -81,8 +84,8 @@ def require_alike(parts: Mapping[str, Any]) -> None:
     differ = [name for name, alike in zip(parts, (found == found[0]).all(0), strict=True) if not alike]
     if differ:
         raise UserError(
-            f"the processes were started with different {', '.join(differ)}; start all of them with one configuration "
-            "and one data set, each with its own system.process_id"
+            f"not the same in all processes: {', '.join(differ)}; start them with one configuration and one data set, "
+            "each with a system.process_id of its own, and training.checkpoint_dir on a disk that all of them see"
         )
 
 

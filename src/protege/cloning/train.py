@@ -21,7 +21,7 @@ from protege.cloning.cache import Cache, build
 from protege.cloning.checkpoint import CHECKPOINTS, Checkpoints, make_card, setting_to
 from protege.cloning.config import CloningConfig, from_fields
 from protege.cloning.loader import Batch, LoaderOptions
-from protege.cloning.logs import Log
+from protege.cloning.logs import LOG_NAME, Log
 from protege.cloning.losses import class_weights
 from protege.cloning.metrics import Scores
 from protege.cloning.optim import last_step, schedule
@@ -132,11 +132,13 @@ def train(config: CloningConfig) -> Trained:
         return Log(folder, config)
 
     with hosts.together(begin) as written, ctrl_c() as asked:
+        hosts.require_alike({"training.checkpoint_dir": inode(folder / LOG_NAME)})
         run = Run(config, data, folder, written)
         try:
-            return run.go(asked)
+            trained = run.go(asked)
         finally:
             run.checkpoints.close()
+    return hosts.together(lambda: trained)  # no process ends while another still writes
 
 
 def shared(config: CloningConfig, data: Data) -> dict[str, Any]:
@@ -148,6 +150,11 @@ def shared(config: CloningConfig, data: Data) -> dict[str, Any]:
     return parts | {
         "episodes": (setting_to(data.setting), data.cache.offsets, zlib.crc32(data.cache.actions.tobytes()))
     }
+
+
+def inode(path: Path) -> int | None:
+    """The same number where hosts see the same file, None where there is none."""
+    return path.stat().st_ino if path.exists() else None
 
 
 def use_compile_cache(folder: str | None) -> None:
