@@ -12,12 +12,13 @@ from protege.cloning import cache, loader
 from protege.cloning.checkpoint import load_model
 from protege.cloning.compare import compare
 from protege.cloning.config import load
-from protege.cloning.evaluate import evaluate, goals_for, num_weights
+from protege.cloning.evaluate import ahead, evaluate, goals_for, num_weights
 from protege.cloning.goals import word_numbers
 from protege.cloning.store import Dataset, Writer
 from protege.cloning.thresholds import choose
 from protege.cloning.train import train
 from protege.errors import UserError
+from tests.cloning import tiny
 
 KEYS = ("left", "right", "never")
 GOALS = ("Go to the lantern", "Open the door")
@@ -95,6 +96,22 @@ def test_metrics_and_page_lie_in_the_models_folder_and_can_be_compared(model, sc
     assert fields["parameters"] == num_weights(load_model(model)) > 1000
     assert "30 frames of 1 episode (test)" in page.read_text(encoding="utf-8")
     assert f"{fields['exact_match']:.3f}" in compare([tmp_path / "scores"])
+
+
+def test_a_model_of_several_actions_is_scored_on_the_same_frames_as_one_of_one(model, scored, tmp_path):
+    data = load_model(model).config.dataset.path
+    train(tiny.run(data, tmp_path / "model", "model.horizon=3", "training.num_epochs=1"))
+    several = evaluate(tmp_path / "model")
+    assert several.evaluation.scores.frames == scored[None].evaluation.scores.frames == 30
+    several.save(tmp_path / "model", films=False)
+    scored[None].save(tmp_path / "one", films=False)
+    assert "not comparable" not in compare([tmp_path / "model", tmp_path / "one"])
+
+
+def test_the_actions_ahead_end_with_their_episode():
+    held = np.array([[1], [0], [1], [1]], bool)
+    found = ahead(held, np.array([0, 0, 0, 1]), 3)[..., 0]
+    assert found.astype(int).tolist() == [[1, 0, 1], [0, 1, 0], [1, 0, 0], [1, 0, 0]]
 
 
 def test_progress_ends_at_the_number_of_frames(model):

@@ -9,6 +9,7 @@ from typing import Final
 import jax
 import numpy as np
 from flax import nnx
+from numpy.typing import NDArray
 
 from protege.cloning import loader
 from protege.cloning.cache import Cache, build
@@ -67,8 +68,9 @@ def evaluate(
         )
     cache = _cache(loaded, dataset, _same(path, own))
     names = _names(loaded, dataset, split, _same(path, own))
-    options = replace(loader_options(loaded.config), shuffle=False)
-    total = len(loader.index(cache, names, options.horizon))
+    # A horizon of 1: every frame is scored, the same ones for every model, and the actions ahead are looked up after.
+    options = replace(loader_options(loaded.config), shuffle=False, horizon=1)
+    total = len(loader.index(cache, names))
     with_goal = goals_for(loaded, dataset.goals)
     found = collect(
         loader.batches(cache, names, options),
@@ -77,6 +79,7 @@ def evaluate(
         cache.offsets,
         lambda done: progress(done, total),
     )
+    found = replace(found, truth=ahead(found.truth[:, 0], found.episode, loaded.config.model.horizon))
     train = loaded.about["splits"]["train"] if _same(path, own) else names
     about = {
         "model": folder.resolve().name,
@@ -98,6 +101,17 @@ def evaluate(
         parts.append("The model was trained on some or all of them.")
     parts.append("The thresholds were chosen on the validation episodes of its training.")
     return Evaluated(judged, cache, loaded.frame_hz, " ".join(parts))
+
+
+def ahead(truth: NDArray[np.bool_], episode: NDArray[np.int64], horizon: int) -> NDArray[np.bool_]:
+    """(N, horizon, A) the actions from each of N frames on, of (N, A); past its episode's end no key is held.
+
+    episode: (N,) the episode of each frame, the frames of an episode together and in order.
+    """
+    at = np.arange(len(truth))[:, None] + np.arange(horizon)
+    there = at < len(truth)
+    at = np.minimum(at, len(truth) - 1)
+    return truth[at] & (there & (episode[at] == episode[:, None]))[..., None]
 
 
 def num_weights(loaded: Loaded) -> int:
