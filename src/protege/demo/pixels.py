@@ -5,16 +5,13 @@ from typing import Any, Final
 
 from protege.arena.tasks import Task
 from protege.bench import stage
+from protege.bench.cloning_play import NOISE, RECIPE, SIZE
 from protege.demo.places import Places
 from protege.demo.progress import Progress, Say, lines_of
 from protege.demo.scale import Scale
 from protege.play.actions import KEYBOARD_12
 from protege.settings import shipped
 
-RECIPE: Final = "arena_goal.yaml"
-SIZE: Final = (80, 60)
-NOISE: Final = 0.1
-"""Slips a decision; what the player should have pressed then is what is written (Laskey et al. 2017, DART)."""
 SEED: Final = stage.SEED + 100
 """The rooms of the recorded episodes."""
 
