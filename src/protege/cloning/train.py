@@ -23,6 +23,7 @@ from protege.cloning.config import CloningConfig, from_fields
 from protege.cloning.loader import Batch, LoaderOptions
 from protege.cloning.logs import LOG_NAME, Log
 from protege.cloning.losses import class_weights
+from protege.cloning.memory import keep_freed_memory
 from protege.cloning.metrics import Scores
 from protege.cloning.optim import last_step, schedule
 from protege.cloning.predictions import collect, cross_entropy
@@ -119,6 +120,7 @@ def train(config: CloningConfig) -> Trained:
     if not hosts.first():
         log.setLevel(logging.WARNING)  # the first speaks for all
     use_compile_cache(config.system.compile_cache)
+    keep_freed_memory()
     data = hosts.together(lambda: Data.open(config))
     hosts.require_alike(shared(config, data))
     folder = Path(config.training.checkpoint_dir)
