@@ -93,7 +93,8 @@ class Norm(nnx.Module):
         norm = self.norm
         if norm is None or not train or valid is None:
             return x if norm is None else norm(x, use_running_average=not train)
-        assert norm.scale is not None and norm.bias is not None, "batch normalisation has both here"
+        assert norm.scale is not None
+        assert norm.bias is not None
         mean, variance = moments(x, valid)
         for kept, found in ((norm.mean, mean), (norm.var, variance)):
             kept[...] = norm.momentum * kept[...] + (1 - norm.momentum) * found
