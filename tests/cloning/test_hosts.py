@@ -38,7 +38,7 @@ def free_port(ports=(0,)):
 def options(data, folder, *more):
     """Of a run whose every step is logged and whose rate does not depend on where it ends."""
     fixed = (f"dataset.path={data}", f"training.checkpoint_dir={folder}", "training.batch_size=8")
-    rate = ("training.learning_rate=0.003", "training.lr_schedule={type: constant, warmup_epochs: 0}")
+    rate = ("training.learning_rate=0.0003", "training.lr_schedule={type: constant, warmup_epochs: 0}")
     widths = (f"model.{text}" for text in WIDTHS["pure_cnn"])
     return [*fixed, *rate, *widths, "logging.log_every_n_steps=1", "training.num_epochs=10000", *more]
 
