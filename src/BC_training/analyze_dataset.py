@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,10 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from protege.cloning.analyze import analyze, table
 
         found = analyze(options.dataset, seed=options.seed)
+        print(json.dumps(found.to_json()) if options.json else table(found), flush=True)
     except ProtegeError as error:
         print(f"protege: {error}", file=sys.stderr)
         return error.exit_code
-    print(json.dumps(found.to_json()) if options.json else table(found))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read our output has gone
     return 0
 
 

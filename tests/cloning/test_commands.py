@@ -86,3 +86,13 @@ def test_a_mistake_in_the_analysis_is_one_line(capsys):
     assert stopped.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("python -m BC_training.analyze_dataset: ")
+
+
+def test_an_analysis_whose_reader_has_gone_ends_quietly(tmp_path):
+    command = [sys.executable, "-m", "BC_training.analyze_dataset", "--dataset", store(tmp_path / "episodes.zarr")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
