@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from protege.cloning.config import ModelConfig
+from protege.cloning.convs import conv
 from protege.cloning.goals import BUCKETS
 from protege.errors import UserError
 
@@ -136,7 +137,7 @@ class ConvBlock(nnx.Module):
     def __init__(
         self, inputs: int, features: int, stride: int, norm: bool, goal: int, *, rngs: nnx.Rngs, dtype: Any
     ) -> None:
-        self.conv = nnx.Conv(inputs, features, (3, 3), strides=stride, padding="SAME", dtype=dtype, rngs=rngs)
+        self.conv = nnx.Conv(inputs, features, (3, 3), stride, dtype=dtype, conv_general_dilated=conv, rngs=rngs)
         self.norm = Norm(features, norm, rngs=rngs, dtype=dtype)
         self.film = Film(goal, features, rngs=rngs, dtype=dtype) if goal else None
 

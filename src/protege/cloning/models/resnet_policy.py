@@ -6,6 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 from flax import nnx
 
+from protege.cloning.convs import conv
 from protege.cloning.layers import Array, ConvOptions, Film, GoalEncoder, Head, Inputs, Norm, Shape, pooled
 from protege.errors import UserError
 
@@ -30,14 +31,15 @@ class Block(nnx.Module):
     """Two 3x3 convolutions beside a shortcut, which is a 1x1 convolution where the size changes."""
 
     def __init__(self, inputs: int, features: int, stride: int, config: Options, *, rngs: nnx.Rngs, dtype: Any) -> None:
-        def conv(a: int, kernel: int, step: int) -> nnx.Conv:
-            return nnx.Conv(a, features, (kernel, kernel), strides=step, use_bias=False, dtype=dtype, rngs=rngs)
+        def layer(a: int, kernel: int, step: int) -> nnx.Conv:
+            more: Any = {"dtype": dtype, "conv_general_dilated": conv, "rngs": rngs}
+            return nnx.Conv(a, features, (kernel, kernel), strides=step, use_bias=False, **more)
 
         norm = config.use_batch_norm
-        self.convs = nnx.List([conv(inputs, 3, stride), conv(features, 3, 1)])
+        self.convs = nnx.List([layer(inputs, 3, stride), layer(features, 3, 1)])
         self.norms = nnx.List(Norm(features, norm, rngs=rngs, dtype=dtype) for _ in range(2))
         self.film = Film(config.goal_features, features, rngs=rngs, dtype=dtype) if config.goal != "none" else None
-        self.short = conv(inputs, 1, stride) if stride > 1 or inputs != features else None
+        self.short = layer(inputs, 1, stride) if stride > 1 or inputs != features else None
 
     def __call__(self, x: Array, goal: Array | None, train: bool, valid: Array | None) -> Array:
         y = nnx.relu(self.norms[0](self.convs[0](x), train, valid))
