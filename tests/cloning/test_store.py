@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+import zarr
 
 from protege.cloning.episodes import export_sessions
 from protege.cloning.store import Dataset, Writer
@@ -104,6 +105,29 @@ def test_another_resolution_is_named(tmp_path):
     found, left = problem(path)
     assert found == f"{path}/episode_4: frames are 20x10, most are 16x12; left out"
     assert "episode_4" not in left
+
+
+def rate(path, number, fps):
+    zarr.open_group(path / f"episode_{number}", mode="a").attrs["fps"] = fps
+
+
+@pytest.mark.parametrize("fps", [20.0, 0, -10.0, "fast", None, float("inf")])
+def test_another_rate_is_named(tmp_path, fps):
+    """The first episode is the odd one: it must not decide for all."""
+    path = store(tmp_path / "d.zarr")
+    rate(path, 0, fps)
+    found, left = problem(path)
+    assert found == f"{path}/episode_0: fps is {20 if fps == 20 else repr(fps)}, that of most frames 10; left out"
+    assert left == ["episode_1", "episode_2", "episode_3"]
+
+
+def test_the_rate_of_most_frames_counts_and_nearly_the_same_is_the_same(tmp_path):
+    path = store(tmp_path / "d.zarr", lengths=(3, 4, 20))
+    rate(path, 2, 30.0)
+    rate(path, 1, 29.97)
+    found, left = problem(path)
+    assert found.startswith(f"{path}/episode_0: fps is 10, that of most frames 30")
+    assert left == ["episode_1", "episode_2"]
 
 
 def chunk(path, number, array="frames"):

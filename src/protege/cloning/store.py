@@ -5,6 +5,7 @@
 is one frame, so that random access reads no more than it needs. Stores of zarr 2 and 3 are read, zarr 3 is written.
 """
 
+import math
 import re
 import shutil
 from collections import Counter
@@ -32,6 +33,10 @@ _ROWS: Final = 1000
 """Rows of actions and state in a chunk."""
 _PIECE: Final = 64
 """Frames written at a time."""
+_FPS: Final = 10.0
+"""Of an episode that does not say its own."""
+_SAME_RATE: Final = 0.01
+"""Part by which two rates may differ and still be one: 29.97 and 30."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,7 @@ class Dataset:
         episodes = [episode for episode in read if episode is not None]
         about: dict[str, Any] = dict(root.attrs)
         keys, episodes = _agree_on_actions(path, about.get("keys"), episodes, problems)
-        episodes = _agree_on_size(episodes, problems)
+        episodes = _agree_on_rate(_agree_on_size(episodes, problems), problems)
         attributes = tuple(str(name) for name in about.get("attributes") or ())
         episodes = _check_state(attributes, episodes, use_state, problems)
         if not episodes:
@@ -184,7 +189,7 @@ class Writer:
         shutil.rmtree(self.path / part, ignore_errors=True)
         group = self._root.create_group(part)
         width, height = self._write_frames(group, frames, count)
-        about = {"fps": 10.0, "frame_count": count, "stored_resolution": [width, height]}
+        about = {"fps": _FPS, "frame_count": count, "stored_resolution": [width, height]}
         group.attrs.update(about | attributes)
         _create(group, "actions", actions.shape, bool)[:] = actions
         if state is not None:
@@ -310,6 +315,33 @@ def _agree_on_size(episodes: list[Episode], problems: list[str]) -> list[Episode
                 f"{episode.folder}: frames are {found[1]}x{found[0]}, most are {wanted[1]}x{wanted[0]}; left out"
             )
     return [episode for episode in episodes if episode.frames.shape[2:] == wanted]
+
+
+def _agree_on_rate(episodes: list[Episode], problems: list[str]) -> list[Episode]:
+    """The episodes with the frames per second that most frames have: a window of frames must last equally long."""
+    frames = Counter[float]()
+    rates = [_fps(episode) for episode in episodes]
+    for episode, rate in zip(episodes, rates, strict=True):
+        if rate is not None:
+            frames[rate] += len(episode)
+    wanted = max(frames, key=lambda rate: frames[rate], default=_FPS)
+    kept = []
+    for episode, rate in zip(episodes, rates, strict=True):
+        if rate is not None and math.isclose(rate, wanted, rel_tol=_SAME_RATE):
+            kept.append(episode)
+        else:
+            found = f"{rate:g}" if rate else f"{episode.attributes['fps']!r}"
+            problems.append(f"{episode.folder}: fps is {found}, that of most frames {wanted:g}; left out")
+    return kept
+
+
+def _fps(episode: Episode) -> float | None:
+    """Frames per second, None where what is said is no such number."""
+    try:
+        found = float(episode.attributes.get("fps", _FPS))
+    except (TypeError, ValueError):
+        return None
+    return found if 0 < found < math.inf else None
 
 
 def _check_state(
