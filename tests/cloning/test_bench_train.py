@@ -8,11 +8,12 @@ import os
 import jax
 import numpy as np
 import pytest
-import torch
 
 from protege.bench import cloning, cloning_data, cloning_decide, cloning_train
+from protege.bench.apart import by_turns
 from protege.cloning import train
 from protege.cloning.policy import CloningPolicy
+from protege.errors import ProtegeError
 from tests.cloning import tiny
 
 
@@ -32,14 +33,20 @@ def store(tmp_path_factory):
 
 
 def test_steps_are_measured_by_turns(store, tmp_path):
-    threads = torch.get_num_threads()
-    try:
-        seconds = cloning_train.steps(str(store), str(tmp_path / "m"), 4, 2)
-    finally:
-        torch.set_num_threads(threads)
+    contestants = (
+        (cloning_train.our_turn, (str(store), str(tmp_path / "m"), 4)),
+        (cloning_train.torch_turn, (16, 24, 4)),
+        (cloning_train.origin_turn, (str(store), 4)),
+    )
+    seconds = by_turns(contestants, 2)
     ways = ("resident", "end_to_end", "torch", "origin")
     assert {name: len(turns) for name, turns in seconds.items()} == dict.fromkeys(ways, 2)
     assert min(min(turns) for turns in seconds.values()) > 0
+
+
+def test_a_process_that_fails_says_why():
+    with pytest.raises(ProtegeError, match=r"No such file or directory|not found|nothing"):
+        by_turns([(cloning_train.origin_turn, ("nothing.zarr", 4))], 1)
 
 
 def test_figures_are_medians_of_ratios_within_a_turn():

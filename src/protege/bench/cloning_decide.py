@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from protege.bench.apart import apart
 from protege.bench.cloning_data import Say, origin, write_store
-from protege.bench.cloning_train import apart
 from protege.bench.report import Figure
 from protege.play.frame import Frame
 

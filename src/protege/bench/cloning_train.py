@@ -1,12 +1,9 @@
 """protege bench cloning, training: a step end to end, beside PyTorch and the origin, and the time to the first one.
 
-Everything runs in processes of their own on one core, so that libraries use one thread each and CPU time means work.
+Everything runs in processes of their own on one core, each as its users have it: ours keeps freed memory, which the
+others do not.
 """
 
-import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from itertools import pairwise
@@ -15,21 +12,15 @@ from typing import Any, Final
 
 import numpy as np
 
-from protege.bench.cloning_data import KEYS, Say, origin, own_peak_mb, write_store
+from protege.bench.apart import Turn, apart, by_turns
+from protege.bench.cloning_data import KEYS, Say, origin, own_peak_mb, pictures, write_store
 from protege.bench.report import Figure
-from protege.errors import ProtegeError
 
 MIN_EFFICIENCY, MIN_RATIO, MAX_SECOND = 0.95, 1.0, 0.5
 SIZES: Final = (((144, 256), 16), ((288, 512), 4))
 """Pictures and the batch that a step of about a second takes of them."""
-PER_TURN: Final = 2
-
-_ONE_CORE: Final = """
-import os, sys, json
-os.sched_setaffinity(0, {{sorted(os.sched_getaffinity(0))[-1]}})
-from {0.__module__} import {0.__name__} as call
-print(json.dumps(call(*map(json.loads, sys.argv[1:]))))
-"""
+PER_TURN, WARM_UP = 2, 4
+"""Steps a turn; turns before the first that counts, after which memory is where it stays."""
 
 
 def figures(folder: Path, turns: int = 5, say: Say = lambda text: None) -> list[Figure]:
@@ -38,7 +29,12 @@ def figures(folder: Path, turns: int = 5, say: Say = lambda text: None) -> list[
     for (height, width), batch in SIZES:
         say(f"training steps of {batch} frames of {height}x{width}: resident, end to end, PyTorch, origin, by turns")
         store = write_store(folder / f"steps_{height}.zarr", (height, width), 12 * batch, 4 * batch)
-        seconds = apart(steps, str(store), str(folder / f"steps_{height}"), batch, turns)
+        contestants = (
+            (our_turn, (str(store), str(folder / f"steps_{height}"), batch)),
+            (torch_turn, (height, width, batch)),
+            (origin_turn, (str(store), batch)),
+        )
+        seconds = by_turns(contestants, turns)
         found += _of_steps(seconds, batch, height, width)
     say("starts to the first step: with an empty and with a filled cache of compiled steps, and the origin's")
     return [*found, *starts(folder)]
@@ -90,16 +86,6 @@ def starts(folder: Path, size: tuple[int, int] = (144, 256), batch: int = 16) ->
     ]
 
 
-def apart(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Calls a module's function on one core in a process of its own; arguments and result pass as JSON."""
-    command = [sys.executable, "-c", _ONE_CORE.format(function), *map(json.dumps, arguments)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "JAX_PLATFORMS": "cpu"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    if done.returncode:
-        raise ProtegeError(f"the benchmark's process failed: {done.stderr.strip().splitlines()[-1:]}")
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def _config(store: str, folder: str, batch: int) -> Any:
     from protege.cloning.config import load
 
@@ -134,48 +120,78 @@ def start_origin(store: str, batch: int) -> dict[str, float]:
     return {"cpu": time.process_time(), "imported": imported, "peak_mb": own_peak_mb()}
 
 
-def steps(store: str, folder: str, batch: int, turns: int) -> dict[str, list[float]]:
-    """CPU seconds of a step, by turns: one batch that lies on the device, the real loop, PyTorch, the origin's."""
+def our_turn(store: str, folder: str, batch: int) -> Turn:
+    """CPU seconds of our step: of one batch that lies on the device, and in the real loop."""
     import jax
 
     from protege.cloning import loader
     from protege.cloning.logs import Log
+    from protege.cloning.memory import keep_freed_memory
     from protege.cloning.steps import to_arrays
     from protege.cloning.train import Data, Run, use_compile_cache
 
     config = _config(store, folder, batch)
     use_compile_cache(config.system.compile_cache)
+    keep_freed_memory()
     model = Path(config.training.checkpoint_dir)
     model.mkdir(parents=True, exist_ok=True)
-    with Log(model, config) as log:
-        run = Run(config, Data.open(config), model, log)
-        data = run.data
-        one = next(loader.batches(data.cache, data.splits.train, data.options))
-        arrays = jax.device_put(to_arrays(one, data.setting), run.devices.split)
-        state = jax.block_until_ready(run.first_epoch(1))
-        torch_step = pytorch(one.frames[:, 0], one.actions[:, 0])
-        torch_step()
-        losses = origin().train(Path(store), batch)
-        next(losses)
-        found: dict[str, list[float]] = {"resident": [], "end_to_end": [], "torch": [], "origin": []}
-        for _ in range(turns):
-            began = time.process_time()
-            for _ in range(PER_TURN):
-                state, _ = run.steps.train(state, arrays)
-            jax.block_until_ready(state)
-            found["resident"].append((time.process_time() - began) / PER_TURN)
-            began, step = time.process_time(), int(state.step)
-            state = jax.block_until_ready(run.epoch(state, step, step + PER_TURN))
-            found["end_to_end"].append((time.process_time() - began) / (int(state.step) - step))
-            began = time.process_time()
-            for _ in range(PER_TURN):
-                torch_step()
-            found["torch"].append((time.process_time() - began) / PER_TURN)
-            began = time.process_time()
-            for _ in range(PER_TURN):
-                next(losses)
-            found["origin"].append((time.process_time() - began) / PER_TURN)
-    return found
+    run = Run(config, Data.open(config), model, Log(model, config))
+    data = run.data
+    one = next(loader.batches(data.cache, data.splits.train, data.options))
+    arrays = run.devices.place(to_arrays(one, data.setting))
+    state = jax.block_until_ready(run.first_epoch(1))
+
+    def resident() -> int:
+        nonlocal state
+        for _ in range(PER_TURN):
+            state, _ = run.steps.train(state, arrays)
+        jax.block_until_ready(state)
+        return PER_TURN
+
+    def whole() -> int:
+        nonlocal state
+        step = int(state.step)
+        state = jax.block_until_ready(run.epoch(state, step, step + PER_TURN))
+        return int(state.step) - step  # fewer at the end of an epoch
+
+    for _ in range(WARM_UP):
+        resident()
+    return lambda: {"resident": _seconds(resident), "end_to_end": _seconds(whole)}
+
+
+def torch_turn(height: int, width: int, batch: int) -> Turn:
+    """CPU seconds of PyTorch's step on one batch that lies in memory."""
+    held = np.random.default_rng(0).random((batch, len(KEYS))) < 0.2
+    step = pytorch(pictures(batch, (height, width)), held.astype(np.float32))
+
+    def steps() -> int:
+        for _ in range(PER_TURN):
+            step()
+        return PER_TURN
+
+    for _ in range(WARM_UP):
+        steps()
+    return lambda: {"torch": _seconds(steps)}
+
+
+def origin_turn(store: str, batch: int) -> Turn:
+    """CPU seconds of a step of the origin's loop."""
+    losses = origin().train(Path(store), batch)
+
+    def steps() -> int:
+        for _ in range(PER_TURN):
+            next(losses)
+        return PER_TURN
+
+    steps()
+    return lambda: {"origin": _seconds(steps)}
+
+
+def _seconds(steps: Callable[[], int]) -> float:
+    """CPU seconds of a step."""
+    began = time.process_time()
+    done = steps()
+    return (time.process_time() - began) / done
 
 
 def pytorch(frames: Any, actions: Any) -> Callable[[], float]:
