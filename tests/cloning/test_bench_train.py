@@ -101,7 +101,7 @@ def test_the_origin_s_network_is_ours_and_its_decision_that_of_jit(origin, store
 
 def test_decisions_are_measured_by_turns(store, tmp_path):
     policy(store, tmp_path)
-    ms = cloning_decide.times(str(tmp_path / "model"), 3)
+    ms = cloning_decide.times(tmp_path / "model", 3)
     assert {name: len(turns) for name, turns in ms.items()} == dict.fromkeys(("ours", "origin", "own", "wall"), 3)
     assert min(min(turns) for turns in ms.values()) > 0
 

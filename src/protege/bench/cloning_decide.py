@@ -1,21 +1,25 @@
 """protege bench cloning, deciding: what a decision costs beside an unjitted apply, the origin's and our own.
 
-All are called by turns in a process of its own on one core, so that CPU time means work.
+All are called by turns, in processes of their own on one core, each as its users have it: ours keeps freed memory.
 """
 
+import itertools
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from protege.bench.apart import apart
-from protege.bench.cloning_data import Say, origin, write_store
+from protege.bench.apart import Turn, by_turns
+from protege.bench.cloning_data import KEYS, Say, origin, write_store
 from protege.bench.report import Figure
+from protege.play.card import ModelCard
 from protege.play.frame import Frame
 
 MIN_SPEEDUP: Final = 5.0
+WARM_UP: Final = 10
 
 
 def figures(folder: Path, count: int, say: Say = lambda text: None) -> list[Figure]:
@@ -30,7 +34,7 @@ def figures(folder: Path, count: int, say: Say = lambda text: None) -> list[Figu
         write_store(store, (height, width), 60, 20)
         fixed = (f"dataset.path={store}", f"training.checkpoint_dir={model}", "training.batch_size=4")
         train(config.load(None, [*fixed, "training.max_steps=1", "training.resume=never"]))
-        found += _of(apart(times, str(model), count), height)
+        found += _of(times(model, count), height)
     return found
 
 
@@ -53,38 +57,65 @@ def _of(ms: dict[str, list[float]], height: int) -> list[Figure]:
     ]
 
 
-def times(model: str, count: int) -> dict[str, list[float]]:
-    """CPU milliseconds of decisions: a policy's, the origin's with weights of the same shapes, and our model's function
-    without jit. wall: of the policy's, by the clock.
-    """
-    from protege.cloning.policy import CloningPolicy
+def times(model: Path, count: int) -> dict[str, list[float]]:
+    """Milliseconds of decisions by turns: ours (CPU) and wall (by the clock), the origin's, and our own unjitted."""
+    card = ModelCard.load(model)
+    contestants = (
+        (our_decision, (str(model),)),
+        (origin_decision, (len(KEYS), *card.frame_size)),
+        (own_decision, (str(model),)),
+    )
+    return by_turns(contestants, count)
 
-    policy, theirs = CloningPolicy(model), origin()
+
+def our_decision(model: str) -> Turn:
+    """CPU and wall milliseconds of one decision of a policy."""
+    from protege.cloning.policy import load
+
+    policy = load(model)
     policy.warm_up()
     width, height = policy.card.frame_size
-    rgb = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    state = theirs.create_state(len(policy.loaded.keys), (1, height, width, 3))
+    frames = (Frame(_picture(width, height), number * 100_000_000) for number in itertools.count())
+
+    def turn() -> dict[str, float]:
+        frame, at = next(frames), time.perf_counter()
+        cpu = _cpu_ms(lambda: policy.predict(frame, ""))
+        return {"ours": cpu, "wall": 1000 * (time.perf_counter() - at)}
+
+    return _settled(turn)
+
+
+def origin_decision(actions: int, width: int, height: int) -> Turn:
+    """CPU milliseconds of the origin's unjitted apply, with weights of the same shapes."""
+    theirs = origin()
+    state, rgb = theirs.create_state(actions, (1, height, width, 3)), _picture(width, height)
+    return _settled(lambda: {"origin": _cpu_ms(lambda: theirs.decide(state, rgb))})
+
+
+def own_decision(model: str) -> Turn:
+    """CPU milliseconds of our model's function without jit."""
+    from protege.cloning.policy import CloningPolicy
+
+    policy = CloningPolicy(model)
+    width, height = policy.card.frame_size
     function: Any = policy.loaded._apply
     arrays = {
-        "frames": rgb.transpose(2, 0, 1)[None, None],
+        "frames": _picture(width, height).transpose(2, 0, 1)[None, None],
         "previous": np.zeros((1, 1, len(policy.loaded.keys)), np.float32),
         "goal": np.full(1, -1, np.int32),
     }
+    return _settled(lambda: {"own": _cpu_ms(lambda: np.asarray(function.func.__wrapped__(*function.args, arrays)))})
 
-    def own() -> None:
-        np.asarray(function.func.__wrapped__(*function.args, arrays))
 
-    unjitted: dict[str, Callable[[], Any]] = {"origin": lambda: theirs.decide(state, rgb), "own": own}
-    for call in unjitted.values():
-        call()
-    found: dict[str, list[float]] = {"ours": [], "origin": [], "own": [], "wall": []}
-    for number in range(count):
-        at = time.perf_counter()
-        found["ours"].append(_cpu_ms(lambda number=number: policy.predict(Frame(rgb, number * 100_000_000), "")))
-        found["wall"].append(1000 * (time.perf_counter() - at))
-        for name, call in unjitted.items():
-            found[name].append(_cpu_ms(call))
-    return found
+def _picture(width: int, height: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def _settled(turn: Turn) -> Turn:
+    """After the first calls, which compile and settle memory."""
+    for _ in range(WARM_UP):
+        turn()
+    return turn
 
 
 def _cpu_ms(call: Callable[[], Any]) -> float:
