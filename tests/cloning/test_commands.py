@@ -1,5 +1,6 @@
 """Bad input to the commands of cloning: one line on stderr, exit code 2, at once, and nothing half-written."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from BC_training import analyze_dataset
 from protege import cli
 from protege.play.actions import KEYBOARD_12
 from protege.play.card import ModelCard
+from tests.cloning import tiny
 from tests.cloning.stores import store
 
 ROOT = Path(__file__).parents[2]
@@ -71,6 +73,56 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_work(tmp_path, cap
     assert "--page" in refused(capsys, "rollout", "expert", "--page", tmp_path / "file" / "page.html")
     assert "is a directory" in refused(capsys, "rollout", "expert", "--page", tmp_path / "model")
     assert not list(tmp_path.glob(".*"))
+
+
+PLACES = (
+    ("evaluate", "--out", "/proc/x"),
+    ("rollout", "--page", "/proc/x/page.html"),
+    ("rollout", "--page", "/proc/p"),
+)
+
+
+@pytest.mark.parametrize(("name", "option", "place"), PLACES)
+def test_a_place_where_nothing_can_be_made_is_refused_before_the_work(name, option, place, tmp_path, capsys):
+    """Nobody can write there, whatever the permissions say."""
+    model = "expert" if name == "rollout" else tmp_path
+    line = refused(capsys, name, model, option, place)
+    assert re.match(rf"protege: {option} /proc[x/]*: /proc cannot be written into \(", line)
+
+
+def test_a_folder_or_a_device_where_a_file_should_be_is_refused_before_the_work(tmp_path, capsys):
+    for name in ("metrics.json", "evaluation.html"):
+        folder = tmp_path / name
+        (folder / name).mkdir(parents=True)
+        assert f"{name} in it is not a file" in refused(capsys, "evaluate", tmp_path, "--out", folder)
+        assert [path.name for path in folder.iterdir()] == [name]
+    assert "null in it is not a file" in refused(capsys, "rollout", "expert", "--page", "/dev/null")
+    data = store(tmp_path / "episodes.zarr")
+    for name in ("log.jsonl", "config.yaml"):
+        (tmp_path / "model" / name).mkdir(parents=True)
+        wanted = f"training.checkpoint_dir={tmp_path / 'model'}"
+        line = refused(capsys, "train", "--config", ROOT / "configs" / "pure_cnn.yaml", f"dataset.path={data}", wanted)
+        assert f"{name} in it is not a file" in line
+        (tmp_path / "model" / name).rmdir()
+    assert not list((tmp_path / "model").iterdir())
+
+
+def test_a_place_that_can_be_made_is_made_only_by_the_work(tmp_path, capsys):
+    (tmp_path / "model").mkdir()
+    wanted = tmp_path / "new" / "deeper"
+    assert "no checkpoints here" in refused(capsys, "evaluate", tmp_path / "model", "--out", wanted)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_finished_run_says_so_and_how_to_go_on(tmp_path, capsys):
+    settings = tiny.WIDTHS["pure_cnn"]
+    data = store(tmp_path / "episodes.zarr")
+    command = ["clone", "train", "--config", str(ROOT / "configs" / "pure_cnn.yaml"), f"dataset.path={data}"]
+    command += [f"model.{text}" for text in settings] + ["training.max_steps=1", "system.compile_cache=null"]
+    command += [f"training.checkpoint_dir={tmp_path / 'model'}", "training.batch_size=8"]
+    for finished in (False, True):
+        assert cli.run(command) == 0
+        assert ("already finished after 1 steps; to go on, raise" in capsys.readouterr().err) == finished
 
 
 def test_a_store_without_state_says_how_to_do_without(tmp_path, capsys):

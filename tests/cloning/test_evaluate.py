@@ -11,7 +11,7 @@ import pytest
 
 from protege.cloning import cache, loader
 from protege.cloning.film import PANEL, RIGHT, WRONG, drawn, encode
-from protege.cloning.pages import chosen, write_page
+from protege.cloning.pages import chosen, page_of, write_files
 from protege.cloning.predictions import collect, cross_entropy, judge
 from protege.cloning.store import Dataset, Writer
 
@@ -100,11 +100,8 @@ def test_cross_entropy_is_a_mean_over_frames_and_never_infinite():
     assert cross_entropy(probs, truth) == pytest.approx(-(np.log(0.8) + np.log(0.5) + np.log(1e-7)) / 3)
 
 
-def test_the_page_has_numbers_time_lines_and_videos_that_play(evaluation, held, tmp_path):
-    page = tmp_path / "new" / "page.html"
-    write_page(evaluation, held.frames, page, "70 frames of episodes.zarr")
-    text = page.read_text(encoding="utf-8")
-    assert not list(page.parent.glob(".*"))
+def test_the_page_has_numbers_time_lines_and_videos_that_play(evaluation, held):
+    text = page_of(evaluation, held.frames, "70 frames of episodes.zarr")
     assert "never (absent)" in text
     assert "copy previous" in text
     assert "<p>70 frames of episodes.zarr</p>" in text
@@ -117,11 +114,16 @@ def test_the_page_has_numbers_time_lines_and_videos_that_play(evaluation, held, 
     assert sorted(lengths) == [30, 40]
 
 
-def test_a_page_that_cannot_take_its_place_leaves_nothing(evaluation, held, tmp_path):
-    (tmp_path / "page.html").mkdir()
+def test_files_are_written_together_or_not_at_all(tmp_path):
+    one, other = tmp_path / "new" / "a.json", tmp_path / "page.html"
+    write_files({one: "1", other: "2"})
+    assert (one.read_text(), other.read_text()) == ("1", "2")
+    other.unlink()
+    other.mkdir()
     with pytest.raises(OSError, match=r"page\.html"):
-        write_page(evaluation, held.frames, tmp_path / "page.html", "", films=False)
-    assert not list(tmp_path.glob(".*"))
+        write_files({one: "3", other: "4"})
+    assert one.read_text() == "1"
+    assert not list(tmp_path.rglob(".*"))
 
 
 def test_the_best_and_the_worst_episode_are_shown(evaluation):

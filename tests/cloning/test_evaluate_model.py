@@ -1,8 +1,10 @@
 """A trained model, scored on what its training held back and on other data."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from protege.cloning import cache, loader
 from protege.cloning.checkpoint import load_model
 from protege.cloning.compare import compare
 from protege.cloning.config import load
-from protege.cloning.evaluate import ahead, evaluate, goals_for, num_weights
+from protege.cloning.evaluate import ahead, evaluate, goals_for, num_weights, places
 from protege.cloning.goals import word_numbers
 from protege.cloning.store import Dataset, Writer
 from protege.cloning.thresholds import choose
@@ -24,10 +26,10 @@ KEYS = ("left", "right", "never")
 GOALS = ("Go to the lantern", "Open the door")
 
 
-def write(path, goals=GOALS, keys=KEYS, episodes=8, length=30):
+def write(path, goals=GOALS, keys=KEYS, episodes=8, length=30, seed=0):
     """A square stands where the action is; the goal decides which of two colours counts."""
     writer = Writer(path, keys)
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     for goal in goals:
         writer.goal(goal)
     for number in range(episodes):
@@ -123,8 +125,7 @@ def test_progress_ends_at_the_number_of_frames(model):
 def test_another_data_set_is_scored_whole_whatever_the_order_of_its_goals(model, scored, tmp_path):
     other = write(tmp_path / "other.zarr", goals=GOALS[::-1])
     assert Dataset.open(other).goals == GOALS[::-1]
-    found, own = evaluate(model, other).evaluation, scored["all"].evaluation
-    assert found.about["split"] == "all"
+    found, own = evaluate(model, other, "all").evaluation, scored["all"].evaluation
     assert found.predictions.probs == pytest.approx(own.predictions.probs, abs=1e-6)
 
 
@@ -151,9 +152,94 @@ def test_other_actions_are_refused_by_name(model, tmp_path):
 
 def test_other_data_has_no_splits_and_unknown_splits_are_named(model, tmp_path):
     with pytest.raises(UserError, match="not what the model was trained on"):
-        evaluate(model, write(tmp_path / "other.zarr"), split="test")
+        evaluate(model, write(tmp_path / "other.zarr", seed=1), split="test")
+    found = evaluate(model, tmp_path / "other.zarr")
+    assert found.evaluation.about["split"] == "all"
+    assert found.evaluation.about["parts"] == {}
+    assert "trained on" not in found.intro
     with pytest.raises(UserError, match="--split half"):
         evaluate(model, split="half")
+
+
+def moved(model, folder, without=None):
+    """A copy of a model's episodes, all with other numbers, one more in front and perhaps one less."""
+    source = write(folder / "source.zarr", episodes=1, seed=1)
+    own = Path(load_model(model).config.dataset.path)
+    for number in range(8):
+        if number != without:
+            shutil.copytree(own / f"episode_{number}", source / f"episode_{8 - number}")
+    return source
+
+
+def test_the_episodes_of_training_are_known_where_they_lie_now(model, scored, tmp_path):
+    splits = load_model(model).about["splits"]
+    data = moved(model, tmp_path)
+    found = evaluate(model, data)
+    now = {part: {f"episode_{8 - int(name[8:])}" for name in names} for part, names in splits.items()}
+    assert found.evaluation.about["split"] == "test"
+    assert set(found.evaluation.predictions.episodes) == now["test"]
+    assert found.evaluation.scores == scored[None].evaluation.scores
+    assert found.evaluation.others == scored[None].evaluation.others  # the majority is that of the training, too
+    validation = evaluate(model, data, "validation").evaluation
+    assert set(validation.predictions.episodes) == now["validation"]
+    for name, each in (("now", found.evaluation), ("then", scored[None].evaluation), ("others", validation)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "metrics.json").write_text(json.dumps(each.to_json()), encoding="utf-8")
+    assert "not comparable" not in compare([tmp_path / "now", tmp_path / "then"])
+    assert "not comparable" in compare([tmp_path / "now", tmp_path / "others"])
+
+
+def test_what_the_model_was_trained_on_is_said_on_the_page_and_in_the_table(model, tmp_path, capsys):
+    command = [
+        "clone",
+        "evaluate",
+        str(model),
+        "--dataset",
+        str(moved(model, tmp_path)),
+        "--no-films",
+        "--split",
+        "all",
+    ]
+    assert cli.run([*command, "--out", str(tmp_path)]) == 0
+    out, text = capsys.readouterr().out, (tmp_path / "evaluation.html").read_text(encoding="utf-8")
+    splits = load_model(model).about["splits"]
+    assert "The model was trained on 6 of them (episode_" in out
+    assert "Its weights and thresholds were chosen on 1 of them (episode_" in out
+    (line,) = [line for line in out.splitlines() if line.startswith("frames trained on")]
+    assert line.split()[3:] == ["180", "-", "-", "-", "-"]
+    for part, names in splits.items():
+        for name in names:
+            assert re.search(f"<td>episode_{8 - int(name[8:])}</td><td>30</td><td>.*%</td><td>{part}</td>", text)
+    assert re.search("<td>episode_0</td><td>30</td><td>.*%</td><td>-</td>", text)
+    trained = {f"episode_{8 - int(name[8:])}" for name in splits["train"]}
+    titles = re.findall(r"<h3>(episode_\d)( \(trained on\))?, ", text)
+    assert any(name in trained for name, _ in titles)
+    assert all((name in trained) == bool(note) for name, note in titles)
+
+
+def test_a_copy_without_a_test_episode_says_which_and_what_to_do(model, tmp_path):
+    (gone,) = load_model(model).about["splits"]["test"]
+    with pytest.raises(UserError, match=rf"{gone} of the test episodes are gone.* --split all"):
+        evaluate(model, moved(model, tmp_path, without=int(gone[8:])))
+
+
+def test_other_episodes_of_the_same_names_at_the_same_place_are_not_taken_for_those_of_training(model, tmp_path):
+    own = Path(load_model(model).config.dataset.path)
+    own.rename(tmp_path / "away")
+    try:
+        write(own, seed=2)
+        assert evaluate(model).evaluation.about["split"] == "all"
+    finally:
+        shutil.rmtree(own)
+        (tmp_path / "away").rename(own)
+
+
+def test_a_model_that_does_not_say_what_its_episodes_hold_knows_them_by_name_in_their_own_place(model):
+    loaded = load_model(model)
+    old = replace(loaded, about={name: value for name, value in loaded.about.items() if name != "identities"})
+    dataset = Dataset.open(loaded.config.dataset.path)
+    assert places(old, dataset, own=True) == places(loaded, dataset, own=False)
+    assert not any(places(old, dataset, own=False).values())
 
 
 def test_episodes_that_are_gone_since_training_are_named(model, tmp_path):

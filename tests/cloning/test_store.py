@@ -130,6 +130,28 @@ def test_the_rate_of_most_frames_counts_and_nearly_the_same_is_the_same(tmp_path
     assert left == ["episode_1", "episode_2"]
 
 
+def identities(path):
+    return [episode.identity for episode in Dataset.open(path).episodes]
+
+
+def test_an_episode_is_known_by_what_is_in_it(tmp_path):
+    path = store(tmp_path / "d.zarr", lengths=(12, 9, 12))
+    found = identities(path)
+    assert len(set(found)) == 3
+    shutil.copytree(path / "episode_0", path / "episode_7")
+    moved = path.rename(tmp_path / "moved.zarr")
+    assert identities(moved) == [*found, found[0]]
+
+
+@pytest.mark.parametrize(("name", "row"), [("frames", 0), ("frames", -1), ("actions", 5)])
+def test_an_episode_that_is_changed_is_another(tmp_path, name, row):
+    path = store(tmp_path / "d.zarr", lengths=(12,))
+    (before,) = identities(path)
+    values = array(path, f"episode_0/{name}")
+    values[row] = ~values[row]
+    assert identities(path) != [before]
+
+
 def chunk(path, number, array="frames"):
     at = f"{number}/0/0/0" if array == "frames" else f"{number}/0"
     return path / "episode_1" / array / "c" / at

@@ -1,5 +1,6 @@
 """`protege clone rollout`: a policy plays the arena, beside it what the scripted expert would do in each moment."""
 
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from protege.arena.engine import Engine
 from protege.arena.expert import Expert
-from protege.arena.rooms import EVAL_SEED_START, Layout
+from protege.arena.rooms import EVAL_SEED_START, Layout, layout
 from protege.arena.state import DECISION_HZ, ArenaState
 from protege.arena.tasks import GOALS, Task
 from protege.bench.arena import rate_text
@@ -21,30 +22,43 @@ from protege.errors import UserError
 from protege.play.actions import KEYBOARD_12, Action
 
 KEYS: Final = KEYBOARD_12.pressable
+SHOWN: Final = 3
+"""Episodes that a page shows, and whose pictures are kept while others are played."""
 
 
 @dataclass(frozen=True)
 class Played:
-    """Episodes that were played, and every decision of them: pictures (N, 3, H, W), the keys the policy held and those
-    of the expert in the same states.
+    """Episodes that were played, and every decision of them: the keys the policy held and those of the expert in the
+    same states. pictures: (3, H, W) of the decisions of `SHOWN` episodes, one after another; filmed: which episodes;
+    left_out: (seed, goal) of rooms that were not played, since the model does not know their goal.
     """
 
     model: str
     results: tuple[Result, ...]
-    pictures: NDArray[np.uint8]
     held: tuple[Action, ...]
     expert: tuple[Action, ...]
+    pictures: tuple[NDArray[np.uint8], ...]
+    filmed: tuple[int, ...]
+    left_out: tuple[tuple[int, str], ...] = ()
+
+    @property
+    def episode(self) -> NDArray[np.int64]:
+        """(N,) the episode of each decision."""
+        return np.repeat(np.arange(len(self.results)), [result.decisions for result in self.results])
 
     def lines(self) -> list[str]:
         """The essence, as a command prints it."""
-        found = [f"reached the goal: {rate_text(self.results)}"]
+        found = [
+            f"seed {seed} left out: the model was not trained on the goal {goal!r}" for seed, goal in self.left_out
+        ]
+        found += [f"reached the goal: {rate_text(self.results)}"]
         for result in self.results:
             found.append(f"  {episode_name(result)} after {result.seconds:.1f} s")
         return found
 
 
 class _Watched:
-    """An engine that notes each decision before it is played."""
+    """An engine that notes each decision of an episode before it is played."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -55,6 +69,7 @@ class _Watched:
 
     def load(self, layout: Layout) -> ArenaState:
         self._expert.start_episode()
+        self.pictures, self.held, self.expert = [], [], []
         return self._engine.load(layout)
 
     def step(self, action: Action, tics: int) -> ArenaState:
@@ -77,20 +92,69 @@ def play(
     task: Task | None = Task.GO_TO,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Played:
-    """Play some episodes from a seed on, which must be one for evaluation (UserError)."""
+    """Play some episodes from a seed on, which must be one for evaluation (UserError). Rooms whose goal a model cannot
+    know are left out; UserError where that is all of them.
+    """
     if seed < EVAL_SEED_START:
         raise UserError(f"--seed {seed}: rooms for evaluation begin at {EVAL_SEED_START}")
     runner = Runner(player)
     watched: Any = _Watched(runner.engine)
     runner.engine = watched
-    results = []
+    results: list[Result] = []
+    held: list[Action] = []
+    expert: list[Action] = []
+    kept: list[_Episode] = []
     try:
-        for job in jobs(seed, episodes, task):
-            results.append(runner.play(Job(job.seed)))
+        todo, left_out = _known(runner, jobs(seed, episodes, task))
+        for job in todo:
+            results.append(runner.play(job))
+            held += watched.held
+            expert += watched.expert
+            kept = _keep([*kept, _Episode(len(results) - 1, watched.held, watched.expert, watched.pictures)])
             progress(len(results))
     finally:
         runner.close()
-    return Played(player.model, tuple(results), np.stack(watched.pictures), tuple(watched.held), tuple(watched.expert))
+    kept.sort(key=lambda each: each.number)
+    pictures = tuple(picture for each in kept for picture in each.pictures)
+    filmed = tuple(each.number for each in kept)
+    return Played(player.model, tuple(results), tuple(held), tuple(expert), pictures, filmed, tuple(left_out))
+
+
+def _known(runner: Runner, wanted: Sequence[Job]) -> tuple[list[Job], list[tuple[int, str]]]:
+    """Rooms whose goal the policy can be told, and (seed, goal) of the others."""
+    knows = getattr(runner.policy(wanted[0].seed), "knows", lambda goal: True)
+    goals = {job.seed: layout(job.seed).goal.sentence for job in wanted}
+    todo = [job for job in wanted if knows(goals[job.seed])]
+    if not todo:
+        raise UserError(
+            f"{runner.player.model}: none of the {len(wanted)} rooms has a goal that the model was trained on "
+            f"({'; '.join(sorted(set(goals.values())))}); choose another --task, or train with model.goal=sentence"
+        )
+    return todo, [(seed, goal) for seed, goal in goals.items() if not knows(goal)]
+
+
+@dataclass(frozen=True)
+class _Episode:
+    """An episode whose pictures are kept, and the keys held in it."""
+
+    number: int
+    held: Sequence[Action]
+    expert: Sequence[Action]
+    pictures: Sequence[NDArray[np.uint8]]
+
+    @property
+    def share(self) -> float:
+        """Of the decisions, those in which the policy did what the expert would."""
+        return sum(map(operator.eq, self.held, self.expert)) / len(self.held)
+
+
+def _keep(episodes: list[_Episode]) -> list[_Episode]:
+    """At most `SHOWN` episodes, best first: the best, the worst, and of the others those nearest to both's middle."""
+    ranked = sorted(episodes, key=lambda each: -each.share)
+    middle = (ranked[0].share + ranked[-1].share) / 2
+    while len(ranked) > SHOWN:
+        ranked.remove(max(ranked[1:-1], key=lambda each: abs(each.share - middle)))
+    return ranked
 
 
 def compared(played: Played) -> Evaluation:
@@ -99,15 +163,16 @@ def compared(played: Played) -> Evaluation:
     used = np.flatnonzero((pred | truth).any(0))
     keys = tuple(KEYS[k] for k in used)
     pred, truth = pred[:, used], truth[:, used]
-    episode = np.repeat(np.arange(len(played.results)), [result.decisions for result in played.results])
+    episode = played.episode
     scores = metrics.score(truth, pred, episode, keys)
+    filmed = np.isin(episode, played.filmed)
     return Evaluation(
         predictions=Predictions(
             keys=keys,
             episodes=tuple(map(episode_name, played.results)),
             probs=pred[:, None].astype(np.float32),
             truth=truth[:, None],
-            rows=np.arange(len(truth)),
+            rows=np.where(filmed, np.cumsum(filmed) - 1, -1),
             episode=episode,
         ),
         thresholds=np.full(len(keys), 0.5),
@@ -128,7 +193,10 @@ def write_page(played: Played, path: Path) -> None:
         f"{rate_text(played.results)}. The true keys are those that the scripted expert would hold in the same state; "
         "a policy that does something else is not always wrong."
     )
-    pages.write_page(compared(played), played.pictures, path, intro, DECISION_HZ)
+    if played.left_out:
+        rooms = ", ".join(f"seed {seed} ({goal})" for seed, goal in played.left_out)
+        intro += f" Left out, since the model was not trained on their goals: {rooms}."
+    pages.write_files({path: pages.page_of(compared(played), played.pictures, intro, DECISION_HZ)})
 
 
 def episode_name(result: Result) -> str:

@@ -9,8 +9,8 @@ from protege.cloning.tables import table
 from protege.errors import UserError
 
 METRICS: Final = "metrics.json"
-SAME: Final = ("dataset", "split", "frames")
-"""What two evaluations must share for their numbers to be compared."""
+PAGE: Final = "evaluation.html"
+"""What evaluation writes."""
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def compare(models: Sequence[Path]) -> str:
     warnings = [
         f"{name} was scored on {_data(metrics)}, {next(iter(found))} on {_data(first)}: not comparable"
         for name, metrics in list(found.items())[1:]
-        if any(metrics.get(what) != first.get(what) for what in SAME)
+        if _scored(metrics) != _scored(first)
     ]
     baselines = (
         {} if warnings else {n: s for n, s in (first.get("others") or {}).items() if n not in ("as played", "at 0.5")}
@@ -48,6 +48,11 @@ def _name(folder: Path, models: Sequence[Path]) -> str:
     """The folder's name, or its path where two have the same name."""
     twice = sum(other.resolve().name == folder.resolve().name for other in models) > 1
     return str(folder) if twice else folder.resolve().name
+
+
+def _scored(metrics: dict[str, Any]) -> tuple[Any, ...]:
+    """What two evaluations must share for their numbers to be compared."""
+    return metrics.get("scored", metrics.get("dataset")), metrics.get("split"), metrics.get("frames")
 
 
 def _data(metrics: dict[str, Any]) -> str:

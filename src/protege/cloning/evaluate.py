@@ -1,10 +1,12 @@
 """Scores a trained model on whole episodes: those its training held back, or any other data set."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
+from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import jax
 import numpy as np
@@ -14,17 +16,18 @@ from numpy.typing import NDArray
 from protege.cloning import loader
 from protege.cloning.cache import Cache, build
 from protege.cloning.checkpoint import Loaded, load_model
-from protege.cloning.compare import METRICS
+from protege.cloning.compare import METRICS, PAGE
 from protege.cloning.goals import goal_table
 from protege.cloning.loader import Batch
-from protege.cloning.pages import write_page
+from protege.cloning.pages import page_of, write_files
 from protege.cloning.predictions import Evaluation, collect, judge
 from protege.cloning.store import Dataset
 from protege.cloning.train import loader_options
 from protege.errors import UserError
 
 SPLITS: Final = ("test", "validation", "train", "all")
-PAGE: Final = "evaluation.html"
+NAMED: Final = 5
+"""Episodes that are named before a list of them is cut short."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +41,9 @@ class Evaluated:
 
     def save(self, folder: Path, films: bool = True) -> Path:
         """Write metrics.json and the page into a folder; returns the page. films: with videos in it."""
-        folder.mkdir(parents=True, exist_ok=True)
-        beside = folder / f".{METRICS}.part"
-        beside.write_text(json.dumps(self.evaluation.to_json(), indent=1) + "\n", encoding="utf-8")
-        beside.replace(folder / METRICS)
-        write_page(self.evaluation, self.cache.frames, folder / PAGE, self.intro, self.frame_hz, films)
+        page = page_of(self.evaluation, self.cache.frames, self.intro, self.frame_hz, films)
+        metrics = json.dumps(self.evaluation.to_json(), indent=1) + "\n"
+        write_files({folder / METRICS: metrics, folder / PAGE: page})
         return folder / PAGE
 
 
@@ -54,20 +55,23 @@ def evaluate(
 ) -> Evaluated:
     """Score the model in a folder, with the thresholds that its training chose on the validation episodes.
 
-    path: a data set; that of the training by default, with `split` "test", else "all" of it. progress: told the frames
-    that are done and all frames. UserError where the data set does not fit the model.
+    path: a data set; that of the training by default. split: "test" by default where the data set has episodes of the
+    training, wherever it lies now, else "all". progress: told the frames that are done and all frames. UserError where
+    the data set does not fit the model.
     """
     loaded = load_model(folder)
     own = Path(loaded.config.dataset.path)
     path = path or own
-    split = split or ("test" if _same(path, own) else "all")
     dataset = Dataset.open(path, use_state=loaded.setting.state is not None)
     if dataset.keys != loaded.keys:
         raise UserError(
             f"{path}: has the actions {' '.join(dataset.keys)}; {folder} was trained on {' '.join(loaded.keys)}"
         )
+    there = places(loaded, dataset, _same(path, own))
+    parts = _parts(loaded, there)
+    split = split or ("test" if parts else "all")
+    names = _names(loaded, dataset, split, there)
     cache = _cache(loaded, dataset, _same(path, own))
-    names = _names(loaded, dataset, split, _same(path, own))
     # A horizon of 1: every frame is scored, the same ones for every model, and the actions ahead are looked up after.
     options = replace(loader_options(loaded.config), shuffle=False, horizon=1)
     total = len(loader.index(cache, names))
@@ -80,27 +84,54 @@ def evaluate(
         lambda done: progress(done, total),
     )
     found = replace(found, truth=ahead(found.truth[:, 0], found.episode, loaded.config.model.horizon))
-    train = loaded.about["splits"]["train"] if _same(path, own) else names
-    about = {
-        "model": folder.resolve().name,
-        "kind": loaded.config.model.name,
-        "parameters": num_weights(loaded),
-        "dataset": str(path),
-        "split": split,
-    }
+    train = [name for name, part in parts.items() if part == "train"] or names
     judged = judge(
         found,
         loaded.thresholds,
-        cache.actions[cache.rows(name for name in train if name in cache.offsets)],
+        cache.actions[cache.rows(train)],
         loaded.config.evaluation.onset_buffer_frames,
-        about,
+        {"model": folder.resolve().name, **_about(loaded, dataset, split, names, parts)},
     )
-    count = len(found.episodes)
-    parts = [f"{len(found.rows)} frames of {count} episode{'s' if count > 1 else ''} ({split}) of {path.name}."]
-    if _same(path, own) and split in ("train", "all"):
-        parts.append("The model was trained on some or all of them.")
-    parts.append("The thresholds were chosen on the validation episodes of its training.")
-    return Evaluated(judged, cache, loaded.frame_hz, " ".join(parts))
+    return Evaluated(judged, cache, loaded.frame_hz, _intro(judged))
+
+
+def _about(
+    loaded: Loaded, dataset: Dataset, split: str, names: Sequence[str], parts: Mapping[str, str]
+) -> dict[str, Any]:
+    """What was scored. parts: of the scored episodes that training had; scored: a hash of the episodes."""
+    chosen = [episode for episode in dataset.episodes if episode.name in set(names)]
+    return {
+        "kind": loaded.config.model.name,
+        "parameters": num_weights(loaded),
+        "dataset": str(dataset.path),
+        "split": split,
+        "parts": {e.name: parts[e.name] for e in chosen if e.name in parts},
+        "frames_trained_on": sum(len(e) for e in chosen if parts.get(e.name) == "train"),
+        "scored": sha256(" ".join(e.identity for e in chosen).encode()).hexdigest()[:16],
+    }
+
+
+def _intro(found: Evaluation) -> str:
+    """What was scored, and what of it the model has seen, in words."""
+    about, count = found.about, len(found.predictions.episodes)
+    said = [
+        f"{len(found.predictions.rows)} frames of {count} episode{'s' if count > 1 else ''} ({about['split']}) of "
+        f"{Path(about['dataset']).name}."
+    ]
+    train, validation = (
+        [name for name, used in about["parts"].items() if used == part] for part in ("train", "validation")
+    )
+    if train:
+        said.append(f"The model was trained on {len(train)} of them ({_few(train)}).")
+    if validation:
+        said.append(f"Its weights and thresholds were chosen on {len(validation)} of them ({_few(validation)}).")
+    else:
+        said.append("The thresholds were chosen on the validation episodes of its training.")
+    return " ".join(said)
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
 
 
 def ahead(truth: NDArray[np.bool_], episode: NDArray[np.int64], horizon: int) -> NDArray[np.bool_]:
@@ -146,16 +177,42 @@ def _cache(loaded: Loaded, dataset: Dataset, own: bool) -> Cache:
     return build(dataset, None, None if (height, width) == loaded.setting.frame_size else loaded.setting.frame_size)
 
 
-def _names(loaded: Loaded, dataset: Dataset, split: str, own: bool) -> list[str]:
+def places(loaded: Loaded, dataset: Dataset, own: bool) -> dict[str, list[str]]:
+    """For each episode of the training, by its name then, the names that it has in a data set now.
+
+    Episodes are known by what is in them, since a store may have moved, grown or been numbered anew; those of a model
+    that does not tell what was in them by their names, and only where it was trained (own).
+    """
+    identities = loaded.about.get("identities")
+    now: dict[str, list[str]] = {}
+    for episode in dataset.episodes if identities or own else ():
+        now.setdefault(episode.identity if identities else episode.name, []).append(episode.name)
+    found = {}
+    for name in chain.from_iterable(loaded.about["splits"].values()):
+        alike = now.get(identities[name] if identities else name, [])
+        found[name] = [name] if name in alike else alike
+    return found
+
+
+def _parts(loaded: Loaded, there: Mapping[str, list[str]]) -> dict[str, str]:
+    """What training used a data set's episodes for (train, validation or test), by the names that they have now."""
+    splits = loaded.about["splits"]
+    # The last wins: what was trained on is no test.
+    return {now: part for part in ("test", "validation", "train") for name in splits[part] for now in there[name]}
+
+
+def _names(loaded: Loaded, dataset: Dataset, split: str, there: Mapping[str, list[str]]) -> list[str]:
     """The episodes to score."""
-    there = [episode.name for episode in dataset.episodes]
-    if split == "all":
-        return there
     if split not in SPLITS:
         raise UserError(f"--split {split}: expected one of {', '.join(SPLITS)}")
-    if not own:
+    if split == "all":
+        return [episode.name for episode in dataset.episodes]
+    if not any(there.values()):
         raise UserError(f"--split {split}: {dataset.path} is not what the model was trained on; score all of it")
-    names = list(loaded.about["splits"][split])
-    if gone := [name for name in names if name not in there]:
-        raise UserError(f"{dataset.path}: {', '.join(gone)} of the {split} episodes are gone or broken since training")
-    return names
+    if gone := [name for name in loaded.about["splits"][split] if not there[name]]:
+        raise UserError(
+            f"{dataset.path}: {', '.join(gone)} of the {split} episodes are gone, broken or changed since training; "
+            "score what is there with --split all"
+        )
+    parts = _parts(loaded, there)
+    return [episode.name for episode in dataset.episodes if parts.get(episode.name) == split]

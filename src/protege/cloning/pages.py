@@ -1,7 +1,11 @@
 """The page of a model's predictions: one HTML file with numbers, confusion by action, time lines and videos in it."""
 
 import base64
+import errno
 import io
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
@@ -20,12 +24,14 @@ FILM_FRAMES: Final = 600
 """Of an episode; what comes after is not filmed."""
 
 
-def write_page(
-    found: Evaluation, frames: NDArray[np.uint8], path: Path, intro: str, fps: float = 10.0, films: bool = True
-) -> None:
-    """Write the page, whole or not at all.
+Pictures = NDArray[np.uint8] | Sequence[NDArray[np.uint8]]
+"""(N, 3, H, W), or N of (3, H, W)."""
 
-    frames: (N, 3, H, W) of the cache that the predictions were made from; intro: what they are of; films: with videos.
+
+def page_of(found: Evaluation, frames: Pictures, intro: str, fps: float = 10.0, films: bool = True) -> str:
+    """The page as HTML.
+
+    frames: the pictures that the predictions' rows count; intro: what they are of; films: with videos.
     """
     try:
         import jinja2
@@ -34,37 +40,56 @@ def write_page(
 
     text = (files("protege.cloning") / "evaluation.html.jinja").read_text(encoding="utf-8")
     template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(text)
-    shown = template.render(
+    return template.render(
         name=found.about["model"],
         intro=intro,
         table=table({found.about["model"]: found.to_json(), **found.to_json()["others"]}),
         actions=action_rows(found),
+        episodes=episode_rows(found),
         confusion=_uri(confusion_png(found), "image/png"),
         shown=[episode_parts(found, frames, e, title, fps, films) for e, title in chosen(found).items()],
     )
-    beside = path.with_name(f".{path.name}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def write_files(texts: Mapping[Path, str]) -> None:
+    """Write text files: whole, and where one cannot be written none of them."""
+    parts = {path: path.with_name(f".{path.name}.part") for path in texts}
     try:
-        beside.write_text(shown, encoding="utf-8")
-        beside.replace(path)
-    except OSError:
-        beside.unlink(missing_ok=True)
+        for path, part in parts.items():
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part.write_text(texts[path], encoding="utf-8")
+        for path, part in parts.items():
+            part.replace(path)
+    except BaseException:
+        for part in parts.values():
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
         raise
 
 
 def chosen(found: Evaluation) -> dict[int, str]:
-    """The episodes that are shown, with a title each: the best, the worst, and one between."""
-    right = (found.pred == found.truth).all(1)
-    episode = found.predictions.episode
-    share = np.bincount(episode, right) / np.bincount(episode)
+    """The episodes that are shown, with a title each: of those with pictures the best, the worst, and one between."""
+    share = found.shares
+    pictures = np.bincount(found.predictions.episode, found.predictions.rows >= 0) > 0
     order = np.argsort(-share, kind="stable")
+    order = order[pictures[order]]
     kinds = {int(order[0]): "the best"}
     kinds.setdefault(int(order[-1]), "the worst")
     kinds.setdefault(int(order[len(order) // 2]), "in between")
-    return {
-        e: f"{found.predictions.episodes[e]}, {kind}: {share[e]:.0%} of its frames are right"
-        for e, kind in kinds.items()
-    }
+    names, parts = found.predictions.episodes, found.about.get("parts", {})
+    notes = [" (trained on)" if parts.get(name) == "train" else "" for name in names]
+    return {e: f"{names[e]}{notes[e]}, {kind}: {share[e]:.0%} of its frames are right" for e, kind in kinds.items()}
+
+
+def episode_rows(found: Evaluation) -> list[dict[str, Any]]:
+    """A line for each episode: name, frames, the share that is right, and what training used it for."""
+    frames, parts = np.bincount(found.predictions.episode), found.about.get("parts", {})
+    return [
+        {"name": name, "frames": f"{count:,}", "right": f"{share:.0%}", "part": parts.get(name, "-")}
+        for name, count, share in zip(found.predictions.episodes, frames, found.shares, strict=True)
+    ]
 
 
 def action_rows(found: Evaluation) -> list[dict[str, Any]]:
@@ -98,7 +123,7 @@ def confusion_png(found: Evaluation) -> bytes:
 
 
 def episode_parts(
-    found: Evaluation, frames: NDArray[np.uint8], episode: int, title: str, fps: float, films: bool
+    found: Evaluation, frames: Pictures, episode: int, title: str, fps: float, films: bool
 ) -> dict[str, Any]:
     own = np.flatnonzero(found.predictions.episode == episode)
     parts = {"title": title, "timeline": _uri(timeline_png(found, frames, own, fps), "image/png"), "film": None}
@@ -110,7 +135,7 @@ def episode_parts(
     return parts
 
 
-def timeline_png(found: Evaluation, frames: NDArray[np.uint8], own: NDArray[np.int64], fps: float) -> bytes:
+def timeline_png(found: Evaluation, frames: Pictures, own: NDArray[np.int64], fps: float) -> bytes:
     """Pictures along the top, and for each action when it is held (grey), its probability and threshold (lines), and
     when it is predicted (bar below). own: the places of an episode's frames among the predictions.
     """
@@ -137,7 +162,7 @@ def timeline_png(found: Evaluation, frames: NDArray[np.uint8], own: NDArray[np.i
     return _png(figure)
 
 
-def _thumbnails(figure: Any, place: Any, frames: NDArray[np.uint8], rows: NDArray[np.int64]) -> None:
+def _thumbnails(figure: Any, place: Any, frames: Pictures, rows: NDArray[np.int64]) -> None:
     """Pictures in the middle of equal parts of the time."""
     count = min(THUMBNAILS, len(rows))
     grid = place.subgridspec(1, count, wspace=0.02)

@@ -15,8 +15,8 @@ from protege.cloning.thresholds import DEFAULT, played, pressed
 
 @dataclass(frozen=True)
 class Predictions:
-    """probs, truth: (N, H, A) of N frames in the order of play; rows: (N,) where in the cache a frame lies; episode:
-    (N,) its place in `episodes`, the names.
+    """probs, truth: (N, H, A) of N frames in the order of play; rows: (N,) which picture is a frame's (its row in the
+    cache), -1 where none was kept; episode: (N,) its place in `episodes`, the names.
     """
 
     keys: tuple[str, ...]
@@ -78,6 +78,12 @@ class Evaluation:
     def pred(self) -> Bools:
         """(N, A)."""
         return pressed(self.predictions.probs[:, 0], self.thresholds)
+
+    @property
+    def shares(self) -> NDArray[np.float64]:
+        """For each episode the part of its frames whose every action is right."""
+        right, episode = (self.pred == self.truth).all(1), self.predictions.episode
+        return np.bincount(episode, right) / np.bincount(episode)
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 LINES: Final = {
     "parameters": ("parameters",),
+    "frames trained on": ("frames_trained_on",),
     "exact match": ("exact_match",),
     "macro F1": ("macro_f1",),
     "cross-entropy": ("cross_entropy",),

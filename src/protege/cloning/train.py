@@ -294,6 +294,7 @@ class Run:
             "frame_hz": self.data.frame_hz,
             "thresholds": dict.fromkeys(setting.keys, self.config.evaluation.metrics_threshold),
             "splits": {name: [e.name for e in episodes] for name, episodes in vars(self.data.splits).items()},
+            "identities": {e.name: e.identity for episodes in vars(self.data.splits).values() for e in episodes},
         }
 
     def _validate(self, state: State) -> tuple[Scores, NDArray[np.float64], float]:

@@ -1,7 +1,9 @@
 """`protege clone`."""
 
 import logging
-import os
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -46,9 +48,15 @@ def train(config: Path, overrides: tuple[str, ...]) -> int:
     from protege.cloning.train import train
 
     loaded = load(config, overrides)
-    _require_writable("training.checkpoint_dir", Path(loaded.training.checkpoint_dir))
+    _require_writable("training.checkpoint_dir", Path(loaded.training.checkpoint_dir), ("config.yaml", "log.jsonl"))
     logging.getLogger("protege").setLevel(logging.INFO)
     trained = train(loaded)
+    if not trained.losses and not trained.interrupted:
+        click.echo(
+            f"already finished after {trained.steps} steps; to go on, raise what ended it (training.num_epochs, "
+            "training.max_steps or training.early_stopping.patience); to start over: training.resume=never",
+            err=True,
+        )
     click.echo(f"model: {shown(trained.folder)}")
     return 130 if trained.interrupted else 0
 
@@ -61,9 +69,13 @@ def train(config: Path, overrides: tuple[str, ...]) -> int:
     ),
 )
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--dataset", type=click.Path(path_type=Path), help="Other episodes than those held back in training.")
 @click.option(
-    "--split", type=click.Choice(["test", "validation", "train", "all"]), help="Default: test; all of others."
+    "--dataset", type=click.Path(path_type=Path), help="Other episodes, or where those of the training lie now."
+)
+@click.option(
+    "--split",
+    type=click.Choice(["test", "validation", "train", "all"]),
+    help="Default: the test episodes of the training; all, where the data set has no episode of the training.",
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Folder for metrics.json and the page. Default: the model."
@@ -73,7 +85,9 @@ def evaluate(model: Path, dataset: Path | None, split: str | None, out: Path | N
     """Score a model on whole episodes, and write metrics.json and a page with time lines and videos."""
     _require_libraries()
     _require_folder(model)
-    _require_writable("--out", out or model)
+    from protege.cloning.compare import METRICS, PAGE
+
+    _require_writable("--out", out or model, (METRICS, PAGE))
     from protege.cloning.evaluate import evaluate
     from protege.cloning.tables import table
 
@@ -130,7 +144,7 @@ def rollout(model: str, episodes: int, seed: int, task: str, page: Path | None) 
         _require_folder(Path(model))
         ModelCard.load(Path(model))
     page = page or (Path(model) if Path(model).is_dir() else Path()) / "rollout.html"
-    _require_writable("--page", page.parent)
+    _require_writable("--page", page.parent, [page.name])
     from protege.bench.clone_rollout import play, write_page
 
     kind = None if task == "all" else Task(task)
@@ -175,9 +189,27 @@ def _require_folder(model: Path) -> None:
         raise UserError(f"{model}: no such model; expected a folder that protege clone train wrote, see models/cloning")
 
 
-def _require_writable(name: str, folder: Path) -> None:
-    """UserError, before any work is done, where a folder cannot be written into or made. name: what named it."""
+def _require_writable(name: str, folder: Path, files: Sequence[str]) -> None:
+    """UserError, before any work is done, where files cannot be written into a folder, which may have to be made.
+
+    It is tried, and undone: permissions alone do not say. name: of the option.
+    """
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        found = "cannot be written into" if there.is_dir() else "is a file"
-        raise UserError(f"{name} {folder}: {there} {found}; name a folder that can be made or written into")
+    if not there.is_dir():
+        raise UserError(f"{name} {folder}: {there} is a file; name a folder that can be made or written into")
+    for file in files:
+        if (folder / file).exists() and not (folder / file).is_file():
+            raise UserError(f"{name} {folder}: {file} in it is not a file; delete it, or name another folder")
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise UserError(
+            f"{name} {folder}: {there} cannot be written into ({error.strerror}); name a folder that can be made or "
+            "written into"
+        ) from None
+    finally:
+        for path in missing:
+            with suppress(OSError):
+                path.rmdir()
