@@ -107,6 +107,22 @@ def test_brightness_scales_a_sample_by_one_factor(sample):
     assert np.ptp([factor[b][inside[b]][0] for b in range(64)]) > 0.5
 
 
+def test_contrast_keeps_the_mean_of_each_sample(sample):
+    frames = 80 + sample.frames / 8 + jnp.arange(64.0)[:, None, None, None, None]  # each of another brightness
+    found = np.asarray(changed(sample._replace(frames=frames), contrast=0.9).frames)
+    one = (1, 2, 3, 4)
+    assert np.allclose(found.mean(one), frames.mean(one), atol=0.1)
+    assert np.ptp(found.std(one) / frames.std(one)) > 0.5
+
+
+def test_saturation_keeps_the_brightness_of_each_pixel(sample):
+    frames = 100 + sample.frames / 8
+    found = np.asarray(changed(sample._replace(frames=frames), saturation=0.9).frames)
+    weights = np.array([0.299, 0.587, 0.114])[:, None, None]
+    assert np.allclose((found * weights).sum(2), (frames * weights).sum(2), atol=0.1)
+    assert not np.allclose(found, frames, atol=1)
+
+
 def test_time_jitters_by_one_older_frame_and_never_the_newest(sample):
     found = changed(sample, temporal_jitter=1.0)
     before = np.asarray(sample.frames)

@@ -88,6 +88,16 @@ def test_onsets_weigh_more_by_hand():
     assert loss(LOGITS[:2], actions, before, onset_weight=7.0) == pytest.approx(expected, rel=1e-5)
 
 
+def test_an_onset_is_told_from_the_moment_before_not_from_the_first():
+    """A key that goes down and stays down changes once."""
+    actions = jnp.array([[[1.0, 0, 0], [1, 0, 0]]])
+    before = jnp.zeros((1, 3))
+    each = entropy(LOGITS[:1], actions).mean(-1)
+    share = np.array([[7, 1]])
+    expected = (each * share).sum() / share.sum()
+    assert loss(LOGITS[:1], actions, before, onset_weight=7.0) == pytest.approx(expected, rel=1e-5)
+
+
 def test_smoothing_makes_no_onsets():
     """Nothing changes, so a weight of onsets changes nothing, however smooth the labels are."""
     still = jnp.broadcast_to(BEFORE[:, None], (5, 2, 3))

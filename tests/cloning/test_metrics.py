@@ -175,7 +175,7 @@ def test_majority_is_the_commonest_combination():
 
 
 def test_copying_starts_anew_in_every_episode_and_never_meets_an_onset():
-    truth, episode = held("##.." + "##.#"), np.repeat([0, 1], 4)
+    truth, episode = held("##.#" + "##.#"), np.repeat([0, 1], 4)
     copied = baselines.copy_previous(truth, episode)
     assert copied[:, 0].tolist() == held(".##." + ".##.")[:, 0].tolist()
     found = metrics.onsets(truth, copied, episode)
