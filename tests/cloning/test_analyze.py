@@ -18,8 +18,8 @@ def path(tmp_path):
     writer = Writer(tmp_path / "d.zarr", KEYS, attributes=COLUMNS)
     for number in range(4):
         held = np.zeros((10, 4), bool)
-        held[2:5, 0] = held[7:9, 0] = True  # w twice, five frames
-        held[4, 1] = number == 0  # a once in the first episode, with w
+        held[:3, 0] = held[7:, 0] = True  # w twice, six frames, the first time from the start
+        held[2, 1] = number == 0  # a once in the first episode, with w
         state = np.zeros((10, len(COLUMNS)), np.float32)
         state[:, COLUMNS.index("hero_animation")] = 100 + number
         state[:, COLUMNS.index("npc_animation")] = [7] * 9 + [8]
@@ -31,11 +31,11 @@ def path(tmp_path):
 def test_the_figures_are_right(path):
     found = analyze(path)
     w, a, d, space = found.actions
-    assert (w.share, w.presses, w.held) == (0.5, 8, 2.5)
+    assert (w.share, w.presses, w.held) == (0.6, 8, 3)
     assert (a.share, a.presses, a.held) == (1 / 40, 1, 1)
     assert found.absent == ("d", "space")
     assert (d.presses, space.held) == (0, 0)
-    assert found.idle == 0.5
+    assert found.idle == 0.4
     assert found.chords == 1 / 40
     assert found.goals == (("Go to a", 30), ("Go to b", 10))
     assert found.lengths == (10, 10, 10, 10)

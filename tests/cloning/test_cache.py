@@ -6,9 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import zarr
 
 from protege.cloning import cache as caches
-from protege.cloning.cache import build, default_folder, remove
+from protege.cloning.cache import build, default_folder, fingerprint, remove
 from protege.cloning.store import Dataset, Episode
 from protege.errors import UserError
 from tests.cloning.stores import actions, frames, store, store_2
@@ -113,6 +114,14 @@ def test_a_cache_that_was_cut_is_made_again_even_unverified(dataset):
     check(build(dataset, verify=False))
 
 
+def test_a_cache_that_is_cut_while_it_is_read_is_named(dataset):
+    cache = build(dataset)
+    os.truncate(cache.folder / "frames.u8", 97 * 3 * 12 * 16 + 5)
+    assert np.array_equal(cache.read(np.array([96]))[0], frames(7, 3)[5])
+    with pytest.raises(UserError, match="ends before frame 97; delete the folder"):
+        cache.read(np.array([96, 97]))
+
+
 def test_an_episode_more_costs_only_itself(dataset, reads):
     build(dataset)
     other = store(dataset.path.parent / "o.zarr", (5,), state=3)
@@ -124,9 +133,39 @@ def test_an_episode_more_costs_only_itself(dataset, reads):
     assert len(cache.frames) == sum(LENGTHS) + 5
 
 
+@pytest.mark.parametrize("verify", [True, False])
+def test_what_moves_in_the_file_is_made_again(dataset, verify):
+    build(dataset)
+    shutil.rmtree(dataset.path / "episode_1")
+    cache = build(Dataset.open(dataset.path), verify=verify)
+    for number in (0, 2, 3):
+        start, stop = cache.offsets[f"episode_{number}"]
+        assert np.array_equal(cache.frames[start:stop], frames(LENGTHS[number], number))
+
+
+def test_a_cache_of_another_size_is_made_again_even_unverified(dataset, tmp_path):
+    small = build(dataset, tmp_path / "one", (6, 8)).frames[:]
+    build(dataset, tmp_path / "other", (12, 16))
+    assert np.array_equal(build(dataset, tmp_path / "other", (6, 8), verify=False).frames, small)
+
+
+def test_a_change_shows_by_the_size_or_the_time_of_a_file(dataset):
+    episode = dataset.episodes[0]
+    file = episode.folder / "zarr.json"
+    about, before = file.stat(), fingerprint(episode)
+    file.write_text(file.read_text() + " ")
+    os.utime(file, ns=(about.st_atime_ns, about.st_mtime_ns))
+    larger = fingerprint(episode)
+    assert larger != before
+    os.utime(file, ns=(1, 1))
+    assert fingerprint(episode) != larger
+
+
 def test_blue_first_becomes_red_first(tmp_path):
     cache = build(Dataset.open(store_2(tmp_path / "d.zarr", channel_order="bgr")))
     assert np.array_equal(cache.frames[:5], frames(5, 0)[:, ::-1])
+    zarr.open_group(tmp_path / "d.zarr", mode="a").attrs["channel_order"] = "rgb"
+    assert np.array_equal(build(Dataset.open(tmp_path / "d.zarr")).frames[:5], frames(5, 0))
 
 
 def test_frames_can_be_scaled_by_area(dataset):
