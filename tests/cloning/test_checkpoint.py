@@ -143,6 +143,14 @@ def test_a_checkpoint_of_another_model_is_refused(runs, tmp_path):
     checkpoints.close()
 
 
+def test_a_checkpoint_that_lost_a_part_is_named(data, tmp_path):
+    (tmp_path / "m" / "checkpoints" / "7" / "model").mkdir(parents=True)
+    for tried in (lambda: load_model(tmp_path / "m"), lambda: train(run(data, tmp_path / "m"))):
+        with pytest.raises(UserError, match=r"checkpoints/7: not a checkpoint of this model .*training\.resume=never"):
+            tried()
+    assert not (tmp_path / "m" / "log.jsonl").exists()
+
+
 def test_a_folder_without_checkpoints_is_named(tmp_path):
     with pytest.raises(UserError, match="no checkpoints here; train a model with: protege clone train"):
         load_model(tmp_path)

@@ -80,6 +80,7 @@ def test_a_second_run_in_one_process_has_its_own_loss():
         "previous": np.zeros((8, 1, 2), np.float32),
         "goal": np.full(8, -1, np.int32),
         "valid": np.ones(8, bool),
+        "known": np.ones((8, 1), bool),
     }
     losses = []
     for loss in ("bce", "focal"):
@@ -98,5 +99,5 @@ def test_a_run_that_was_killed_before_it_was_judged_loads_and_goes_on(tmp_path):
         begun = Run(found, Data.open(found), tmp_path / "model", log)
         begun._finish(begun.first_epoch(begun.batches), begun.batches, over=False)
         begun.checkpoints.close()
-    assert load_model(tmp_path / "model").thresholds.tolist() == [0.4] * 4
+    assert load_model(tmp_path / "model").thresholds.tolist() == [0.4, 1, 0.4, 0.4], "the second is never held"
     assert train(found).steps == 2 * begun.batches

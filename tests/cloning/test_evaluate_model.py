@@ -17,7 +17,7 @@ from protege.cloning.config import load
 from protege.cloning.evaluate import ahead, evaluate, goals_for, num_weights, places
 from protege.cloning.goals import word_numbers
 from protege.cloning.store import Dataset, Writer
-from protege.cloning.thresholds import choose
+from protege.cloning.thresholds import choose, untuned
 from protege.cloning.train import train
 from protege.errors import UserError
 from tests.cloning import tiny
@@ -87,7 +87,7 @@ def test_what_can_be_learnt_was_learnt(scored):
 
 def test_thresholds_are_chosen_on_validation_and_reported_on_test(scored):
     validation = scored["validation"].evaluation.predictions
-    chosen = choose(validation.probs[:, 0], validation.truth[:, 0])
+    chosen = choose(validation.probs[:, 0], validation.truth[:, 0], untuned(np.array([[1, 1, 0]], bool)))
     assert scored[None].evaluation.thresholds == pytest.approx(chosen, abs=1e-6)
 
 

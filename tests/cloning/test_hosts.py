@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from protege.cloning import hosts
-from protege.cloning.checkpoint import load_model
-from protege.cloning.config import load
+from protege.cloning.checkpoint import last_about, load_model
+from protege.cloning.config import from_fields, load
 from protege.cloning.train import train
 from protege.errors import ProtegeError, UserError
+from protege.play.card import ModelCard
 from tests.cloning.stores import store
 from tests.cloning.tiny import WIDTHS
 
@@ -111,20 +112,24 @@ def test_two_processes_learn_what_one_does_and_stop_and_go_on_together(data, tmp
     ours, theirs = load_model(one), load_model(two)
     assert theirs.about["scores"]["loss"] == pytest.approx(ours.about["scores"]["loss"], rel=1e-2)
     assert (two / "card.json").exists()
-    assert (two / "config.yaml").exists()
+    about = last_about(two)
+    stored = load(two / "config.yaml").system, from_fields(about["config"]).system, load_model(two).config.system
+    assert {(system.coordinator, system.num_processes, system.process_id) for system in stored} == {(None, None, None)}
+    assert ModelCard.load(two).config["system"]["coordinator"] is None
 
 
 APART = """
 import os
 import sys
 from protege.cloning import hosts
-from protege.cloning.config import load
+from protege.cloning.config import from_fields, load
 from protege.cloning.train import train
 from protege.errors import ProtegeError, UserError
+from protege.play.card import ModelCard
 
 number = int(sys.argv[1])
 folder = f"{sys.argv[2]}/{number}"
-os.makedirs(folder)
+os.makedirs(folder, exist_ok=True)
 os.chdir(folder)
 
 def config(*more):
@@ -141,8 +146,9 @@ for tried in (
     lambda: hosts.together(work),
     lambda: hosts.require_alike({"left": 1, "right": number}),
     lambda: train(config(f"system.seed={number}")),
-    lambda: train(config("training.checkpoint_dir=not_shared")),
-    lambda: train(config("system.devices=1")),
+    lambda: train(config("training.checkpoint_dir=not_shared", "training.resume=never")),
+    lambda: train(config("system.devices=1", "training.resume=never")),
+    lambda: train(config("model.horizon=99", "training.resume=never")),
 ):
     try:
         tried()
@@ -152,6 +158,11 @@ for tried in (
 
 
 def test_what_stops_one_process_stops_the_other(data, tmp_path):
+    """And a model that is there stays, though training.resume=never says to start over."""
+    models = [tmp_path / name / "checkpoints" / "7" / "model" for name in ("m", "0/not_shared")]
+    for model in models:
+        model.mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
     address = (f"system.coordinator=127.0.0.1:{free_port()}", "system.num_processes=2", "system.compile_cache=null")
     overrides = options(data, tmp_path / "m", *address)
     found = ended([started(["-c", APART, str(i), str(tmp_path), *overrides]) for i in (0, 1)])
@@ -164,7 +175,8 @@ def test_what_stops_one_process_stops_the_other(data, tmp_path):
     assert first[2].startswith("UserError: not the same in all processes: system; start them with one")
     assert first[3].startswith("UserError: not the same in all processes: training.checkpoint_dir; start them with one")
     assert first[4] == "UserError: system.devices is 1, which leaves whole hosts out; use 0 for all"
-    assert not list(tmp_path.glob("**/checkpoints"))
+    assert "the longest training episode has" in first[5]
+    assert sorted(path for path in tmp_path.rglob("*") if path.name != "1") == before, "nothing was made or deleted"
 
 
 def test_a_launcher_that_nobody_knows_is_named():

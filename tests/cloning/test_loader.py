@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from protege.cloning.cache import build
-from protege.cloning.loader import LoaderOptions, batches, index, steps
+from protege.cloning.loader import LoaderOptions, batches, require_horizon, steps
 from protege.cloning.store import Dataset
 from protege.errors import UserError
 from tests.cloning.stores import actions, store
@@ -79,23 +79,34 @@ def test_a_sample_is_the_frame_with_its_action_state_and_goal(cache):
 def test_windows_stay_inside_their_episode(cache):
     found = epoch(cache, batch_size=4, frames=3, skip=2, horizon=4, history=5, shuffle=False)
     for batch in found:
-        for row, stack, ahead, before in zip(batch.rows, batch.frames, batch.actions, batch.previous, strict=True):
+        samples = (batch.rows, batch.frames, batch.actions, batch.known, batch.previous)
+        for row, stack, ahead, known, before in zip(*(side[batch.valid] for side in samples), strict=True):
             number = int(np.searchsorted(np.cumsum(LENGTHS), row, side="right"))
             first = int(np.sum(LENGTHS[:number]))
             at = row - first
             held = actions(LENGTHS[number], number)
             assert (stack[:, 0, 0, 0] == number).all()
             assert stack[:, 1, 0, 0].tolist() == [max(0, at - 4), max(0, at - 2), at]
-            assert np.array_equal(ahead, held[at : at + 4])
+            assert np.array_equal(ahead, np.concatenate([held, np.zeros((3, 4))])[at : at + 4])
+            assert known.tolist() == [at + i < LENGTHS[number] for i in range(4)]
             padded = np.concatenate([np.zeros((5, 4)), held])
             assert np.array_equal(before, padded[at : at + 5])
 
 
-def test_the_last_frame_with_a_whole_horizon_is_a_sample(cache):
-    found = index(cache, names(3), horizon=4)
-    assert found.rows.tolist() == [36, 37, 38, 39]
-    with pytest.raises(UserError, match="no episode has 8 frames"):
-        index(cache, names(3), horizon=8)
+def test_the_last_frames_are_samples_however_many_actions_are_predicted(cache):
+    """Else a model would never see how an episode ends, nor any frame of one shorter than its horizon."""
+    found = epoch(cache, batch_size=8, horizon=20)
+    assert sorted(rows(found)) == list(range(sum(LENGTHS)))
+    assert len(found) == steps(cache, names(0, 1, 2, 3), LoaderOptions(batch_size=8, horizon=20))
+    known = sum(int(batch.known.sum()) for batch in found)
+    assert known == sum(n * (n + 1) // 2 for n in LENGTHS), "filler and what lies past an end are not known"
+
+
+def test_a_horizon_that_no_episode_fills_is_named(cache):
+    episodes = ["." * length for length in LENGTHS]  # only their lengths count
+    require_horizon(episodes, 15, "d.zarr")
+    with pytest.raises(UserError, match=r"d\.zarr: the longest training episode has 15 frames, model\.horizon is 16"):
+        require_horizon(episodes, 16, "d.zarr")
 
 
 def test_options_that_are_none_are_an_error():

@@ -27,7 +27,8 @@ ONES = jnp.ones(3)
 
 def loss(logits=LOGITS, actions=ACTIONS, before=BEFORE, valid=None, weights=ONES, smoothing=0.0, **options):
     valid = jnp.ones(len(logits), bool) if valid is None else valid
-    total, share = action_loss(logits, actions, before, valid, weights, LossConfig(**options), smoothing)
+    known = jnp.broadcast_to(valid[:, None], logits.shape[:2])
+    total, share = action_loss(logits, actions, before, known, weights, LossConfig(**options), smoothing)
     return float(total / share)
 
 
@@ -75,7 +76,7 @@ def test_focal_loss_by_hand():
 def test_filler_rows_do_not_count():
     valid = jnp.array([True, False, True, True, False])
     assert loss(valid=valid) == pytest.approx(loss(*(x[np.asarray(valid)] for x in (LOGITS, ACTIONS, BEFORE))))
-    total, share = action_loss(LOGITS, ACTIONS, BEFORE, jnp.zeros(5, bool), ONES, LossConfig())
+    total, share = action_loss(LOGITS, ACTIONS, BEFORE, jnp.zeros((5, 2), bool), ONES, LossConfig())
     assert (float(total), float(share)) == (0, 0)
 
 

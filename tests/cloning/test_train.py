@@ -3,20 +3,25 @@
 # pyright: reportOptionalMemberAccess=false, reportOptionalSubscript=false, reportCallIssue=false
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false
 
+import importlib.util
 import json
 import logging
 import os
 import signal
 import threading
+from contextlib import contextmanager
 
+import jax
 import numpy as np
 import pytest
 
 from protege.cloning import train as training
+from protege.cloning.agreement import require_same
 from protege.cloning.checkpoint import load_model
+from protege.cloning.logs import Log
 from protege.cloning.optim import schedule
 from protege.cloning.store import Dataset, Writer
-from protege.cloning.train import Data, require_same, train, where
+from protege.cloning.train import Data, train, where
 from protege.errors import ProtegeError, UserError
 from protege.play.card import ModelCard
 from tests.cloning.stores import store
@@ -24,6 +29,15 @@ from tests.cloning.tiny import run
 
 KEYS = ("left", "right")
 LENGTHS = (24, 24, 24, 24)
+LEARNS = (
+    *("training.num_epochs=16", "training.early_stopping.patience=4", "model.pool=keypoints", "model.dropout_rate=0"),
+    *(
+        "logging.log_every_n_steps=2",
+        "logging.log_gradients=true",
+        "logging.use_tensorboard=true",
+        "evaluation.best=f1",
+    ),
+)
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +58,7 @@ def episodes(tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(episodes, tmp_path_factory):
     folder = tmp_path_factory.mktemp("models") / "learns"
-    options = ("training.num_epochs=16", "logging.log_every_n_steps=2", "logging.log_gradients=true")
-    picture = ("model.pool=keypoints", "model.dropout_rate=0", "logging.use_tensorboard=true")
-    found = train(run(episodes, folder, *options, *picture, "training.early_stopping.patience=4"))
+    found = train(run(episodes, folder, *LEARNS))
     return found, folder
 
 
@@ -78,14 +90,19 @@ def test_the_card_says_what_the_model_was_made_for(trained):
 
 
 def test_the_local_log_has_losses_rates_and_scores(trained):
-    _, folder = trained
+    found, folder = trained
     rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     steps = [row for row in rows if "loss" in row]
     assert [row["step"] for row in steps[:3]] == [2, 4, 6]
     assert all(row["gradient_norm"] > 0 and row["samples_per_s"] > 0 for row in steps)
     assert max(row["rate"] for row in steps) == pytest.approx(0.01, rel=0.05)
-    assert [row for row in rows if "validation_f1" in row]
-    assert list((folder / "tensorboard").glob("events*"))
+    judged = [row for row in rows if "validation_f1" in row][-1]
+    of_left = found.scores["actions"]["left"]
+    for number in ("accuracy", "precision", "recall", "f1"):
+        assert judged[f"validation_left/{number}"] == of_left[number] > 0.9
+    assert not [name for name in judged if "never" in name], "of an action that nobody holds nothing can be told"
+    (events,) = (folder / "tensorboard").glob("events*")
+    assert b"validation_left/f1" in events.read_bytes()
 
 
 def test_a_run_that_gets_no_better_stops_early(trained):
@@ -93,11 +110,44 @@ def test_a_run_that_gets_no_better_stops_early(trained):
     assert found.steps < 16 * 6, "scores were perfect before the end"
 
 
-def test_an_action_that_nobody_holds_is_named(episodes, tmp_path, caplog):
+def test_an_action_that_nobody_holds_is_named_and_never_pressed(episodes, tmp_path, caplog):
+    """After one step the model would press it in every other frame."""
     config = run(episodes, tmp_path / "m", "training.max_steps=1")
     with caplog.at_level(logging.WARNING):
-        train(config)
-    assert "never held in the training episodes: never" in caplog.text
+        found = train(config)
+    assert "never held in the training episodes: never; they weigh 1, and are never pressed" in caplog.text
+    assert load_model(tmp_path / "m").about["thresholds"]["never"] == 1
+    assert found.scores["actions"]["never"]["predicted"] == 0
+
+
+def files(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("system.devices=9", "system.devices is 9, but there are"),
+        ("model.horizon=25", "the longest training episode has 24 frames, model.horizon is 25"),
+        ("dataset.path=nowhere.zarr", "nowhere.zarr"),
+        ("model.patch_size=64", "model.patch_size 64 is larger than a picture"),
+        ("logging.use_tensorboard=true", "tensorboard is not installed"),
+    ],
+)
+def test_a_refusal_leaves_every_file_as_it_was(episodes, trained, tmp_path, monkeypatch, override, words):
+    """With resume=never, which would delete the trained model, and where there is no folder yet."""
+    if override == "logging.use_tensorboard=true":
+        real = importlib.util.find_spec
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "tensorboard" else real(name))
+    name = "vit_policy" if "patch" in override else "pure_cnn"
+    _, folder = trained
+    before = files(folder)
+    for there, resume in ((folder, "never"), (tmp_path / "new" / "m", "auto")):
+        with pytest.raises(ProtegeError) as found:
+            train(run(episodes, there, f"training.resume={resume}", override, name=name))
+        assert words in str(found.value)
+    assert files(folder) == before
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize(("limit", "last"), [(0, 20), (12, 12), (99, 20)])
@@ -180,10 +230,52 @@ def test_a_run_goes_on_only_with_what_it_was_begun_with(episodes, tmp_path):
         config, run(episodes, tmp_path, "training.num_epochs=9", "training.max_steps=3", "dataset.cache=x"), tmp_path
     )
     require_same(config, run(episodes, tmp_path, "system.num_workers=0", "system.devices=1"), tmp_path)
+    require_same(config, run(episodes, tmp_path, "evaluation.onset_buffer_frames=2"), tmp_path)
     changes = ("training.batch_size=4", 8), ("dataset.split_seed=1", 42), ("model.goal=index", "none")
-    for override, was in (*changes, ("system.seed=7", 42)):
+    scored = ("evaluation.best=exact_match", "loss"), ("evaluation.tune_thresholds=false", True)
+    for override, was in (*changes, ("system.seed=7", 42), *scored):
         with pytest.raises(UserError, match=f"={was}, this one has .*; choose another training"):
             require_same(config, run(episodes, tmp_path, override), tmp_path)
+
+
+def test_another_run_in_the_folder_is_refused_with_one_line_and_nothing_else(trained, episodes, caplog):
+    """Scores of one kind would be compared with those of another. No word of the episodes comes first."""
+    _, folder = trained
+    before = files(folder)
+    with caplog.at_level(logging.INFO), pytest.raises(UserError, match=r"evaluation\.best=f1, this one has last"):
+        train(run(episodes, folder, *LEARNS, "evaluation.best=last"))
+    assert caplog.text == ""
+    assert files(folder) == before
+
+
+def test_frames_are_counted_while_they_are_copied(episodes, tmp_path):
+    told = []
+
+    @contextmanager
+    def progress():
+        yield lambda done, total: told.append((done, total))
+        told.append("over")
+
+    Data.open(run(episodes, tmp_path / "m", f"dataset.cache={tmp_path / 'cache'}"), progress)
+    assert told == [(24, 96), (48, 96), (72, 96), (96, 96), "over"]
+
+
+def test_of_several_actions_those_past_an_episode_s_end_are_not_learnt(tmp_path):
+    """Every frame is learnt from, the last one too; were no key held past the end, the loss would be another."""
+    path = store(tmp_path / "e.zarr", (5, 5, 9), size=(24, 16))
+    config = run(path, tmp_path / "m", "model.dropout_rate=0", "model.horizon=4", "training.max_steps=1")
+    data = Data.open(config)
+    (one,) = list(training.loader.batches(data.cache, data.splits.train, data.options))[:1]
+    made = training.Run(config, data, tmp_path / "m", Log(tmp_path / "m", config))
+    state = made.steps.init(jax.random.key(0))
+    arrays = training.to_arrays(one, data.setting)
+    changed = {**arrays, "actions": np.where(arrays["known"][..., None], arrays["actions"], 1)}
+    assert (changed["actions"] != arrays["actions"]).any()
+    losses = [
+        float(made.steps.train(jax.tree.map(jax.numpy.copy, state), made.devices.place(each))[1]["loss"])
+        for each in (arrays, changed)
+    ]
+    assert losses[0] == losses[1]
 
 
 def test_broken_episodes_are_left_out_or_stop_the_run(tmp_path, caplog):
@@ -205,11 +297,11 @@ def test_state_is_encoded_from_the_training_episodes_alone(tmp_path):
     assert Data.open(run(path, tmp_path / "m")).setting.state is None
 
 
-def test_fixed_thresholds_stay(episodes, tmp_path):
+def test_fixed_thresholds_stay_but_for_an_action_that_nobody_held(episodes, tmp_path):
     options = ("evaluation.tune_thresholds=false", "evaluation.metrics_threshold=0.4", "evaluation.best=loss")
     found = train(run(episodes, tmp_path / "m", "training.max_steps=1", *options))
     assert found.scores["loss"] > 0
-    assert load_model(tmp_path / "m").thresholds.tolist() == [0.4] * 3
+    assert load_model(tmp_path / "m").thresholds.tolist() == [0.4, 0.4, 1]
 
 
 def test_with_best_last_the_last_weights_play_however_they_score(episodes, tmp_path):

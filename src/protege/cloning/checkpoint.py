@@ -155,6 +155,18 @@ def load_model(folder: Path | str) -> Loaded:
     )
 
 
+def last_about(folder: Path) -> dict[str, Any] | None:
+    """What the last checkpoint of a model's folder says of itself; None where there is none. Changes nothing."""
+    if not (folder / CHECKPOINTS).is_dir():
+        return None
+    manager = _manager(folder, None)
+    try:
+        step = manager.latest_step()
+        return None if step is None else _about(manager, step)
+    finally:
+        manager.close()
+
+
 def setting_to(setting: Setting) -> dict[str, Any]:
     """What `setting_from` reads, as JSON."""
     return {
@@ -212,22 +224,26 @@ def _manager(folder: Path, policy: Any) -> ocp.CheckpointManager:
 
 
 def _about(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
-    return dict(manager.restore(step, args=ocp.args.Composite(about=ocp.args.JsonRestore()))["about"])
+    return dict(_item(manager, step, "about", ocp.args.JsonRestore()))
 
 
 def _restore(manager: ocp.CheckpointManager, step: int, item: str, like: Any, sharding: Any) -> Any:
-    """UserError where the checkpoint is of another model."""
     wanted = {
         name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding) for name, leaf in _flat(like).items()
     }
+    found = _item(manager, step, item, ocp.args.StandardRestore(wanted))
+    return jax.tree.unflatten(jax.tree.structure(like), [found[name] for name in wanted])
+
+
+def _item(manager: ocp.CheckpointManager, step: int, item: str, args: Any) -> Any:
+    """UserError where the checkpoint is of another model, or not whole."""
     try:
-        found = manager.restore(step, args=ocp.args.Composite(**{item: ocp.args.StandardRestore(wanted)}))[item]
+        return manager.restore(step, args=ocp.args.Composite(**{item: args}))[item]
     except (ValueError, KeyError, FileNotFoundError) as error:
         raise UserError(
             f"{manager.directory}/{step}: not a checkpoint of this model ({str(error).splitlines()[0][:160]}); "
             "train again with training.resume=never"
         ) from error
-    return jax.tree.unflatten(jax.tree.structure(like), [found[name] for name in wanted])
 
 
 def _flat(tree: Any) -> dict[str, Any]:

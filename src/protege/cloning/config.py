@@ -215,7 +215,7 @@ class EvaluationConfig:
     metrics_threshold: float = 0.5
     tune_thresholds: bool = True
     onset_buffer_frames: int = 5
-    best: str = "f1"
+    best: str = "loss"
 
     def __post_init__(self) -> None:
         _within("evaluation.eval_every_n_epochs", self.eval_every_n_epochs, 1, 1e9)
@@ -297,6 +297,11 @@ def load(path: Path | None = None, overrides: Sequence[str] = ()) -> CloningConf
     `model.name` decides which fields the section model has.
     """
     return from_fields(read_fields(path, overrides, "cloning"))
+
+
+def alone(config: CloningConfig) -> CloningConfig:
+    """A configuration without the processes that trained together, which are those of one start: for what is kept."""
+    return replace(config, system=replace(config.system, coordinator=None, num_processes=None, process_id=None))
 
 
 def from_fields(fields: Mapping[str, Any]) -> CloningConfig:

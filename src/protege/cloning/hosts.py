@@ -4,6 +4,7 @@ import itertools
 import logging
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import jax
@@ -87,6 +88,20 @@ def require_alike(parts: Mapping[str, Any]) -> None:
             f"not the same in all processes: {', '.join(differ)}; start them with one configuration and one data set, "
             "each with a system.process_id of its own, and training.checkpoint_dir on a disk that all of them see"
         )
+
+
+def require_shared(name: str, folder: Path) -> None:
+    """UserError unless all processes see a folder, or the nearest above it that there is, as one. name: its key."""
+    if jax.process_count() == 1:
+        return
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
+    probe = there / f".{folder.name}.shared"
+    together(lambda: probe.touch() if first() else None)
+    try:
+        require_alike({name: probe.exists()})
+    finally:
+        if first():
+            probe.unlink(missing_ok=True)
 
 
 class Stop:

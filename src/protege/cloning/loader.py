@@ -1,6 +1,6 @@
 """Batches from the cache through grain: every sample of an epoch once, in a seeded order, read ahead by threads."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass
 
 import grain
@@ -37,7 +37,8 @@ class LoaderOptions:
 class Batch:
     """frames: (B, T, 3, H, W) uint8, oldest first; actions: (B, horizon, A) float32 zeros and ones; previous:
     (B, K, A) float32, oldest first; state: (B, S) float32 as stored, or None; goal: (B,) int32, -1 for none;
-    valid: (B,) bool, False for the rows that only fill the last batch; rows: (B,) where in the cache a sample lies.
+    valid: (B,) bool, False for the rows that only fill the last batch; known: (B, horizon) bool, False there and past
+    an episode's end, where nobody knows what would have been held; rows: (B,) where in the cache a sample lies.
     """
 
     frames: NDArray[np.uint8]
@@ -46,48 +47,61 @@ class Batch:
     state: NDArray[np.float32] | None
     goal: NDArray[np.int32]
     valid: NDArray[np.bool_]
+    known: NDArray[np.bool_]
     rows: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Index:
-    """rows: (N,) where each sample lies; first: (N,) the first row of its episode."""
+    """rows: (N,) where each sample lies; first, last: (N,) the first and the last row of its episode."""
 
     rows: NDArray[np.int64]
     first: NDArray[np.int64]
+    last: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.rows)
 
+    def __getitem__(self, chosen: NDArray[np.int64]) -> "Index":
+        return Index(self.rows[chosen], self.first[chosen], self.last[chosen])
 
-def index(cache: Cache, episodes: Iterable[Episode | str], horizon: int = 1) -> Index:
-    """Every frame that has `horizon` actions left in its episode is a sample; the last of them included."""
-    rows, first = [], []
-    for episode in episodes:
-        start, stop = cache.offsets[episode if isinstance(episode, str) else episode.name]
-        found = np.arange(start, stop - horizon + 1)
-        rows.append(found)
-        first.append(np.full(len(found), start))
-    both = [np.concatenate(x).astype(np.int64) if x else np.zeros(0, np.int64) for x in (rows, first)]
-    if not len(both[0]):
-        raise UserError(f"{cache.folder}: no episode has {horizon} frames; ask for a shorter horizon or record longer")
-    return Index(*both)
+
+def index(cache: Cache, episodes: Iterable[Episode | str]) -> Index:
+    """Every frame is a sample, up to the last of its episode."""
+    spans = np.array([cache.offsets[e if isinstance(e, str) else e.name] for e in episodes], np.int64).reshape(-1, 2)
+    start, stop = (np.repeat(side, spans[:, 1] - spans[:, 0]) for side in spans.T)
+    rows = [np.arange(*span) for span in spans]
+    return Index(np.concatenate(rows) if rows else np.zeros(0, np.int64), start, stop - 1)
+
+
+def require_horizon(episodes: Iterable[Sized], horizon: int, path: str) -> None:
+    """UserError where no episode is long enough to say anything of the last of `horizon` actions. path: the store."""
+    longest = max(map(len, episodes))
+    if longest < horizon:
+        raise UserError(
+            f"{path}: the longest training episode has {longest} frames, model.horizon is {horizon}; ask for a shorter "
+            "one or record longer"
+        )
 
 
 def sample(cache: Cache, at: Index, options: LoaderOptions) -> Batch:
-    """The samples at some rows. Before an episode's first frame its first frame stands, and no key is held."""
+    """The samples at some rows. Before an episode's first frame its first frame stands, and no key is held; past its
+    last no action is known.
+    """
     past = np.arange(options.frames - 1, -1, -1) * options.skip
     stack = np.maximum(at.rows[:, None] - past, at.first[:, None])
     ahead = at.rows[:, None] + np.arange(options.horizon)
+    known = ahead <= at.last[:, None]
     before = at.rows[:, None] - np.arange(options.history, 0, -1)
     previous = cache.actions[np.maximum(before, 0)] & (before >= at.first[:, None])[..., None]
     return Batch(
         frames=cache.read(stack),
-        actions=cache.actions[ahead].astype(np.float32),
+        actions=(cache.actions[np.where(known, ahead, 0)] & known[..., None]).astype(np.float32),
         previous=previous.astype(np.float32),
         state=None if cache.state is None else cache.state[at.rows],
         goal=np.full(len(at), -1, np.int32) if cache.goals is None else cache.goals[at.rows],
         valid=np.ones(len(at), bool),
+        known=known,
         rows=at.rows,
     )
 
@@ -106,8 +120,9 @@ class _Batches:
         chosen = np.arange(size) + (int(index) + self._start) * size
         valid = chosen < len(self._found)
         chosen = np.where(valid, chosen, 0)  # filled up, so that every batch has one shape and nothing compiles twice
-        batch = sample(self._cache, Index(self._found.rows[chosen], self._found.first[chosen]), self._options)
+        batch = sample(self._cache, self._found[chosen], self._options)
         batch.valid[:] = valid
+        batch.known[~valid] = False
         return batch
 
 
@@ -121,10 +136,9 @@ def batches(
 ) -> Iterator[Batch]:
     """One epoch, its order given by seed and epoch alone; start: batches to leave out, to resume inside an epoch."""
     options = options or LoaderOptions()
-    found = index(cache, episodes, options.horizon)
+    found = index(cache, episodes)
     if options.shuffle:
-        order = np.random.default_rng([seed, epoch]).permutation(len(found))
-        found = Index(found.rows[order], found.first[order])
+        found = found[np.random.default_rng([seed, epoch]).permutation(len(found))]
     source = _Batches(cache, found, options, start)
     if not len(source):
         return iter(())
@@ -134,4 +148,4 @@ def batches(
 
 def steps(cache: Cache, episodes: Iterable[Episode | str], options: LoaderOptions) -> int:
     """Batches in an epoch."""
-    return -(-len(index(cache, episodes, options.horizon)) // options.batch_size)
+    return -(-len(index(cache, episodes)) // options.batch_size)

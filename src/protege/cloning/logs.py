@@ -3,7 +3,7 @@
 import importlib.util
 import json
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from protege.cloning.config import CloningConfig
 from protege.errors import MissingExtra, ProtegeError, UserError
@@ -13,16 +13,28 @@ LOG_NAME: Final = "log.jsonl"
 
 
 class Log:
-    """Writes {"step": …, "name": value} rows; a context manager."""
+    """Writes {"step": …, "name": value} rows once it is open, and nothing before; a context manager that closes it."""
 
-    def __init__(self, folder: Path, config: CloningConfig, *, silent: bool = False) -> None:
-        """silent: write nothing, where another process does. UserError where a library that the configuration asks for
-        is missing.
-        """
+    def __init__(self, folder: Path, config: CloningConfig) -> None:
+        """UserError where a library that the configuration asks for is missing."""
         options = config.logging
-        self._file = None if silent else (folder / LOG_NAME).open("a", encoding="utf-8")
-        self._tensorboard: Any = _tensorboard(folder) if options.use_tensorboard and not silent else None
-        self._wandb: Any = _wandb(folder, config) if options.use_wandb and not silent else None
+        if options.use_tensorboard and importlib.util.find_spec("tensorboard") is None:
+            raise MissingExtra("tensorboard", "cloning")
+        if options.use_wandb and importlib.util.find_spec("wandb") is None:
+            raise UserError("logging.use_wandb=true, but wandb is not installed; install it with: pip install wandb")
+        self._folder, self._config = folder, config
+        self._file: IO[str] | None = None
+        self._tensorboard: Any = None
+        self._wandb: Any = None
+
+    def open(self) -> None:
+        """Make the folder and go on with what is logged there. ProtegeError where Weights & Biases cannot be had."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if self._config.logging.use_wandb:
+            self._wandb = _wandb(self._folder, self._config)
+        if self._config.logging.use_tensorboard:
+            self._tensorboard = _Scalars(self._folder / "tensorboard")
+        self._file = (self._folder / LOG_NAME).open("a", encoding="utf-8")
 
     def write(self, step: int, **numbers: float) -> None:
         if self._file is not None:
@@ -67,17 +79,10 @@ class _Scalars:
         self._writer.close()
 
 
-def _tensorboard(folder: Path) -> _Scalars:
-    if importlib.util.find_spec("tensorboard") is None:
-        raise MissingExtra("tensorboard", "cloning")
-    return _Scalars(folder / "tensorboard")
-
-
 def _wandb(folder: Path, config: CloningConfig) -> Any:
-    options = config.logging
-    if importlib.util.find_spec("wandb") is None:
-        raise UserError("logging.use_wandb=true, but wandb is not installed; install it with: pip install wandb")
     import wandb
+
+    options = config.logging
 
     try:
         return wandb.init(

@@ -22,7 +22,7 @@ def class_weights(actions: NDArray[np.bool_], keys: Sequence[str], cap: float = 
     """
     counts = actions.sum(0)
     if absent := [key for key, count in zip(keys, counts, strict=True) if not count]:
-        log.warning("never held in the training episodes: %s; they weigh 1 and cannot be learnt", ", ".join(absent))
+        log.warning("never held in the training episodes: %s; they weigh 1, and are never pressed", ", ".join(absent))
     weights = np.ones(len(keys), np.float32)
     there = counts > 0
     if there.any():
@@ -35,16 +35,16 @@ def action_loss(
     logits: jax.Array,
     actions: jax.Array,
     before: jax.Array,
-    valid: jax.Array,
+    known: jax.Array,
     weights: jax.Array,
     config: LossConfig,
     label_smoothing: float = 0.0,
 ) -> tuple[jax.Array, jax.Array]:
     """(sum of weighted losses, sum of their weights): their quotient is the loss, also over the parts of a batch.
 
-    logits, actions: (B, H, A); before: (B, A) held just before the first of the H; valid: (B,), False for filler;
-    weights: (A,). An onset is a moment at which any true label changes; smoothing does not touch that.
-    Focal loss: Lin et al. 2017, Focal Loss for Dense Object Detection.
+    logits, actions: (B, H, A); before: (B, A) held just before the first of the H; known: (B, H), False for filler and
+    past an episode's end; weights: (A,). An onset is a moment at which any true label changes; smoothing does not
+    touch that. Focal loss: Lin et al. 2017, Focal Loss for Dense Object Detection.
     """
     labels = actions * (1 - label_smoothing) + 0.5 * label_smoothing
     if config.type == "focal":
@@ -52,7 +52,7 @@ def action_loss(
     else:
         each = optax.sigmoid_binary_cross_entropy(logits, labels)
     moment = (each * weights).mean(-1)  # (B, H)
-    share = jnp.broadcast_to(valid[:, None].astype(moment.dtype), moment.shape)
+    share = known.astype(moment.dtype)
     if config.onset_weight > 1:
         earlier = jnp.concatenate([before[:, None], actions[:, :-1]], axis=1)
         onset = (earlier != actions).any(-1)

@@ -6,33 +6,48 @@ import numpy as np
 from numpy.typing import NDArray
 
 DEFAULT: Final = 0.5
+NEVER: Final = 1.0
+"""A threshold that no probability is above."""
+FEWEST: Final = 20
+"""Frames that hold an action, from which on its threshold is chosen: on fewer it would be chance."""
 SURE: Final = 0.8
 """How likely it must be that no key is held before a policy holds none."""
 
 
-def choose(probs: NDArray[np.floating], truth: NDArray[np.bool_], default: float = DEFAULT) -> NDArray[np.float64]:
-    """(A,) thresholds with the best F1 of each action; `default` for an action that the truth never holds.
-
-    probs, truth: (N, A) of validation frames. A threshold lies midway between two neighbouring probabilities, so that
-    none of the frames it was chosen on is a tie; of equally good ones it is the nearest to the default.
+def untuned(held: NDArray[np.bool_], default: float = DEFAULT) -> NDArray[np.float64]:
+    """(A,) `default`, and NEVER for an action that is in none of the (N, A) training frames: nothing taught the model
+    when to press it.
     """
-    found = np.full(probs.shape[1], default)
-    for a in np.flatnonzero(truth.any(0)):
-        found[a] = _best(probs[:, a].astype(np.float64), truth[:, a], default)
+    return np.where(held.any(0), default, NEVER)
+
+
+def choose(
+    probs: NDArray[np.floating], truth: NDArray[np.bool_], before: NDArray[np.floating], fewest: int = FEWEST
+) -> NDArray[np.float64]:
+    """(A,) thresholds with the best F1 of each action among those that press it no more often than the truth does: for
+    a model that is unsure of an action, the best F1 of all is that of pressing it always.
+
+    probs, truth: (N, A) of validation frames; before: (A,) the thresholds so far, kept where the truth holds the action
+    in less than `fewest` frames, where they are NEVER, and where no other is better. Any other lies midway between two
+    neighbouring probabilities, so that none of the frames it was chosen on is a tie; of equally good ones it is the
+    nearest to the one before.
+    """
+    found = np.array(before, np.float64)
+    for a in np.flatnonzero((truth.sum(0) >= fewest) & (found < NEVER)):
+        found[a] = _best(probs[:, a].astype(np.float64), truth[:, a], found[a])
     return found
 
 
-def _best(probs: NDArray[np.float64], truth: NDArray[np.bool_], default: float) -> float:
-    order = np.argsort(-probs, kind="stable")
-    ranked, hits = probs[order], np.cumsum(truth[order])
-    after = np.append(ranked[1:], 0.0)
-    f1 = 2 * hits / (np.arange(1, len(hits) + 1) + hits[-1])  # when the first i + 1 are predicted
-    f1[ranked <= after] = -1  # no threshold separates equal probabilities
-    if f1.max() <= 0:
-        return default
-    cuts = (ranked + after) / 2
+def _best(probs: NDArray[np.float64], truth: NDArray[np.bool_], before: float) -> float:
+    values = np.unique(probs)
+    cuts = np.concatenate([[before, values[0] / 2, (values[-1] + 1) / 2], (values[1:] + values[:-1]) / 2])
+    ranked = np.sort(probs)
+    held = np.sort(probs[truth])
+    said = len(ranked) - np.searchsorted(ranked, cuts, side="right")
+    hits = len(held) - np.searchsorted(held, cuts, side="right")
+    f1 = np.where(said <= len(held), 2 * hits / (said + len(held)), -1)
     best = np.flatnonzero(f1 == f1.max())
-    return float(cuts[best[np.abs(cuts[best] - default).argmin()]])
+    return float(cuts[best[np.abs(cuts[best] - before).argmin()]])
 
 
 def pressed(probs: NDArray[np.floating], thresholds: NDArray[np.floating]) -> NDArray[np.bool_]:
@@ -44,9 +59,11 @@ def played(probs: NDArray[np.floating], thresholds: NDArray[np.floating]) -> NDA
     """(…, A) actions that a policy holds: those that are `pressed`.
 
     Where that is none, though that none is held is not SURE (were actions independent), the likeliest is: a player who
-    hesitates between two ways must not stand still, which means that the goal is reached.
+    hesitates between two ways must not stand still, which means that the goal is reached. Actions whose threshold is
+    NEVER do not count.
     """
     held = pressed(probs, thresholds)
+    probs = np.where(np.asarray(thresholds) < NEVER, probs, 0)
     hesitates = ~held.any(-1) & (np.prod(1 - probs, axis=-1) < SURE)
     likeliest = np.arange(probs.shape[-1]) == probs.argmax(-1)[..., None]
     return held | (hesitates[..., None] & likeliest)

@@ -1,5 +1,6 @@
 """A whole cloning run: episodes and a configuration in, a model's folder out; a second run goes on where it stopped."""
 
+import functools
 import itertools
 import logging
 import shutil
@@ -7,7 +8,7 @@ import signal
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,11 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protege.cloning import hosts, loader, metrics
+from protege.cloning.agreement import require_same, shared
 from protege.cloning.cache import Cache, build
-from protege.cloning.checkpoint import CHECKPOINTS, Checkpoints, make_card, setting_to
-from protege.cloning.config import CloningConfig, from_fields
+from protege.cloning.checkpoint import CHECKPOINTS, Checkpoints, last_about, make_card, setting_to
+from protege.cloning.config import CloningConfig, alone, from_fields
 from protege.cloning.loader import Batch, LoaderOptions
-from protege.cloning.logs import LOG_NAME, Log
+from protege.cloning.logs import Log
 from protege.cloning.losses import class_weights
 from protege.cloning.memory import keep_freed_memory
 from protege.cloning.metrics import Scores
@@ -31,30 +33,16 @@ from protege.cloning.split import Splits, split
 from protege.cloning.state import StateEncoder
 from protege.cloning.steps import Devices, Network, Setting, State, Steps, make_steps, to_arrays
 from protege.cloning.store import Dataset
-from protege.cloning.thresholds import choose, pressed
+from protege.cloning.thresholds import choose, pressed, untuned
 from protege.errors import ProtegeError, UserError
 from protege.settings import to_fields, to_yaml
 
 log = logging.getLogger(__name__)
 
 CONFIG_NAME: Final = "config.yaml"
-FREE_TO_CHANGE: Final = {
-    "dataset": ("cache",),
-    "training": (
-        *("num_epochs", "max_steps", "checkpoint_dir", "save_every_n_epochs", "keep_last_n_checkpoints", "resume"),
-        "early_stopping",
-    ),
-    "system": (
-        *("num_workers", "pin_memory", "devices", "compile_cache"),
-        *("coordinator", "num_processes", "process_id"),
-    ),
-}
-"""What a run may be resumed with another value of."""
-OWN: Final = {
-    "dataset": ("cache",),
-    "system": ("num_workers", "pin_memory", "compile_cache", "coordinator", "process_id"),
-}
-"""What each of several processes may have a value of its own of."""
+Progress = Callable[[], AbstractContextManager[Callable[[int, int], None]]]
+"""Opens a bar that is told how much is done, and of how much."""
+QUIET: Final[Progress] = lambda: nullcontext(lambda done, total: None)  # noqa: E731
 
 
 @dataclass(frozen=True)
@@ -68,8 +56,8 @@ class Data:
     frame_hz: float
 
     @classmethod
-    def open(cls, config: CloningConfig) -> "Data":
-        """Open, check, split and cache; UserError for what is wrong with the store."""
+    def open(cls, config: CloningConfig, progress: Progress = QUIET) -> "Data":
+        """Open, check, split and cache; UserError for what is wrong with the store. progress: of the cache."""
         wanted = config.dataset
         dataset = Dataset.open(wanted.path, use_state=wanted.use_state)
         for problem in dataset.problems:
@@ -77,8 +65,10 @@ class Data:
                 raise UserError(f"{problem}; dataset.validate_episodes=true leaves such episodes out")
             log.warning("%s", problem)
         splits = split(dataset, wanted.ratios, wanted.split_seed)
+        loader.require_horizon(splits.train, config.model.horizon, wanted.path)
         folder = Path(wanted.cache) if wanted.cache else None
-        cache = build(dataset, folder, wanted.frame_size, wait=jax.process_count() > 1)
+        with progress() as told:
+            cache = build(dataset, folder, wanted.frame_size, wait=jax.process_count() > 1, progress=told)
         encoder = None
         if wanted.use_state and cache.state is not None:
             encoder = StateEncoder.fit(cache.state[cache.rows(splits.train)], wanted.state)
@@ -86,6 +76,11 @@ class Data:
         setting = Setting(dataset.keys, dataset.goals, (int(height), int(width)), encoder)
         frame_hz = float(dataset.episodes[0].attributes.get("fps", 10.0))
         return cls(cache, splits, setting, loader_options(config), frame_hz)
+
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        """What hosts with the same episodes have alike."""
+        return setting_to(self.setting), self.cache.offsets, zlib.crc32(self.cache.actions.tobytes())
 
 
 def loader_options(config: CloningConfig) -> LoaderOptions:
@@ -114,28 +109,25 @@ class Trained:
     interrupted: bool = False
 
 
-def train(config: CloningConfig) -> Trained:
-    """Train, or go on with what was begun in the same folder (training.resume=auto), alone or with other processes."""
+def train(config: CloningConfig, progress: Progress = QUIET) -> Trained:
+    """Train, or go on with what was begun in the same folder (training.resume=auto), alone or with other processes.
+
+    progress: of copying frames into the cache. Whatever may be refused is, before the folder is touched.
+    """
     hosts.join(config.system)
     if not hosts.first():
         log.setLevel(logging.WARNING)  # the first speaks for all
+        progress = QUIET
     use_compile_cache(config.system.compile_cache)
     keep_freed_memory()
-    data = hosts.together(lambda: Data.open(config))
-    hosts.require_alike(shared(config, data))
     folder = Path(config.training.checkpoint_dir)
-
-    def begin() -> Log:
-        if not hosts.first():
-            return Log(folder, config, silent=True)
-        if config.training.resume == "never" and (folder / CHECKPOINTS).exists():
-            shutil.rmtree(folder / CHECKPOINTS)
-        folder.mkdir(parents=True, exist_ok=True)
-        return Log(folder, config)
-
-    with hosts.together(begin) as written, ctrl_c() as asked:
-        hosts.require_alike({"training.checkpoint_dir": inode(folder / LOG_NAME)})
-        run = Run(config, data, folder, written)
+    hosts.require_alike(shared(config))
+    hosts.require_shared("training.checkpoint_dir", folder)
+    config = alone(config)
+    run = hosts.together(lambda: prepared(config, folder, progress))
+    hosts.require_alike({"episodes": run.data.identity})
+    with run.log, ctrl_c() as asked:
+        hosts.together(run.begin)
         try:
             trained = run.go(asked)
         finally:
@@ -143,20 +135,13 @@ def train(config: CloningConfig) -> Trained:
     return hosts.together(lambda: trained)  # no process ends while another still writes
 
 
-def shared(config: CloningConfig, data: Data) -> dict[str, Any]:
-    """What processes that train together must have alike, by name: the configuration's sections and the episodes."""
-    parts = {
-        section: {name: value for name, value in values.items() if name not in OWN.get(section, ())}
-        for section, values in to_fields(config).items()
-    }
-    return parts | {
-        "episodes": (setting_to(data.setting), data.cache.offsets, zlib.crc32(data.cache.actions.tobytes()))
-    }
-
-
-def inode(path: Path) -> int | None:
-    """The same number where hosts see the same file, None where there is none."""
-    return path.stat().st_ino if path.exists() else None
+def prepared(config: CloningConfig, folder: Path, progress: Progress) -> "Run":
+    """A run that can begin; UserError where it cannot, told before the long work of reading episodes where possible."""
+    Devices(config.system.devices, config.training.batch_size)
+    written = Log(folder, config)
+    if config.training.resume == "auto" and (about := last_about(folder)) is not None:
+        require_same(from_fields(about["config"]), config, folder)
+    return Run(config, Data.open(config, progress), folder, written)
 
 
 def use_compile_cache(folder: str | None) -> None:
@@ -170,22 +155,35 @@ class Run:
     """One run from its first or its last step on."""
 
     def __init__(self, config: CloningConfig, data: Data, folder: Path, written: Log) -> None:
+        """Makes no file: what is wrong is said before anything is written. written: opened by `begin`."""
         self.config, self.data, self.folder, self.log = config, data, folder, written
+        self.held = data.cache.actions[data.cache.rows(data.splits.train)]
         self.batches = loader.steps(data.cache, data.splits.train, data.options)
         self.devices = Devices(config.system.devices, config.training.batch_size)
         self.network = Network(config, data.setting)
+        self.thresholds = untuned(self.held, config.evaluation.metrics_threshold)
         self.rates: Any = schedule(config.training, self.batches)
         self.steps: Steps = make_steps(self.network, self.devices, self._weights(), self.batches)
-        self.checkpoints = Checkpoints(folder, config, self.batches)
         self.best: float | None = None
         self.stale = 0
         self.losses: list[tuple[int, float]] = []
         self.about: dict[str, Any] = {}
 
     def _weights(self) -> NDArray[np.float32]:
-        held = self.data.cache.actions[self.data.cache.rows(self.data.splits.train)]
-        weights = class_weights(held, self.data.setting.keys, self.config.training.class_weight_cap)
+        weights = class_weights(self.held, self.data.setting.keys, self.config.training.class_weight_cap)
         return weights if self.config.training.use_class_weights else np.ones_like(weights)
+
+    @functools.cached_property
+    def checkpoints(self) -> Checkpoints:
+        """Makes their folder."""
+        return Checkpoints(self.folder, self.config, self.batches)
+
+    def begin(self) -> None:
+        """Open the log, and forget what was there where training.resume says so."""
+        if hosts.first():
+            self.log.open()
+            if self.config.training.resume == "never" and (self.folder / CHECKPOINTS).exists():
+                shutil.rmtree(self.folder / CHECKPOINTS)
 
     def go(self, asked: list[bool]) -> Trained:
         """To the end, or until `asked` holds something."""
@@ -212,7 +210,6 @@ class Run:
             self.about = self._facts()
             return self.steps.init(key)
         about = self.checkpoints.about(step)
-        require_same(from_fields(about["config"]), self.config, self.folder)
         self.about, self.best, self.stale = about, about["best"], about["stale"]
         log.info("%s: going on after step %d", self.folder, step)
         return self.checkpoints.restore(step, jax.eval_shape(self.steps.init, key), self.devices.same)
@@ -280,7 +277,7 @@ class Run:
             "thresholds": dict(zip(self.data.setting.keys, map(float, thresholds), strict=True)),
             "scores": {**found, **scores.to_json()},
         }
-        self.log.write(step, **{f"validation_{name}": value for name, value in found.items()})
+        self.log.write(step, **{f"validation_{name}": value for name, value in (found | per_action(scores)).items()})
         line = "step %d  validation: macro F1 %.3f  exact match %.3f  cross-entropy %.4f%s"
         log.info(line, step, found["f1"], found["exact_match"], entropy, "  best" if better else "")
         return score
@@ -292,7 +289,7 @@ class Run:
             "config": to_fields(self.config),
             **setting_to(setting),
             "frame_hz": self.data.frame_hz,
-            "thresholds": dict.fromkeys(setting.keys, self.config.evaluation.metrics_threshold),
+            "thresholds": dict(zip(setting.keys, map(float, self.thresholds), strict=True)),
             "splits": {name: [e.name for e in episodes] for name, episodes in vars(self.data.splits).items()},
             "identities": {e.name: e.identity for episodes in vars(self.data.splits).values() for e in episodes},
         }
@@ -309,8 +306,7 @@ class Run:
 
         found = collect(batches, forward, data.setting.keys, data.cache.offsets)
         probs, truth = found.probs[:, 0], found.truth[:, 0]
-        fixed = np.full(len(found.keys), options.metrics_threshold)
-        thresholds = choose(probs, truth, options.metrics_threshold) if options.tune_thresholds else fixed
+        thresholds = choose(probs, truth, self.thresholds) if options.tune_thresholds else self.thresholds
         held = pressed(probs, thresholds)
         scores = metrics.score(truth, held, found.episode, found.keys, options.onset_buffer_frames)
         return scores, thresholds, cross_entropy(probs, truth)
@@ -323,6 +319,16 @@ class Run:
         return False
 
 
+def per_action(scores: Scores) -> dict[str, float]:
+    """The numbers of each action by the name that they are logged under; what cannot be told is left out."""
+    return {
+        f"{key}/{name}": value
+        for key, each in scores.actions.items()
+        for name in ("accuracy", "precision", "recall", "f1")
+        if (value := getattr(each, name)) is not None
+    }
+
+
 def where(batch: Batch, cache: Cache, most: int = 4) -> str:
     """A batch's frames in words: "frame 3 of episode_1, frame 7 of episode_0, … (32 in all)"."""
     rows = batch.rows[batch.valid]
@@ -331,18 +337,6 @@ def where(batch: Batch, cache: Cache, most: int = 4) -> str:
         name, (start, _) = next((n, span) for n, span in cache.offsets.items() if span[0] <= row < span[1])
         named.append(f"frame {row - start} of {name}")
     return ", ".join(named) + (f", … ({len(rows)} in all)" if len(rows) > most else "")
-
-
-def require_same(before: CloningConfig, now: CloningConfig, folder: Path) -> None:
-    """UserError where a run would go on with what it was not begun with."""
-    was, wanted = to_fields(before), to_fields(now)
-    for section in ("dataset", "model", "training", "system"):
-        for name, value in wanted[section].items():
-            if name not in FREE_TO_CHANGE.get(section, ()) and value != was[section].get(name):
-                raise UserError(
-                    f"{folder} holds a run with {section}.{name}={was[section].get(name)}, this one has {value}; "
-                    "choose another training.checkpoint_dir, or start over with training.resume=never"
-                )
 
 
 @contextmanager

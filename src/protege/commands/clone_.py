@@ -50,7 +50,7 @@ def train(config: Path, overrides: tuple[str, ...]) -> int:
     loaded = load(config, overrides)
     _require_writable("training.checkpoint_dir", Path(loaded.training.checkpoint_dir), ("config.yaml", "log.jsonl"))
     logging.getLogger("protege").setLevel(logging.INFO)
-    trained = train(loaded)
+    trained = train(loaded, lambda: bar("frames"))
     if not trained.losses and not trained.interrupted:
         click.echo(
             f"already finished after {trained.steps} steps; to go on, raise what ended it (training.num_epochs, "
