@@ -42,6 +42,26 @@ def test_models_stand_side_by_side_with_the_baselines(tmp_path):
     assert cells(text, "F1 never (absent)") == ["-"] * 4
 
 
+def test_every_line_is_the_number_it_says(tmp_path):
+    folder, judged = write(tmp_path / "one", 0.2)
+    text, scores = compare([folder]), judged.scores
+    expected = {
+        "exact match": scores.exact_match,
+        "macro F1": scores.macro_f1,
+        "cross-entropy": judged.cross_entropy,
+        "start recall": scores.onsets.start_recall,
+        "end recall": scores.onsets.end_recall,
+        "onset F1 (buffered)": scores.onsets.f1,
+        "frequency L1": scores.frequency.l1,
+        "frequency L2": scores.frequency.l2,
+        "frequency KL": scores.frequency.kl,
+        **{f"F1 {key}": scores.actions[key].f1 for key in ("left", "right")},
+    }
+    found = {label: cells(text, label)[0] for label in expected}
+    assert found == {label: f"{value:.3f}" for label, value in expected.items()}
+    assert len(set(found.values())) == len(found)  # so that none could stand in for another
+
+
 def test_models_scored_on_other_data_are_not_passed_off_as_comparable(tmp_path):
     text = compare([write(tmp_path / "a", 0.1)[0], write(tmp_path / "b", 0.1, split="validation")[0]])
     assert "b was scored on 60 frames (validation) of e.zarr, a on 60 frames (test) of e.zarr: not comparable" in text

@@ -1,6 +1,7 @@
 """Playing: a policy sees what training saw, compiles once, forgets between episodes, and plays through every door."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,6 +54,7 @@ def test_a_policy_decides_as_the_model_does_on_what_the_loader_gives(trained):
     some = policy.loaded.forward(next(loader.batches(data.cache, [name], quiet)))
     object.__setattr__(policy.loaded, "thresholds", np.median(some[:, 0], axis=0))
     sentence = data.setting.goals[int(data.cache.goals[start])]  # pyright: ignore[reportOptionalSubscript]
+    noted = noting(policy)
     plans = [policy.predict(frame, sentence) for frame in frames_of(data.cache, name)]
     played = data.cache.actions.copy()
     played[start:stop] = KEYBOARD_12.encode([plan.steps[0] for plan in plans])[:, :-1]
@@ -64,6 +66,11 @@ def test_a_policy_decides_as_the_model_does_on_what_the_loader_gives(trained):
         for row in policy.loaded.forward(batch)[batch.valid, 0]
     ]
     assert np.array_equal(np.array(expected), played[start:stop])
+    (given,) = loader.batches(cache, [name], replace(quiet, batch_size=stop - start))
+    for seen, frames, previous in zip(noted.asked, given.frames, given.previous, strict=True):
+        assert np.array_equal(seen[0], frames)
+        assert np.array_equal(seen[1], previous)
+        assert seen[2] == sentence
 
 
 def test_it_compiles_once(trained):
@@ -81,27 +88,34 @@ def picture(number):
     return np.random.default_rng(number).integers(0, 256, (16, 24, 3), dtype=np.uint8)
 
 
+class Noting:
+    """A loaded model that notes what it is asked and what it says."""
+
+    def __init__(self, loaded):
+        self._loaded = loaded
+        self.asked: list[tuple[Any, ...]] = []
+        self.said: list[Any] = []
+
+    def __getattr__(self, name):
+        return getattr(self._loaded, name)
+
+    def decide(self, *arguments):
+        self.asked.append(arguments)
+        self.said.append(self._loaded.decide(*arguments))
+        return self.said[-1]
+
+
+def noting(policy):
+    policy.loaded = Noting(policy.loaded)
+    return policy.loaded
+
+
 def probabilities(policy, moments):
     """What the model says at the last of some (time in slots, picture number, goal)."""
-    found = []
-    decide = policy.loaded.decide
-
-    class Noting:
-        def __getattr__(self, name):
-            return getattr(loaded, name)
-
-        def decide(self, *arguments):
-            found.append(decide(*arguments))
-            return found[-1]
-
-    loaded = policy.loaded
-    policy.loaded = Noting()
-    try:
-        for slot, number, goal in moments:
-            policy.predict(Frame(picture(number), slot * PERIOD), goal)
-    finally:
-        policy.loaded = loaded
-    return found[-1]
+    noted = noting(policy)
+    for slot, number, goal in moments:
+        policy.predict(Frame(picture(number), slot * PERIOD), goal)
+    return noted.said[-1]
 
 
 @pytest.mark.parametrize(
