@@ -68,6 +68,11 @@ def test_models_scored_on_other_data_are_not_passed_off_as_comparable(tmp_path):
     assert "majority" not in text
 
 
+def test_another_number_of_frames_is_not_comparable_either(tmp_path):
+    text = compare([write(tmp_path / "a", 0.1)[0], write(tmp_path / "b", 0.1, frames=50)[0]])
+    assert "b was scored on 50 frames (test) of e.zarr, a on 60 frames (test) of e.zarr: not comparable" in text
+
+
 def test_two_folders_of_one_name_are_told_apart(tmp_path):
     one, two = write(tmp_path / "x" / "pure_cnn", 0.1)[0], write(tmp_path / "y" / "pure_cnn", 0.2)[0]
     header = compare([one, two]).splitlines()[2]

@@ -107,6 +107,20 @@ def test_another_resolution_is_named(tmp_path):
     assert "episode_4" not in left
 
 
+def test_the_resolution_of_most_frames_counts_not_that_of_most_episodes(tmp_path):
+    path = store(tmp_path / "d.zarr", lengths=(2, 2))
+    shutil.copytree(store(tmp_path / "o.zarr", lengths=(9,), size=(20, 10)) / "episode_0", path / "episode_2")
+    dataset = Dataset.open(path)
+    assert [episode.name for episode in dataset.episodes] == ["episode_2"]
+    assert len(dataset.problems) == 2
+
+
+def test_a_new_episode_has_a_number_after_all_others(tmp_path):
+    path = store(tmp_path / "d.zarr", lengths=(3, 4))
+    shutil.rmtree(path / "episode_0")
+    assert Writer(path, KEYS).episode(frames(5, 9), actions(5, 9)) == "episode_2"
+
+
 def rate(path, number, fps):
     zarr.open_group(path / f"episode_{number}", mode="a").attrs["fps"] = fps
 
@@ -132,6 +146,13 @@ def test_the_rate_of_most_frames_counts_and_nearly_the_same_is_the_same(tmp_path
 
 def identities(path):
     return [episode.identity for episode in Dataset.open(path).episodes]
+
+
+def test_episodes_of_another_length_are_others_even_where_nothing_happens(tmp_path):
+    writer = Writer(tmp_path / "d.zarr", KEYS)
+    for count in (7, 8):
+        writer.episode(np.zeros((count, 3, 12, 16), np.uint8), np.zeros((count, 4), bool))
+    assert len(set(identities(writer.path))) == 2
 
 
 def test_an_episode_is_known_by_what_is_in_it(tmp_path):
