@@ -134,6 +134,14 @@ def test_what_was_seen_is_forgotten_between_episodes(trained, before, forgotten)
     assert np.allclose(fresh, again) == forgotten
 
 
+def test_what_is_too_old_to_matter_is_forgotten(trained):
+    policy = CloningPolicy(trained[1])
+    for slot in range(40):
+        policy.predict(Frame(picture(slot), slot * PERIOD), GOAL)
+    assert len(policy._frames) <= 6  # a window of 3, every second one, and the one before
+    assert len(policy._held) <= 6
+
+
 def test_a_plan_is_as_long_as_the_live_loop_asks(trained):
     policy = load_policy(trained[1], VisionOptions())
     assert isinstance(policy, CloningPolicy)

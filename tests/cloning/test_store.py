@@ -10,6 +10,7 @@ from protege.cloning.episodes import export_sessions
 from protege.cloning.store import Dataset, Writer
 from protege.errors import UserError
 from protege.play import KEYBOARD_12, NO_KEYS
+from protege.play.session import Session
 from tests.cloning.stores import KEYS, actions, array, frames, store, store_2
 from tests.labeling.recordings import HOLD, picture, record
 
@@ -135,6 +136,14 @@ def test_another_rate_is_named(tmp_path, fps):
     assert left == ["episode_1", "episode_2", "episode_3"]
 
 
+def test_a_store_whose_episodes_have_no_rate_at_all_is_refused(tmp_path):
+    path = store(tmp_path / "d.zarr", lengths=(3, 4))
+    for number in range(2):
+        rate(path, number, 0)
+    with pytest.raises(UserError, match=r"no episode can be used; .*fps is 0"):
+        Dataset.open(path)
+
+
 def test_the_rate_of_most_frames_counts_and_nearly_the_same_is_the_same(tmp_path):
     path = store(tmp_path / "d.zarr", lengths=(3, 4, 20))
     rate(path, 2, 30.0)
@@ -197,6 +206,15 @@ def test_a_truncated_chunk_is_named(tmp_path, keep, version):
     assert "chunks of frames truncated, the first at 4; left out" in found
     assert "1 of " in found
     assert "episode_1" not in left
+
+
+def test_a_chunk_of_a_picture_of_another_size_is_an_error_that_names_it(tmp_path):
+    path, other = store(tmp_path / "d.zarr"), store(tmp_path / "o.zarr", size=(10, 8))
+    shutil.copy(chunk(other, 4), chunk(path, 4))
+    dataset = Dataset.open(path)
+    assert dataset.problems == ()  # whole in itself
+    with pytest.raises(UserError, match="the chunk of frame 4 does not hold 576 bytes"):
+        dataset.episodes[1].read(0, 9)
 
 
 def test_a_damaged_chunk_is_an_error_that_names_it(tmp_path):
@@ -318,9 +336,19 @@ def test_exporting_again_adds_only_what_is_missing(tmp_path):
 
 
 def test_long_stretches_can_be_cut(tmp_path):
-    record(tmp_path / "raw", [W] * 25)
+    record(tmp_path / "raw", [W] * 25, goals=[(0, "Go to a", 25, "success")])
     export_sessions(tmp_path / "raw", tmp_path / "d.zarr", cut_s=1.0)
-    assert [len(episode) for episode in Dataset.open(tmp_path / "d.zarr").episodes] == [8, 9, 8]
+    found = Dataset.open(tmp_path / "d.zarr").episodes
+    assert [len(episode) for episode in found] == [8, 9, 8]
+    assert [episode.attributes["end"] for episode in found] == ["", "", "success"]
+
+
+def test_actions_are_moved_by_the_player_s_reaction_time(tmp_path):
+    session = Session.open(record(tmp_path / "raw", PLAYED * 3))
+    export_sessions(tmp_path / "raw", tmp_path / "d.zarr", tau_ms=200.0)
+    (episode,) = Dataset.open(tmp_path / "d.zarr").episodes
+    assert np.array_equal(episode.actions, session.actions(200.0)[:, :-1])
+    assert not np.array_equal(episode.actions, session.actions(0.0)[:, :-1])
 
 
 def test_export_mistakes_are_one_line(run_protege, tmp_path):
