@@ -29,4 +29,4 @@ class Scale:
 
 
 FULL: Final = Scale()
-QUICK: Final = Scale(window_s=5.0, episodes=60, steps=100, cloned=100, epochs=4, played=30, live=1)
+QUICK: Final = Scale(window_s=5.0, episodes=60, steps=100, cloned=100, epochs=8, played=30, live=1)
