@@ -9,10 +9,10 @@ import av
 import numpy as np
 import pytest
 
-from protege.cloning import cache, loader
+from protege.cloning import cache, loader, pages
 from protege.cloning.film import PANEL, RIGHT, WRONG, drawn, encode
-from protege.cloning.pages import chosen, page_of, write_files
-from protege.cloning.predictions import collect, cross_entropy, judge
+from protege.cloning.pages import chosen, episode_parts, held_and_predicted, page_of, timeline_png, write_files
+from protege.cloning.predictions import Predictions, collect, cross_entropy, judge
 from protege.cloning.store import Dataset, Writer
 
 KEYS = ("left", "right", "attack", "never")
@@ -112,6 +112,45 @@ def test_the_page_has_numbers_time_lines_and_videos_that_play(evaluation, held):
         with av.open(io.BytesIO(b64decode(video)), "r") as container:
             lengths.append(sum(1 for _ in container.decode(video=0)))
     assert sorted(lengths) == [30, 40]
+
+
+def by_hand(truth, pred, episode):
+    """The evaluation of predictions that are sure; truth, pred: rows of three actions."""
+    probs = np.where(np.array(pred, bool), 0.9, 0.1).astype(np.float32)[:, None]
+    names = tuple(f"episode_{e}" for e in sorted(set(episode)))
+    count = np.arange(len(truth))
+    found = Predictions(KEYS[:3], names, probs, np.array(truth, bool)[:, None], count, np.array(episode))
+    return judge(found, np.full(3, 0.5), np.array(truth, bool))
+
+
+def test_what_is_predicted_while_an_action_is_held_by_hand():
+    truth = [[1, 0, 0], [1, 0, 0], [0, 1, 0], [1, 0, 0], [1, 0, 0]]
+    pred = [[1, 0, 0], [1, 1, 0], [1, 0, 0], [0, 0, 0], [1, 0, 0]]
+    used, parts = held_and_predicted(by_hand(truth, pred, [0] * 5))
+    assert used.tolist() == [0, 1]
+    assert parts.tolist() == [[0.75, 0.25, 0], [1, 0, 0]]
+
+
+def test_of_several_episodes_the_best_the_worst_and_the_one_between_are_shown():
+    truth, wrong = [[1, 0, 0]] * 4, [[0, 1, 0]]
+    episodes = [truth, wrong * 4, truth[:2] + wrong * 2, truth[:3] + wrong, truth[:1] + wrong * 3]
+    found = by_hand(truth * 5, [row for rows in episodes for row in rows], [e for e in range(5) for _ in range(4)])
+    titles = chosen(found)
+    assert [(e, title.split(", ")[1].split(":")[0]) for e, title in titles.items()] == [
+        (0, "the best"),
+        (1, "the worst"),
+        (2, "in between"),
+    ]
+
+
+def test_an_episode_is_shown_with_its_own_pictures_in_seconds(evaluation, held, monkeypatch):
+    shown = []
+    monkeypatch.setattr(pages, "drawn", lambda frames, *rest: shown.extend(frames) or iter(()))
+    monkeypatch.setattr(pages, "encode", lambda pictures, fps: b"")
+    episode_parts(evaluation, held.frames, 1, "", 10.0, True)
+    assert np.array_equal(shown, held.frames[held.rows(["episode_2"])])
+    own = np.flatnonzero(evaluation.predictions.episode == 1)
+    assert timeline_png(evaluation, held.frames, own, 10.0) != timeline_png(evaluation, held.frames, own, 20.0)
 
 
 def test_files_are_written_together_or_not_at_all(tmp_path):

@@ -134,6 +134,31 @@ def test_what_was_seen_is_forgotten_between_episodes(trained, before, forgotten)
     assert np.allclose(fresh, again) == forgotten
 
 
+def test_warming_up_leaves_nothing_behind(trained):
+    policy = CloningPolicy(trained[1])
+    moment = [(2, 7, policy.loaded.goals[0])]
+    fresh = probabilities(policy, moment)
+    warmed = CloningPolicy(trained[1])
+    warmed.warm_up()
+    assert np.array_equal(probabilities(warmed, moment), fresh)
+
+
+def test_a_policy_that_hesitates_holds_the_likeliest_key(trained):
+    policy = CloningPolicy(trained[1])
+    object.__setattr__(policy.loaded, "thresholds", np.full(len(policy.loaded.keys), 0.999))
+    assert len(policy.predict(Frame(picture(0), 0), GOAL).steps[0]) == 1
+
+
+def test_what_was_held_between_two_pictures_is_the_rest_of_the_plan(trained):
+    policy = CloningPolicy(trained[1], horizon=2)
+    object.__setattr__(policy.loaded, "thresholds", np.zeros(len(policy.loaded.keys)))  # every key, always
+    noted = noting(policy)
+    for slot in (0, 3):
+        policy.predict(Frame(picture(slot), slot * PERIOD), GOAL)
+    assert not noted.asked[0][1].any()
+    assert noted.asked[1][1].tolist() == [[1.0] * 11, [0.0] * 11]  # slot 1; in slot 2 the plan had run out
+
+
 def test_what_is_too_old_to_matter_is_forgotten(trained):
     policy = CloningPolicy(trained[1])
     for slot in range(40):

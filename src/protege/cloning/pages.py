@@ -103,12 +103,20 @@ def action_rows(found: Evaluation) -> list[dict[str, Any]]:
     return rows
 
 
-def confusion_png(found: Evaluation) -> bytes:
-    """While the action of a row is held: in which part of the frames each action is predicted."""
-    truth, pred, keys = found.truth.astype(float), found.pred.astype(float), found.predictions.keys
+def held_and_predicted(found: Evaluation) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """(U,) the actions that occur, and (U, A): while each of them is held, in which part of the frames each action is
+    predicted.
+    """
+    truth, pred = found.truth.astype(float), found.pred.astype(float)
     support = truth.sum(0)
     used = np.flatnonzero(support)
-    parts = truth.T[used] @ pred / support[used, None]
+    return used, truth.T[used] @ pred / support[used, None]
+
+
+def confusion_png(found: Evaluation) -> bytes:
+    """`held_and_predicted` as a picture."""
+    keys = found.predictions.keys
+    used, parts = held_and_predicted(found)
     figure = _figure(2.5 + 0.5 * len(keys), 1.6 + 0.4 * len(used))
     axes = figure.subplots()
     axes.imshow(parts, cmap="Blues", vmin=0, vmax=1, aspect="auto")
