@@ -4,6 +4,7 @@ import io
 import json
 import re
 from base64 import b64decode
+from dataclasses import replace
 
 import av
 import numpy as np
@@ -11,7 +12,15 @@ import pytest
 
 from protege.cloning import cache, loader, pages
 from protege.cloning.film import PANEL, RIGHT, WRONG, drawn, encode
-from protege.cloning.pages import chosen, episode_parts, held_and_predicted, page_of, timeline_png, write_files
+from protege.cloning.pages import (
+    action_rows,
+    chosen,
+    episode_parts,
+    held_and_predicted,
+    page_of,
+    timeline_png,
+    write_files,
+)
 from protege.cloning.predictions import Predictions, collect, cross_entropy, judge
 from protege.cloning.store import Dataset, Writer
 
@@ -129,6 +138,26 @@ def test_what_is_predicted_while_an_action_is_held_by_hand():
     used, parts = held_and_predicted(by_hand(truth, pred, [0] * 5))
     assert used.tolist() == [0, 1]
     assert parts.tolist() == [[0.75, 0.25, 0], [1, 0, 0]]
+
+
+def test_a_line_of_an_action_counts_held_before_predicted():
+    rows = action_rows(by_hand([[1, 0, 0]] * 3 + [[0, 0, 0]], [[1, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0]], [0] * 4))
+    assert rows[0]["cells"][:6] == ["3", "1", "1", "0", "2", "1"]
+
+
+def test_episodes_without_pictures_are_not_shown():
+    found = by_hand([[1, 0, 0]] * 4, [[1, 0, 0]] * 2 + [[0, 0, 0], [1, 0, 0]], [0, 0, 1, 2])
+    rows = np.array([0, 1, -1, 2])
+    assert list(chosen(replace(found, predictions=replace(found.predictions, rows=rows)))) == [0, 2]
+
+
+def test_only_the_beginning_of_a_long_episode_is_filmed(evaluation, held, monkeypatch):
+    shown = []
+    monkeypatch.setattr(pages, "FILM_FRAMES", 7)
+    monkeypatch.setattr(pages, "drawn", lambda frames, *rest: shown.extend(frames) or iter(()))
+    monkeypatch.setattr(pages, "encode", lambda pictures, fps: b"")
+    episode_parts(evaluation, held.frames, 1, "", 10.0, True)
+    assert np.array_equal(shown, held.frames[held.rows(["episode_2"])][:7])
 
 
 def test_of_several_episodes_the_best_the_worst_and_the_one_between_are_shown():
