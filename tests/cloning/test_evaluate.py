@@ -134,10 +134,10 @@ def by_hand(truth, pred, episode):
 
 def test_what_is_predicted_while_an_action_is_held_by_hand():
     truth = [[1, 0, 0], [1, 0, 0], [0, 1, 0], [1, 0, 0], [1, 0, 0]]
-    pred = [[1, 0, 0], [1, 1, 0], [1, 0, 0], [0, 0, 0], [1, 0, 0]]
+    pred = [[1, 0, 0], [1, 1, 0], [0, 0, 0], [0, 0, 0], [1, 0, 0]]
     used, parts = held_and_predicted(by_hand(truth, pred, [0] * 5))
     assert used.tolist() == [0, 1]
-    assert parts.tolist() == [[0.75, 0.25, 0], [1, 0, 0]]
+    assert parts.tolist() == [[0.75, 0.25, 0], [0, 0, 0]]
 
 
 def test_a_line_of_an_action_counts_held_before_predicted():
