@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from protege.cloning import cache, loader, pages
-from protege.cloning.film import PANEL, RIGHT, WRONG, drawn, encode
+from protege.cloning.film import HELD, PANEL, RIGHT, WRONG, _boxes, drawn, encode
 from protege.cloning.pages import (
     action_rows,
     chosen,
@@ -214,6 +214,18 @@ def test_pressed_and_predicted_keys_are_drawn_beside_the_picture():
     assert (panel == WRONG).all(1).sum() > 400  # right, predicted only: a whole box; attack, missed: a frame
     (nothing,) = drawn([frame], truth[:, ::-1] & False, pred & False, KEYS)
     assert not ((nothing == RIGHT).all(2) | (nothing == WRONG).all(2)).any()
+
+
+def test_every_box_has_its_colour_in_its_column():
+    truth, pred = np.array([[1, 0, 1, 0]], bool), np.array([[1, 1, 0, 0]], bool)
+    (picture,) = drawn([np.zeros((3, 3, 25), np.uint8)], truth, pred, KEYS)
+    assert picture.shape[0] % 2 == 0
+    panel = picture[:, -PANEL:]
+    ground = tuple(panel[0, 0])
+    colours = [[tuple(panel[top + 7, left + 7]) for left, top, _, _ in _boxes(row)] for row in range(4)]
+    assert colours == [[HELD, RIGHT], [ground, WRONG], [HELD, ground], [ground, ground]]
+    left, top = _boxes(2)[1][:2]
+    assert tuple(panel[top, left + 7]) == WRONG  # the frame of a key that was missed
 
 
 def test_a_video_holds_the_pictures_at_its_rate():
