@@ -3,6 +3,7 @@
 import itertools
 import json
 import logging
+import shutil
 import signal
 
 import jax
@@ -12,7 +13,7 @@ import pytest
 from protege.cloning import loader
 from protege.cloning.checkpoint import Checkpoints, load_model, setting_from, setting_to, space_of
 from protege.cloning.state import StateEncoder
-from protege.cloning.steps import Setting, State
+from protege.cloning.steps import Devices, Network, Setting, State, make_steps
 from protege.cloning.train import Data, train
 from protege.errors import UserError
 from protege.play.actions import KEYBOARD_12
@@ -83,6 +84,24 @@ def test_a_checkpoint_says_everything_that_playing_needs(runs, data):
     assert loaded.thresholds.shape == (4,)
     assert {name for names in loaded.about["splits"].values() for name in names} == {f"episode_{n}" for n in range(4)}
     assert loaded.setting.frame_size == (16, 24)
+
+
+def test_the_best_weights_play_with_the_thresholds_of_each_action(runs, tmp_path):
+    straight, *_ = runs
+    folder = tmp_path / "m"
+    shutil.copytree(straight.folder, folder)
+    loaded = load_model(folder)
+    checkpoints = Checkpoints(folder, loaded.config, batches=10)
+    network = Network(loaded.config, loaded.setting)
+    like = make_steps(network, Devices(0, loaded.config.training.batch_size), np.ones(len(KEYS), np.float32), 10).init
+    here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    state = checkpoints.restore(4, jax.eval_shape(like, jax.random.key(0)), here)
+    for step, score in ((6, 99.0), (8, -99.0)):
+        thresholds = {key: (step + number) / 100 for number, key in enumerate(KEYS)}
+        about = {**loaded.about, "thresholds": thresholds}
+        checkpoints.save(state._replace(step=jax.numpy.int32(step)), about, score)
+    checkpoints.close()
+    np.testing.assert_allclose(load_model(folder).thresholds, [0.06, 0.07, 0.08, 0.09])
 
 
 def test_one_moment_is_decided_as_in_a_batch(runs, data):
