@@ -34,11 +34,11 @@ def test_a_goal_scales_and_shifts_the_channels_of_its_own_row():
     film = Film(2, 3, rngs=nnx.Rngs(0), dtype=jnp.float32)
     assert film.linear.bias is not None
     film.linear.kernel[...] = jnp.array([[1.0, 2, 3, 10, 20, 30], [0, 0, 0, 5, 5, 5]])
-    x = jnp.ones((4, 2, 3))  # two frames of each of two rows
+    x = jnp.full((4, 2, 3), 2.0)  # two frames of each of two rows
     found = film(x, jnp.array([[1.0, 0], [0, 1]]))
-    np.testing.assert_allclose(found[0], [[12, 23, 34]] * 2)
+    np.testing.assert_allclose(found[0], [[14, 26, 38]] * 2)
     np.testing.assert_allclose(found[1], found[0])
-    np.testing.assert_allclose(found[2:], 6)
+    np.testing.assert_allclose(found[2:], 7)
 
 
 def test_a_sentence_is_the_mean_of_its_words_without_the_empty_places():
