@@ -279,7 +279,8 @@ class Run:
         }
         self.log.write(step, **{f"validation_{name}": value for name, value in (found | per_action(scores)).items()})
         line = "step %d  validation: macro F1 %.3f  exact match %.3f  cross-entropy %.4f%s"
-        log.info(line, step, found["f1"], found["exact_match"], entropy, "  best" if better else "")
+        praise = "  best" if better and options.best != "last" else ""
+        log.info(line, step, found["f1"], found["exact_match"], entropy, praise)
         return score
 
     def _facts(self) -> dict[str, Any]:
