@@ -11,6 +11,7 @@ import pytest
 
 from protege import cli
 from protege.cloning import cache, loader
+from protege.cloning.baselines import majority
 from protege.cloning.checkpoint import load_model
 from protege.cloning.compare import compare
 from protege.cloning.config import load
@@ -143,6 +144,29 @@ def test_a_model_of_sentences_is_given_the_words_of_the_data_sets_own_goals(mode
     words = goals_for(sentences, ("Say hello", "Climb the stairs"))(batch).goal
     assert words[1].tolist() == word_numbers("Climb the stairs").tolist()
     assert not words[0].any()
+
+
+def test_goals_of_another_order_keep_their_meaning_and_none_stays_none(model):
+    loaded = load_model(model)
+    held = cache.build(Dataset.open(loaded.config.dataset.path))
+    batch = next(loader.batches(held, ["episode_1"], loader.LoaderOptions(batch_size=4)))
+    batch.goal[:] = (0, 1, -1, 0)
+    assert goals_for(loaded, GOALS[::-1])(batch).goal.tolist() == [1, 0, -1, 1]
+
+
+def test_the_majority_is_that_of_the_training_episodes(model, tmp_path):
+    """The data set has grown by episodes of nothing but another action."""
+    loaded = load_model(model)
+    grown = Path(shutil.copytree(loaded.config.dataset.path, tmp_path / "grown.zarr"))
+    held = cache.build(Dataset.open(loaded.config.dataset.path))
+    common = majority(held.actions[held.rows(loaded.about["splits"]["train"])], 1).argmax()
+    writer, rare = Writer(grown, KEYS), np.zeros((30, 3), bool)
+    rare[:, 1 - common] = True
+    for _ in range(12):
+        writer.episode(np.zeros((30, 3, 12, 16), np.uint8), rare, goal=np.zeros(30, np.int32))
+    found = evaluate(model, grown, "all").evaluation
+    assert found.predictions.truth[:, 0, common].mean() < 0.3
+    assert found.others["majority"].exact_match == pytest.approx(found.predictions.truth[:, 0, common].mean())
 
 
 def test_other_actions_are_refused_by_name(model, tmp_path):
