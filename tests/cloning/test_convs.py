@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from protege.cloning.convs import conv
+from protege.cloning.convs import conv, parts
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 
@@ -34,3 +34,11 @@ def test_half_precision_stays_half() -> None:
     x, kernel = jnp.ones((8, 4, 4, 2), jnp.bfloat16), jnp.ones((3, 3, 2, 2), jnp.bfloat16)
     gradient = jax.grad(lambda k: conv(x, k, (1, 1), "SAME", dimension_numbers=LAYOUT).sum())(kernel)
     assert gradient.dtype == jnp.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("rows", "devices", "expected"), [(16, 1, 8), (16, 4, 4), (6, 1, 2), (2, 4, 1), (9, 4, 1), (10, 4, 2), (7, 1, 1)]
+)
+def test_parts_are_equal_and_each_has_rows_of_every_device(rows: int, devices: int, expected: int) -> None:
+    assert parts(rows, devices) == expected
+    assert rows % expected == 0

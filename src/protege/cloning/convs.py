@@ -18,7 +18,7 @@ def conv(x: jax.Array, kernel: jax.Array, strides: Any, padding: Any, **options:
     gradient of the output as its kernel, which does not fit into a cache otherwise.
     """
     plain = partial(jax.lax.conv_general_dilated, window_strides=strides, padding=padding, **options)
-    pieces = math.gcd(len(x) // jax.device_count(), PIECES)  # each part has rows of every device
+    pieces = parts(len(x), jax.device_count())
     if jax.default_backend() != "cpu" or pieces < 2:
         return plain(x, kernel)
 
@@ -33,11 +33,16 @@ def conv(x: jax.Array, kernel: jax.Array, strides: Any, padding: Any, **options:
         x, kernel = kept
         (to_x,) = jax.linear_transpose(lambda x: plain(x, kernel), x)(gradient)
         shown, answers = (both.reshape(-1, pieces, *both.shape[1:]) for both in (x, gradient))
-        parts = (
+        kernels = (
             jax.linear_transpose(lambda kernel, i=i: plain(shown[:, i], kernel), kernel)(answers[:, i])[0]
             for i in range(pieces)
         )
-        return to_x, sum(parts, jnp.zeros_like(kernel))
+        return to_x, sum(kernels, jnp.zeros_like(kernel))
 
     split.defvjp(forward, backward)
     return split(x, kernel)
+
+
+def parts(rows: int, devices: int) -> int:
+    """How many equal parts of so many rows are taken, each with rows of every device; 1 where there are none."""
+    return math.gcd(rows, max(rows // devices, 1), PIECES)
