@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from protege.play import HORIZON, Session
+from protege.core import HORIZON, Session
 
 SEGMENT_FRAMES = 40
 

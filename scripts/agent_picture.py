@@ -7,10 +7,10 @@ make demo && .venv/bin/python scripts/agent_picture.py                      # th
 import sys
 from pathlib import Path
 
+from protege.core.paths import project_root
+from protege.core.session import find_sessions
 from protege.demo.clip import clip
 from protege.demo.places import Places
-from protege.play.paths import project_root
-from protege.play.session import find_sessions
 
 
 def main() -> None:

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from protege.core import Rect, WindowState
 from protege.devices.errors import WindowGone
-from protege.play import Rect, WindowState
 
 
 class FakeClock:

@@ -1,4 +1,4 @@
-"""Who may import whom: `play` knows no stage, stages meet through `play` and files, the library knows no command."""
+"""Who may import whom: `core` knows no stage, stages meet through `core` and files, the library knows no command."""
 
 import ast
 import sys
@@ -8,9 +8,9 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "protege"
 FILES = sorted(PACKAGE.rglob("*.py"))
-PLAY_MAY_USE = {"numpy", "PIL", "protege"} | sys.stdlib_module_names
-SHARED = {"play", "errors", "devices", "vlm", "settings"}
-"""Below the stages: everybody may use them; they know only `play` and `errors`."""
+CORE_MAY_USE = {"numpy", "PIL", "protege"} | sys.stdlib_module_names
+SHARED = {"core", "errors", "devices", "vlm", "settings"}
+"""Below the stages: everybody may use them; they know only `core` and `errors`."""
 TOP = {"cli", "commands", "bench", "doctor", "demo"}
 """Above the stages: they may know all of them."""
 
@@ -42,14 +42,14 @@ def test_parts_only_know_what_they_may(path):
         other = part(module)
         if other is None or other == own or own in TOP | {"__init__"}:
             continue
-        allowed = {"play", "errors"} if own in SHARED else SHARED
+        allowed = {"core", "errors"} if own in SHARED else SHARED
         assert other in allowed, f"{path} imports {module}"
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "play").glob("*.py")), ids=lambda p: p.name)
-def test_play_needs_only_numpy_pillow_and_the_standard_library(path):
+@pytest.mark.parametrize("path", sorted((PACKAGE / "core").rglob("*.py")), ids=lambda p: p.name)
+def test_core_needs_only_numpy_pillow_and_the_standard_library(path):
     used = {module.split(".")[0] for module, _ in imports(path)}
-    assert used <= PLAY_MAY_USE
+    assert used <= CORE_MAY_USE
 
 
 HEAVY = {"torch", "jax", "transformers", "mss", "pynput", "vizdoom", "unsloth", "ray", "datasets", "cv2", "openai"}

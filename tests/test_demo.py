@@ -15,15 +15,15 @@ from PIL import Image
 from protege import demo
 from protege.cloning.checkpoint import load_model
 from protege.cloning.store import Dataset
+from protege.core import Session, SessionInfo, SessionWriter, encode_jpeg
+from protege.core.actions import KEYBOARD_12
+from protege.core.session import check, find_sessions
 from protege.demo import window
 from protege.demo.clip import clip, with_keys
 from protege.demo.places import Places
 from protege.demo.progress import Progress, lines_of, spoken
 from protege.devices.x11 import keys_down
 from protege.errors import MissingExtra, UserError
-from protege.play import Session, SessionInfo, SessionWriter, encode_jpeg
-from protege.play.actions import KEYBOARD_12
-from protege.play.session import check, find_sessions
 
 pytestmark = pytest.mark.usefixtures("xvfb")
 

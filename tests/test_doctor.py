@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from protege import doctor
-from protege.play import SessionInfo, SessionWriter, encode_jpeg
+from protege.core import SessionInfo, SessionWriter, encode_jpeg
 
 
 def test_a_good_display_and_keyboard_are_ok(xvfb):

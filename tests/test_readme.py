@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from protege.core.actions import KEYBOARD_12
 from protege.demo import window
 from protege.demo.places import Places
 from protege.devices.windows import find_window
 from protege.devices.x11 import XWindow, keys_down
-from protege.play.actions import KEYBOARD_12
 from tests.recorder.test_live import Recording, start_doom
 
 ROOT = Path(__file__).parents[1]

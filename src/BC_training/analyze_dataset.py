@@ -2,13 +2,12 @@
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from protege.errors import ProtegeError
+from protege.cli import guarded
 
 
 class Parser(argparse.ArgumentParser):
@@ -29,16 +28,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=42, help="of the split that training will make")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     options = parser.parse_args(arguments)
-    try:
-        from protege.cloning.analyze import analyze, table
+    return guarded(lambda: _analyze(options.dataset, options.seed, options.json))
 
-        found = analyze(options.dataset, seed=options.seed)
-        print(json.dumps(found.to_json()) if options.json else table(found), flush=True)
-    except ProtegeError as error:
-        print(f"protege: {error}", file=sys.stderr)
-        return error.exit_code
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read our output has gone
+
+def _analyze(dataset: Path, seed: int, as_json: bool) -> int:
+    from protege.cloning.analyze import analyze, table
+
+    found = analyze(dataset, seed=seed)
+    print(json.dumps(found.to_json()) if as_json else table(found), flush=True)
     return 0
 
 

@@ -1,15 +1,17 @@
 """The `protege` command: the stages in order, and one line instead of a traceback when something is wrong."""
 
 import importlib
+import io
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import click
 
 from protege import __version__
+from protege.core.text import one_line
 from protege.errors import ProtegeError
 
 COMMANDS: Final = {
@@ -68,21 +70,33 @@ def run(argv: Sequence[str], command: click.Command = cli) -> int:
     """Run one command line and return its exit code: 0 good, 1 the world failed, 2 the user was wrong."""
     debug = "--debug" in argv
     args = [arg for arg in argv if arg != "--debug"]
-    try:
+
+    def work() -> int:
         result = command.main(["--debug", *args] if debug else args, prog_name="protege", standalone_mode=False)
         return result if isinstance(result, int) else 0
+
+    return guarded(work, debug=debug)
+
+
+def guarded(work: Callable[[], int], *, debug: bool = False) -> int:
+    """Do the work of an entry point and return its exit code; whatever it raises becomes one line on stderr.
+
+    Every way into the program goes through here: the commands, the root scripts, the source documents' modules.
+    """
+    try:
+        return work()
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help() if error.ctx else error.format_message())
         return 0
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "protege"
-        return _say(f"{where}: {_one_line(error.format_message())}; see: {where} --help", 2)
+        return _say(f"{where}: {one_line(error.format_message())}; see: {where} --help", 2)
     except click.ClickException as error:
-        return _say(f"protege: {_one_line(error.format_message())}", 2)
+        return _say(f"protege: {one_line(error.format_message())}", 2)
     except ProtegeError as error:
         if debug:
             logging.getLogger("protege").debug("raised here", exc_info=True)
-        return _say(f"protege: {_one_line(str(error))}", error.exit_code)
+        return _say(f"protege: {one_line(str(error))}", error.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read our output has gone
         return 0
@@ -95,7 +109,14 @@ def run(argv: Sequence[str], command: click.Command = cli) -> int:
     except Exception as error:
         if debug:
             raise
-        return _say(f"protege: a defect of ours: {_one_line(repr(error))}; run again with --debug and report it", 1)
+        return _say(f"protege: a defect of ours: {one_line(repr(error))}; run again with --debug and report it", 1)
+
+
+def use_utf8() -> None:
+    """Make printing never fail: a pipe on Windows is cp1252, and file names may hold what no encoding knows."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8" if sys.platform == "win32" else None, errors="backslashreplace")
 
 
 def _say(line: str, code: int) -> int:
@@ -103,11 +124,8 @@ def _say(line: str, code: int) -> int:
     return code
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
-
-
 def main(argv: Sequence[str] | None = None) -> None:
+    use_utf8()
     sys.exit(run(sys.argv[1:] if argv is None else argv))
 
 

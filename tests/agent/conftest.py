@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from protege.play import Frame
+from protege.core import Frame
 
 
 @pytest.fixture(scope="session")

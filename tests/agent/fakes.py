@@ -3,7 +3,7 @@
 import numpy as np
 
 from protege.agent.loop import Heard, World
-from protege.play import NO_KEYS, Frame, Plan
+from protege.core import NO_KEYS, Frame, Plan
 from tests.fakes import FakeClock, FakeWindow
 
 W, LEFT, W_LEFT = frozenset("w"), frozenset(("left",)), frozenset(("w", "left"))

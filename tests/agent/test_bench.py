@@ -10,8 +10,8 @@ from protege.bench import decode, live, vizdoom
 from protege.bench.arena import ArenaBench, best_and_worst, live_figures, run, swap_figures, wilson
 from protege.bench.arena_episodes import Job, Player, Result, Runner, jobs, play_all, swapped
 from protege.bench.arena_live import play_live
+from protege.core import KEYBOARD_12, NO_KEYS, Plan, Session
 from protege.errors import UserError
-from protege.play import KEYBOARD_12, NO_KEYS, Plan, Session
 from protege.vlm.tiny import SIZES
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from protege.agent.record import RunRecorder
-from protege.play import NO_KEYS, Frame, Session, SessionInfo, SessionWriter
+from protege.core import NO_KEYS, Frame, Session, SessionInfo, SessionWriter
 from tests.agent.fakes import W
 from tests.agent.test_listeners import slot
 

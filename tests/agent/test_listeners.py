@@ -14,10 +14,10 @@ from protege.agent.run import PlayOptions
 from protege.agent.sequence import changes
 from protege.agent.status import Status
 from protege.agent.stuck import StuckDetector, StuckOptions
+from protege.core import KEYBOARD_12, NO_KEYS, Frame, Session, SessionInfo, SessionWriter
+from protege.core.events import Control, Key, Pause
+from protege.core.session import check
 from protege.errors import ProtegeError, UserError
-from protege.play import KEYBOARD_12, NO_KEYS, Frame, Session, SessionInfo, SessionWriter
-from protege.play.events import Control, Key, Pause
-from protege.play.session import check
 from tests.agent.fakes import LEFT, FakeKeys, W
 from tests.fakes import FakeClock
 

@@ -19,12 +19,12 @@ from protege.agent.policies import ConstantPolicy, RandomPolicy, ScriptedPolicy
 from protege.agent.run import Played, PlayOptions, play_game, replay_game
 from protege.agent.sequence import execute_action_sequence
 from protege.agent.stuck import StuckOptions
+from protege.core import KEYBOARD_12, NO_KEYS, MonotonicClock, Plan, Session
+from protege.core.events import Control, End, Goal, Key
+from protege.core.session import check
 from protege.devices.errors import WindowGone
 from protege.devices.keyboard import PynputKeys
 from protege.errors import ProtegeError, UserError
-from protege.play import KEYBOARD_12, NO_KEYS, MonotonicClock, Plan, Session
-from protege.play.events import Control, End, Goal, Key
-from protege.play.session import check
 from tests.recorder.test_live import difference, start_doom, until
 
 ROOT = Path(__file__).parents[2]

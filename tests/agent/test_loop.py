@@ -11,11 +11,11 @@ from protege.agent.loop import Ending, LoopOptions, play
 from protege.agent.numbers import Numbers
 from protege.agent.sequence import replay
 from protege.agent.thinker import InstantThinker
+from protege.core import NO_KEYS, Plan, Session, SessionInfo, SessionWriter
+from protege.core.events import Held, Key, Pause
+from protege.core.frame import encode_jpeg
 from protege.devices.errors import WindowGone
 from protege.errors import ProtegeError, UserError
-from protege.play import NO_KEYS, Plan, Session, SessionInfo, SessionWriter
-from protege.play.events import Held, Key, Pause
-from protege.play.frame import encode_jpeg
 from tests.agent.fakes import DONE, LEFT, W_LEFT, Setting, W
 
 GO = ["Go to the lantern"]

@@ -5,9 +5,9 @@ import pytest
 from protege.agent.policies import ConstantPolicy, RandomPolicy, ScriptedPolicy, load_policy, repeat_policy
 from protege.agent.server import ServerAgent
 from protege.agent.vision import VisionAgent, VisionOptions
+from protege.core import KEYBOARD_12
+from protege.core.card import ModelCard
 from protege.errors import UserError
-from protege.play import KEYBOARD_12
-from protege.play.card import ModelCard
 
 W, LEFT = frozenset("w"), frozenset(("left",))
 

@@ -9,10 +9,10 @@ import pytest
 
 from protege.agent.server import ServerAgent
 from protege.agent.vision import VisionAgent, VisionOptions
+from protege.core import KEYBOARD_12
+from protege.core.chat import reply
+from protege.core.frame import decode_jpeg
 from protege.errors import ProtegeError, UserError
-from protege.play import KEYBOARD_12
-from protege.play.chat import reply
-from protege.play.frame import decode_jpeg
 
 GOAL = "Go to the lantern"
 

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from protege.agent.vision import VisionAgent, VisionOptions, first_guess, shifted
+from protege.core import KEYBOARD_12, NO_KEYS, ActionSpace, Frame
+from protege.core.card import ModelCard
 from protege.errors import UserError
-from protege.play import KEYBOARD_12, NO_KEYS, ActionSpace, Frame
-from protege.play.card import ModelCard
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 W, LEFT = frozenset("w"), frozenset(("left",))

@@ -4,9 +4,9 @@ import numpy as np
 
 from protege.arena.annotate import add_goals
 from protege.arena.log import Ended, Started, Tic, write_line
-from protege.play import Session, SessionInfo, SessionWriter, encode_jpeg
-from protege.play.events import End, Goal, Held, Key, Pause
-from protege.play.session import check
+from protege.core import Session, SessionInfo, SessionWriter, encode_jpeg
+from protege.core.events import End, Goal, Held, Key, Pause
+from protege.core.session import check
 
 SECOND = 10**9
 

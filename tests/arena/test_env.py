@@ -11,8 +11,8 @@ import pytest
 from protege.arena.engine import Engine
 from protege.arena.env import ENV_ID, ArenaEnv, to_action, to_array
 from protege.arena.rooms import EVAL_SEED_START, layout
+from protege.core.actions import KEYBOARD_12, NO_KEYS
 from protege.errors import UserError
-from protege.play.actions import KEYBOARD_12, NO_KEYS
 
 SCRIPT = """
 import hashlib, random

@@ -10,7 +10,7 @@ from protege.arena.expert import IN_VIEW_DEG, Expert
 from protege.arena.rooms import EVAL_SEED_START, layout
 from protege.arena.state import ArenaState
 from protege.arena.tasks import GOALS
-from protege.play.actions import NO_KEYS
+from protege.core.actions import NO_KEYS
 
 SEEDS = range(EVAL_SEED_START, EVAL_SEED_START + 30)
 MANY = range(EVAL_SEED_START, EVAL_SEED_START + 100)

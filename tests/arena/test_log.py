@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from protege.arena.log import Ended, Opened, Started, Tic, read_line, read_lines, write_line
 from protege.arena.rooms import layout
-from protege.play.actions import KEYBOARD_12
+from protege.core.actions import KEYBOARD_12
 
 NUMBER = st.floats(-1e4, 1e4)
 TIC = st.builds(

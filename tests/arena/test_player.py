@@ -9,7 +9,7 @@ from protege.arena.log import Ended, Started, Tic, write_line
 from protege.arena.player import LOOKS, PERIOD_NS, play_window
 from protege.arena.rooms import layout
 from protege.arena.tasks import GOALS
-from protege.play.actions import KEYBOARD_12, NO_KEYS
+from protege.core.actions import KEYBOARD_12, NO_KEYS
 
 MADE = layout(10_000, GOALS["tree"])
 START = Started(0, 0, 10_000, MADE.goal.sentence, "tree", "go_to")

@@ -11,9 +11,9 @@ from protege.arena.record import PERIOD_NS, TAIL_DECISIONS, _record, record_epis
 from protege.arena.rooms import layout
 from protege.arena.state import tics_of
 from protege.arena.tasks import GOALS, Task
+from protege.core.actions import KEYBOARD_12
+from protege.core.session import COMPLETE, RECORDING, RECOVERED, Session, SessionInfo, SessionWriter, check
 from protege.errors import UserError
-from protege.play.actions import KEYBOARD_12
-from protege.play.session import COMPLETE, RECORDING, RECOVERED, Session, SessionInfo, SessionWriter, check
 
 SIZE = (160, 120)
 

@@ -8,9 +8,9 @@ from protege.arena.record_steps import record_steps
 from protege.arena.tasks import GOALS, Task
 from protege.cloning.episodes import StepStore
 from protege.cloning.store import Dataset
+from protege.core import KEYBOARD_12
+from protege.core.session import Session
 from protege.errors import UserError
-from protege.play import KEYBOARD_12
-from protege.play.session import Session
 
 SIZE = (24, 16)
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from protege.bench import stage
+from protege.core.actions import KEYBOARD_12
 from protege.devices.windows import find_window
 from protege.devices.x11 import XWindow, keys_down, open_display
-from protege.play.actions import KEYBOARD_12
 
 pytestmark = pytest.mark.usefixtures("xvfb")
 KEYS = KEYBOARD_12.pressable

@@ -7,7 +7,7 @@ import pytest
 from protege.arena.rooms import Pose, layout
 from protege.arena.state import ArenaState, End, Judge, reached, tics_of
 from protege.arena.tasks import GOALS
-from protege.play.actions import NO_KEYS
+from protege.core.actions import NO_KEYS
 
 W = frozenset("w")
 

@@ -11,11 +11,11 @@ import pytest
 from protege.arena.log import Ended, Opened, Started, Tic, read_lines
 from protege.arena.player import play_window
 from protege.arena.window import main, parse_size
+from protege.core.actions import KEYBOARD_12
+from protege.core.devices import MonotonicClock
 from protege.devices.keyboard import PynputKeys
 from protege.devices.windows import find_window, list_windows
 from protege.errors import UserError
-from protege.play.actions import KEYBOARD_12
-from protege.play.devices import MonotonicClock
 
 pytestmark = pytest.mark.usefixtures("xvfb")
 

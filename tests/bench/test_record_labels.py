@@ -3,9 +3,9 @@
 import numpy as np
 
 from protege.bench.record_labels import _is_what_was_pressed, _lag_ns, engine_actions
-from protege.play import SessionInfo
-from protege.play.events import Held, Key, Pause
-from protege.play.session import Session
+from protege.core import SessionInfo
+from protege.core.events import Held, Key, Pause
+from protege.core.session import Session
 
 MS = 1_000_000
 TIC = 28 * MS

@@ -9,7 +9,7 @@ import pytest
 
 from protege.cloning.augment import Sample, augment, mirror
 from protege.cloning.config import AugmentConfig
-from protege.play import KEYBOARD_12
+from protege.core import KEYBOARD_12
 
 KEYS = ("move_left", "lock_on", "move_right", "attack", "a", "d", "left", "right", "bright")
 SIDES = mirror(KEYS, state=(1, -1))

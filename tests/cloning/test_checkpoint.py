@@ -15,8 +15,8 @@ from protege.cloning.checkpoint import Checkpoints, load_model, setting_from, se
 from protege.cloning.state import StateEncoder
 from protege.cloning.steps import Devices, Network, Setting, State, make_steps
 from protege.cloning.train import Data, train
+from protege.core.actions import KEYBOARD_12
 from protege.errors import UserError
-from protege.play.actions import KEYBOARD_12
 from tests.cloning.stores import KEYS, store
 from tests.cloning.tiny import config, run
 

@@ -9,8 +9,8 @@ import pytest
 
 from BC_training import analyze_dataset
 from protege import cli
-from protege.play.actions import KEYBOARD_12
-from protege.play.card import ModelCard
+from protege.core.actions import KEYBOARD_12
+from protege.core.card import ModelCard
 from tests.cloning import tiny
 from tests.cloning.stores import store
 

@@ -17,8 +17,8 @@ from protege.cloning import hosts
 from protege.cloning.checkpoint import last_about, load_model
 from protege.cloning.config import from_fields, load
 from protege.cloning.train import train
+from protege.core.card import ModelCard
 from protege.errors import ProtegeError, UserError
-from protege.play.card import ModelCard
 from tests.cloning.stores import store
 from tests.cloning.tiny import WIDTHS
 
@@ -125,7 +125,7 @@ from protege.cloning import hosts
 from protege.cloning.config import from_fields, load
 from protege.cloning.train import train
 from protege.errors import ProtegeError, UserError
-from protege.play.card import ModelCard
+from protege.core.card import ModelCard
 
 number = int(sys.argv[1])
 folder = f"{sys.argv[2]}/{number}"

@@ -14,8 +14,8 @@ from protege.cloning import loader, thresholds
 from protege.cloning.episodes import StepStore
 from protege.cloning.policy import CloningPolicy
 from protege.cloning.train import Data, loader_options, train
+from protege.core import KEYBOARD_12, Frame
 from protege.errors import UserError
-from protege.play import KEYBOARD_12, Frame
 from tests.cloning import tiny
 from tests.cloning.stores import store
 

@@ -12,8 +12,8 @@ from protege.bench.clone_rollout import SHOWN, _Episode, _keep, compared, play, 
 from protege.cloning.pages import chosen
 from protege.cloning.store import Writer
 from protege.cloning.train import train
+from protege.core import KEYBOARD_12
 from protege.errors import UserError
-from protege.play import KEYBOARD_12
 from tests.cloning import tiny
 from tests.cloning.stores import actions, frames
 

@@ -8,9 +8,9 @@ import zarr
 
 from protege.cloning.episodes import export_sessions
 from protege.cloning.store import Dataset, Writer
+from protege.core import KEYBOARD_12, NO_KEYS
+from protege.core.session import Session
 from protege.errors import UserError
-from protege.play import KEYBOARD_12, NO_KEYS
-from protege.play.session import Session
 from tests.cloning.stores import KEYS, actions, array, frames, store, store_2
 from tests.labeling.recordings import HOLD, picture, record
 
@@ -315,7 +315,7 @@ def test_sessions_become_episodes_with_their_goals(tmp_path):
     assert dataset.episodes[0].attributes["end"] == "success"
     expected = KEYBOARD_12.encode(PLAYED)[:, :-1]
     assert np.array_equal(np.concatenate([e.actions for e in dataset.episodes[:2]]), expected)
-    from protege.play import decode_jpeg
+    from protege.core import decode_jpeg
 
     assert np.array_equal(dataset.episodes[1].read(0, 1)[0], decode_jpeg(picture(3)).transpose(2, 0, 1))
 

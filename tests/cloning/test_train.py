@@ -22,8 +22,8 @@ from protege.cloning.logs import Log
 from protege.cloning.optim import schedule
 from protege.cloning.store import Dataset, Writer
 from protege.cloning.train import Data, train, where
+from protege.core.card import ModelCard
 from protege.errors import ProtegeError, UserError
-from protege.play.card import ModelCard
 from tests.cloning.stores import store
 from tests.cloning.tiny import run
 

@@ -14,11 +14,11 @@ from websockets.sync.server import serve
 from protege.controls.bridge import MINECRAFT, KeyboardBridge, PrintBridge, Turning, message, read_state
 from protege.controls.postprocess import ControlOutput
 from protege.controls.websocket import WebSocketBridge
+from protege.core import Rect
 from protege.devices import x11
 from protege.devices.keyboard import PynputKeys
 from protege.devices.pointer import XPointer
 from protege.errors import UserError
-from protege.play import Rect
 from tests.fakes import FakeWindow
 
 WALK = ControlOutput(held=frozenset(("move_forward", "sprint")))

@@ -8,8 +8,8 @@ from protege.agent.loop import Heard, World
 from protege.commands import features
 from protege.controls.bridge import PrintBridge
 from protege.controls.websocket import WebSocketBridge
+from protege.core.devices import MonotonicClock
 from protege.errors import ProtegeError, UserError
-from protege.play.devices import MonotonicClock
 from tests.agent.fakes import FakeKeys, FakeScreen
 from tests.fakes import FakeClock, FakeWindow
 

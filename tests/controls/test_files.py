@@ -9,8 +9,8 @@ import pytest
 
 from protege.controls import tables
 from protege.controls.metrics import Thresholds
+from protege.core.card import CARD_NAME
 from protege.errors import UserError
-from protege.play.card import CARD_NAME
 
 torch = pytest.importorskip("torch")
 

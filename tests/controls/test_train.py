@@ -22,7 +22,7 @@ from protege.controls.predict import of_model, predict_all, truth_of  # noqa: E4
 from protege.controls.thresholds import tune  # noqa: E402
 from protege.controls.train import HEADER, Run, load_data, means, table_row, train  # noqa: E402
 from protege.controls.windows import prepare  # noqa: E402
-from protege.play.card import ModelCard  # noqa: E402
+from protege.core.card import ModelCard  # noqa: E402
 
 SMALL = (
     *("model.d_model=16", "model.nhead=2", "model.num_layers=1", "model.dim_feedforward=32", "model.dropout=0.1"),

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
+from protege.core import KEYBOARD_12
 from protege.devices.keyboard import KeyListener, PynputKeys
-from protege.play import KEYBOARD_12
 
 
 def test_a_listener_hears_true_changes_and_its_thread_ends_with_the_block(xvfb):

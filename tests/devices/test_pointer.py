@@ -17,7 +17,7 @@ HOLDER = """
 import time
 from protege.devices.pointer import open_pointer
 from protege.devices.watchdog import Watchdog
-from protege.play import KEYBOARD_12
+from protege.core import KEYBOARD_12
 with Watchdog(KEYBOARD_12, mouse=True):
     open_pointer().hold(frozenset(("left", "right")))
     print("holding", flush=True)

@@ -8,17 +8,17 @@ import time
 
 import pytest
 
+from protege.core import KEYBOARD_12, NO_KEYS
 from protege.devices import x11
 from protege.devices.keyboard import PynputKeys
 from protege.devices.watchdog import Watchdog
-from protege.play import KEYBOARD_12, NO_KEYS
 
 KEYS = KEYBOARD_12.pressable
 HOLDER = """
 import sys, time
 from protege.devices.keyboard import PynputKeys
 from protege.devices.watchdog import Watchdog
-from protege.play import KEYBOARD_12
+from protege.core import KEYBOARD_12
 with Watchdog(KEYBOARD_12):
     PynputKeys(KEYBOARD_12).hold(frozenset(("w", "left", "space")))
     print("holding", flush=True)

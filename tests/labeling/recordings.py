@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
-from protege.play import KEYBOARD_12, NO_KEYS, Session, SessionInfo, SessionWriter
-from protege.play.events import End, Event, Goal, Held, Key, Pause
+from protege.core import KEYBOARD_12, NO_KEYS, Session, SessionInfo, SessionWriter
+from protege.core.events import End, Event, Goal, Held, Key, Pause
 
 PERIOD = 100_000_000
 HOLD = {"w": frozenset("w"), "right": frozenset({"right"}), "wr": frozenset({"w", "right"}), "none": NO_KEYS}

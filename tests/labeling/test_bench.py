@@ -6,8 +6,8 @@ import pytest
 
 from protege.bench import label
 from protege.bench.report import as_json, as_table
+from protege.core.session import Session, check
 from protege.errors import UserError
-from protege.play.session import Session, check
 
 KEYS = [
     "hour_seconds",

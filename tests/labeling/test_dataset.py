@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from protege.core import KEYBOARD_12
+from protege.core.chat import Sample
 from protege.errors import UserError
 from protege.labeling import ExportOptions, Given, label, load
 from protege.labeling.dataset import split_segments
 from protege.labeling.export import TARGETS, export_folder
-from protege.play import KEYBOARD_12
-from protege.play.chat import Sample
 from tests.labeling.recordings import HOLD, picture, record
 
 W = HOLD["w"]

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from protege.core import KEYBOARD_12
+from protege.core.session import frame_path
 from protege.errors import UserError
 from protege.labeling import Given, LabelOptions, approve, label
 from protege.labeling.backends.base import Answer, BackendError
 from protege.labeling.samples import read_samples
 from protege.labeling.store import LABELED, NEEDS_REVIEW, NO_SAMPLES, LabeledSegment, SessionRecord, find_segments
-from protege.play import KEYBOARD_12
-from protege.play.session import frame_path
 from tests.labeling.recordings import HOLD, record
 
 W, RIGHT, NONE = HOLD["w"], HOLD["right"], HOLD["none"]
@@ -292,7 +292,7 @@ WORKER = """
 import sys
 from pathlib import Path
 from protege.labeling import Given, LabelOptions, label
-from protege.play.session import find_sessions
+from protege.core.session import find_sessions
 print("ready", flush=True)
 label(find_sessions(Path(sys.argv[1])), Path(sys.argv[2]), Given(), LabelOptions(redo=len(sys.argv) > 3))
 """

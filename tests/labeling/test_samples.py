@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from protege.core import KEYBOARD_12, NO_KEYS
 from protege.labeling.samples import held_for, one_key, read_samples, runs, samples, slots, to_jsonl, unroll, windows
 from protege.labeling.segments import Segment
-from protege.play import KEYBOARD_12, NO_KEYS
 
 SPACE = KEYBOARD_12
 actions = st.frozensets(st.sampled_from(["w", "a", "left", "up", "space"]), max_size=3)

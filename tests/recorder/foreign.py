@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from protege.play import encode_jpeg
+from protege.core import encode_jpeg
 
 OWAMCAP = Path(__file__).parents[1] / "fixtures" / "owamcap"
 

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from protege.core import ActionSpace, Session, SessionInfo, SessionWriter, encode_jpeg
+from protege.core.events import End, Goal, Held, Key, Pause
+from protege.core.session import check, find_sessions
 from protege.errors import UserError
-from protege.play import ActionSpace, Session, SessionInfo, SessionWriter, encode_jpeg
-from protege.play.events import End, Goal, Held, Key, Pause
-from protege.play.session import check, find_sessions
 from protege.recorder.editing import delete, delete_all, list_sessions, merge, split, trim
 
 MS = 1_000_000

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from protege.core import KEYBOARD_12, NO_KEYS, Session
+from protege.core.events import Held, Key, Pause
+from protege.core.session import check, find_sessions, repair
 from protege.devices.keyboard import PynputKeys, platform_key
 from protege.devices.windows import find_window, focused_window, list_windows
 from protege.errors import UserError
-from protege.play import KEYBOARD_12, NO_KEYS, Session
-from protege.play.events import Held, Key, Pause
-from protege.play.session import check, find_sessions, repair
 from tests.conftest import need
 
 CONFIG = Path(__file__).parents[1] / "fixtures" / "chocolate-doom"

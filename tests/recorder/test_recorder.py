@@ -4,11 +4,11 @@ import threading
 
 import pytest
 
+from protege.core import Rect, Session, SessionInfo, SessionWriter
+from protege.core.events import Focus, Held, Key, Pause
+from protege.core.session import check
 from protege.devices.errors import DisplayGone, WindowGone
 from protege.errors import ProtegeError, UserError
-from protege.play import Rect, Session, SessionInfo, SessionWriter
-from protege.play.events import Focus, Held, Key, Pause
-from protege.play.session import check
 from protege.recorder.config import RecorderConfig
 from protege.recorder.pipeline import QUEUE_FRAMES, FramePipeline
 from protege.recorder.recorder import Recorder

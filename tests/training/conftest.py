@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from protege.play import KEYBOARD_12, NO_KEYS, Plan
-from protege.play.chat import Sample
+from protege.core import KEYBOARD_12, NO_KEYS, Plan
+from protege.core.chat import Sample
 
 GOALS = ("Go to the lantern", "Open the door", "Climb the stairs")
 SIDES = ("left", "w", "right")

@@ -9,9 +9,9 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from protege.core import KEYBOARD_12, encode_jpeg
+from protege.core.card import ModelCard
 from protege.errors import ProtegeError, UserError
-from protege.play import KEYBOARD_12, encode_jpeg
-from protege.play.card import ModelCard
 from protege.settings import load_config
 from protege.training.base import BaseConfig, BaseData, rate, train_base
 from protege.vlm.load import load_model, load_processor

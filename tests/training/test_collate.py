@@ -10,9 +10,9 @@ from PIL import Image
 torch = pytest.importorskip("torch")
 pytest.importorskip("trl")
 
+from protege.core import KEYBOARD_12, NO_KEYS, Plan
+from protege.core.chat import prompt, reply
 from protege.errors import UserError
-from protege.play import KEYBOARD_12, NO_KEYS, Plan
-from protege.play.chat import prompt, reply
 from protege.training.augment import augment, mirrored, shifted
 from protege.training.collate import IGNORED, Collator, model_inputs
 from protege.training.config import AugmentOptions

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from protege.core import KEYBOARD_12, NO_KEYS
+from protege.core.chat import Sample
+from protege.core.held_out import hold_out
 from protege.errors import UserError
 from protege.labeling.dataset import split_segments
-from protege.play import KEYBOARD_12, NO_KEYS
-from protege.play.chat import Sample
-from protege.play.held_out import hold_out
 from protege.training.data import LabeledData
 from protege.training.split import TrainedOn, split
 

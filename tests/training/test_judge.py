@@ -9,9 +9,9 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("trl")
 
+from protege.core import KEYBOARD_12
+from protege.core.card import ModelCard
 from protege.errors import UserError
-from protege.play import KEYBOARD_12
-from protege.play.card import ModelCard
 from protege.training.collate import Collator, model_inputs
 from protege.training.data import LabeledData
 from protege.training.evaluate import other_goals

@@ -4,8 +4,8 @@ import pytest
 
 pytest.importorskip("huggingface_hub")
 
+from protege.core.card import ModelCard
 from protege.errors import ProtegeError, UserError
-from protege.play.card import ModelCard
 from protege.training.outputs import curves, push_to_hub, readme
 
 

@@ -18,8 +18,8 @@ pytest.importorskip("peft")
 
 from safetensors.torch import load_file
 
+from protege.core.card import ModelCard
 from protege.errors import MissingExtra, ProtegeError, UserError
-from protege.play.card import ModelCard
 from protege.settings import load_config
 from protege.training import run
 from protege.training.config import VisionConfig

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protege.play import KEYBOARD_12
+from protege.core import KEYBOARD_12
 from protege.training.score import (
     bootstrap,
     calibration,

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 pytest.importorskip("transformers")
 
+from protege.core import KEYBOARD_12, Plan
+from protege.core.actions import ActionSpace
+from protege.core.chat import prompt, reply
 from protege.errors import UserError
-from protege.play import KEYBOARD_12, Plan
-from protege.play.actions import ActionSpace
-from protege.play.chat import prompt, reply
 from protege.vlm.inputs import AnswerTemplate, Tokens
 from protege.vlm.load import load_processor
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from protege.core.chat import prompt
 from protege.errors import ProtegeError, UserError
-from protege.play.chat import prompt
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")

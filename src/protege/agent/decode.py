@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from protege.agent.reader import Reader
 from protege.agent.shape import AnswerShape, Node
-from protege.play.actions import Action
+from protege.core.actions import Action
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from protege.agent.loop import Heard
+from protege.core.actions import NO_KEYS, Action, ActionSpace
+from protege.core.devices import Clock, Keys
 from protege.devices.keyboard import KeyListener, key_name
-from protege.play.actions import NO_KEYS, Action, ActionSpace
-from protege.play.devices import Clock, Keys
 
 EXPIRES_NS: Final = 1_000_000_000
 """An own press that was never heard is forgotten: it changed nothing (the key was down already)."""
@@ -44,7 +44,7 @@ class OwnPresses:
 
 
 class AnnouncedKeys:
-    """Implements `play.devices.Keys`: tells `own` about every change before it is made."""
+    """Implements `core.devices.Keys`: tells `own` about every change before it is made."""
 
     def __init__(self, keys: Keys, own: OwnPresses, space: ActionSpace) -> None:
         self._keys = keys

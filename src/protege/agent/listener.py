@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from protege.agent.thinker import Thought
-from protege.play.actions import Action
-from protege.play.frame import Frame
+from protege.core.actions import Action
+from protege.core.frame import Frame
 
 AGENT = "agent"
 HUMAN = "human"

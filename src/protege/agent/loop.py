@@ -9,10 +9,10 @@ from typing import Protocol
 from protege.agent.listener import AGENT, HUMAN, Listener, Slot
 from protege.agent.numbers import MARGIN_NS, Numbers
 from protege.agent.thinker import Thinker, Thought
+from protege.core.actions import NO_KEYS, Action
+from protege.core.devices import Clock, Keys, Screen, Window
+from protege.core.plan import HORIZON
 from protege.errors import ProtegeError, UserError
-from protege.play.actions import NO_KEYS, Action
-from protege.play.devices import Clock, Keys, Screen, Window
-from protege.play.plan import HORIZON
 
 DONE_IN_A_ROW = 2
 CHECK_NS = 5_000_000

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Final
 
 from protege.agent.vision import VisionAgent, VisionOptions
+from protege.core.actions import KEYBOARD_12, Action, ActionSpace
+from protege.core.card import CARD_NAME, ModelCard
+from protege.core.frame import Frame
+from protege.core.plan import HORIZON, Plan, Policy
 from protege.errors import UserError
-from protege.play.actions import KEYBOARD_12, Action, ActionSpace
-from protege.play.card import CARD_NAME, ModelCard
-from protege.play.frame import Frame
-from protege.play.plan import HORIZON, Plan, Policy
 
 TOUR: Final[tuple[Action, ...]] = tuple(
     frozenset(keys)

@@ -8,11 +8,11 @@ from typing import Any, Final
 from PIL import Image
 
 from protege.agent.listener import AGENT, Listener, Slot
+from protege.core.actions import NO_KEYS, Action
+from protege.core.events import Control, End, Event, Focus, Goal, Held, Key, Pause
+from protege.core.frame import Frame, encode_jpeg
+from protege.core.session import SessionWriter
 from protege.errors import ProtegeError
-from protege.play.actions import NO_KEYS, Action
-from protege.play.events import Control, End, Event, Focus, Goal, Held, Key, Pause
-from protege.play.frame import Frame, encode_jpeg
-from protege.play.session import SessionWriter
 
 QUEUE_FRAMES: Final = 8
 SOURCE: Final = "agent"

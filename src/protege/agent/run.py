@@ -22,18 +22,18 @@ from protege.agent.status import Picture, Status
 from protege.agent.stuck import Sampled, StuckDetector, StuckOptions
 from protege.agent.thinker import ThreadThinker
 from protege.agent.vision import VisionOptions
+from protege.core.actions import Action
+from protege.core.devices import Clock, Keys, MonotonicClock, Window
+from protege.core.frame import Frame
+from protege.core.paths import agent_runs
+from protege.core.plan import Policy
+from protege.core.session import Session, SessionInfo, SessionWriter
 from protege.devices.keyboard import PynputKeys
 from protege.devices.screen import MssScreen
 from protege.devices.turns import short_turns
 from protege.devices.watchdog import Watchdog
 from protege.devices.windows import find_window, focused_window
 from protege.errors import ProtegeError, UserError
-from protege.play.actions import Action
-from protege.play.devices import Clock, Keys, MonotonicClock, Window
-from protege.play.frame import Frame
-from protege.play.paths import agent_runs
-from protege.play.plan import Policy
-from protege.play.session import Session, SessionInfo, SessionWriter
 
 SWITCH_S: Final = 0.001
 """How long the thinking thread may keep the interpreter from the acting one; Python's own 5 ms make slots late."""
@@ -91,7 +91,7 @@ class Played:
 
 
 class NoKeys:
-    """Presses nothing; implements `play.devices.Keys` for --dry-run."""
+    """Presses nothing; implements `core.devices.Keys` for --dry-run."""
 
     def hold(self, action: Action) -> None:
         """Nothing."""
@@ -101,7 +101,7 @@ class NoKeys:
 
 
 class FollowingScreen:
-    """Grabs a window's contents wherever it is; implements `play.devices.Screen`."""
+    """Grabs a window's contents wherever it is; implements `core.devices.Screen`."""
 
     def __init__(self, window: Window) -> None:
         self._window = window

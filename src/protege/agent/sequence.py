@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from protege.agent.loop import Ending, World, released_after
+from protege.core.actions import NO_KEYS, Action, ActionSpace
+from protege.core.devices import Clock, Keys
+from protege.core.events import Held, Key, Pause
+from protege.core.session import Session
 from protege.errors import ProtegeError, UserError
-from protege.play.actions import NO_KEYS, Action, ActionSpace
-from protege.play.devices import Clock, Keys
-from protege.play.events import Held, Key, Pause
-from protege.play.session import Session
 
 
 def execute_action_sequence(

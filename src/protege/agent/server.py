@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 from protege.agent.shape import valid_actions
 from protege.agent.vision import VisionOptions
+from protege.core.chat import prompt, read_reply
+from protege.core.frame import Frame, encode_jpeg
+from protege.core.plan import Plan
 from protege.errors import ProtegeError, UserError
-from protege.play.chat import prompt, read_reply
-from protege.play.frame import Frame, encode_jpeg
-from protege.play.plan import Plan
 from protege.vlm.pixels import fit
 
 TIMEOUT_S = 10.0

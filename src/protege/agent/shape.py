@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
+from protege.core.actions import NO_KEYS, Action, ActionSpace
+from protege.core.chat import reply
+from protege.core.plan import HORIZON, Plan
 from protege.errors import UserError
-from protege.play.actions import NO_KEYS, Action, ActionSpace
-from protege.play.chat import reply
-from protege.play.plan import HORIZON, Plan
 
 CHORD_KEYS: Final = 3
 """Keys that a chord holds at most: walking, stepping aside and turning at once."""

@@ -10,8 +10,8 @@ from PIL import Image, ImageDraw
 
 from protege.agent.listener import Listener, Slot
 from protege.agent.numbers import Numbers
-from protege.play.actions import ActionSpace
-from protege.play.frame import Frame
+from protege.core.actions import ActionSpace
+from protege.core.frame import Frame
 
 LIVE_NS: Final = 250_000_000
 LOG_NS: Final = 10_000_000_000

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protege.agent.listener import AGENT, Listener, Slot
-from protege.play.actions import NO_KEYS, Action
-from protege.play.frame import Frame
+from protege.core.actions import NO_KEYS, Action
+from protege.core.frame import Frame
 
 CELLS: Final = 16
 """A picture is compared as so many by so many grey cells: flicker and noise average out, movement does not."""

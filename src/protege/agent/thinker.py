@@ -4,9 +4,9 @@ import threading
 from dataclasses import dataclass
 from typing import Protocol
 
-from protege.play.devices import Clock
-from protege.play.frame import Frame
-from protege.play.plan import Plan, Policy
+from protege.core.devices import Clock
+from protege.core.frame import Frame
+from protege.core.plan import Plan, Policy
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from protege.agent.decode import Chunk, ChunkDecoder
 from protege.agent.shape import AnswerShape
+from protege.core.actions import KEYBOARD_12, NO_KEYS, Action, ActionSpace
+from protege.core.card import CARD_NAME, ModelCard
+from protege.core.chat import PROMPT_VERSION
+from protege.core.frame import Frame
+from protege.core.plan import HORIZON, Plan
 from protege.errors import MissingExtra, ProtegeError, UserError
-from protege.play.actions import KEYBOARD_12, NO_KEYS, Action, ActionSpace
-from protege.play.card import CARD_NAME, ModelCard
-from protege.play.chat import PROMPT_VERSION
-from protege.play.frame import Frame
-from protege.play.plan import HORIZON, Plan
 from protege.vlm.pixels import fit, read_picture
 
 WARM_UPS: Final = 2

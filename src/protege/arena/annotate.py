@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from protege.arena.log import Ended, Started, read_lines
-from protege.play.events import End, Event, Goal, Pause
-from protege.play.session import Session, rewrite_events
+from protege.core.events import End, Event, Goal, Pause
+from protege.core.session import Session, rewrite_events
 
 
 def goal_events(log: Path) -> list[Event]:

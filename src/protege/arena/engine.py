@@ -17,8 +17,8 @@ from protege.arena.maps import POSTERS_TEXTURE, decorate, layout_textmap, poster
 from protege.arena.rooms import Layout, Pose
 from protege.arena.state import ArenaState
 from protege.arena.udmf import map_lumps, write_wad
+from protege.core.actions import KEYBOARD_12, Action
 from protege.errors import MissingExtra, UserError
-from protege.play.actions import KEYBOARD_12, Action
 
 BUTTONS: Final = {
     "w": "MOVE_FORWARD",

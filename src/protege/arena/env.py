@@ -10,8 +10,8 @@ from protege.arena.engine import Engine
 from protege.arena.rooms import EVAL_SEED_START, layout
 from protege.arena.state import DECISION_HZ, MAX_DECISIONS, ArenaState, End, Judge, tics_of
 from protege.arena.tasks import Goal, find_goal
+from protege.core.actions import KEYBOARD_12, Action
 from protege.errors import MissingExtra
-from protege.play.actions import KEYBOARD_12, Action
 
 try:
     import gymnasium

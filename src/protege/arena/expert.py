@@ -9,7 +9,7 @@ from protege.arena.rooms import STEPS, Feature, Layout, Point, Pose, passes
 from protege.arena.state import ArenaState, reached
 from protege.arena.tasks import Task
 from protege.arena.udmf import CELL
-from protege.play.actions import KEYBOARD_12, NO_KEYS, Action
+from protege.core.actions import KEYBOARD_12, NO_KEYS, Action
 
 IN_VIEW_DEG: Final = 40.0
 """A goal within this angle is on the screen (the view is 90 degrees wide)."""

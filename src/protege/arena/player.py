@@ -18,12 +18,12 @@ from protege.arena.log import Ended, Line, Opened, Started, Tic, read_line, read
 from protege.arena.rooms import Layout
 from protege.arena.state import DECISION_HZ, ArenaState
 from protege.arena.window import FOUND_AS
+from protege.core.actions import KEYBOARD_12, NO_KEYS, Action
+from protege.core.devices import Clock, Keys, MonotonicClock, Window
 from protege.devices.errors import WindowGone
 from protege.devices.watchdog import Watchdog
 from protege.devices.windows import find_window
 from protege.errors import ProtegeError
-from protege.play.actions import KEYBOARD_12, NO_KEYS, Action
-from protege.play.devices import Clock, Keys, MonotonicClock, Window
 
 PERIOD_NS: Final = 1_000_000_000 // DECISION_HZ
 ENDING: Final = (signal.SIGINT, signal.SIGTERM)

@@ -14,14 +14,13 @@ from protege.arena.expert import Expert
 from protege.arena.rooms import Layout, layout
 from protege.arena.state import DECISION_HZ, MAX_DECISIONS, Judge, tics_of
 from protege.arena.tasks import Goal, Task, find_goal
+from protege.core import quality
+from protege.core.actions import NO_KEYS, Action
+from protege.core.events import End, Held, Key
+from protege.core.events import Goal as GoalEvent
+from protege.core.frame import encode_jpeg
+from protege.core.session import RECORDING, SessionError, SessionInfo, SessionWriter, library_versions, staged_session
 from protege.errors import UserError
-from protege.play import quality
-from protege.play.actions import NO_KEYS, Action
-from protege.play.events import End, Held, Key
-from protege.play.events import Goal as GoalEvent
-from protege.play.frame import encode_jpeg
-from protege.play.session import RECORDING, SessionError, SessionInfo, SessionWriter, library_versions
-from protege.play.staging import staged
 
 SOURCE: Final = "arena"
 PERIOD_NS: Final = 1_000_000_000 // DECISION_HZ
@@ -122,7 +121,7 @@ def _record(engine: Engine, folder: Path, made: Layout, expert: Expert) -> Episo
         libraries=library_versions("vizdoom", "numpy", "pillow"),
         extra=_about(made, expert.noise),
     )
-    with staged(folder) as part:
+    with staged_session(folder, "protege arena record") as part:
         with SessionWriter(part, info) as writer:
             judge = _play(engine, writer, made, expert)
             writer.finish(extra=judge.report())

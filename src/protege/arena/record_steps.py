@@ -13,8 +13,8 @@ from protege.arena.record import seeds_of, session_name, steps
 from protege.arena.rooms import layout
 from protege.arena.state import DECISION_HZ, ArenaState, Judge
 from protege.arena.tasks import Goal, Task
+from protege.core.actions import NO_KEYS, Action
 from protege.errors import UserError
-from protege.play.actions import NO_KEYS, Action
 
 _OPTIONS: Final = {"noise": "--noise", "corrected": "--corrected"}
 """What episodes of one store have alike beside their size, and where it is asked for."""

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from protege.arena.rooms import STEP_RISE, STEPS, Layout, Placed, Pose
 from protege.arena.tasks import Task
-from protege.play.actions import NO_KEYS, Action
+from protege.core.actions import NO_KEYS, Action
 
 DECISION_HZ: Final = 10
 TICS_HZ: Final = 35

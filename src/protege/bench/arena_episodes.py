@@ -14,10 +14,10 @@ from protege.arena.expert import Expert
 from protege.arena.rooms import Layout, layout
 from protege.arena.state import DECISION_HZ, STOPPED_DECISIONS, ArenaState, Judge, tics_of
 from protege.arena.tasks import GOALS, Task
+from protege.core.actions import NO_KEYS, Action
+from protege.core.frame import Frame, encode_jpeg
+from protege.core.plan import Plan, Policy
 from protege.errors import MissingExtra
-from protege.play.actions import NO_KEYS, Action
-from protege.play.frame import Frame, encode_jpeg
-from protege.play.plan import Plan, Policy
 
 BASELINES: Final = ("random", "random_held", "repeat", "majority", "expert")
 """random draws a key for every decision, random_held one for half a second; repeat holds one key for ever."""

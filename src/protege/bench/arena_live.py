@@ -20,10 +20,10 @@ from protege.arena.tasks import Task
 from protege.arena.window import TITLE
 from protege.bench import stage
 from protege.bench.arena_episodes import Player, Result
+from protege.core.devices import Clock, MonotonicClock
+from protege.core.plan import Policy
 from protege.devices.errors import WindowGone
 from protege.errors import ProtegeError
-from protege.play.devices import Clock, MonotonicClock
-from protege.play.plan import Policy
 
 STAND_NS: Final = 700_000_000
 """The run goes on so long after an episode has ended, so that a recording shows the agent standing at its goal."""

@@ -18,8 +18,8 @@ from protege.bench.arena import rate_text
 from protege.bench.arena_episodes import Job, Player, Result, Runner, jobs
 from protege.cloning import metrics
 from protege.cloning.predictions import Evaluation, Predictions
+from protege.core.actions import KEYBOARD_12, Action
 from protege.errors import UserError
-from protege.play.actions import KEYBOARD_12, Action
 
 KEYS: Final = KEYBOARD_12.pressable
 SHOWN: Final = 3

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from protege.bench.apart import Turn, by_turns
 from protege.bench.cloning_data import KEYS, Say, origin, write_store
 from protege.bench.report import Figure
-from protege.play.card import ModelCard
-from protege.play.frame import Frame
+from protege.core.card import ModelCard
+from protege.core.frame import Frame
 
 MIN_SPEEDUP: Final = 5.0
 WARM_UP: Final = 10

@@ -6,7 +6,7 @@ from typing import Final
 
 from protege.bench.cloning_data import Say
 from protege.bench.report import Figure
-from protege.play.actions import KEYBOARD_12
+from protege.core.actions import KEYBOARD_12
 from protege.settings import shipped
 
 MIN_SUCCESS: Final = 0.7

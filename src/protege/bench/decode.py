@@ -21,10 +21,10 @@ from protege.arena.engine import drawn_size
 from protege.arena.record import record_episodes
 from protege.arena.rooms import EVAL_SEED_START
 from protege.bench.report import Figure
+from protege.core.actions import Action
+from protege.core.frame import Frame
+from protege.core.session import Session
 from protege.errors import UserError
-from protege.play.actions import Action
-from protege.play.frame import Frame
-from protege.play.session import Session
 from protege.vlm.load import load_model
 from protege.vlm.tiny import TinySize, build_tiny, copy_base
 
@@ -188,7 +188,7 @@ def continuations(shape: AnswerShape, tokens: list[int], stop: int) -> list[int]
 def _generate(
     agent: VisionAgent, model: Any, inputs: dict[str, Any], constrained: bool
 ) -> tuple[tuple[Action, ...] | None, int]:
-    from protege.play.chat import read_reply
+    from protege.core.chat import read_reply
 
     tokens, passes = generated(agent, model, inputs, constrained)
     text = agent.processor.tokenizer.decode(tokens, skip_special_tokens=True)

@@ -136,8 +136,8 @@ def repeat(pattern: list[Path], folder: Path, frames: int) -> Path:
     """One session of `frames` frames that plays the pattern's episodes over and over; its pictures are hard links."""
     from dataclasses import replace
 
-    from protege.play.events import Held
-    from protege.play.session import Session, SessionInfo, SessionWriter, frame_path
+    from protege.core.events import Held
+    from protege.core.session import Session, SessionInfo, SessionWriter, frame_path
 
     sources = [Session.open(path) for path in pattern]
     period = sources[0].info.period_ns

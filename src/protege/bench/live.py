@@ -27,12 +27,12 @@ from protege.agent.thinker import ThreadThinker
 from protege.agent.vision import VisionAgent
 from protege.bench import stage
 from protege.bench.report import Figure
+from protege.core.actions import KEYBOARD_12, NO_KEYS, Action
+from protege.core.devices import MonotonicClock
+from protege.core.frame import Frame
+from protege.core.plan import HORIZON, Plan, Policy
 from protege.devices import x11
 from protege.errors import ProtegeError
-from protege.play.actions import KEYBOARD_12, NO_KEYS, Action
-from protege.play.devices import MonotonicClock
-from protege.play.frame import Frame
-from protege.play.plan import HORIZON, Plan, Policy
 from protege.vlm.tiny import copy_base
 
 TITLE: Final = "Protege Bench"

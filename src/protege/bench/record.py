@@ -12,7 +12,7 @@ from protege.bench import stage
 from protege.bench.record_cost import cost
 from protege.bench.record_labels import labels
 from protege.bench.report import Figure
-from protege.play.session import Session, SessionError
+from protege.core.session import Session, SessionError
 
 KILLED_WITHIN_S: Final = 1.5
 

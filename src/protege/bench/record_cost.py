@@ -16,12 +16,12 @@ from PIL import Image
 
 from protege.bench import stage
 from protege.bench.report import Figure
+from protege.core.devices import Rect
+from protege.core.frame import JPEG_QUALITY, decode_jpeg, encode_jpeg
+from protege.core.session import Session
 from protege.devices.screen import MssScreen
 from protege.devices.windows import find_window
 from protege.errors import ProtegeError, UserError
-from protege.play.devices import Rect
-from protege.play.frame import JPEG_QUALITY, decode_jpeg, encode_jpeg
-from protege.play.session import Session
 
 SETTLE_S: Final = 4.0
 """Starting Python is not what recording costs: measured from here on."""

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from protege.bench import stage
 from protege.bench.report import Figure
+from protege.core.events import Held, Key, frame_actions
+from protege.core.session import Session
 from protege.errors import ProtegeError
-from protege.play.events import Held, Key, frame_actions
-from protege.play.session import Session
 
 TIC_NS: Final = 1_000_000_000 // 35
 EDGE_NS: Final = 20_000_000

@@ -120,7 +120,7 @@ def arena_data(folder: Path, seed: int, episodes: int) -> Path:
 
 def configured(base: Path, data: Path, output: Path, *overrides: str) -> Any:
     """A fine-tuning run on a CPU that shows itself in steps, not epochs."""
-    from protege.play.card import ModelCard
+    from protege.core.card import ModelCard
     from protege.settings import load_config
     from protege.training.config import VisionConfig
 
@@ -191,8 +191,8 @@ def pictures(folder: Path, count: int, size: tuple[int, int], different: int = 6
     """Labeled segments with real arena pictures of a size; after `different` of them files repeat as hard links."""
     from protege.arena.engine import Engine
     from protege.arena.rooms import layout
-    from protege.play import KEYBOARD_12, Plan, encode_jpeg
-    from protege.play.chat import Sample
+    from protege.core import KEYBOARD_12, Plan, encode_jpeg
+    from protege.core.chat import Sample
 
     segment_size = 500
     first: list[Path] = []
@@ -254,7 +254,7 @@ def stock(data: LabeledData, processor: Any) -> tuple[Any, Any]:
     import datasets
     from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
-    from protege.play.chat import prompt, reply
+    from protege.core.chat import prompt, reply
 
     rows = []
     for i in range(len(data)):

@@ -20,8 +20,8 @@ from protege.arena.state import ArenaState, Judge, tics_of
 from protege.arena.tasks import Task
 from protege.bench.report import Figure, as_table
 from protege.bench.train import HELD_OUT_SEED, TRAIN_SEED
+from protege.core import KEYBOARD_12
 from protege.labeling.samples import one_key
-from protege.play import KEYBOARD_12
 
 TASKS: Final = tuple(Task)
 SLIPS: Final = (0.0, 0.03)

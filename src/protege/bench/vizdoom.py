@@ -12,10 +12,10 @@ import numpy as np
 from protege.agent.policies import ConstantPolicy, RandomPolicy, load_policy
 from protege.agent.vision import VisionOptions
 from protege.bench.report import Figure
+from protege.core.actions import Action
+from protege.core.frame import Frame
+from protege.core.plan import Policy
 from protege.errors import MissingExtra, UserError
-from protege.play.actions import Action
-from protege.play.frame import Frame
-from protege.play.plan import Policy
 
 TICS: Final = 4
 """Engine tics of a decision: 8.75 decisions a second of game time."""

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protege.bench.vizdoom import GOALS, PRESSES, TICS, start
+from protege.core.actions import Action
 from protege.errors import UserError
-from protege.play.actions import Action
 
 SCENARIO: Final = "deadly_corridor"
 SIZE: Final = (80, 60)

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from protege.cloning.store import Dataset, Episode
+from protege.core.session.lock import Lock
 from protege.errors import UserError
-from protege.play.session.lock import Lock
 
 _INDEX: Final = "cache.json"
 _FRAMES: Final = "frames.u8"

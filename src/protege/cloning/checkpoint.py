@@ -23,9 +23,9 @@ from protege.cloning.goals import goal_numbers
 from protege.cloning.loader import Batch
 from protege.cloning.state import StateEncoder
 from protege.cloning.steps import Network, Setting, State, to_arrays
+from protege.core.actions import KEYBOARD_12, NONE, ActionSpace
+from protege.core.card import ModelCard
 from protege.errors import UserError
-from protege.play.actions import KEYBOARD_12, NONE, ActionSpace
-from protege.play.card import ModelCard
 from protege.settings import to_fields
 
 CHECKPOINTS: Final = "checkpoints"

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from protege.cloning.cache import scaled
 from protege.cloning.store import Writer
+from protege.core.actions import Action
+from protege.core.session import Session, Span, find_sessions
 from protege.errors import UserError
-from protege.play.actions import Action
-from protege.play.session import Session, Span, find_sessions
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from protege.core.actions import NO_KEYS, Action
+from protege.core.card import ModelCard
+from protege.core.frame import Frame
+from protege.core.plan import Plan
 from protege.errors import MissingExtra, UserError
-from protege.play.actions import NO_KEYS, Action
-from protege.play.card import ModelCard
-from protege.play.frame import Frame
-from protege.play.plan import Plan
 
 try:
     from protege.cloning.checkpoint import Loaded, load_model

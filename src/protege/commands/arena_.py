@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from protege.commands.types import Size, examples
-from protege.play.paths import raw_playthrough, shown
+from protege.core.paths import raw_playthrough, shown
 
 
 @click.group(
@@ -131,7 +131,7 @@ def _record_zarr(
     from protege.arena.tasks import find_goal
     from protege.cloning.episodes import StepStore
     from protege.commands.progress import bar
-    from protege.play.actions import KEYBOARD_12
+    from protege.core.actions import KEYBOARD_12
 
     asked = find_goal(goal) if goal else None
     store = StepStore(path, KEYBOARD_12.pressable, size, source="arena")

@@ -10,9 +10,9 @@ import click
 
 from protege.commands.progress import bar
 from protege.commands.types import examples
+from protege.core.card import ModelCard
+from protege.core.paths import shown
 from protege.errors import UserError
-from protege.play.card import ModelCard
-from protege.play.paths import shown
 
 
 @click.group(

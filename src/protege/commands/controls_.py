@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from protege.commands.types import examples
-from protege.play.paths import shown
+from protege.core.paths import shown
 
 RECORDINGS = Path("recordings")
 

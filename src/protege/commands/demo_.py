@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from protege.commands.types import examples
-from protege.play.paths import project_root, shown
+from protege.core.paths import project_root, shown
 
 
 @click.command("demo", epilog=examples("protege demo", "protege demo --quick"))

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from protege.commands.types import examples
-from protege.play.paths import raw_playthrough, shown
+from protege.core.paths import raw_playthrough, shown
 
 
 @click.command(
@@ -38,7 +38,7 @@ def command(session: Path | None, repair: bool) -> int:
 
 
 def _session(folder: Path, repair: bool) -> int:
-    from protege.play import session as sessions
+    from protege.core import session as sessions
 
     problems = sessions.repair(folder) if repair else sessions.check(folder)
     for problem in problems:

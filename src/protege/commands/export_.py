@@ -7,7 +7,7 @@ import click
 
 from protege.commands.progress import bar
 from protege.commands.types import Size, examples
-from protege.play.paths import labeled_segments, models, raw_playthrough, shown
+from protege.core.paths import labeled_segments, models, raw_playthrough, shown
 
 
 @click.command(

@@ -12,10 +12,10 @@ from protege.controls.bridge import MINECRAFT, Bridge, KeyboardBridge, PrintBrid
 from protege.controls.live import Counts, open_stream, play
 from protege.controls.policy import ControlOptions, load
 from protege.controls.websocket import WebSocketBridge
+from protege.core.devices import MonotonicClock
 from protege.devices.pointer import open_pointer
 from protege.devices.watchdog import Watchdog
 from protege.errors import ProtegeError, UserError
-from protege.play.devices import MonotonicClock
 
 MayAct = Callable[[], bool]
 

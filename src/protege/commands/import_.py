@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from protege.commands.types import Size, examples
-from protege.play.paths import raw_playthrough, shown
+from protege.core.paths import raw_playthrough, shown
 
 
 @click.command(
@@ -27,7 +27,7 @@ def command(source: Path, out: Path | None, fps: float | None, size: tuple[int, 
     The kind is found out: OWAMcap (.mcap and .mkv), the layout of the first recorder (a .jpg beside a .json with
     action_sequence), or a plain video. Only keys of the action space are kept; the rest is counted.
     """
-    from protege.play.quality import verdict_text
+    from protege.core.quality import verdict_text
     from protege.recorder.importers import import_each
 
     def progress(name: str, frames: int) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from protege.commands.types import examples
-from protege.play.paths import agent_runs, labeled_segments, raw_playthrough, shown
+from protege.core.paths import agent_runs, labeled_segments, raw_playthrough, shown
 
 if TYPE_CHECKING:
     from protege.labeling.backends.base import Labeler
@@ -107,7 +107,7 @@ def command(
 def _recordings(sessions: tuple[Path, ...], raw: Path | None) -> list[Path]:
     """The session folders that are meant; a mistake if there is none."""
     from protege.commands.sessions_ import find
-    from protege.play.session import find_sessions
+    from protege.core.session import find_sessions
 
     if sessions:
         return [find(session) for session in sessions]

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from protege.commands.types import examples
-from protege.play.paths import agent_runs, models, shown
+from protege.core.paths import agent_runs, models, shown
 
 CONTROLS = "control_policy_v2.pt"
 

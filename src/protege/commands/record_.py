@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 
 from protege.commands.types import Region, Seconds, Size, examples
-from protege.play.devices import Rect
-from protege.play.paths import raw_playthrough, shown
+from protege.core.devices import Rect
+from protege.core.paths import raw_playthrough, shown
 
 
 @click.command(
@@ -84,7 +84,7 @@ def command(
 
 def summarize(folder: Path) -> None:
     """Judge a finished session, print how it went and where it is."""
-    from protege.play import quality
+    from protege.core import quality
 
     click.echo(quality.table(quality.judge(folder)))
     click.echo(f"recording: {shown(folder)}")

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from protege.commands.types import examples
-from protege.play.paths import labeled_segments, shown
+from protege.core.paths import labeled_segments, shown
 
 
 @click.command(

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from protege.commands.types import examples
-from protege.play.paths import labeled_segments
+from protege.core.paths import labeled_segments
 
 
 @click.command(

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from protege.commands.types import Seconds, examples
-from protege.play.paths import project_root, raw_playthrough, shown
+from protege.core.paths import project_root, raw_playthrough, shown
 
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
@@ -25,8 +25,8 @@ def command(ctx: click.Context, root: Path | None) -> int:
     """List recordings; trim, split, merge and delete them."""
     if ctx.invoked_subcommand is not None:
         return 0
-    from protege.play.quality import assess, shares_text, table, verdict_text
-    from protege.play.session import Session
+    from protege.core.quality import assess, shares_text, table, verdict_text
+    from protege.core.session import Session
     from protege.recorder.editing import list_sessions
 
     root = root or raw_playthrough()

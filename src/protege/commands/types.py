@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from protege.play.devices import Rect
+from protege.core.devices import Rect
 
 
 class Size(click.ParamType):

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from protege.controls.postprocess import ControlOutput
 from protege.controls.state import State
+from protege.core.actions import NO_KEYS, ActionSpace
+from protege.core.devices import Keys, Window
 from protege.devices.pointer import NO_BUTTONS, Pointer
-from protege.play.actions import NO_KEYS, ActionSpace
-from protege.play.devices import Keys, Window
 
 TURN_DEG_S: Final = 15.0 * 20
 """What a look of 1 stands for: recordings count 15 degrees a tick, and the game has 20 ticks a second."""

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from protege.controls import tables
 from protege.controls.config import Architecture
 from protege.controls.metrics import Thresholds
+from protege.core.card import ModelCard
 from protege.errors import MissingExtra, UserError
-from protege.play.card import ModelCard
 from protege.settings import build, to_fields
 
 if TYPE_CHECKING:

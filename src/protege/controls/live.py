@@ -17,8 +17,8 @@ from protege.controls.policy import ControlPolicy
 from protege.controls.recordings import Recording, read
 from protege.controls.state import State
 from protege.controls.tables import FRAME
+from protege.core.devices import Clock
 from protege.errors import UserError
-from protege.play.devices import Clock
 
 SILENCE_S: Final = 0.1
 """A stream that says nothing for so long counts as a frame without anybody in sight."""

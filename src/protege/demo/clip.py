@@ -8,9 +8,9 @@ from typing import Final
 
 from PIL import Image, ImageDraw, ImageFont
 
+from protege.core.actions import Action
+from protege.core.session import Session
 from protege.labeling.contact_sheet import shrunk
-from protege.play.actions import Action
-from protege.play.session import Session
 
 CAP: Final = 20
 """Width and height of a key, in pixels."""

@@ -8,11 +8,11 @@ from typing import Any, Final
 from jinja2 import Environment, StrictUndefined
 
 from protege.bench.report import describe, machine
+from protege.core.session import find_sessions
 from protege.demo.clip import clip
 from protege.demo.places import Places
 from protege.demo.progress import spoken
 from protege.demo.stages import PIXELS, VLM
-from protege.play.session import find_sessions
 
 TEMPLATE: Final = "page.html.jinja"
 BAR: Final = 420

@@ -6,10 +6,10 @@ from typing import Any, Final
 from protege.arena.tasks import Task
 from protege.bench import stage
 from protege.bench.cloning_play import NOISE, RECIPE, SIZE
+from protege.core.actions import KEYBOARD_12
 from protege.demo.places import Places
 from protege.demo.progress import Progress, Say, lines_of
 from protege.demo.scale import Scale
-from protege.play.actions import KEYBOARD_12
 from protege.settings import shipped
 
 SEED: Final = stage.SEED + 100

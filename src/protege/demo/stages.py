@@ -8,6 +8,9 @@ from protege.arena.tasks import Task
 from protege.bench import stage
 from protege.bench.arena import wilson
 from protege.bench.arena_episodes import Player, Result, jobs, play_all
+from protege.core import quality
+from protege.core.paths import shown
+from protege.core.session import find_sessions
 from protege.demo import window
 from protege.demo.places import Places
 from protege.demo.progress import Progress, Say, lines_of
@@ -15,9 +18,6 @@ from protege.demo.scale import Scale
 from protege.errors import ProtegeError
 from protege.labeling import Given, LabelOptions, label
 from protege.labeling.report import write_report
-from protege.play import quality
-from protege.play.paths import shown
-from protege.play.session import find_sessions
 
 EPISODES_SEED: Final = stage.SEED + 100
 """After the rooms of the window's recording."""
@@ -77,7 +77,7 @@ def fine_tune(places: Places, scale: Scale, say: Say) -> dict[str, Any]:
 
 def recipe(places: Places, scale: Scale) -> Any:
     """How the tiny base is fine-tuned; docs/benchmarks.md says how these numbers were found."""
-    from protege.play.card import ModelCard
+    from protege.core.card import ModelCard
     from protege.training.config import DataOptions, LoraOptions, ModelOptions, TrainingOptions, VisionConfig
 
     quarter = max(1, scale.steps // 4)

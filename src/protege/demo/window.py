@@ -8,10 +8,10 @@ from typing import Final
 
 from protege.arena.annotate import add_goals
 from protege.bench import stage
+from protege.core import quality
+from protege.core.quality import Quality
+from protege.core.session import SessionError, SessionInfo
 from protege.errors import UserError
-from protege.play import quality
-from protege.play.quality import Quality
-from protege.play.session import SessionError, SessionInfo
 from protege.recorder.editing import delete
 
 MARK: Final = "demo"

@@ -1,1 +1,1 @@
-"""The game's real screen, keyboard and windows, behind the protocols of `play.devices`."""
+"""The game's real screen, keyboard and windows, behind the protocols of `core.devices`."""

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
+from protege.core.actions import NO_KEYS, Action, ActionSpace
 from protege.errors import MissingExtra, ProtegeError, UserError
-from protege.play.actions import NO_KEYS, Action, ActionSpace
 
 NAMED: Final = ("up", "down", "left", "right", "space", "enter", "tab", "esc", "shift", "ctrl", "alt")
 """Keys that pynput knows by name; every other key of a space is a single character."""
@@ -48,7 +48,7 @@ def platform_key(name: str) -> Any:
 
 
 class PynputKeys:
-    """Presses real keys; implements `play.devices.Keys`. Keys outside its action space cannot be pressed."""
+    """Presses real keys; implements `core.devices.Keys`. Keys outside its action space cannot be pressed."""
 
     def __init__(self, space: ActionSpace) -> None:
         keyboard = _pynput()

@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from protege.core.devices import Rect
+from protege.core.frame import Frame
 from protege.devices.errors import DisplayGone
 from protege.errors import MissingExtra, UserError
-from protege.play.devices import Rect
-from protege.play.frame import Frame
 
 
 class MssScreen:
-    """Implements `play.devices.Screen` for one rectangle; set `rect` to follow a window that moves."""
+    """Implements `core.devices.Screen` for one rectangle; set `rect` to follow a window that moves."""
 
     def __init__(self, rect: Rect | None = None) -> None:
         """rect: None for the whole first monitor. UserError without a display."""

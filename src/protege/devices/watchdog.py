@@ -10,8 +10,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
+from protege.core.actions import ActionSpace
 from protege.errors import ProtegeError
-from protege.play.actions import ActionSpace
 
 READY: Final = b"ready"
 MOUSE: Final = "--mouse"

@@ -3,13 +3,13 @@
 import sys
 from typing import Any
 
+from protege.core.devices import Rect, Window, WindowState
 from protege.devices.errors import WindowGone
 from protege.errors import MissingExtra, UserError
-from protege.play.devices import Rect, Window, WindowState
 
 
 class DesktopWindow:
-    """A window on Windows or macOS; implements `play.devices.Window`."""
+    """A window on Windows or macOS; implements `core.devices.Window`."""
 
     def __init__(self, window: Any) -> None:
         self._window = window

@@ -6,9 +6,9 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any, Final
 
+from protege.core.devices import Rect, WindowState
 from protege.devices.errors import DisplayGone, WindowGone
 from protege.errors import MissingExtra, UserError
-from protege.play.devices import Rect, WindowState
 
 
 def open_display() -> Any:
@@ -27,7 +27,7 @@ def open_display() -> Any:
 
 
 class XWindow:
-    """One window of an X server; implements `play.devices.Window`."""
+    """One window of an X server; implements `core.devices.Window`."""
 
     def __init__(self, window_id: int, title: str) -> None:
         self.id = window_id

@@ -7,13 +7,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from protege.core import Session
+from protege.core.session import SessionError
 from protege.labeling.backends.base import Labeler, Question
 from protege.labeling.contact_sheet import PICTURES, choose, contact_sheet, keys_in_words, times_s
 from protege.labeling.goals import clean, complaint, words
 from protege.labeling.segments import Segment
 from protege.labeling.wording import Wording
-from protege.play import Session
-from protege.play.session import SessionError
 
 ATTEMPTS: Final = 3
 """A failing answer is asked again with the reason, twice."""

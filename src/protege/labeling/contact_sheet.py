@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from protege.core import ActionSpace, Session
+from protege.core.session import SessionError
 from protege.labeling.segments import Segment
-from protege.play import ActionSpace, Session
-from protege.play.session import SessionError
 
 PICTURES: Final = 3
 PICTURE_WIDTH: Final = 448

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from protege.core import HORIZON, Session
 from protege.errors import UserError
 from protege.labeling.ask import Found, Item
 from protege.labeling.backends.base import Labeler
@@ -26,7 +27,6 @@ from protege.labeling.store import (
     write_segment,
 )
 from protege.labeling.wording import Wording
-from protege.play import HORIZON, Session
 
 
 class Refused(UserError):

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from protege.core import KEYBOARD_12, Action, ActionSpace
+from protege.core.quality import SAME
 from protege.labeling.pieces import Piece
 from protege.labeling.store import LABELED, NEEDS_REVIEW
-from protege.play import KEYBOARD_12, Action, ActionSpace
-from protege.play.quality import SAME
 
 PAIRS: Final = 400
 """Neighbouring frames compared, spread evenly: enough to know the share of equal ones within a few per cent."""

@@ -5,15 +5,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from protege.core import Plan, Session
+from protege.core.quality import assess
+from protege.core.session import SessionError, find_sessions
 from protege.errors import UserError
 from protege.labeling.ask import Found
 from protege.labeling.samples import frame_name, windows
 from protege.labeling.segments import count_aside, cut
 from protege.labeling.settle import NO_KEYS, settle, with_keys
 from protege.labeling.store import NO_SAMPLES, LabeledSegment, SessionRecord, Shape, find_segments
-from protege.play import Plan, Session
-from protege.play.quality import assess
-from protege.play.session import SessionError, find_sessions
 
 
 @dataclass(frozen=True)

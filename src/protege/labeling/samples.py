@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from protege.core import HORIZON, NO_KEYS, Action, ActionSpace, Plan
+from protege.core.chat import Sample
 from protege.labeling.segments import Segment
-from protege.play import HORIZON, NO_KEYS, Action, ActionSpace, Plan
-from protege.play.chat import Sample
 
 
 def frame_name(number: int) -> str:

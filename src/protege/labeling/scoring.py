@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from protege.core import Session
 from protege.errors import UserError
 from protege.labeling.ask import Item, ask_goals
 from protege.labeling.backends.base import Labeler
@@ -13,7 +14,6 @@ from protege.labeling.contact_sheet import PICTURES
 from protege.labeling.goals import clean, words
 from protege.labeling.segments import SEGMENT_S, cut
 from protege.labeling.wording import Wording
-from protege.play import Session
 
 _SMALL_WORDS: Final = frozenset(["a", "an", "the", "to", "of", "at", "in", "on", "into", "up"])
 NO_ANSWER: Final = "(no usable answer)"

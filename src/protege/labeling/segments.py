@@ -8,8 +8,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from protege.play import Session
-from protege.play.session import Span
+from protege.core import Session
+from protege.core.session import Span
 
 SEGMENT_S: Final = 4.0
 KEEP_S: Final = 1.0

@@ -7,11 +7,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from protege.core import Session
 from protege.labeling.ask import Found
 from protege.labeling.samples import slots
 from protege.labeling.segments import Segment
 from protege.labeling.store import LABELED, NEEDS_REVIEW, NO_SAMPLES, LabeledSegment, Shape, segment_name
-from protege.play import Session
 
 NO_KEYS: Final = "the session has no keys (it was imported from a plain video)"
 

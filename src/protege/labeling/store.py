@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
+from protege.core import HORIZON, KEYBOARD_12, Action, ActionSpace
+from protege.core.chat import PROMPT_VERSION
+from protege.core.session import SessionError
 from protege.errors import UserError
 from protege.labeling.samples import frame_name, runs, samples, to_jsonl, unroll
 from protege.labeling.segments import Aside, Segment
-from protege.play import HORIZON, KEYBOARD_12, Action, ActionSpace
-from protege.play.chat import PROMPT_VERSION
-from protege.play.session import SessionError
 
 FORMAT_VERSION: Final = 1
 LABELED, NEEDS_REVIEW, NO_SAMPLES = "labeled", "needs_review", "no_samples"

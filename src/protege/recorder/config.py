@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from protege.core.actions import KEYBOARD_12, ActionSpace
+from protege.core.devices import Rect
 from protege.errors import UserError
-from protege.play.actions import KEYBOARD_12, ActionSpace
-from protege.play.devices import Rect
 
 IDLE_S: Final = 30.0
 """Seconds without a key after which recording pauses."""

@@ -14,11 +14,18 @@ from typing import Any, Final
 
 import numpy as np
 
+from protege.core.events import End, Event, Goal, Held, Key, Pause, frame_actions
+from protege.core.quality import judge
+from protege.core.session import (
+    RECORDING,
+    Session,
+    SessionError,
+    SessionWriter,
+    find_sessions,
+    frame_path,
+    staged_session,
+)
 from protege.errors import UserError
-from protege.play.events import End, Event, Goal, Held, Key, Pause, frame_actions
-from protege.play.quality import judge
-from protege.play.session import RECORDING, Session, SessionError, SessionWriter, find_sessions, frame_path
-from protege.play.staging import staged
 from protege.recorder.config import check_name
 
 CUT: Final = "cut"
@@ -267,7 +274,7 @@ def _state_before(events: Sequence[Event], t_ns: int) -> tuple[frozenset[str], s
 
 def _write(folder: Path, clips: Sequence[Clip], operation: str) -> Path:
     """A new session of the clips, judged; it appears whole or not at all."""
-    with staged(folder) as part:
+    with staged_session(folder, f"protege sessions {operation}") as part:
         _write_clips(part, clips, operation)
     return folder
 

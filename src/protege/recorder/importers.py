@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+from protege.core.actions import KEYBOARD_12, ActionSpace
 from protege.errors import MissingExtra, ProtegeError, UserError
-from protege.play.actions import KEYBOARD_12, ActionSpace
 from protege.recorder.importing.common import Imported, Progress, Wanted
 from protege.recorder.importing.origin import find_pictures, import_origin
 from protege.recorder.importing.owamcap import import_owamcap

@@ -7,9 +7,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from protege.core.frame import JPEG_QUALITY
+from protege.core.session import SessionWriter
 from protege.errors import MissingExtra, ProtegeError
-from protege.play.frame import JPEG_QUALITY
-from protege.play.session import SessionWriter
 
 QUEUE_FRAMES: Final = 8
 """Frames that may wait: 0.8 s at 10 Hz; more would only hide a disk that is too slow."""

@@ -8,11 +8,11 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from protege.core.actions import NO_KEYS, Action
+from protege.core.devices import Clock, Rect, Window
+from protege.core.events import Event, Focus, Held, Key, Pause
+from protege.core.session import SessionWriter
 from protege.errors import ProtegeError
-from protege.play.actions import NO_KEYS, Action
-from protege.play.devices import Clock, Rect, Window
-from protege.play.events import Event, Focus, Held, Key, Pause
-from protege.play.session import SessionWriter
 from protege.recorder.config import IDLE_S, STEADY_S, RecorderConfig
 from protege.recorder.pipeline import FramePipeline
 

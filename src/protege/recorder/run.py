@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from protege.core.devices import Clock, MonotonicClock, Rect, Window
+from protege.core.session import SessionInfo, SessionWriter, library_versions
 from protege.devices.errors import DisplayGone
 from protege.devices.keyboard import KeyListener
 from protege.devices.screen import MssScreen
 from protege.devices.windows import find_window, focused_window
 from protege.errors import ProtegeError, UserError
-from protege.play.devices import Clock, MonotonicClock, Rect, Window
-from protege.play.session import SessionInfo, SessionWriter, library_versions
 from protege.recorder.config import RecorderConfig
 from protege.recorder.recorder import Recorder
 from protege.recorder.status import StatusLine, status_text

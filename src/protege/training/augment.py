@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from protege.play import Plan
+from protege.core import Plan
 from protege.training.config import AugmentOptions
 
 MIRRORED: Final = {"left": "right", "right": "left", "a": "d", "d": "a"}

@@ -19,10 +19,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from protege.core import HORIZON, KEYBOARD_12, Plan
+from protege.core.card import ModelCard
+from protege.core.frame import decode_jpeg
 from protege.errors import ProtegeError, UserError
-from protege.play import HORIZON, KEYBOARD_12, Plan
-from protege.play.card import ModelCard
-from protege.play.frame import decode_jpeg
 from protege.settings import load_config, to_fields
 from protege.training.augment import shifted
 from protege.vlm.inputs import AnswerTemplate, Tokens

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from protege.play import Plan
+from protege.core import Plan
 from protege.training.augment import augment
 from protege.training.config import AugmentOptions
 from protege.training.data import LabeledData

@@ -9,9 +9,9 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from protege.core import HORIZON, KEYBOARD_12, ActionSpace, Plan
+from protege.core.chat import PROMPT_VERSION, Sample
 from protege.errors import UserError
-from protege.play import HORIZON, KEYBOARD_12, ActionSpace, Plan
-from protege.play.chat import PROMPT_VERSION, Sample
 
 SAMPLES: Final = "samples.jsonl"
 NAME_BYTES: Final = 24

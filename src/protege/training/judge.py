@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from protege.core.card import CARD_NAME, ModelCard
 from protege.errors import UserError
-from protege.play.card import CARD_NAME, ModelCard
 from protege.training.data import LabeledData
 from protege.training.score import METRICS, Scores, table
 from protege.training.split import TrainedOn

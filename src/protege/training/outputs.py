@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from protege.core.card import CARD_NAME, ModelCard
 from protege.errors import MissingExtra, ProtegeError, UserError
-from protege.play.card import CARD_NAME, ModelCard
 from protege.training.score import METRICS, table
 from protege.vlm.load import base_of, is_adapter, load_model, load_processor, without_bars
 from protege.vlm.tiny import save_processor

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from protege.core.card import ModelCard
 from protege.errors import MissingExtra, ProtegeError, UserError
-from protege.play.card import ModelCard
 from protege.settings import load_config, to_fields, to_yaml
 from protege.training.config import AugmentOptions, VisionConfig
 from protege.training.data import LabeledData

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from protege.play import ActionSpace
+from protege.core import ActionSpace
 
 Columns = NDArray[np.int64]
 Floats = NDArray[np.float64]

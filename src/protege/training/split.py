@@ -5,8 +5,8 @@ from typing import Any, Final, Literal, Self
 
 import numpy as np
 
+from protege.core.held_out import hold_out
 from protege.errors import UserError
-from protege.play.held_out import hold_out
 from protege.training.data import LabeledData
 
 Unit = Literal["recording", "segment"]

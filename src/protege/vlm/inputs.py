@@ -8,10 +8,10 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from protege.core.actions import ActionSpace
+from protege.core.chat import prompt, reply
+from protege.core.plan import HORIZON, Plan
 from protege.errors import UserError
-from protege.play.actions import ActionSpace
-from protege.play.chat import prompt, reply
-from protege.play.plan import HORIZON, Plan
 
 CACHED: Final = 4096
 """Prompts and answers kept tokenised; a data set has few goals, and plans repeat."""

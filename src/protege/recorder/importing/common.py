@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from protege.core.actions import KEYBOARD_12, ActionSpace
+from protege.core.quality import Quality, judge
+from protege.core.session import library_versions
 from protege.errors import MissingExtra, UserError
-from protege.play.actions import KEYBOARD_12, ActionSpace
-from protege.play.quality import Quality, judge
-from protege.play.session import library_versions
 from protege.recorder.config import check_name
 from protege.recorder.pipeline import encode_bgra
 

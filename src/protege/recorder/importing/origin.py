@@ -17,12 +17,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from protege.core.actions import NO_KEYS, NONE, Action, ActionSpace
+from protege.core.events import Event, Held, Key, Pause
+from protege.core.frame import decode_jpeg
+from protege.core.session import SessionInfo, SessionWriter, staged_session
 from protege.errors import MissingExtra, UserError
-from protege.play.actions import NO_KEYS, NONE, Action, ActionSpace
-from protege.play.events import Event, Held, Key, Pause
-from protege.play.frame import decode_jpeg
-from protege.play.session import SessionInfo, SessionWriter
-from protege.play.staging import staged
 from protege.recorder.importing.common import DEFAULT_FPS, Imported, Wanted, imported, libraries
 from protege.recorder.pipeline import encode_bgra
 
@@ -64,7 +63,7 @@ def import_origin(name: str, pictures: Sequence[tuple[int, Path]], source: Path,
             "copy the .json files too"
         )
     size = wanted.size or _size_of(taken[0].picture)
-    with staged(folder) as part:
+    with staged_session(folder, "protege import") as part:
         info = SessionInfo(
             space=wanted.space,
             frame_hz=wanted.fps or _usual_hz(taken),

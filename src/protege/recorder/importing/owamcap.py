@@ -16,11 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from protege.core.actions import Action, ActionSpace
+from protege.core.events import Event, Held, Key, Pause
+from protege.core.session import SessionInfo, SessionWriter, staged_session
 from protege.errors import MissingExtra, UserError
-from protege.play.actions import Action, ActionSpace
-from protege.play.events import Event, Held, Key, Pause
-from protege.play.session import SessionInfo, SessionWriter
-from protege.play.staging import staged
 from protege.recorder.importing.common import (
     DEFAULT_FPS,
     Imported,
@@ -199,7 +198,7 @@ def import_owamcap(path: Path, wanted: Wanted) -> Imported:
     recording = read_mcap(path)
     video = _video_of(path, recording)
     pictures, keys = Counter[str](), Counter[str]()
-    with staged(folder) as part:
+    with staged_session(folder, "protege import") as part:
         shown = _pictures(recording, decode_video(video), pictures)
         first = next(shown, None)
         if first is None:

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from protege.play.events import Pause
-from protege.play.session import SessionInfo, SessionWriter
-from protege.play.staging import staged
+from protege.core.events import Pause
+from protege.core.session import SessionInfo, SessionWriter, staged_session
 from protege.recorder.importing.common import (
     DEFAULT_FPS,
     Imported,
@@ -29,7 +28,7 @@ def import_video(path: Path, wanted: Wanted) -> Imported:
     folder = wanted.folder(path, path.stem)
     hz = wanted.fps or DEFAULT_FPS
     counts: dict[str, Any] = {"video_frames": 0}
-    with staged(folder) as part:
+    with staged_session(folder, "protege import") as part:
         frames = _counted(decode_video(path), counts)
         first = next(frames)
         size = wanted.size or (first[1].width, first[1].height)

@@ -7,8 +7,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
-from protege.play.actions import ActionSpace
-from protege.play.plan import HORIZON, Plan
+from protege.core.actions import ActionSpace
+from protege.core.plan import HORIZON, Plan
 
 PROMPT_VERSION: Final = 1
 """Raised whenever the text below changes: a model only works with the prompt it was trained on."""

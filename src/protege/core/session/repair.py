@@ -3,11 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
-from protege.play.frame import decode_jpeg
-from protege.play.session.info import RECORDING, RECOVERED, SessionError
-from protege.play.session.lock import require_finished
-from protege.play.session.reader import Problem, Session, scan
-from protege.play.session.writer import event_lines, frame_line
+from protege.core.frame import decode_jpeg
+from protege.core.session.info import RECORDING, RECOVERED, SessionError
+from protege.core.session.lock import require_finished
+from protege.core.session.reader import Problem, Session, scan
+from protege.core.session.writer import event_lines, frame_line
 
 
 def _bad_frames(session: Session) -> dict[int, str]:

@@ -5,13 +5,15 @@ import shutil
 import threading
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Final, Self
 
-from protege.play.events import Event, event_to_json
-from protege.play.session.info import COMPLETE, RECORDING, SessionInfo
-from protege.play.session.lock import Lock
+from protege.core.events import Event, event_to_json
+from protege.core.files import staged, write_text
+from protege.core.session.info import COMPLETE, RECORDING, SessionInfo
+from protege.core.session.lock import Lock
 
 RESERVE_BYTES: Final = 1 << 16
 """Space kept aside while recording, so that a session can still be closed on a full disk."""
@@ -109,11 +111,14 @@ def event_lines(events: Iterable[Event]) -> str:
     return "".join(json.dumps(event_to_json(event)) + "\n" for event in events)
 
 
+def staged_session(folder: Path, doing: str) -> AbstractContextManager[Path]:
+    """A hidden folder for a session that becomes `folder` when the block ends well, see `files.staged`."""
+    return staged(folder, doing, already=f"delete it with: protege sessions delete {folder}, or write elsewhere")
+
+
 def rewrite_events(folder: Path, events: Iterable[Event]) -> None:
     """Put other events in the place of a finished session's; the file is whole at every moment."""
-    beside = folder / "events.jsonl.part"
-    beside.write_text(event_lines(events), encoding="utf-8")
-    beside.replace(folder / "events.jsonl")
+    write_text(folder / "events.jsonl", event_lines(events))
 
 
 def _open_lines(path: Path) -> IO[str]:

@@ -11,10 +11,10 @@ from typing import Any, Final, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from protege.play.events import NEVER_NS, Control, End, Event, Goal, Pause, event_from_json, frame_actions
-from protege.play.frame import Frame, decode_jpeg
-from protege.play.session.info import RECORDING, SessionError, SessionInfo
-from protege.play.session.writer import frame_path
+from protege.core.events import NEVER_NS, Control, End, Event, Goal, Pause, event_from_json, frame_actions
+from protege.core.frame import Frame, decode_jpeg
+from protege.core.session.info import RECORDING, SessionError, SessionInfo
+from protege.core.session.writer import frame_path
 
 TORN: Final = "a line cut off:"
 

@@ -2,9 +2,9 @@
 
 import pytest
 
+from protege.core import KEYBOARD_12
+from protege.core.card import ModelCard
 from protege.errors import UserError
-from protege.play import KEYBOARD_12
-from protege.play.card import ModelCard
 
 
 def test_a_card_survives_its_file(tmp_path):

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protege.play import HORIZON, KEYBOARD_12, NO_KEYS, Plan
-from protege.play.chat import Sample, prompt, read_reply, reply
+from protege.core import HORIZON, KEYBOARD_12, NO_KEYS, Plan
+from protege.core.chat import Sample, prompt, read_reply, reply
 
 steps = st.frozensets(st.sampled_from(KEYBOARD_12.pressable), max_size=3)
 plans = st.lists(steps, min_size=HORIZON, max_size=HORIZON).map(lambda s: Plan(tuple(s)))

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from protege.play import Session, SessionInfo, SessionWriter, encode_jpeg
-from protege.play.events import Key, Pause
-from protege.play.quality import assess, judge, table
-from protege.play.session import frame_path
+from protege.core import Session, SessionInfo, SessionWriter, encode_jpeg
+from protege.core.events import Key, Pause
+from protege.core.quality import assess, judge, table
+from protege.core.session import frame_path
 
 MS = 1_000_000
 PERIOD = 100 * MS

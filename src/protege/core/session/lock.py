@@ -1,10 +1,10 @@
 """Tells a recording in progress from one that was cut off: its writer holds a lock that a kill lets go of."""
 
-import sys
 from pathlib import Path
 from typing import IO
 
-from protege.play.session.info import SessionError
+from protege.core.files import lock_file
+from protege.core.session.info import SessionError
 
 
 class Lock:
@@ -14,7 +14,7 @@ class Lock:
         """Raises BlockingIOError when somebody else holds it."""
         self._file: IO[bytes] | None = path.open("r+b")
         try:
-            _lock(self._file)
+            lock_file(self._file)
         except OSError:
             self._file.close()
             raise BlockingIOError(f"{path} is locked") from None
@@ -23,17 +23,6 @@ class Lock:
         if self._file is not None:
             self._file.close()
             self._file = None
-
-
-def _lock(file: IO[bytes]) -> None:
-    if sys.platform == "win32":
-        import msvcrt
-
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def require_finished(folder: Path) -> None:

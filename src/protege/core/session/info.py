@@ -9,8 +9,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, Self
 
+from protege.core.actions import KEYBOARD_12, ActionSpace
+from protege.core.files import read_json, write_text
 from protege.errors import UserError
-from protege.play.actions import KEYBOARD_12, ActionSpace
 
 FORMAT_VERSION: Final = 1
 RECORDING, COMPLETE, RECOVERED = "recording", "complete", "recovered"
@@ -67,16 +68,14 @@ class SessionInfo:
 
     def save(self, folder: Path) -> None:
         """Write session.json whole or not at all."""
-        beside = folder / "session.json.part"
-        beside.write_text(json.dumps(self.to_json(), indent=1), encoding="utf-8")
-        beside.replace(folder / "session.json")
+        write_text(folder / "session.json", json.dumps(self.to_json(), indent=1))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """SessionError if there is none, it cannot be read, or a newer version wrote it."""
         path = folder / "session.json"
         try:
-            fields = json.loads(path.read_text(encoding="utf-8"))
+            fields = read_json(path)
             version = fields["format_version"]
             if not _is_int(version):
                 raise TypeError(f"format_version is {version!r}")

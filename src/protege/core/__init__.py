@@ -1,10 +1,10 @@
 """The nouns every stage shares: actions, frames, sessions, plans and the devices as protocols."""
 
-from protege.play.actions import KEYBOARD_12, NO_KEYS, NONE, SPACES, Action, ActionSpace
-from protege.play.devices import Clock, Keys, MonotonicClock, Rect, Screen, Window, WindowState
-from protege.play.frame import Frame, decode_jpeg, encode_jpeg
-from protege.play.plan import HORIZON, Plan
-from protege.play.session import Session, SessionInfo, SessionWriter
+from protege.core.actions import KEYBOARD_12, NO_KEYS, NONE, SPACES, Action, ActionSpace
+from protege.core.devices import Clock, Keys, MonotonicClock, Rect, Screen, Window, WindowState
+from protege.core.frame import Frame, decode_jpeg, encode_jpeg
+from protege.core.plan import HORIZON, Plan
+from protege.core.session import Session, SessionInfo, SessionWriter
 
 __all__ = [
     "HORIZON",

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protege.play import KEYBOARD_12
-from protege.play.events import (
+from protege.core import KEYBOARD_12
+from protege.core.events import (
     End,
     Focus,
     Goal,

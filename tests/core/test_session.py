@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protege.play import KEYBOARD_12, ActionSpace, Session, SessionInfo, SessionWriter, encode_jpeg
-from protege.play.events import End, Goal, Held, Key, Pause
-from protege.play.session import SessionError, check, find_sessions, frame_path, repair, require_finished
+from protege.core import KEYBOARD_12, ActionSpace, Session, SessionInfo, SessionWriter, encode_jpeg
+from protege.core.events import End, Goal, Held, Key, Pause
+from protege.core.session import SessionError, check, find_sessions, frame_path, repair, require_finished
 
 PERIOD = 100_000_000
 

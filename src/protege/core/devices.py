@@ -4,8 +4,8 @@ import time
 from dataclasses import dataclass
 from typing import Protocol
 
-from protege.play.actions import Action
-from protege.play.frame import Frame
+from protege.core.actions import Action
+from protege.core.frame import Frame
 
 
 @dataclass(frozen=True)

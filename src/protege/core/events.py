@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from protege.play.actions import Action, ActionSpace
+from protege.core.actions import Action, ActionSpace
 
 NEVER_NS: Final = 2**62
 

@@ -3,7 +3,7 @@
 session.json (what and how), frames/000000.jpg …, frames.jsonl (a line per frame), events.jsonl (a line per event).
 """
 
-from protege.play.session.info import (
+from protege.core.session.info import (
     COMPLETE,
     FORMAT_VERSION,
     RECORDING,
@@ -12,10 +12,10 @@ from protege.play.session.info import (
     SessionInfo,
     library_versions,
 )
-from protege.play.session.lock import require_finished
-from protege.play.session.reader import Problem, Session, Span, find_sessions
-from protege.play.session.repair import check, repair
-from protege.play.session.writer import SessionWriter, frame_path, rewrite_events
+from protege.core.session.lock import require_finished
+from protege.core.session.reader import Problem, Session, Span, find_sessions
+from protege.core.session.repair import check, repair
+from protege.core.session.writer import SessionWriter, frame_path, rewrite_events, staged_session
 
 __all__ = [
     "COMPLETE",
@@ -35,4 +35,5 @@ __all__ = [
     "repair",
     "require_finished",
     "rewrite_events",
+    "staged_session",
 ]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protege.play import KEYBOARD_12, NO_KEYS, ActionSpace
+from protege.core import KEYBOARD_12, NO_KEYS, ActionSpace
 
 actions = st.frozensets(st.sampled_from(KEYBOARD_12.pressable))
 

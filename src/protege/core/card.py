@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
+from protege.core.actions import KEYBOARD_12, ActionSpace
+from protege.core.chat import PROMPT_VERSION
+from protege.core.plan import HORIZON
 from protege.errors import UserError
-from protege.play.actions import KEYBOARD_12, ActionSpace
-from protege.play.chat import PROMPT_VERSION
-from protege.play.plan import HORIZON
 
 CARD_NAME: Final = "card.json"
 

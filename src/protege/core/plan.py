@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from protege.play.actions import Action
-from protege.play.frame import Frame
+from protege.core.actions import Action
+from protege.core.frame import Frame
 
 HORIZON: Final = 7
 """Actions a policy predicts from one frame (0.7 s at 10 Hz), as in the source documents."""

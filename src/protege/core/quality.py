@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from protege.play.events import Key
-from protege.play.session import Session
+from protege.core.events import Key
+from protege.core.session import Session
 
 MIN_FPS_SHARE: Final = 0.9
 MAX_DROPPED: Final = 0.02

@@ -1,0 +1,295 @@
+"""Files and folders on users' disks: read without believing them, written whole or not at all, by one writer at a time.
+
+Reading: only regular files, bounded sizes, JSON that cannot exhaust the stack. Names found in a file are data:
+`component` and `own_name` are the only ways from such a name to a path. Writing: beside the target under a unique
+hidden name, then renamed; `locked` keeps a second command out of a folder that is being written.
+"""
+
+import json
+import os
+import secrets
+import shutil
+import stat
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any, Final
+
+from protege.errors import UserError
+
+MAX_TEXT_BYTES: Final = 64 << 20
+"""Largest JSON file that is read in one piece; our own stay far below it."""
+
+_RETRY_S: Final = 2.0
+"""How long a file that another program has open (Windows only) is tried again."""
+
+
+class Locked(UserError):
+    """Another command is writing this folder."""
+
+
+def regular_size(path: Path) -> int:
+    """Size of a regular file in bytes; a link to one counts.
+
+    Raises FileNotFoundError if it is missing, ValueError if it is a folder, a pipe or a device: those may never end.
+    """
+    info = path.stat()
+    if not stat.S_ISREG(info.st_mode):
+        raise ValueError(f"not a regular file but {_kind(info.st_mode)}")
+    return info.st_size
+
+
+def _kind(mode: int) -> str:
+    for is_kind, name in (
+        (stat.S_ISDIR, "a folder"),
+        (stat.S_ISFIFO, "a pipe"),
+        (stat.S_ISCHR, "a device"),
+        (stat.S_ISBLK, "a device"),
+        (stat.S_ISSOCK, "a socket"),
+    ):
+        if is_kind(mode):
+            return name
+    return "something else"
+
+
+def read_bytes(path: Path, most: int = MAX_TEXT_BYTES) -> bytes:
+    """A regular file's content. Raises OSError, or ValueError if it is not regular or larger than `most` bytes."""
+    if (size := regular_size(path)) > most:
+        raise ValueError(f"{size:,} bytes, expected at most {most:,}")
+    return path.read_bytes()
+
+
+def parse_json(text: str | bytes) -> Any:
+    """`json.loads` for text that nobody vouches for.
+
+    Raises ValueError also for what is nested too deep, for NaN and infinity, for numbers of thousands of digits, and
+    for lone surrogates, which cannot be encoded.
+    """
+    try:
+        value = json.loads(text, parse_constant=_no_constant)
+        # A surrogate can only come from an escape: UTF-8 holds none.
+        escaped = b"\\u" in text if isinstance(text, bytes) else "\\u" in text
+        if escaped or isinstance(text, str):
+            json.dumps(value, ensure_ascii=False).encode()
+    except RecursionError:
+        raise ValueError("JSON nested too deep") from None
+    except UnicodeEncodeError:
+        raise ValueError("text with a lone surrogate, which is no character") from None
+    return value
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a number that JSON knows")
+
+
+def read_json(path: Path, most: int = MAX_TEXT_BYTES) -> Any:
+    """A JSON file. Raises OSError if it cannot be opened, ValueError in words if it is not (safe) JSON."""
+    return parse_json(read_bytes(path, most))
+
+
+def is_component(name: object) -> bool:
+    """Whether `name` is one plain part of a path, on every system: no separator, no drive, no dots alone, no NUL."""
+    return (
+        isinstance(name, str)
+        and name not in ("", ".", "..")
+        and not any(c in '/\\:*?"<>|' or ord(c) < 32 or 0xD800 <= ord(c) < 0xE000 for c in name)
+        and len(name.encode()) <= 255
+    )
+
+
+def component(folder: Path, name: object, source: Path, field: str) -> Path:
+    """`folder / name` for a name that was read from the file `source`; UserError unless it is one plain component."""
+    if not is_component(name):
+        raise UserError(
+            f"{source}: {field} is {_short(name)}, expected a plain name without a folder; "
+            "this file was changed by hand or is not ours"
+        )
+    return folder / str(name)
+
+
+def own_name(folder: Path, name: object, source: Path, field: str) -> str:
+    """The name that `source` gives its own folder; UserError unless it is the folder's name on disk."""
+    if name != folder.name:
+        raise UserError(
+            f"{source}: {field} is {_short(name)}, but its folder is {folder.name!r}; "
+            "give the folder its old name back, or make it anew"
+        )
+    return folder.name
+
+
+def _short(value: object) -> str:
+    text = ascii(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def hidden(path: Path, suffix: str) -> Path:
+    """A unique hidden name beside `path`; everything that lists folders skips names that start with a dot."""
+    return path.with_name(f".{path.name[:80]}.{os.getpid()}-{secrets.token_hex(4)}.{suffix}")
+
+
+def leftovers(path: Path, suffix: str = "part") -> list[Path]:
+    """What a killed writer of `path` left beside it. Remove it only while holding the lock of `path`."""
+    name = f".{path.name[:80]}."
+    if not path.parent.is_dir():
+        return []
+    return sorted(p for p in path.parent.iterdir() if p.name.startswith(name) and p.name.endswith(f".{suffix}"))
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename over what is there. On Windows a file that somebody has open is tried again for two seconds."""
+    until = time.monotonic() + _RETRY_S
+    while True:
+        try:
+            source.replace(target)
+            return
+        except PermissionError:
+            if sys.platform != "win32" or time.monotonic() > until:
+                raise
+            time.sleep(0.02)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yields a hidden path to write to; it takes the place of `path` when the block ends well, else it is removed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = hidden(path, "part")
+    try:
+        yield beside
+        move(beside, path)
+    except BaseException:
+        with suppress(OSError):
+            beside.unlink()
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 file whole or not at all."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    with replacing(path) as beside:
+        beside.write_bytes(data)
+
+
+def write_json(path: Path, value: Any, indent: int | None = 1) -> None:
+    """Write a JSON file whole or not at all, with a newline at its end."""
+    write_text(path, json.dumps(value, indent=indent) + "\n")
+
+
+@contextmanager
+def staged(folder: Path, doing: str, *, replace: bool = False, already: str = "") -> Iterator[Path]:
+    """Yields a hidden, empty folder to fill; it becomes `folder` when the block ends well, else it is removed.
+
+    Holds the lock of `folder` meanwhile (`Locked` where another command has it) and clears away what a killed writer
+    left. replace: a folder that is there gives way at the end and is deleted afterwards; otherwise UserError, whose advice is
+    `already`.
+    """
+    with locked(folder, doing):
+        _recover(folder)
+        if not replace and os.path.lexists(folder):
+            raise UserError(f"{folder}: already there; {already or 'write elsewhere'}")
+        part = hidden(folder, "part")
+        part.mkdir()
+        try:
+            yield part
+            _put_in_place(part, folder, replace)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+
+
+def _recover(folder: Path) -> None:
+    """What a kill left of an earlier attempt: half a folder goes, and one that was just giving way comes back."""
+    for old in leftovers(folder, "old"):
+        if os.path.lexists(folder):
+            shutil.rmtree(old)
+        else:
+            move(old, folder)
+    for part in leftovers(folder):
+        shutil.rmtree(part)
+
+
+def _put_in_place(part: Path, folder: Path, replace: bool) -> None:
+    if not os.path.lexists(folder):
+        move(part, folder)
+        return
+    if not replace:  # rename(2) would silently replace an empty folder that somebody made in between
+        raise UserError(f"{folder}: made by another program meanwhile; write elsewhere")
+    old = hidden(folder, "old")
+    move(folder, old)
+    try:
+        move(part, folder)
+    except OSError:
+        move(old, folder)
+        raise
+    shutil.rmtree(old)
+
+
+@contextmanager
+def locked(folder: Path, doing: str) -> Iterator[None]:
+    """Holds the lock of a folder that is about to be written; doing: the command, for whoever comes second.
+
+    The lock is a hidden file beside the folder (`.name.lock`), so that it works before the folder exists; the system
+    lets go of it when its process ends, however it ends. Raises `Locked` (exit code 2) if another process holds it.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    path = folder.with_name(f".{folder.name}.lock")
+    file = _take(path, folder)
+    try:
+        file.seek(0)
+        file.truncate()
+        who = {"pid": os.getpid(), "doing": doing, "since": time.strftime("%Y-%m-%d %H:%M:%S")}
+        file.write(json.dumps(who).encode())
+        file.flush()
+        yield
+    finally:
+        if sys.platform != "win32":  # an open file cannot be removed there; an unlocked one harms nobody
+            path.unlink(missing_ok=True)
+        file.close()
+
+
+def _take(path: Path, folder: Path) -> IO[bytes]:
+    while True:
+        file = path.open("a+b")
+        try:
+            lock_file(file)
+        except OSError:
+            file.close()
+            raise Locked(f"{folder}: {_holder(path)} is writing here; wait for it, or stop it") from None
+        try:
+            same = os.path.samestat(os.fstat(file.fileno()), path.stat())
+        except FileNotFoundError:
+            same = False
+        if same:  # otherwise its holder removed it between our opening and locking it
+            return file
+        file.close()
+
+
+def _holder(path: Path) -> str:
+    try:
+        fields = read_json(path, 4096)
+        return f"{fields['doing']} (process {fields['pid']}, since {fields['since']})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another command"
+
+
+_LOCKED_BYTE: Final = 1 << 30
+"""Windows locks bytes, not files, and a locked byte cannot be read by others: one far behind the content is taken."""
+
+
+def lock_file(file: IO[bytes]) -> None:
+    """Take the exclusive lock of an open file until it is closed; OSError if somebody else has it."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        file.seek(_LOCKED_BYTE)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        file.seek(0)
+    else:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
