@@ -185,8 +185,8 @@ def staged(folder: Path, doing: str, *, replace: bool = False, already: str = ""
     """Yields a hidden, empty folder to fill; it becomes `folder` when the block ends well, else it is removed.
 
     Holds the lock of `folder` meanwhile (`Locked` where another command has it) and clears away what a killed writer
-    left. replace: a folder that is there gives way at the end and is deleted afterwards; otherwise UserError, whose advice is
-    `already`.
+    left. replace: a folder that is there gives way at the end and is deleted afterwards; otherwise UserError, whose
+    advice is `already`.
     """
     with locked(folder, doing):
         _recover(folder)
