@@ -11,7 +11,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 CORE_MAY_USE = {"numpy", "PIL", "protege"} | sys.stdlib_module_names
 SHARED = {"core", "errors", "devices", "vlm", "settings"}
 """Below the stages: everybody may use them; they know only `core` and `errors`."""
-TOP = {"cli", "commands", "bench", "doctor", "demo"}
+TOP = {"cli", "commands", "evaluation", "doctor", "demo"}
 """Above the stages: they may know all of them."""
 
 
@@ -53,7 +53,7 @@ def test_core_needs_only_numpy_pillow_and_the_standard_library(path):
 
 
 HEAVY = {"torch", "jax", "transformers", "mss", "pynput", "vizdoom", "unsloth", "ray", "datasets", "cv2", "openai"}
-STAGES_THAT_NEED_THEM = {"training", "vlm", "controls", "cloning", "bench"}
+STAGES_THAT_NEED_THEM = {"training", "vlm", "controls", "cloning", "evaluation"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))

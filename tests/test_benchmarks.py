@@ -7,12 +7,13 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 CLAIMED = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
-SECTIONS = set(re.findall(r"`protege bench (\w+)`", CLAIMED))
+SECTIONS = set(re.findall(r"`(?:protege|python -m) bench (\w+)`", CLAIMED))
 
 
 @pytest.mark.parametrize("name", sorted(SECTIONS))
 def test_every_figure_of_a_benchmark_is_written_down(name):
-    sources = sorted((ROOT / "src" / "protege" / "bench").glob(f"{name}*.py"))
+    places = (ROOT / "bench", ROOT / "src" / "protege" / "evaluation")
+    sources = [path for place in places for path in sorted(place.glob(f"{name}*.py"))]
     keys = {key for path in sources for key in re.findall(r'Figure\(\s*"(\w+)"', path.read_text(encoding="utf-8"))}
     assert keys
     missing = sorted(key for key in keys if f"`{key}`" not in CLAIMED)

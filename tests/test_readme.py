@@ -234,7 +234,7 @@ HOW = {
     "protege arena play": arena_play,
     "protege arena record --episodes 20 --seed 5000": fewer_episodes,
     "protege arena goals": runs,
-    "protege bench record": bench,
+    "python -m bench record": bench,
     "make test": make_target,
 }
 

@@ -32,7 +32,7 @@ COMMANDS: Final = {
     "arena": "The built-in game: play it, or record it without a screen.",
     "controls": "Body and hands to Minecraft controls: recordings, training, scores.",
     "demo": "See it work: record, label, train and play the built-in game.",
-    "bench": "Measure speed and quality on this machine.",
+    "bench": "How well does a policy play, in rooms nothing was trained on?",
     "doctor": "Check this machine, or a recording, and say what to do.",
 }
 """In the order a user meets them; each lives in `protege.commands.<name>` and is imported when it is called."""
@@ -66,13 +66,13 @@ def cli(debug: bool) -> None:
     logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(name)s: %(message)s")
 
 
-def run(argv: Sequence[str], command: click.Command = cli) -> int:
+def run(argv: Sequence[str], command: click.Command = cli, name: str = "protege") -> int:
     """Run one command line and return its exit code: 0 good, 1 the world failed, 2 the user was wrong."""
     debug = "--debug" in argv
     args = [arg for arg in argv if arg != "--debug"]
 
     def work() -> int:
-        result = command.main(["--debug", *args] if debug else args, prog_name="protege", standalone_mode=False)
+        result = command.main(["--debug", *args] if debug else args, prog_name=name, standalone_mode=False)
         return result if isinstance(result, int) else 0
 
     return guarded(work, debug=debug)

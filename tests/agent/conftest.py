@@ -19,7 +19,7 @@ def tiny(tmp_path_factory):
 @pytest.fixture(scope="session")
 def questions(tmp_path_factory):
     """36 frames of recorded arena play with their goals."""
-    from protege.bench.decode import play_questions
+    from bench.decode import play_questions
 
     return play_questions(tmp_path_factory.mktemp("play"), (160, 120), 36)
 

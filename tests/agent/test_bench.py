@@ -4,14 +4,15 @@ from dataclasses import replace
 
 import pytest
 
+from bench import decode, live
 from protege.arena.rooms import layout
 from protege.arena.tasks import Task
-from protege.bench import decode, live, vizdoom
-from protege.bench.arena import ArenaBench, best_and_worst, live_figures, run, swap_figures, wilson
-from protege.bench.arena_episodes import Job, Player, Result, Runner, jobs, play_all, swapped
-from protege.bench.arena_live import play_live
 from protege.core import KEYBOARD_12, NO_KEYS, Plan, Session
 from protege.errors import UserError
+from protege.evaluation import vizdoom
+from protege.evaluation.arena import ArenaBench, best_and_worst, live_figures, run, swap_figures, wilson
+from protege.evaluation.episodes import Job, Player, Result, Runner, jobs, play_all, swapped
+from protege.evaluation.live import play_live
 from protege.vlm.tiny import SIZES
 
 

@@ -4,10 +4,10 @@ import random
 
 import pytest
 
+from bench.decode import WAYS, continuations, generated, measure, play_questions
 from protege.agent.decode import ChunkDecoder
 from protege.agent.shape import AnswerShape, valid_actions
 from protege.agent.vision import VisionAgent, VisionOptions, shifted
-from protege.bench.decode import WAYS, continuations, generated, measure, play_questions
 from protege.core import KEYBOARD_12, NO_KEYS, ActionSpace
 from protege.errors import UserError
 from protege.vlm.load import load_model

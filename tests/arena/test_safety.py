@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from protege.bench import stage
+from protege.arena import stage
 from protege.core.actions import KEYBOARD_12
 from protege.devices.windows import find_window
 from protege.devices.x11 import XWindow, keys_down, open_display
@@ -74,7 +74,7 @@ def give_focus(window):
 PARENT = """
 import sys, time
 from pathlib import Path
-from protege.bench import stage
+from protege.arena import stage
 folder = Path(sys.argv[1])
 with stage.arena_player(folder, 5000), stage.process(*stage.recorder(folder, "s", "--stop-after", "60")):
     print("playing", flush=True)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from protege.bench.record_labels import _is_what_was_pressed, _lag_ns, engine_actions
+from bench.record_labels import _is_what_was_pressed, _lag_ns, engine_actions
 from protege.core import SessionInfo
 from protege.core.events import Held, Key, Pause
 from protege.core.session import Session

@@ -2,7 +2,7 @@
 
 import json
 
-from protege.bench.report import Figure, as_json, as_table
+from protege.evaluation.figures import Figure, as_json, as_table
 
 FIGURES = [
     Figure("fps", 30.0, "30 fps", ">= 25", True),

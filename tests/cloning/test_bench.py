@@ -1,12 +1,13 @@
-"""`protege bench cloning` in small: figures that hold at any size, and the way in through the command."""
+"""`python -m bench cloning` in small: figures that hold at any size, and the way in through the command."""
 
 import pytest
 
-from protege.bench import cloning, cloning_data, cloning_play, vizdoom, vizdoom_cloned
+from bench import cloning, cloning_data, cloning_play
 from protege.cloning.checkpoint import load_model
 from protege.cloning.config import load
 from protege.cloning.store import Dataset
 from protege.errors import UserError
+from protege.evaluation import vizdoom, vizdoom_cloned
 from protege.settings import shipped
 
 

@@ -9,8 +9,8 @@ import jax
 import numpy as np
 import pytest
 
-from protege.bench import cloning, cloning_data, cloning_decide, cloning_train
-from protege.bench.apart import by_turns
+from bench import cloning, cloning_data, cloning_decide, cloning_train
+from bench.apart import by_turns
 from protege.cloning import train
 from protege.cloning.policy import CloningPolicy
 from protege.errors import ProtegeError

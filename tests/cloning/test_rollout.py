@@ -6,14 +6,14 @@ import pytest
 from protege import cli
 from protege.arena.rooms import layout
 from protege.arena.tasks import Task
-from protege.bench import clone_rollout
-from protege.bench.arena_episodes import Job, Player, Runner, jobs
-from protege.bench.clone_rollout import SHOWN, _Episode, _keep, compared, play, to_json, write_page
 from protege.cloning.pages import chosen
 from protege.cloning.store import Writer
 from protege.cloning.train import train
 from protege.core import KEYBOARD_12
 from protege.errors import UserError
+from protege.evaluation import rollout as clone_rollout
+from protege.evaluation.episodes import Job, Player, Runner, jobs
+from protege.evaluation.rollout import SHOWN, _Episode, _keep, compared, play, to_json, write_page
 from tests.cloning import tiny
 from tests.cloning.stores import actions, frames
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from protege.bench import controls as bench
-from protege.bench.controls import ControlsBench
+from bench import controls as bench
+from bench.controls import ControlsBench
 from protege.controls.model import Architecture, ControlTransformer
 from protege.controls.recordings import write
 from protege.controls.synth import SynthOptions, synthesize

@@ -1,10 +1,10 @@
-"""The learning figure of protege bench controls, in small."""
+"""The learning figure of python -m bench controls, in small."""
 
 import pytest
 
 pytest.importorskip("torch")
 
-from protege.bench.controls_learning import Learning, learning
+from bench.controls_learning import Learning, learning
 
 
 def test_the_figure_compares_model_copying_rule_and_own_history_head_by_head():

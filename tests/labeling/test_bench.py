@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from protege.bench import label
-from protege.bench.report import as_json, as_table
+from bench import label
 from protege.core.session import Session, check
 from protege.errors import UserError
+from protege.evaluation.figures import as_json, as_table
 
 KEYS = [
     "hour_seconds",

@@ -13,14 +13,14 @@ from protege.core import KEYBOARD_12, encode_jpeg
 from protege.core.card import ModelCard
 from protege.errors import ProtegeError, UserError
 from protege.settings import load_config
-from protege.training.base import BaseConfig, BaseData, rate, train_base
 from protege.vlm.load import load_model, load_processor
 from protege.vlm.tiny import build_tiny, copy_base
+from scripts.tiny_base.train import BaseConfig, BaseData, rate, train_base
 
 
 @pytest.fixture
 def data(tmp_path):
-    """What protege.bench.base_data writes, made up: 80 pictures of 64x32 in 80 rooms, two goals."""
+    """What scripts.tiny_base.data writes, made up: 80 pictures of 64x32 in 80 rooms, two goals."""
     rng = np.random.default_rng(0)
     jpeg = [encode_jpeg(rng.integers(0, 255, (32, 64, 3), np.uint8)) for _ in range(80)]
     path = tmp_path / "base.npz"
@@ -77,7 +77,7 @@ def test_the_rate_warms_up_stays_and_falls():
 
 
 def test_mistakes_are_one_line(data, tmp_path):
-    with pytest.raises(UserError, match=r"no data for the base.*protege\.bench\.base_data"):
+    with pytest.raises(UserError, match=r"no data for the base.*scripts\.tiny_base\.data"):
         BaseData(tmp_path / "none.npz")
     with pytest.raises(UserError, match="size is one of"):
         BaseConfig(size="huge")

@@ -1,4 +1,4 @@
-"""protege bench train in small: its figures are there and well-formed; no time is asserted."""
+"""python -m bench train in small: its figures are there and well-formed; no time is asserted."""
 
 import sys
 
@@ -7,8 +7,8 @@ import pytest
 pytest.importorskip("trl")
 pytest.importorskip("vizdoom")
 
-from protege.bench import train as bench
-from protege.bench import train_bound
+from bench import train as bench
+from bench import train_bound
 from protege.errors import ProtegeError, UserError
 from protege.training.data import LabeledData
 

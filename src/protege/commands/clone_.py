@@ -138,14 +138,14 @@ def rollout(model: str, episodes: int, seed: int, task: str, page: Path | None) 
     _require_libraries()
     from protege.agent.policies import NAMED
     from protege.arena.tasks import Task
-    from protege.bench.arena_episodes import BASELINES, Player
+    from protege.evaluation.episodes import BASELINES, Player
 
     if model not in {*BASELINES, *NAMED} and "://" not in model:
         _require_folder(Path(model))
         ModelCard.load(Path(model))
     page = page or (Path(model) if Path(model).is_dir() else Path()) / "rollout.html"
     _require_writable("--page", page.parent, [page.name])
-    from protege.bench.clone_rollout import play, write_page
+    from protege.evaluation.rollout import play, write_page
 
     kind = None if task == "all" else Task(task)
     with bar("episodes") as progress:

@@ -7,12 +7,12 @@ from typing import Any, Final
 
 from jinja2 import Environment, StrictUndefined
 
-from protege.bench.report import describe, machine
 from protege.core.session import find_sessions
 from protege.demo.clip import clip
 from protege.demo.places import Places
 from protege.demo.progress import spoken
 from protege.demo.stages import PIXELS, VLM
+from protege.evaluation.figures import describe, machine
 
 TEMPLATE: Final = "page.html.jinja"
 BAR: Final = 420

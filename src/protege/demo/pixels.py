@@ -3,9 +3,8 @@
 from dataclasses import replace
 from typing import Any, Final
 
+from protege.arena import stage
 from protege.arena.tasks import Task
-from protege.bench import stage
-from protege.bench.cloning_play import NOISE, RECIPE, SIZE
 from protege.core.actions import KEYBOARD_12
 from protege.demo.places import Places
 from protege.demo.progress import Progress, Say, lines_of
@@ -14,6 +13,10 @@ from protege.settings import shipped
 
 SEED: Final = stage.SEED + 100
 """The rooms of the recorded episodes."""
+NOISE: Final = 0.1
+"""Slips a decision in the training episodes: they lead to states that a policy's own mistakes lead to, too."""
+SIZE: Final = (80, 60)
+RECIPE: Final = "arena_goal.yaml"
 
 
 def clone(places: Places, scale: Scale, say: Say) -> dict[str, Any]:

@@ -4,10 +4,8 @@ import shutil
 from collections.abc import Sequence
 from typing import Any, Final
 
+from protege.arena import stage
 from protege.arena.tasks import Task
-from protege.bench import stage
-from protege.bench.arena import wilson
-from protege.bench.arena_episodes import Player, Result, jobs, play_all
 from protege.core import quality
 from protege.core.paths import shown
 from protege.core.session import find_sessions
@@ -16,6 +14,8 @@ from protege.demo.places import Places
 from protege.demo.progress import Progress, Say, lines_of
 from protege.demo.scale import Scale
 from protege.errors import ProtegeError
+from protege.evaluation.arena import wilson
+from protege.evaluation.episodes import Player, Result, jobs, play_all
 from protege.labeling import Given, LabelOptions, label
 from protege.labeling.report import write_report
 
@@ -130,7 +130,7 @@ def play(places: Places, scale: Scale, say: Say) -> dict[str, Any]:
     """Rooms that nothing was trained on: headless beside the baselines, then the VLM through the window with
     real keys.
     """
-    from protege.bench.arena_live import play_live
+    from protege.evaluation.live import play_live
 
     todo = jobs(EVAL_SEED, scale.played, Task.GO_TO)
     player = Player(str(places.model), device="cpu")

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from protege.arena import stage
 from protege.arena.annotate import add_goals
-from protege.bench import stage
 from protege.core import quality
 from protege.core.quality import Quality
 from protege.core.session import SessionError, SessionInfo

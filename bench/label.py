@@ -1,4 +1,4 @@
-"""protege bench label: what does labeling an hour of play cost in time, memory and disk?"""
+"""python -m bench label: what does labeling an hour of play cost in time, memory and disk?"""
 
 import json
 import os
@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from protege.bench.report import Figure
 from protege.errors import ProtegeError, UserError
+from protege.evaluation.figures import Figure
 
 HOUR_FRAMES: Final = 36_000
 EPISODES: Final = 12
@@ -21,7 +21,7 @@ MAX_SECONDS, MAX_MB, MAX_GROWTH, MAX_MEMORY_GROWTH, MIN_SPEEDUP = 60.0, 400.0, 2
 CONCURRENCY: Final = (1, 8, 32)
 ANSWER_S: Final = 0.05
 """How long the loopback server takes to answer, so that waiting together pays as it does with a real model."""
-ORIGIN: Final = Path(__file__).parents[3] / "bench" / "label_origin.py"
+ORIGIN: Final = Path(__file__).with_name("label_origin.py")
 
 _LABEL: Final = """
 import json, sys, time
@@ -59,7 +59,7 @@ def run(
     its time and disk grow with the frames, so a part is scaled up); requests: to the loopback server.
     """
     if sys.platform != "linux":
-        raise UserError("protege bench label reads the peak memory from /proc, so it runs on Linux")
+        raise UserError("python -m bench label reads the peak memory from /proc, so it runs on Linux")
     origin_hours = min(origin_hours or hours, hours)
     with tempfile.TemporaryDirectory(prefix="protege-bench-") as name:
         folder = Path(name)

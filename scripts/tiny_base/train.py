@@ -1,6 +1,6 @@
 """Trains the tiny base from nothing on the arena, so that fine-tuning starts from a model that already sees.
 
-python -m protege.training.base --config configs/tiny_base.yaml [key=value …]
+python -m scripts.tiny_base.train --config configs/tiny_base.yaml [key=value …]
 
 All weights learn. Two helpers that are thrown away afterwards make it quick on a CPU: one reads from the vision tower
 which things stand in which part of the picture, the other, before the answer begins, where the goal's thing is. The
@@ -40,7 +40,7 @@ VALIDATION_PART: Final = 40
 class BaseConfig:
     """One base.
 
-    data: what protege.bench.base_data wrote; output: a new folder. see_steps, see_rate: of the tower alone; steps,
+    data: what scripts.tiny_base.data wrote; output: a new folder. see_steps, see_rate: of the tower alone; steps,
     learning_rate: of the whole model; decay: the last part of the steps, in which the rate falls to 0. see_weight,
     point_weight: of the two helpers; template_weight: of the tokens around the actions. brightness, shift: as in
     fine-tuning.
@@ -75,7 +75,7 @@ class BaseConfig:
 
 
 class BaseData:
-    """The samples that protege.bench.base_data wrote; pictures are decoded when asked for."""
+    """The samples that scripts.tiny_base.data wrote; pictures are decoded when asked for."""
 
     def __init__(self, path: Path) -> None:
         try:
@@ -89,7 +89,7 @@ class BaseData:
             self.stop = parts["stop"]
         except (OSError, KeyError, ValueError) as error:
             raise UserError(
-                f"{path}: no data for the base ({error}); make it with: python -m protege.bench.base_data {path}"
+                f"{path}: no data for the base ({error}); make it with: python -m scripts.tiny_base.data {path}"
             ) from None
         if self.plan.shape[1] != HORIZON:
             raise UserError(f"{path}: plans of {self.plan.shape[1]} actions, this version makes {HORIZON}")

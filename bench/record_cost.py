@@ -14,14 +14,14 @@ import psutil
 from numpy.typing import NDArray
 from PIL import Image
 
-from protege.bench import stage
-from protege.bench.report import Figure
+from protege.arena import stage
 from protege.core.devices import Rect
 from protege.core.frame import JPEG_QUALITY, decode_jpeg, encode_jpeg
 from protege.core.session import Session
 from protege.devices.screen import MssScreen
 from protege.devices.windows import find_window
 from protege.errors import ProtegeError, UserError
+from protege.evaluation.figures import Figure
 
 SETTLE_S: Final = 4.0
 """Starting Python is not what recording costs: measured from here on."""

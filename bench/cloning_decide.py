@@ -1,4 +1,4 @@
-"""protege bench cloning, deciding: what a decision costs beside an unjitted apply, the origin's and our own.
+"""python -m bench cloning, deciding: what a decision costs beside an unjitted apply, the origin's and our own.
 
 All are called by turns, in processes of their own on one core, each as its users have it: ours keeps freed memory.
 """
@@ -12,11 +12,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from protege.bench.apart import Turn, by_turns
-from protege.bench.cloning_data import KEYS, Say, origin, write_store
-from protege.bench.report import Figure
+from bench.apart import Turn, by_turns
+from bench.cloning_data import KEYS, Say, origin, write_store
 from protege.core.card import ModelCard
 from protege.core.frame import Frame
+from protege.evaluation.figures import Figure
 
 MIN_SPEEDUP: Final = 5.0
 WARM_UP: Final = 10

@@ -1,4 +1,4 @@
-"""protege bench controls: what do preparing, loading and deciding cost, against the origin's way?
+"""python -m bench controls: what do preparing, loading and deciding cost, against the origin's way?
 
 The origin's way is `bench/controls_origin.py`. Speeds are CPU times of one thread, taken in turn, and their ratios;
 preparing runs in a process of its own each time, since its memory is measured too.
@@ -17,10 +17,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from protege.bench.report import Figure
 from protege.errors import ProtegeError, UserError
+from protege.evaluation.figures import Figure
 
-ORIGIN: Final = Path(__file__).parents[3] / "bench" / "controls_origin.py"
+ORIGIN: Final = Path(__file__).with_name("controls_origin.py")
 LENGTH: Final = 3000
 MIN_PREPARE, MIN_WINDOWS, MIN_DECISION = 4.0, 6.0, 2.0
 MAX_P99_MS, MAX_MILLION_S, MAX_GROWTH = 15.0, 5.0, 1.1
@@ -78,7 +78,7 @@ class ControlsBench:
 def run(bench: ControlsBench, say: Say = lambda text: None) -> list[Figure]:
     """All figures. UserError where the peak memory cannot be read."""
     if sys.platform != "linux":
-        raise UserError("protege bench controls reads the peak memory from /proc, so it runs on Linux")
+        raise UserError("python -m bench controls reads the peak memory from /proc, so it runs on Linux")
     with tempfile.TemporaryDirectory(prefix="protege-bench-") as name:
         folder = Path(name)
         figures = preparing(bench, folder, say)
@@ -89,7 +89,7 @@ def run(bench: ControlsBench, say: Say = lambda text: None) -> list[Figure]:
     say(f"statistics of {bench.million:,} windows")
     figures.append(million(bench.million))
     if bench.learn:
-        from protege.bench.controls_learning import Learning, learning
+        from bench.controls_learning import Learning, learning
 
         figures += learning(Learning(), say)
     return figures

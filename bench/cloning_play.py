@@ -1,20 +1,17 @@
-"""protege bench cloning, playing: how often policies cloned from the expert reach a goal."""
+"""python -m bench cloning, playing: how often policies cloned from the expert reach a goal."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from protege.bench.cloning_data import Say
-from protege.bench.report import Figure
+from bench.cloning_data import Say
 from protege.core.actions import KEYBOARD_12
+from protege.demo.pixels import NOISE, RECIPE, SIZE
+from protege.evaluation.figures import Figure
 from protege.settings import shipped
 
 MIN_SUCCESS: Final = 0.7
 TRAIN_SEED: Final = 5_000
-NOISE: Final = 0.1
-"""Slips a decision in the training episodes: they lead to states that a policy's own mistakes lead to, too."""
-SIZE: Final = (80, 60)
-RECIPE: Final = "arena_goal.yaml"
 PLAIN: Final = (
     *("model.goal=none", "model.pool=mean", "model.conv_features=[32,64,128,256]", "model.dense_features=[512,256]"),
     *("model.dropout_rate=0.1", "dataset.frame_size=[30,40]", "dataset.augment.crop=1", "training.num_epochs=3"),
@@ -29,8 +26,8 @@ def closed_loop(
     """Success in rooms that nothing was trained on, of both models and of random keys, all in the same rooms."""
     from protege.arena.rooms import EVAL_SEED_START
     from protege.arena.tasks import Task
-    from protege.bench.arena import rate, rate_text, wilson
-    from protege.bench.arena_episodes import Player, jobs, play_all
+    from protege.evaluation.arena import rate, rate_text, wilson
+    from protege.evaluation.episodes import Player, jobs, play_all
 
     todo = jobs(EVAL_SEED_START, rooms, Task.GO_TO)
     players = {name: str(model or trained(folder, name, episodes, say)) for name, model in models.items()}

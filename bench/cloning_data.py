@@ -1,4 +1,4 @@
-"""protege bench cloning, the loader: samples a second from a compressed zarr store, and how memory grows with it."""
+"""python -m bench cloning, the loader: samples a second from a compressed zarr store, and how memory grows with it."""
 
 import importlib.util
 import os
@@ -13,10 +13,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from protege.bench.report import Figure
 from protege.errors import ProtegeError
+from protege.evaluation.figures import Figure
 
-ORIGIN: Final = Path(__file__).parents[3] / "bench" / "cloning_origin.py"
+ORIGIN: Final = Path(__file__).with_name("cloning_origin.py")
 MIN_FIRST, MIN_LATER, MAX_GROWTH = 4.0, 20.0, 1.1
 EPISODE: Final = 200
 KEYS: Final = ("move_left", "lock_on", "dodge_roll/dash", "move_right", "attack", "move_back", "move_forward")
@@ -26,7 +26,7 @@ Say = Callable[[str], None]
 _MEMORY: Final = """
 import sys
 from pathlib import Path
-from protege.bench.cloning_data import own_peak_mb
+from bench.cloning_data import own_peak_mb
 from protege.cloning import cache, loader, store
 data = store.Dataset.open(sys.argv[1])
 built = cache.build(data, Path(sys.argv[2]))

@@ -11,11 +11,11 @@ import numpy as np
 
 from protege.agent.policies import ConstantPolicy, RandomPolicy, load_policy
 from protege.agent.vision import VisionOptions
-from protege.bench.report import Figure
 from protege.core.actions import Action
 from protege.core.frame import Frame
 from protege.core.plan import Policy
 from protege.errors import MissingExtra, UserError
+from protege.evaluation.figures import Figure
 
 TICS: Final = 4
 """Engine tics of a decision: 8.75 decisions a second of game time."""
@@ -80,7 +80,7 @@ def run(bench: VizdoomBench, say: Callable[[str], None] = lambda text: None) -> 
     with tempfile.TemporaryDirectory(prefix="protege-vizdoom-") as folder:
         model = bench.model
         if model == CLONED:
-            from protege.bench.vizdoom_cloned import cloned
+            from protege.evaluation.vizdoom_cloned import cloned
 
             say(f"training on {bench.trained_on} episodes of a scripted player")
             model, scripted = cloned(Path(folder), bench.scenario, bench.trained_on)

@@ -14,12 +14,12 @@ from protege.arena.expert import Expert
 from protege.arena.rooms import EVAL_SEED_START, Layout, layout
 from protege.arena.state import DECISION_HZ, ArenaState
 from protege.arena.tasks import GOALS, Task
-from protege.bench.arena import rate_text
-from protege.bench.arena_episodes import Job, Player, Result, Runner, jobs
 from protege.cloning import metrics
 from protege.cloning.predictions import Evaluation, Predictions
 from protege.core.actions import KEYBOARD_12, Action
 from protege.errors import UserError
+from protege.evaluation.arena import rate_text
+from protege.evaluation.episodes import Job, Player, Result, Runner, jobs
 
 KEYS: Final = KEYBOARD_12.pressable
 SHOWN: Final = 3

@@ -1,4 +1,4 @@
-"""protege bench decode: how many forward passes and milliseconds a chunk of actions takes, and is it the same chunk?
+"""python -m bench decode: how many forward passes and milliseconds a chunk of actions takes, and is it the same chunk?
 
 Naive `generate`, `generate` constrained to valid answers token by token, and our decoder without and with drafts, on
 the same questions: frames of recorded arena play in their order. What passes before the first token is measured too,
@@ -20,11 +20,11 @@ from protege.agent.vision import VisionAgent, VisionOptions, first_guess, shifte
 from protege.arena.engine import drawn_size
 from protege.arena.record import record_episodes
 from protege.arena.rooms import EVAL_SEED_START
-from protege.bench.report import Figure
 from protege.core.actions import Action
 from protege.core.frame import Frame
 from protege.core.session import Session
 from protege.errors import UserError
+from protege.evaluation.figures import Figure
 from protege.vlm.load import load_model
 from protege.vlm.tiny import TinySize, build_tiny, copy_base
 

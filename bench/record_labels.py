@@ -8,11 +8,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from protege.bench import stage
-from protege.bench.report import Figure
+from protege.arena import stage
 from protege.core.events import Held, Key, frame_actions
 from protege.core.session import Session
 from protege.errors import ProtegeError
+from protege.evaluation.figures import Figure
 
 TIC_NS: Final = 1_000_000_000 // 35
 EDGE_NS: Final = 20_000_000

@@ -1,6 +1,6 @@
 """How many of the expert's first actions can anybody predict who does not know what was held a moment ago?
 
-python -m protege.bench.train_bound [--episodes 200] [--held-out 40]
+python -m bench.train_bound [--episodes 200] [--held-out 40]
 
 Boosted trees that are told where the goal and whatever is in the way stand, from the engine's own state, but nothing
 of the past: about what a perfect eye for single pictures would know. Beside them the baseline that only repeats what
@@ -13,14 +13,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.train import HELD_OUT_SEED, TRAIN_SEED
 from protege.arena.engine import Engine
 from protege.arena.expert import Expert
 from protege.arena.rooms import Layout, layout
 from protege.arena.state import ArenaState, Judge, tics_of
 from protege.arena.tasks import Task
-from protege.bench.report import Figure, as_table
-from protege.bench.train import HELD_OUT_SEED, TRAIN_SEED
 from protege.core import KEYBOARD_12
+from protege.evaluation.figures import Figure, as_table
 from protege.labeling.samples import one_key
 
 TASKS: Final = tuple(Task)

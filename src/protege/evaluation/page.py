@@ -8,8 +8,8 @@ from typing import Final
 
 from protege.arena.rooms import Layout, layout
 from protege.arena.tasks import GOALS
-from protege.bench.arena_episodes import Result
-from protege.bench.report import Figure, describe, machine
+from protege.evaluation.episodes import Result
+from protege.evaluation.figures import Figure, describe, machine
 
 MAP_PIXELS: Final = 220
 _At = Callable[[float, float], tuple[float, float]]

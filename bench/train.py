@@ -1,4 +1,4 @@
-"""protege bench train: does fine-tuning learn, does the model heed its goal, and what do loading and memory cost?
+"""python -m bench train: does fine-tuning learn, does the model heed its goal, and what do loading and memory cost?
 
 The tiny base that comes with protege, on a CPU, on recordings of the arena. Training sees seeds from 5,000 to 9,999,
 the scores are of episodes from 10,000 on, and the base itself has seen seeds below 5,000 only.
@@ -17,8 +17,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from protege.bench.report import Figure
 from protege.errors import ProtegeError, UserError
+from protege.evaluation.figures import Figure
 from protege.training.data import LabeledData
 
 TRAIN_SEED, HELD_OUT_SEED = 5_000, 10_000
@@ -26,7 +26,7 @@ PLAYED: Final = (320, 240)
 LOADED: Final = (640, 480)
 OVERFIT: Final = 64
 MIN_OVERFIT, MIN_SPEEDUP, MAX_DIFFERENCE, MAX_GROWTH = 0.99, 3.0, 1e-5, 1.1
-ORIGIN: Final = Path(__file__).parents[3] / "bench" / "train_origin.py"
+ORIGIN: Final = Path(__file__).with_name("train_origin.py")
 Say = Callable[[str], None]
 
 _MEMORY: Final = """
@@ -81,7 +81,7 @@ class TrainBench:
 def run(bench: TrainBench, say: Say = lambda text: None) -> list[Figure]:
     """All figures."""
     if sys.platform != "linux":
-        raise UserError("protege bench train reads the peak memory from /proc, so it runs on Linux")
+        raise UserError("python -m bench train reads the peak memory from /proc, so it runs on Linux")
     from protege.vlm.tiny import copy_base
 
     with tempfile.TemporaryDirectory(prefix="protege-bench-") as name:
@@ -106,7 +106,7 @@ def run(bench: TrainBench, say: Say = lambda text: None) -> list[Figure]:
 def arena_data(folder: Path, seed: int, episodes: int) -> Path:
     """Labeled segments of arena episodes, with the goals that the game stored.
 
-    The expert makes no slips: those come by chance, so no picture tells them (see `protege.bench.train_bound`).
+    The expert makes no slips: those come by chance, so no picture tells them (see `bench.train_bound`).
     """
     from protege.arena.record import record_episodes
     from protege.labeling import Given, label

@@ -1,4 +1,4 @@
-"""protege bench cloning, training: a step end to end, beside PyTorch and the origin, and the time to the first one.
+"""python -m bench cloning, training: a step end to end, beside PyTorch and the origin, and the time to the first one.
 
 Everything runs in processes of their own on one core, each as its users have it: ours keeps freed memory, which the
 others do not.
@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from protege.bench.apart import Turn, apart, by_turns
-from protege.bench.cloning_data import KEYS, Say, origin, own_peak_mb, pictures, write_store
-from protege.bench.report import Figure
+from bench.apart import Turn, apart, by_turns
+from bench.cloning_data import KEYS, Say, origin, own_peak_mb, pictures, write_store
+from protege.evaluation.figures import Figure
 
 MIN_EFFICIENCY, MIN_RATIO, MAX_SECOND = 0.95, 1.0, 0.5
 SIZES: Final = (((144, 256), 16), ((288, 512), 4))

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any, Final
 
 from protege.errors import ProtegeError
@@ -69,7 +70,8 @@ class _Process:
 @contextmanager
 def _started(code: str, function: Callable[..., Any], arguments: Sequence[Any]) -> Iterator[_Process]:
     command = [sys.executable, "-c", code.format(function), *map(json.dumps, arguments)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "JAX_PLATFORMS": "cpu"}
+    path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "JAX_PLATFORMS": "cpu"}
     pipe = subprocess.PIPE
     with tempfile.TemporaryFile("w+") as errors:
         running = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=errors, text=True, env=environment)

@@ -13,17 +13,17 @@ from protege.agent.policies import load_policy
 from protege.agent.run import PlayOptions, real_world, run_recorder
 from protege.agent.thinker import ThreadThinker
 from protege.agent.vision import VisionOptions
+from protege.arena import stage
 from protege.arena.log import Ended, Started, Tic, read_lines
 from protege.arena.rooms import layout
 from protege.arena.state import DECISION_HZ
 from protege.arena.tasks import Task
 from protege.arena.window import TITLE
-from protege.bench import stage
-from protege.bench.arena_episodes import Player, Result
 from protege.core.devices import Clock, MonotonicClock
 from protege.core.plan import Policy
 from protege.devices.errors import WindowGone
 from protege.errors import ProtegeError
+from protege.evaluation.episodes import Player, Result
 
 STAND_NS: Final = 700_000_000
 """The run goes on so long after an episode has ended, so that a recording shows the agent standing at its goal."""

@@ -1,4 +1,4 @@
-"""protege bench controls, learning: a small control transformer on recordings whose rule is known.
+"""python -m bench controls, learning: a small control transformer on recordings whose rule is known.
 
 The simulated player's body follows from the controls, late and noisy, so what the rule itself reads from the body
 (`synth.decode`) is the ceiling for a model without a history. The model is smaller than the one that is trained for
@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from protege.bench.report import Figure
+from protege.evaluation.figures import Figure
 
 HEADS: Final = ("action", "inventory")
 MAX_GAP: Final = 0.05

@@ -10,9 +10,9 @@ from typing import Final
 
 from protege.arena.rooms import EVAL_SEED_START
 from protege.arena.tasks import Task
-from protege.bench.arena_episodes import BASELINES, Job, Player, Result, jobs, play_all
-from protege.bench.report import Figure
 from protege.errors import UserError
+from protege.evaluation.episodes import BASELINES, Job, Player, Result, jobs, play_all
+from protege.evaluation.figures import Figure
 
 Z95: Final = 1.959964
 TARGET_SUCCESS: Final = 0.6
@@ -63,12 +63,12 @@ def run(bench: ArenaBench, say: Callable[[str], None] = lambda text: None) -> li
         )
         figures += swap_figures(swaps)
     if bench.live:
-        from protege.bench.arena_live import play_live
+        from protege.evaluation.live import play_live
 
         say(f"live: {bench.live} episodes through the window")
         figures += live_figures(play_live(bench.player, bench.seed, bench.live, bench.task, say), results)
     if bench.page is not None:
-        from protege.bench.arena_page import write_page
+        from protege.evaluation.page import write_page
 
         best, worst = best_and_worst(results)
         films = play_all(bench.player, [Job(r.seed, film=True) for r in (*best, *worst)], 1, False, lambda text: None)

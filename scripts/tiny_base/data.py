@@ -1,9 +1,9 @@
 """Makes the data of the tiny base: the arena's expert plays every goal of many rooms, all seeds below 5,000.
 
-python -m protege.bench.base_data OUT.npz [--rooms 1000] [--noise 0.04] [--seed 0]
+python -m scripts.tiny_base.data OUT.npz [--rooms 1000] [--noise 0.04] [--seed 0]
 
 Besides pictures, goals and plans it keeps where on the screen things are: the base learns to see with it (see
-protege.training.base). Labels follow the same rules as those of recordings.
+scripts.tiny_base.train). Labels follow the same rules as those of recordings.
 """
 
 import argparse

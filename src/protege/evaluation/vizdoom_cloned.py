@@ -7,9 +7,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from protege.bench.vizdoom import GOALS, PRESSES, TICS, start
 from protege.core.actions import Action
 from protege.errors import UserError
+from protege.evaluation.vizdoom import GOALS, PRESSES, TICS, start
 
 SCENARIO: Final = "deadly_corridor"
 SIZE: Final = (80, 60)

@@ -1,4 +1,4 @@
-"""protege bench record: are the labels what was pressed, what does recording cost, and what does a kill lose?"""
+"""python -m bench record: are the labels what was pressed, what does recording cost, and what does a kill lose?"""
 
 import random
 import signal
@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from protege.bench import stage
-from protege.bench.record_cost import cost
-from protege.bench.record_labels import labels
-from protege.bench.report import Figure
+from bench.record_cost import cost
+from bench.record_labels import labels
+from protege.arena import stage
 from protege.core.session import Session, SessionError
+from protege.evaluation.figures import Figure
 
 KILLED_WITHIN_S: Final = 1.5
 

@@ -1,4 +1,4 @@
-"""protege bench cloning: how fast are loading, training and deciding, and does a cloned policy play?"""
+"""python -m bench cloning: how fast are loading, training and deciding, and does a cloned policy play?"""
 
 import sys
 import tempfile
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from protege.bench.report import Figure
 from protege.errors import UserError
+from protege.evaluation.figures import Figure
 
 PARTS: Final = ("data", "train", "decide", "play")
 
@@ -44,8 +44,8 @@ class CloningBench:
 def run(bench: CloningBench, say: Callable[[str], None] = lambda text: None) -> list[Figure]:
     """The figures of the parts asked for."""
     if sys.platform != "linux":
-        raise UserError("protege bench cloning reads the peak memory from /proc, so it runs on Linux")
-    from protege.bench import cloning_data, cloning_decide, cloning_play, cloning_train
+        raise UserError("python -m bench cloning reads the peak memory from /proc, so it runs on Linux")
+    from bench import cloning_data, cloning_decide, cloning_play, cloning_train
 
     found: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="protege-bench-") as name:

@@ -1,4 +1,4 @@
-"""protege bench live: does the loop keep its deadlines and let go of its keys, on a real X server through real keys?"""
+"""python -m bench live: does the loop keep its deadlines and let go of its keys, on a real X server?"""
 
 import os
 import random
@@ -25,14 +25,14 @@ from protege.agent.policies import ScriptedPolicy
 from protege.agent.run import SWITCH_S, PlayOptions, real_world
 from protege.agent.thinker import ThreadThinker
 from protege.agent.vision import VisionAgent
-from protege.bench import stage
-from protege.bench.report import Figure
+from protege.arena import stage
 from protege.core.actions import KEYBOARD_12, NO_KEYS, Action
 from protege.core.devices import MonotonicClock
 from protege.core.frame import Frame
 from protege.core.plan import HORIZON, Plan, Policy
 from protege.devices import x11
 from protege.errors import ProtegeError
+from protege.evaluation.figures import Figure
 from protege.vlm.tiny import copy_base
 
 TITLE: Final = "Protege Bench"
