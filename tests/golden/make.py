@@ -63,9 +63,7 @@ def controls_model(folder):
     shape = Architecture(d_model=8, nhead=2, num_layers=1, dim_feedforward=8)
     half, ones = np.full(671, 0.5, np.float32), np.ones(671, np.float32)
     thresholds = Thresholds((0.4,) * 12, 0.35, (0.2, 0.3, 0.4))
-    config = PolicyConfig(
-        model=shape, thresholds=thresholds, mean=ones * np.float32(0.5), deviation=ones, training={"epochs": 3}
-    )
+    config = PolicyConfig(model=shape, thresholds=thresholds, mean=half, deviation=ones, training={"epochs": 3})
     weights = ControlTransformer(shape).state_dict()
     for style in ("seed000", "seed001"):
         write_model(ModelFiles.named(folder / style, style), weights, config, weights_card({}, 30.0))
