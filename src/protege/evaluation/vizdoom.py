@@ -1,8 +1,7 @@
 """protege bench vizdoom: any policy in ViZDoom's public scenarios by their own rewards, beside random keys and W."""
 
 import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,39 +13,10 @@ from protege.agent.vision import VisionOptions
 from protege.core.actions import Action
 from protege.core.frame import Frame
 from protege.core.plan import Policy
-from protege.errors import MissingExtra, UserError
+from protege.errors import UserError
 from protege.evaluation.figures import Figure
-
-TICS: Final = 4
-"""Engine tics of a decision: 8.75 decisions a second of game time."""
-
-PRESSES: Final = {
-    "MOVE_FORWARD": "w",
-    "MOVE_BACKWARD": "s",
-    "MOVE_LEFT": "a",
-    "MOVE_RIGHT": "d",
-    "TURN_LEFT": "left",
-    "TURN_RIGHT": "right",
-    "LOOK_UP": "up",
-    "LOOK_DOWN": "down",
-    "ATTACK": "space",
-    "JUMP": "space",
-    "USE": "enter",
-    "SPEED": "c",
-}
-"""Our key for a scenario's button; a button without one is never pressed."""
-
-GOALS: Final = {
-    "basic": "Shoot the monster",
-    "deadly_corridor": "Get the green armor",
-    "defend_the_center": "Shoot the monsters",
-    "defend_the_line": "Shoot the monsters",
-    "health_gathering": "Collect the medikits",
-    "my_way_home": "Find the green armor",
-    "predict_position": "Hit the monster",
-    "take_cover": "Dodge the fireballs",
-}
-"""What the policy is told; every scenario has a fixed task."""
+from protege.evaluation.vizdoom_cloned import cloned
+from protege.evaluation.vizdoom_game import GOALS, PRESSES, TICS, start
 
 CLONED: Final = "cloned"
 """The --model that is first trained on episodes of a scripted player."""
@@ -80,8 +50,6 @@ def run(bench: VizdoomBench, say: Callable[[str], None] = lambda text: None) -> 
     with tempfile.TemporaryDirectory(prefix="protege-vizdoom-") as folder:
         model = bench.model
         if model == CLONED:
-            from protege.evaluation.vizdoom_cloned import cloned
-
             say(f"training on {bench.trained_on} episodes of a scripted player")
             model, scripted = cloned(Path(folder), bench.scenario, bench.trained_on)
             figures.append(_figure("reward_scripted", scripted))
@@ -117,36 +85,6 @@ def rewards(bench: VizdoomBench, policy: Policy, say: Callable[[str], None]) -> 
         finally:
             game.close()
     return found
-
-
-def start(scenario: str, folder: Path, seed: int, labels: bool = False, variables: Sequence[Any] = ()) -> Any:
-    """The scenario as it is published, without a window; what the engine writes lies in `folder`.
-
-    labels: name the objects in sight; variables: of the game, beside the scenario's own.
-    """
-    try:
-        import vizdoom
-    except ImportError:
-        raise MissingExtra("vizdoom", "arena") from None
-    game = vizdoom.DoomGame()
-    game.load_config(str(Path(vizdoom.scenarios_path) / f"{scenario}.cfg"))
-    game.set_doom_config_path(str(folder / "engine.ini"))
-    game.set_window_visible(False)
-    game.set_sound_enabled(False)
-    game.set_screen_format(vizdoom.ScreenFormat.RGB24)
-    game.set_screen_resolution(vizdoom.ScreenResolution.RES_320X240)
-    game.set_mode(vizdoom.Mode.PLAYER)
-    game.set_labels_buffer_enabled(labels)
-    for variable in variables:
-        game.add_available_game_variable(variable)
-    game.set_seed(seed)
-    litter = Path.cwd() / "_vizdoom"  # the engine makes this folder where it is started; it stays empty
-    ours = not litter.exists()
-    game.init()
-    if ours:
-        with suppress(OSError):
-            litter.rmdir()
-    return game
 
 
 def _episode(game: Any, keys: list[str | None], policy: Policy, bench: VizdoomBench, number: int) -> None:

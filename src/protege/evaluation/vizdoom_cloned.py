@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from protege.core.actions import Action
 from protege.errors import UserError
-from protege.evaluation.vizdoom import GOALS, PRESSES, TICS, start
+from protege.evaluation.vizdoom_game import GOALS, PRESSES, TICS, start
 
 SCENARIO: Final = "deadly_corridor"
 SIZE: Final = (80, 60)
