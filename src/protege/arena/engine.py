@@ -6,8 +6,8 @@ import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from types import ModuleType, TracebackType
+from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from protege.arena.state import ArenaState
 from protege.arena.udmf import map_lumps, write_wad
 from protege.core.actions import KEYBOARD_12, Action
 from protege.errors import MissingExtra, UserError
+
+if TYPE_CHECKING:
+    from vizdoom import DoomGame
 
 BUTTONS: Final = {
     "w": "MOVE_FORWARD",
@@ -47,7 +50,7 @@ def drawn_size(size: tuple[int, int]) -> tuple[int, int]:
     return next((s for s in SIZES if s[0] >= size[0] and s[1] >= size[1]), SIZES[-1])
 
 
-def _vizdoom() -> Any:
+def _vizdoom() -> ModuleType:
     try:
         import vizdoom
     except ImportError as error:
@@ -55,7 +58,7 @@ def _vizdoom() -> Any:
     return vizdoom
 
 
-def _end(game: Any, leash: EngineLeash) -> None:
+def _end(game: "DoomGame", leash: EngineLeash) -> None:
     game.close()
     leash.let_go()
 
@@ -76,7 +79,7 @@ class Engine:
         lumps = [("DECORATE", decorate()), ("TX_START", b""), (POSTERS_TEXTURE, posters_png()), ("TX_END", b"")]
         lumps += map_lumps("MAP01", b" " * _TEXTMAP_BYTES)
         self._textmap_at = write_wad(self._wad, lumps)[-2]
-        self._game: Any = None
+        self._game: DoomGame | None = None
         self._leash: EngineLeash | None = None
         self._end: Callable[[], object] | None = None
 
@@ -93,11 +96,11 @@ class Engine:
             self._leash = EngineLeash(self._folder)
             # Before the folder goes, and also where Python ends without destructors, as a worker process does.
             self._end = weakref.finalize(self, _end, self._game, self._leash)
-        self._game.set_seed(layout.seed)
-        self._game.new_episode()
+        self.game.set_seed(layout.seed)
+        self.game.new_episode()
         return self.state()
 
-    def _start(self, seed: int) -> Any:
+    def _start(self, seed: int) -> "DoomGame":
         vzd = _vizdoom()
         game = vzd.DoomGame()
         game.set_doom_scenario_path(str(self._wad))
@@ -133,7 +136,7 @@ class Engine:
         return game
 
     @property
-    def game(self) -> Any:
+    def game(self) -> "DoomGame":
         """The engine itself, once a layout is loaded."""
         if self._game is None:
             raise RuntimeError("load a layout first")
@@ -153,6 +156,7 @@ class Engine:
         """The player's true state now."""
         found = self.game.get_state()
         assert found is not None, "the arena's episodes never end inside the engine"
+        assert found.game_variables is not None
         assert self._layout is not None
         x, y, z, angle, pitch = (float(value) for value in found.game_variables)
         gap = 0.0

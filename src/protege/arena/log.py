@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 from protege.arena.rooms import Layout, Pose, layout
 from protege.arena.state import ArenaState
@@ -68,7 +68,7 @@ class Ended:
 
 
 Line = Opened | Started | Tic | Ended
-_KINDS: Final[dict[str, type[Any]]] = {"opened": Opened, "started": Started, "tic": Tic, "ended": Ended}
+_KINDS: Final[dict[str, type[Line]]] = {"opened": Opened, "started": Started, "tic": Tic, "ended": Ended}
 _NAMES: Final = {made: name for name, made in _KINDS.items()}
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Final, NoReturn
+from typing import IO, Final, NoReturn
 
 from protege.arena.expert import Expert
 from protege.arena.leash import leashed
@@ -182,7 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _end_once(*_: Any) -> NoReturn:
+def _end_once(*_: object) -> NoReturn:
     """Ends as Ctrl-C does; another signal then does not disturb the releasing of keys."""
     for number in ENDING:
         signal.signal(number, signal.SIG_IGN)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -162,7 +162,7 @@ def steps(engine: Engine, expert: Expert, judge: Judge) -> Iterator[tuple[NDArra
         judge.observe(state, action)
 
 
-def _about(made: Layout, noise: float) -> dict[str, Any]:
+def _about(made: Layout, noise: float) -> dict[str, object]:
     return {
         "goal": made.goal.sentence,
         "goal_name": made.goal.name,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,12 +33,12 @@ class Store(Protocol):
         """(width, height) of what is kept of a picture."""
         ...
 
-    def about(self, episode: str) -> Mapping[str, Any] | None:
+    def about(self, episode: str) -> Mapping[str, object] | None:
         """What is known of an episode, None where it is not there."""
         ...
 
     def add(
-        self, episode: str, steps: Iterable[tuple[NDArray[np.uint8], Action]], goal: str, about: Mapping[str, Any]
+        self, episode: str, steps: Iterable[tuple[NDArray[np.uint8], Action]], goal: str, about: Mapping[str, object]
     ) -> int:
         """Keep (H, W, 3) pictures and the actions that answer them; returns how many."""
         ...
@@ -100,7 +100,7 @@ def record_steps(
     return Recorded(len(todo), frames, won)
 
 
-def _recorded(store: Store, name: str, wanted: Mapping[str, Any]) -> bool:
+def _recorded(store: Store, name: str, wanted: Mapping[str, object]) -> bool:
     """Whether the store has an episode; UserError if it was recorded otherwise."""
     found = store.about(name)
     if found is None:

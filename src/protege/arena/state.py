@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 from protege.arena.rooms import STEP_RISE, STEPS, Layout, Placed, Pose
 from protege.arena.tasks import Task
@@ -108,7 +108,7 @@ class Judge:
                 self.end = End.TIMEOUT
         return self.end
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> dict[str, object]:
         """What `info` and the window's log say about the episode so far."""
         return {
             "end": None if self.end is None else str(self.end),

@@ -104,8 +104,7 @@ def _episode(engine: Engine, made: Layout, number: int, log: IO[str], max_decisi
         left -= 1
         if left == 0:
             if judge.end is None and judge.observe(state, held) is not None:
-                report = judge.report()
-                ended = (str(judge.end), report["first_object"], report["wrong_object"])
+                ended = (str(judge.end), judge.first_object, judge.wrong_object)
                 _write(log, Ended(time.monotonic_ns(), number, made.seed, *ended))
             held, left = frozenset(), tics_of(judge.decisions)
     return judge

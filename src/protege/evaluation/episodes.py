@@ -4,7 +4,10 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from protege.agent.loop import DONE_IN_A_ROW
 from protege.agent.policies import ConstantPolicy, RandomPolicy, load_policy, repeat_policy
@@ -87,6 +90,24 @@ class ExpertPolicy:
         """Nothing to warm up."""
 
 
+class EpisodeEngine(Protocol):
+    """What an episode needs of an engine."""
+
+    size: tuple[int, int]
+
+    def load(self, layout: Layout) -> ArenaState: ...
+
+    def state(self) -> ArenaState: ...
+
+    def step(self, action: Action, tics: int) -> ArenaState: ...
+
+    def picture(self) -> NDArray[np.uint8]:
+        """(H, W, 3)."""
+        ...
+
+    def close(self) -> None: ...
+
+
 class Runner:
     """One engine and one loaded policy, for episode after episode."""
 
@@ -98,7 +119,7 @@ class Runner:
             self._policy = load_policy(player.model, options)
             self._policy.warm_up()
         size = getattr(getattr(self._policy, "card", None), "frame_size", SMALL)
-        self.engine = Engine(drawn_size(size))
+        self.engine: EpisodeEngine = Engine(drawn_size(size))
 
     def policy(self, seed: int) -> Policy:
         match self.player.model:

@@ -31,7 +31,7 @@ def as_table(figures: Iterable[Figure]) -> str:
     return "\n".join([*lines, f"measured on {describe(machine())}"])
 
 
-def machine() -> dict[str, Any]:
+def machine() -> dict[str, object]:
     """What this was measured on."""
     return {
         "system": platform.platform(terse=True),
@@ -41,7 +41,7 @@ def machine() -> dict[str, Any]:
     }
 
 
-def describe(facts: Mapping[str, Any]) -> str:
+def describe(facts: Mapping[str, object]) -> str:
     return f"{facts['processor']}, {facts['cores']} cores, {facts['system']}, Python {facts['python']}"
 
 

@@ -4,12 +4,11 @@ import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from protege.arena.engine import Engine
 from protege.arena.expert import Expert
 from protege.arena.rooms import EVAL_SEED_START, Layout, layout
 from protege.arena.state import DECISION_HZ, ArenaState
@@ -19,7 +18,7 @@ from protege.cloning.predictions import Evaluation, Predictions
 from protege.core.actions import KEYBOARD_12, Action
 from protege.errors import UserError
 from protege.evaluation.arena import rate_text
-from protege.evaluation.episodes import Job, Player, Result, Runner, jobs
+from protege.evaluation.episodes import EpisodeEngine, Job, Player, Result, Runner, jobs
 
 KEYS: Final = KEYBOARD_12.pressable
 SHOWN: Final = 3
@@ -60,8 +59,9 @@ class Played:
 class _Watched:
     """An engine that notes each decision of an episode before it is played."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: EpisodeEngine) -> None:
         self._engine = engine
+        self.size = engine.size
         self._expert = Expert()
         self.pictures: list[NDArray[np.uint8]] = []
         self.held: list[Action] = []
@@ -77,6 +77,9 @@ class _Watched:
         self.held.append(action)
         self.expert.append(self._expert.act(self._engine.state()))
         return self._engine.step(action, tics)
+
+    def state(self) -> ArenaState:
+        return self._engine.state()
 
     def picture(self) -> NDArray[np.uint8]:
         return self._engine.picture()
@@ -98,7 +101,7 @@ def play(
     if seed < EVAL_SEED_START:
         raise UserError(f"--seed {seed}: rooms for evaluation begin at {EVAL_SEED_START}")
     runner = Runner(player)
-    watched: Any = _Watched(runner.engine)
+    watched = _Watched(runner.engine)
     runner.engine = watched
     results: list[Result] = []
     held: list[Action] = []
@@ -203,7 +206,7 @@ def episode_name(result: Result) -> str:
     return f"seed {result.seed}, {GOALS[result.goal].sentence}: {result.end.replace('_', ' ')}"
 
 
-def to_json(played: Played) -> dict[str, Any]:
+def to_json(played: Played) -> dict[str, object]:
     """Success and how far the policy agrees with the expert, as plain values."""
     won: Sequence[bool] = [result.success for result in played.results]
     return {"success": sum(won) / len(won), "episodes": len(won), "agreement": compared(played).scores.to_json()}

@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from protege.errors import UserError
 from protege.evaluation.figures import Figure
 from protege.evaluation.vizdoom_cloned import cloned
 from protege.evaluation.vizdoom_game import GOALS, PRESSES, TICS, start
+
+if TYPE_CHECKING:
+    from vizdoom import DoomGame
 
 CLONED: Final = "cloned"
 """The --model that is first trained on episodes of a scripted player."""
@@ -87,7 +90,7 @@ def rewards(bench: VizdoomBench, policy: Policy, say: Callable[[str], None]) -> 
     return found
 
 
-def _episode(game: Any, keys: list[str | None], policy: Policy, bench: VizdoomBench, number: int) -> None:
+def _episode(game: "DoomGame", keys: list[str | None], policy: Policy, bench: VizdoomBench, number: int) -> None:
     goal = bench.goal or GOALS[bench.scenario]
     decision = 0
     plan = None

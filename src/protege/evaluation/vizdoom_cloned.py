@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from protege.core.actions import Action
 from protege.errors import UserError
 from protege.evaluation.vizdoom_game import GOALS, PRESSES, TICS, start
+
+if TYPE_CHECKING:
+    from vizdoom import DoomGame, GameState
 
 SCENARIO: Final = "deadly_corridor"
 SIZE: Final = (80, 60)
@@ -27,14 +30,15 @@ RECIPE: Final = (
 )
 
 
-def decide(state: Any, width: int) -> Action:
+def decide(state: "GameState", width: int) -> Action:
     """Turn to the enemy nearest to the middle of the picture and shoot him; else walk along the corridor."""
-    seen = [label for label in state.labels if label.object_name in _HOSTILE]
+    seen = [label for label in state.labels or () if label.object_name in _HOSTILE]
     if seen:
         aside, half = min(((label.x + (label.width - width) / 2, label.width / 2) for label in seen), key=_off)
         if abs(aside) <= max(_TURN_PIXELS / 2, half):
             return frozenset(("space",))
         return frozenset(("right",)) if aside > 0 else frozenset(("left",))
+    assert state.game_variables is not None
     angle = (float(state.game_variables[-1]) + 180) % 360 - 180
     if abs(angle) > _STRAIGHT_DEG:  # walking on meanwhile, since whoever hides behind a corner would stay hidden
         return frozenset(("w", "right" if angle > 0 else "left"))
@@ -45,7 +49,7 @@ def _off(enemy: tuple[float, float]) -> float:
     return abs(enemy[0])
 
 
-def steps(game: Any, keys: list[str]) -> Iterator[tuple[NDArray[np.uint8], Action]]:
+def steps(game: "DoomGame", keys: list[str]) -> Iterator[tuple[NDArray[np.uint8], Action]]:
     """One episode of the scripted player: each (H, W, 3) picture and the action that answers it."""
     while not game.is_episode_finished():
         state = game.get_state()

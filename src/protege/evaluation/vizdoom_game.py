@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from protege.errors import MissingExtra
+
+if TYPE_CHECKING:
+    from vizdoom import DoomGame, GameVariable
 
 TICS: Final = 4
 """Engine tics of a decision: 8.75 decisions a second of game time."""
@@ -39,7 +42,9 @@ GOALS: Final = {
 """What the policy is told; every scenario has a fixed task."""
 
 
-def start(scenario: str, folder: Path, seed: int, labels: bool = False, variables: Sequence[Any] = ()) -> Any:
+def start(
+    scenario: str, folder: Path, seed: int, labels: bool = False, variables: "Sequence[GameVariable]" = ()
+) -> "DoomGame":
     """The scenario as it is published, without a window; what the engine writes lies in `folder`.
 
     labels: name the objects in sight; variables: of the game, beside the scenario's own.
