@@ -47,7 +47,7 @@ class MssScreen:
         import mss
 
         rect = clip(self.rect, self._screen)
-        t_ns = time.monotonic_ns()
+        t_ns = time.perf_counter_ns()
         try:
             shot = self._mss.grab({"left": rect.left, "top": rect.top, "width": rect.width, "height": rect.height})
         except (mss.ScreenShotError, OSError) as error:
