@@ -44,6 +44,7 @@ class FakeCapture:
 
     def __init__(self, clock):
         self.rect = Rect(0, 0, 64, 48)
+        self.outside = 0.0
         self.clock = clock
         self.grabs = 0
         self.error: Exception | None = None

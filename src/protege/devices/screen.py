@@ -28,6 +28,8 @@ class MssScreen:
             raise UserError(f"cannot read the screen: {error}; run inside a graphical session") from None
         self._screen = Rect(monitor["left"], monitor["top"], monitor["width"], monitor["height"])
         self.rect = self._screen if rect is None else rect
+        self.outside = 0.0
+        """Share of the last picture, 0 to 1, that was not on the screen and is black."""
 
     def require_visible(self, rect: Rect) -> None:
         """UserError if no part of a rectangle that the user named is on the screen."""
