@@ -44,14 +44,16 @@ class FakeCapture:
 
     def __init__(self, clock):
         self.rect = Rect(0, 0, 64, 48)
+        self.outside = 0.0
         self.clock = clock
         self.grabs = 0
+        self.takes_s = 0.0
         self.error: Exception | None = None
 
     def grab_bgra(self):
         if self.error is not None:
             raise self.error
         self.grabs += 1
-        self.clock.time_ns += 1000
+        self.clock.time_ns += 1000 + round(self.takes_s * 1e9)
         picture = np.full((self.rect.height, self.rect.width, 4), self.grabs % 256, np.uint8)
         return picture, self.clock.time_ns

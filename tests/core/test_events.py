@@ -16,6 +16,7 @@ from protege.core.events import (
     event_from_json,
     event_to_json,
     frame_actions,
+    gaps,
 )
 
 SPACE = KEYBOARD_12
@@ -96,3 +97,30 @@ def test_an_event_survives_its_line(events):
 def test_what_is_no_event_is_refused(line):
     with pytest.raises(ValueError, match=r"action space|not an event"):
         event_from_json(line, SPACE)
+
+
+LONG_AGO, HZ10, S = 10**12, 10**8, 10**9
+
+
+def seconds(*times):
+    return np.array([LONG_AGO + round(t * S) for t in times], dtype=np.int64)
+
+
+def test_no_action_is_extended_over_a_gap_between_two_frames():
+    """A recorder that stood still for 12.5 s left one frame of 12.5 s, labeled w."""
+    frames = seconds(0, 0.1, 0.2, 12.7, 12.8)
+    down, up = seconds(0.25, 12.65)
+    events = [Held(LONG_AGO, frozenset()), Key(int(down), "w", True), Key(int(up), "w", False)]
+    spelled = frame_actions(frames, events, SPACE, HZ10)[:, 0]
+    assert spelled.tolist() == [False, False, False, False, False]  # held for half of 0.2 to 0.3, not for more
+    for tau_ns in (0, 50_000_000, 400_000_000):
+        moved = frame_actions(frames, [events[0], Key(int(seconds(0.31)[0]), "w", True)], SPACE, HZ10, tau_ns)
+        assert moved[:3, 0].tolist() == [False, False, False]
+
+
+def test_frames_a_few_periods_apart_are_neighbours():
+    assert gaps(seconds(0, 0.5, 1.0), HZ10).tolist() == []
+    assert gaps(seconds(0, 0.501, 1.0), HZ10).tolist() == [0]
+    assert gaps(seconds(0, 0.4, 1.0), S // 60).tolist() == [1]  # five periods of 60 Hz would be a stutter
+    assert gaps(seconds(0, 4, 10), S).tolist() == [1]
+    assert gaps(seconds(), HZ10).tolist() == gaps(seconds(1), HZ10).tolist() == []

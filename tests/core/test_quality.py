@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from protege.core import Session, SessionInfo, SessionWriter, encode_jpeg
-from protege.core.events import Key, Pause
+from protege.core import NO_KEYS, Session, SessionInfo, SessionWriter, encode_jpeg
+from protege.core.events import Held, Key, Pause
 from protege.core.quality import assess, judge, table
 from protege.core.session import frame_path
 
@@ -68,6 +68,22 @@ REASONS = {
     "equal": ({"pictures": NOISE[:1]}, "all frames are equal (32 looked at); record the game's window itself"),
     "black": ({"pictures": [BLACK]}, "all frames are black (32 looked at); record the game's window itself"),
     "flat": ({"pictures": [BLUE]}, "all frames are one flat colour (32 looked at)"),
+    "missing": (
+        {"extra": {"pictures_missing": 120, "pictures_claimed": 200}},
+        "120 of 200 pictures missing or not matched, 60 % (at most 5 %); copy the recording again",
+    ),
+    "unknown": (
+        {"extra": {"presses_heard": 50, "presses_unknown": 10}},
+        "10 of 50 key presses were of keys that are not known, 20 % (at most 5 %); check with protege doctor",
+    ),
+    "outside": (
+        {"extra": {"outside_screen": 0.5}},
+        "50 % of the picture were not on the screen and are black (at most 2 %); move the whole window",
+    ),
+    "stood still": (
+        {"events": (*PLAYED[:-1], Pause(9000 * MS, "gap"), Held(9001 * MS, NO_KEYS), Pause(9500 * MS, "keys"))},
+        "2 breaks in 0.2 min (at most one a minute): the recorder stood still (1), key events are missing (1); see",
+    ),
     "video": ({"events": (), "extra": {"keys": False}}, "no keys: a plain video says nothing about what was pressed"),
 }
 
@@ -84,7 +100,15 @@ def test_each_reason_says_what_was_found_expected_and_to_do(tmp_path, case):
 
 @pytest.mark.parametrize(
     "made",
-    [{"period": 110 * MS}, {"dropped": 2}, {"events": (Key(0, "left", True), Key(500 * MS, "left", False))}],
+    [
+        {"period": 110 * MS},
+        {"dropped": 2},
+        {"extra": {"pictures_missing": 10, "pictures_claimed": 200, "presses_heard": 20, "presses_unknown": 1}},
+        {"extra": {"outside_screen": 0.02}},
+        {"extra": {"outside_screen": "much", "presses_heard": None, "presses_unknown": 7, "pictures_missing": [1]}},
+        {"events": (*PLAYED[:-1], Pause(9000 * MS, "gap"), Held(9001 * MS, NO_KEYS))},
+        {"events": (Key(0, "left", True), Key(500 * MS, "left", False))},
+    ],
 )
 def test_what_is_just_good_enough_is_good(tmp_path, made):
     assert assess(record(tmp_path, **made)).good
@@ -122,3 +146,15 @@ def test_the_table_is_plain_aligned_text(tmp_path):
     ]
     assert lines[6].startswith("                5 frames dropped")
     assert len(lines) == 7
+
+
+def test_frames_missing_without_an_event_are_breaks_too(tmp_path):
+    writer = SessionWriter(tmp_path / "s", SessionInfo())
+    for event in PLAYED:
+        writer.event(event)
+    for i in range(100):
+        writer.frame(i * PERIOD + i // 30 * 2000 * MS, NOISE[i % 8])
+    reasons = assess(Session.open(writer.finish())).reasons
+    assert [reason.partition(";")[0] for reason in reasons] == [
+        "3 breaks in 0.2 min (at most one a minute): frames are missing (3)"
+    ]

@@ -247,3 +247,18 @@ def test_finishing_twice_and_leaving_the_block_write_once(tmp_path):
         writer.frame(0, picture(0))
         writer.finish(dropped=4)
     assert Session.open(writer.folder).info.dropped == 4
+
+
+def test_spans_are_cut_where_frames_are_missing_though_no_event_says_so(tmp_path):
+    writer = SessionWriter.create(tmp_path, SessionInfo(frame_size=(32, 24)), "s")
+    writer.event(Goal(0, "Open the door"))
+    for i, seconds in enumerate([0, 0.1, 0.2, 12.7, 12.8, 12.9, 14, 14.1]):
+        writer.frame(round(seconds * 1e9), picture(i))
+    writer.event(End(round(13.2e9), "success"))  # in the gap from 12.9 to 14: it still ends that episode
+    session = Session.open(writer.finish())
+    assert [(s.start, s.stop, s.goal, s.end) for s in session.spans()] == [
+        (0, 3, "Open the door", None),
+        (3, 6, "Open the door", "success"),
+        (6, 8, None, None),
+    ]
+    assert session.duration_s == pytest.approx(0.8)

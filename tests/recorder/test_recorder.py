@@ -195,8 +195,7 @@ def test_keys_held_through_a_lost_focus_are_in_the_snapshot_when_it_returns(tmp_
     game = Game(tmp_path)
     game.recorder.toggle()
     game.press("w")
-    game.clock.advance(2)
-    game.frames(1)
+    game.frames(20)
     game.window.focused = False
     game.frames(1)
     game.window.focused = True

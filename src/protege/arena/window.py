@@ -75,7 +75,7 @@ def open_window(
             title = f"{TITLE} - {made.goal.sentence}"
             window = _entitle(title, engine.pid, focus=number == 0)
             if number == 0:
-                _write(log, Opened(time.monotonic_ns(), title, size, window))
+                _write(log, Opened(time.perf_counter_ns(), title, size, window))
             noted(f"{made.goal.sentence} (seed {made.seed})")
             judge = _episode(engine, made, number, log, max_decisions)
             noted(str(judge.end))
@@ -88,7 +88,7 @@ def _episode(engine: Engine, made: Layout, number: int, log: IO[str], max_decisi
     """One episode, tic by tic; its keys are judged in decisions of 3 and 4 tics, as in the environment."""
     _write(
         log,
-        Started(time.monotonic_ns(), number, made.seed, made.goal.sentence, made.goal.name, str(made.goal.task)),
+        Started(time.perf_counter_ns(), number, made.seed, made.goal.sentence, made.goal.name, str(made.goal.task)),
     )
     judge = Judge(made, max_decisions)
     held: frozenset[str] = frozenset()
@@ -98,14 +98,14 @@ def _episode(engine: Engine, made: Layout, number: int, log: IO[str], max_decisi
         state, buttons = _tic(engine)
         pose = state.pose
         place = (pose.x, pose.y, pose.z, pose.angle_deg, pose.pitch_deg, state.door_gap)
-        _write(log, Tic(time.monotonic_ns(), buttons, *(round(value, 3) for value in place)))
+        _write(log, Tic(time.perf_counter_ns(), buttons, *(round(value, 3) for value in place)))
         held |= {key for key, down in buttons.items() if down}
         afterglow -= judge.end is not None
         left -= 1
         if left == 0:
             if judge.end is None and judge.observe(state, held) is not None:
                 ended = (str(judge.end), judge.first_object, judge.wrong_object)
-                _write(log, Ended(time.monotonic_ns(), number, made.seed, *ended))
+                _write(log, Ended(time.perf_counter_ns(), number, made.seed, *ended))
             held, left = frozenset(), tics_of(judge.decisions)
     return judge
 

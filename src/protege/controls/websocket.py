@@ -50,7 +50,7 @@ class WebSocketBridge:
     """
 
     def __init__(
-        self, url: str, retry_s: float = 0.5, patience_s: float = 5.0, clock: Callable[[], float] = time.monotonic
+        self, url: str, retry_s: float = 0.5, patience_s: float = 5.0, clock: Callable[[], float] = time.perf_counter
     ) -> None:
         """patience_s: how long the game may take to answer a ping. UserError for a URL that is none."""
         parts = urlsplit(url)

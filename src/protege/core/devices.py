@@ -61,7 +61,7 @@ class Keys(Protocol):
 
 
 class Clock(Protocol):
-    """Monotonic time in nanoseconds."""
+    """Monotonic time in nanoseconds; `MonotonicClock` is the real one."""
 
     def now_ns(self) -> int: ...
 
@@ -69,12 +69,16 @@ class Clock(Protocol):
 
 
 class MonotonicClock:
-    """The machine's monotonic clock, the one that every recording is stamped with."""
+    """The clock of everything: recordings, key events and deadlines are all stamped with `time.perf_counter_ns`.
+
+    On Linux and macOS it is the very clock that `time.monotonic_ns` reads, so recordings made with either compare. On
+    Windows that one moves in steps of 16 ms, and the two start at different times: mixing them is a mistake.
+    """
 
     def now_ns(self) -> int:
-        return time.monotonic_ns()
+        return time.perf_counter_ns()
 
     def sleep_until(self, t_ns: int) -> None:
         """Sleeps to an absolute deadline; returns at once when it has passed."""
-        if (left := t_ns - time.monotonic_ns()) > 0:
+        if (left := t_ns - time.perf_counter_ns()) > 0:
             time.sleep(left / 1e9)

@@ -1,6 +1,6 @@
 """What happened during a recording, and the action of every frame computed from it.
 
-Events are the truth of a session; actions are never stored. Times are nanoseconds of the monotonic clock.
+Events are the truth of a session; actions are never stored. Times are nanoseconds of `devices.MonotonicClock`.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,16 @@ from numpy.typing import NDArray
 from protege.core.actions import Action, ActionSpace
 
 NEVER_NS: Final = 2**62
+GAP_PERIODS: Final = 5
+GAP_NS: Final = 500_000_000
+
+
+def longest_step_ns(period_ns: int) -> int:
+    """Frames further apart than this are no neighbours: time is missing between them, whether an event says so or not.
+
+    Five periods, but at least half a second: a game that stutters at 60 Hz is not cut to pieces.
+    """
+    return max(GAP_PERIODS * period_ns, GAP_NS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +44,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Recording stops here; why: "toggle", "focus", "idle", "resize" or "stop"."""
+    """Recording stops here; pause: why, a word of `PAUSES`."""
 
     t_ns: int
     pause: str
@@ -73,6 +83,21 @@ class Control:
 
 
 Event = Key | Held | Pause | Focus | Goal | End | Control
+
+PAUSES: Final = {
+    "toggle": "the player paused it",
+    "focus": "another window was active",
+    "idle": "no key for a long time",
+    "resize": "the window changed its size",
+    "gap": "the recorder stood still",
+    "stop": "the recording ended",
+    "cut": "frames were cut out",
+    "pictures": "pictures are missing",
+    "keys": "key events are missing",
+    "clock": "its clock was set back",
+    "silence": "nothing was recorded",
+}
+"""Why a recording stops at a `Pause`. A reader takes a word that it does not know as it takes these."""
 
 
 def event_to_json(event: Event) -> dict[str, Any]:
@@ -142,10 +167,16 @@ def _held_before(spans: NDArray[np.int64], t_ns: NDArray[np.int64]) -> NDArray[n
     return total[np.maximum(last, 0)] + inside
 
 
-def next_pause(t_ns: NDArray[np.int64], events: Sequence[Event]) -> NDArray[np.int64]:
-    """(T,) when recording paused next after each time; a time far in the future where it never did."""
+def gaps(t_ns: NDArray[np.int64], period_ns: int) -> NDArray[np.int64]:
+    """(G,) positions of the frames in front of a gap, see `longest_step_ns`."""
+    return np.flatnonzero(np.diff(t_ns) > longest_step_ns(period_ns))
+
+
+def next_break(t_ns: NDArray[np.int64], events: Sequence[Event], period_ns: int) -> NDArray[np.int64]:
+    """(T,) when recording stopped next after each frame, by a pause or a gap; far in the future where it never did."""
     pauses = np.array([*(event.t_ns for event in events if isinstance(event, Pause)), NEVER_NS], dtype=np.int64)
-    return pauses[np.searchsorted(pauses, t_ns, side="right")]
+    stops = np.sort(np.concatenate([pauses, t_ns[gaps(t_ns, period_ns)] + period_ns]))
+    return stops[np.searchsorted(stops, t_ns, side="right")]
 
 
 def frame_actions(
@@ -154,14 +185,15 @@ def frame_actions(
     """(T, K) the action of every frame: the keys held for the larger part of its interval.
 
     t_ns: (T,) increasing frame times; period_ns: how long the last frame counts; tau_ns: the player's
-    reaction time, by which the intervals are moved later (but not past a pause).
+    reaction time, by which the intervals are moved later (but not past a pause). Over a gap between two frames
+    (`longest_step_ns`) no action is extended: the frame before it counts for one period, too.
     """
     rows = np.zeros((len(t_ns), len(space)), dtype=bool)
     if not len(t_ns):
         return rows
-    pause = next_pause(t_ns, events)
-    stop = np.minimum(np.append(t_ns[1:], t_ns[-1] + period_ns), pause)
-    start, stop = np.minimum(t_ns + tau_ns, pause), np.minimum(stop + tau_ns, pause)
+    limit = next_break(t_ns, events, period_ns)
+    stop = np.minimum(np.append(t_ns[1:], t_ns[-1] + period_ns), limit)
+    start, stop = np.minimum(t_ns + tau_ns, limit), np.minimum(stop + tau_ns, limit)
     for column, key in enumerate(space.pressable):
         spans = held_spans(events, key, until_ns=int(stop.max()) + 1)
         held = _held_before(spans, stop) - _held_before(spans, start)

@@ -139,13 +139,13 @@ def leftovers(path: Path, suffix: str = "part") -> list[Path]:
 
 def move(source: Path, target: Path) -> None:
     """Rename over what is there. On Windows a file that somebody has open is tried again for two seconds."""
-    until = time.monotonic() + _RETRY_S
+    until = time.perf_counter() + _RETRY_S
     while True:
         try:
             source.replace(target)
             return
         except PermissionError:
-            if sys.platform != "win32" or time.monotonic() > until:
+            if sys.platform != "win32" or time.perf_counter() > until:
                 raise
             time.sleep(0.02)
 

@@ -1,15 +1,16 @@
 """Is this recording worth learning from? Figures about a session, and every reason against it in words."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from protege.core.events import Key
+from protege.core.events import NEVER_NS, PAUSES, Key, Pause, gaps
 from protege.core.session import Session
 
 MIN_FPS_SHARE: Final = 0.9
@@ -17,6 +18,16 @@ MAX_DROPPED: Final = 0.02
 MIN_ACTIVE: Final = 0.05
 """Hardly any keys: fewer than one frame in twenty holds a key. Somebody who plays, even slowly, holds one in half of
 them; below a twentieth (3 s in a minute) a model learns that standing still is right."""
+MAX_UNKNOWN: Final = 0.05
+"""Share of key presses that were of keys nobody knows: the keyboard is not what the recorder takes it for."""
+MAX_OUTSIDE: Final = 0.02
+"""Share of the picture that was not on the screen and is black."""
+MAX_MISSING: Final = 0.05
+"""Share of an imported recording's pictures that could not be matched or decoded."""
+MAX_BREAKS_A_MINUTE: Final = 1.0
+"""Breaks where something is missing, as against those that a player makes; the first is forgiven."""
+UNWANTED: Final = frozenset({"gap", "pictures", "keys", "clock", "silence"})
+"""Why a recording paused although nobody wanted it."""
 SEGMENT_S: Final = 4.0
 """Length of a labeled segment, for the estimate of what an hour gives."""
 SAMPLED_FRAMES: Final = 32
@@ -67,6 +78,8 @@ def assess(session: Session) -> Quality:
     shares = {key: float(rows[:, column].mean()) for column, key in enumerate(info.space.pressable)}
     reasons = [
         *_rate_reasons(fps, info.frame_hz, dropped, info.dropped),
+        *_break_reasons(session, seconds),
+        *_missing_reasons(info.extra),
         *_key_reasons(session, rows, shares),
         *_picture_reasons(session),
     ]
@@ -105,6 +118,52 @@ def _rate_reasons(fps: float, target: float, dropped: float, dropped_count: int)
             "record to a faster disk, or a smaller --size"
         )
     return reasons
+
+
+def _break_reasons(session: Session, seconds: float) -> list[str]:
+    """Breaks that nobody wanted, those of which no event tells among them."""
+    before = gaps(session.t_ns, session.info.period_ns)
+    pauses = [event for event in session.events if isinstance(event, Pause)]
+    paused_ns = np.array([event.t_ns for event in pauses], dtype=np.int64)
+    said = np.searchsorted(paused_ns, session.t_ns[before + 1]) > np.searchsorted(paused_ns, session.t_ns[before])
+    breaks = Counter(PAUSES[event.pause] for event in pauses if event.pause in UNWANTED)
+    breaks["frames are missing"] += int((~said).sum())
+    number = breaks.total()
+    if number <= max(1.0, MAX_BREAKS_A_MINUTE * seconds / 60):
+        return []
+    why = ", ".join(f"{why} ({count})" for why, count in breaks.most_common() if count)
+    return [f"{number} breaks in {seconds / 60:.1f} min (at most one a minute): {why}; see docs/recording.md"]
+
+
+def _missing_reasons(extra: Mapping[str, Any]) -> list[str]:
+    """What the recorder or an importer counted as missing."""
+    reasons = []
+    missing, pictures = _count(extra, "pictures_missing"), _count(extra, "pictures_claimed")
+    if pictures and missing > MAX_MISSING * pictures:
+        reasons.append(
+            f"{missing:,.0f} of {pictures:,.0f} pictures missing or not matched, {100 * missing / pictures:.0f} % "
+            f"(at most {100 * MAX_MISSING:.0f} %); copy the recording again, or leave it out"
+        )
+    heard, unknown = _count(extra, "presses_heard"), _count(extra, "presses_unknown")
+    if heard and unknown > MAX_UNKNOWN * heard:
+        share = f"{100 * unknown / heard:.0f} % (at most {100 * MAX_UNKNOWN:.0f} %)"
+        reasons.append(
+            f"{unknown:,.0f} of {heard:,.0f} key presses were of keys that are not known, {share}; "
+            "check with protege doctor that the keys are heard"
+        )
+    if (outside := _count(extra, "outside_screen")) > MAX_OUTSIDE:
+        reasons.append(
+            f"{100 * outside:.0f} % of the picture were not on the screen and are black "
+            f"(at most {100 * MAX_OUTSIDE:.0f} %); move the whole window onto the screen"
+        )
+    return reasons
+
+
+def _count(extra: Mapping[str, Any], name: str) -> float:
+    """A number that a recorder counted; 0 where it did not, or where something else stands."""
+    value = extra.get(name, 0)
+    good = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < NEVER_NS
+    return float(value) if good else 0.0
 
 
 def _key_reasons(session: Session, rows: NDArray[np.bool_], shares: dict[str, float]) -> list[str]:

@@ -90,12 +90,24 @@ class KeyListener:
         self._heard = heard
         self._aliases = aliases or {}
         self._down: set[str] = set()
+        self.presses = 0
+        """How many presses were heard, repeats included."""
+        self.unknown = 0
+        """How many of them were of keys without a name."""
         self._listener: Any = _pynput().Listener(on_press=self._on(True), on_release=self._on(False))
 
     @property
     def held(self) -> Action:
         """Which of the names are down now, as far as heard."""
         return frozenset(self._aliases.get(name, name) for name in tuple(self._down))
+
+    def down_now(self) -> Action:
+        """Which of the names are down by the system's own word; as far as heard where it cannot be asked."""
+        if sys.platform != "linux":
+            return self.held
+        from protege.devices import x11
+
+        return frozenset(self._aliases.get(name, name) for name in x11.keys_down(self._names | self._aliases.keys()))
 
     @property
     def alive(self) -> bool:
@@ -104,6 +116,8 @@ class KeyListener:
     def _on(self, down: bool) -> Callable[..., None]:
         def handle(key: Any, injected: bool = False) -> None:
             name = key_name(key)
+            self.presses += down
+            self.unknown += down and name is None
             if name is None or self._aliases.get(name, name) not in self._names or (name in self._down) == down:
                 return
             before = self.held

@@ -28,6 +28,8 @@ class MssScreen:
             raise UserError(f"cannot read the screen: {error}; run inside a graphical session") from None
         self._screen = Rect(monitor["left"], monitor["top"], monitor["width"], monitor["height"])
         self.rect = self._screen if rect is None else rect
+        self.outside = 0.0
+        """Share of the last picture, 0 to 1, that was not on the screen and is black."""
 
     def require_visible(self, rect: Rect) -> None:
         """UserError if no part of a rectangle that the user named is on the screen."""
@@ -47,7 +49,7 @@ class MssScreen:
         import mss
 
         rect = clip(self.rect, self._screen)
-        t_ns = time.monotonic_ns()
+        t_ns = time.perf_counter_ns()
         try:
             shot = self._mss.grab({"left": rect.left, "top": rect.top, "width": rect.width, "height": rect.height})
         except (mss.ScreenShotError, OSError) as error:

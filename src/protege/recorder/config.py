@@ -12,6 +12,8 @@ IDLE_S: Final = 30.0
 """Seconds without a key after which recording pauses."""
 STEADY_S: Final = 1.0
 """Seconds a window must keep its new size before recording goes on."""
+SETTLE_S: Final = 0.5
+"""Seconds after standing still in which keys are still heard late, so that none is trusted."""
 
 
 def check_name(flag: str, name: str) -> None:

@@ -69,3 +69,6 @@ class FramePipeline:
             except OSError as error:
                 self.error = ProtegeError(f"{self._writer.folder}: cannot write ({error.strerror}); recording ended")
                 return
+            except Exception as error:  # a thread that dies unseen would leave a recording without pictures
+                self.error = ProtegeError(f"{self._writer.folder}: cannot store a picture ({error}); recording ended")
+                return

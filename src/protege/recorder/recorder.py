@@ -2,7 +2,8 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 import numpy as np
@@ -10,10 +11,11 @@ from numpy.typing import NDArray
 
 from protege.core.actions import NO_KEYS, Action
 from protege.core.devices import Clock, Rect, Window
-from protege.core.events import Event, Focus, Held, Key, Pause
+from protege.core.events import Event, Focus, Held, Key, Pause, longest_step_ns
 from protege.core.session import SessionWriter
 from protege.errors import ProtegeError
-from protege.recorder.config import IDLE_S, STEADY_S, RecorderConfig
+from protege.recorder.config import IDLE_S, SETTLE_S, STEADY_S, RecorderConfig
+from protege.recorder.hearing import Hearing
 from protege.recorder.pipeline import FramePipeline
 
 WAITING: Final = "toggle"
@@ -23,6 +25,8 @@ class Capture(Protocol):
     """A screen that is read without a copy; `devices.screen.MssScreen` is the real one."""
 
     rect: Rect
+    outside: float
+    """Share of the last picture, 0 to 1, that was not on the screen and is black."""
 
     def grab_bgra(self) -> tuple[NDArray[np.uint8], int]: ...
 
@@ -42,8 +46,11 @@ class Status:
 class Recorder:
     """Stores frames and true key changes of one window, while it is recording and the window has the focus.
 
-    `tick` is called at every frame's deadline, `key` from the thread that hears the keyboard. Everything that is
+    `tick` is called at every frame's deadline, `key` from the thread that takes the keys heard. Everything that is
     decided is decided under one lock, so events are written in the order of their times.
+
+    held: which keys are down, as far as heard; down_now: which are, by the system's own word (None where it cannot be
+    asked); presses: how many key presses were heard so far, and how many of them were of keys that are not known.
     """
 
     def __init__(
@@ -56,6 +63,8 @@ class Recorder:
     ) -> None:
         self.config = config
         self.held: Callable[[], Action] = lambda: NO_KEYS
+        self.down_now: Callable[[], Action] | None = None
+        self.presses: Callable[[], tuple[int, int]] = lambda: (0, 0)
         self.writer: SessionWriter | None = None
         self.error: ProtegeError | None = None
         self._choose_window = choose_window
@@ -73,6 +82,15 @@ class Recorder:
         self._recorded_ns = 0
         self._late = 0
         self._foreign: set[str] = set()
+        self._stored: set[str] = set()
+        self._event_ns = 0
+        self._running_ns: int | None = None
+        self._settled_ns = 0
+        self._hearing = Hearing()
+        self._presses = (0, 0)
+        self._counted = (0, 0)
+        self._outside = 0.0
+        self._grabs = 0
 
     def status(self) -> Status:
         pipeline = self._pipeline
@@ -87,27 +105,29 @@ class Recorder:
         limit = self.config.stop_after_s
         return limit is not None and self._recorded_ns >= limit * 1e9
 
-    def key(self, name: str, down: bool) -> None:
-        """A key of the action space, or the toggle key, changed."""
+    def key(self, name: str, down: bool, t_ns: int | None = None) -> None:
+        """A key of the action space, or the toggle key, changed. t_ns: when it was heard; now unless given."""
         with self._lock:
             try:
-                self._key(name, down)
+                now = self._clock.now_ns()
+                self._key(name, down, now if t_ns is None else min(t_ns, now), now)
             except (ProtegeError, OSError) as error:  # raised in the listener's thread; `tick` raises it again
                 self.error = _as_protege_error(error)
 
-    def _key(self, name: str, down: bool) -> None:
+    def _key(self, name: str, down: bool, t_ns: int, now: int) -> None:
+        self._mind_gap(now, since=t_ns)
+        late = now < self._settled_ns
         if name == self.config.toggle_key:
-            if down:
+            if down and not late:
                 self._toggle()
             return
         if self._window is None:
             return
-        now = self._clock.now_ns()
         paused = self._paused
         was_foreign = name in self._foreign
-        # Asked now and not at the last frame: what is typed elsewhere is never stored. A key that went down elsewhere
-        # is not ours until it goes down again, even if it is still held when the focus returns.
-        if down and not (self._focused and self._window.state().focused):
+        # Asked now and not at the last frame: what is typed elsewhere is never stored. A key that went down elsewhere,
+        # or nobody knows when and where, is not ours until it goes down again, even if it is still held later.
+        if down and (late or not (self._focused and self._window.state().focused)):
             self._foreign.add(name)
         else:
             self._foreign.discard(name)
@@ -116,7 +136,9 @@ class Recorder:
             return
         self._last_key_ns = now
         if paused is None and self._paused is None:
-            self._event(Key(now, name, down))
+            # What the last snapshot of held keys had already heard of is not stored a second time.
+            if (name in self._stored) != down:
+                self._event(Key(t_ns, name, down))
         elif self._paused == "idle":
             self._resume()  # the snapshot of held keys has this one
 
@@ -149,19 +171,60 @@ class Recorder:
         with self._lock:
             if failed := self.error or (self._pipeline and self._pipeline.error):
                 raise failed
+            now = self._clock.now_ns()
+            self._mind_gap(now)
+            self._running_ns = now
+            before, self._presses = self._presses, self.presses()
             if self._window is None or not self._look() or self._paused is not None:
                 return
-            now = self._clock.now_ns()
+            heard, unknown = self._counted
+            self._counted = heard + self._presses[0] - before[0], unknown + self._presses[1] - before[1]
+            self._check_hearing(now)
             if self.held() - self._foreign:
                 self._last_key_ns = now  # a key held down is play, though nothing is heard of it
             if now - self._last_key_ns > IDLE_S * 1e9:
                 self._pause("idle")
                 return
-            bgra, t_ns = self._screen.grab_bgra()
-            assert self._pipeline is not None
-            self._pipeline.put(bgra, t_ns)
-            self._late += late
-            self._recorded_ns += self.config.period_ns * (1 + late)
+            self._store_frame(late)
+
+    def _store_frame(self, late: int) -> None:
+        bgra, t_ns = self._screen.grab_bgra()
+        self._mind_gap(t_ns)
+        if self._paused is not None:  # it stood still just now, so this picture's keys are not known
+            return
+        self._running_ns = t_ns
+        assert self._pipeline is not None
+        self._pipeline.put(bgra, t_ns)
+        self._late += late
+        self._recorded_ns += self.config.period_ns * (1 + late)
+        self._outside += self._screen.outside
+        self._grabs += 1
+
+    def _mind_gap(self, now: int, since: int | None = None) -> None:
+        """Break the recording if this process stood still (stopped, suspended, starved).
+
+        Keys pressed meanwhile are heard in a burst afterwards, with times and perhaps windows that are not theirs, so
+        nothing heard in the next moment is trusted. since: when the key that is being taken was heard.
+        """
+        last = self._running_ns
+        if last is None:
+            return
+        if now - min(last, now if since is None else since) > longest_step_ns(self.config.period_ns):
+            if self._paused is None:
+                self._pause("gap", min(now, last + self.config.period_ns))
+            self._settled_ns = now + round(SETTLE_S * 1e9)
+            self._running_ns = now
+
+    def _check_hearing(self, now: int) -> None:
+        """ProtegeError if keys are down of which nothing was heard."""
+        if self.down_now is None or not self._hearing.due(now):
+            return
+        if unheard := self._hearing.unheard(self.held(), self.down_now()):
+            self._pause("keys")
+            raise ProtegeError(
+                f"the keyboard is no longer heard ({' '.join(sorted(unheard))} changed without a word; the system may "
+                "have removed the hook); recording ended, what was recorded before is kept; start it again"
+            )
 
     def _look(self) -> bool:
         """Look at the window: pause on a lost focus or a new size, go on when all is well; returns its focus."""
@@ -182,7 +245,8 @@ class Recorder:
         if not state.focused and self._paused is None:
             self._pause("focus")
         steady = now - self._rect_since_ns >= STEADY_S * 1e9
-        if state.focused and (self._paused == "focus" or (self._paused == "resize" and steady)):
+        can_go_on = {"focus": True, "resize": steady, "gap": not self.held() & self._foreign}.get(self._paused or "")
+        if state.focused and can_go_on and now >= self._settled_ns:
             self._last_key_ns = now
             self._resume()
         return state.focused
@@ -196,15 +260,21 @@ class Recorder:
             assert self._rect is not None
             self.writer = self._create_writer(self._window, self._rect)
             self._pipeline = FramePipeline(self.writer, self.config.size)
-        self._event(Held(self._clock.now_ns(), self.held() - self._foreign))
+        held = self.held() - self._foreign
+        self._stored = set(held)
+        self._event(Held(self._clock.now_ns(), held))
 
-    def _pause(self, why: str) -> None:
+    def _pause(self, why: str, t_ns: int | None = None) -> None:
         self._paused = why
-        self._event(Pause(self._clock.now_ns(), why))
+        self._event(Pause(self._clock.now_ns() if t_ns is None else t_ns, why))
 
     def _event(self, event: Event) -> None:
+        """A key is heard in another thread, so its time may lie just before what is written already."""
+        self._event_ns = max(self._event_ns, event.t_ns)
+        if isinstance(event, Key):
+            (self._stored.add if event.down else self._stored.discard)(event.key)
         if self.writer is not None:
-            self.writer.event(event)
+            self.writer.event(replace(event, t_ns=self._event_ns))
 
     def finish(self) -> SessionWriter | None:
         """Write what is waiting and close the session; returns its writer, or None if nothing was recorded."""
@@ -219,8 +289,21 @@ class Recorder:
             except OSError as error:
                 self.error = _as_protege_error(error)
             self._pipeline.close()
-            self.writer.finish(dropped=self._pipeline.dropped + self._late)
+            self._close(self.writer, self._pipeline.dropped + self._late)
             return self.writer
+
+    def _close(self, writer: SessionWriter, dropped: int) -> None:
+        heard, unknown = self._counted
+        extra = {"presses_heard": heard, "presses_unknown": unknown, "outside_screen": self._outside_share()}
+        try:
+            writer.finish(dropped, extra)
+        except OSError as error:  # a full disk: by now the space kept aside is free
+            self.error = self.error or _as_protege_error(error)
+            with suppress(OSError):
+                writer.finish(dropped, extra)
+
+    def _outside_share(self) -> float:
+        return round(self._outside / self._grabs, 4) if self._grabs else 0.0
 
 
 def _as_protege_error(error: ProtegeError | OSError) -> ProtegeError:

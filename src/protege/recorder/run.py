@@ -41,6 +41,8 @@ def record(config: RecorderConfig) -> tuple[Path | None, ProtegeError | None]:
     status = StatusLine()
     with _quiet_threads(), _interruptible(), KeyListener(names, recorder.key, ALIASES) as listener:
         recorder.held = lambda: config.space.only(listener.held)
+        recorder.down_now = lambda: config.space.only(listener.down_now())
+        recorder.presses = lambda: (listener.presses, listener.unknown)
         try:
             if config.start_now:
                 recorder.start()

@@ -9,6 +9,8 @@ PAUSED: Final = {
     "toggle": "paused, {key} goes on",
     "focus": "paused, another window has the focus",
     "resize": "paused, the window changes its size",
+    "gap": "paused, the recorder stood still; release all keys and it goes on",
+    "keys": "the keyboard is no longer heard",
     "idle": "paused after 30 s without a key, press one to go on",
 }
 

@@ -11,7 +11,17 @@ from typing import Any, Final, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from protege.core.events import NEVER_NS, Control, End, Event, Goal, Pause, event_from_json, frame_actions
+from protege.core.events import (
+    NEVER_NS,
+    Control,
+    End,
+    Event,
+    Goal,
+    Pause,
+    event_from_json,
+    frame_actions,
+    gaps,
+)
 from protege.core.frame import Frame, decode_jpeg
 from protege.core.session.info import RECORDING, SessionError, SessionInfo
 from protege.core.session.writer import frame_path
@@ -100,11 +110,13 @@ class Session:
         return frame_actions(self.t_ns, self.events, self.info.space, self.info.period_ns, round(tau_ms * 1e6))
 
     def spans(self) -> list[Span]:
-        """The recording without its breaks: no span crosses a pause, a takeover, or an episode's ends."""
+        """The recording without its breaks: no span crosses a pause, a gap, a takeover, or an episode's ends."""
         cuts = [event for event in self.events if isinstance(event, Pause | Goal | End | Control)]
+        # At a gap's end, so that an event inside the gap (an episode's end) comes first and the gap cuts nothing more.
+        missing = [Pause(int(self.t_ns[i + 1]) - 1, "gap") for i in gaps(self.t_ns, self.info.period_ns)]
         spans: list[Span] = []
         goal, by, start = None, None, 0
-        for event in cuts:
+        for event in sorted([*cuts, *missing], key=lambda event: event.t_ns):
             stop = int(np.searchsorted(self.t_ns, event.t_ns, side="right" if isinstance(event, Pause) else "left"))
             if stop > start:
                 spans.append(Span(start, stop, goal, event.end if isinstance(event, End) else None, by))

@@ -52,7 +52,7 @@ class SessionWriter:
             folder = root / f"{name}_{number}"
             number += 1
         if not any(info.clock.values()):
-            info = replace(info, clock={"wall_ns": time.time_ns(), "monotonic_ns": time.monotonic_ns()})
+            info = replace(info, clock={"wall_ns": time.time_ns(), "monotonic_ns": time.perf_counter_ns()})
         return cls(folder, info)
 
     @property
