@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from protege.core.events import NEVER_NS, PAUSES, Key, Pause, gaps
+from protege.core.frame import open_picture
 from protege.core.session import Session
 
 MIN_FPS_SHARE: Final = 0.9
@@ -208,7 +208,7 @@ _OTHER_WINDOW: Final = "record the game's window itself (protege record --list-w
 
 def _thumbnail(path: Path) -> NDArray[np.int16]:
     """(h, w) grey levels of a JPEG, decoded at an eighth of its size where that is cheap."""
-    with Image.open(path) as image:
+    with open_picture(path) as image:
         width, height = image.size
         image.draft("L", (max(1, width // 8), max(1, height // 8)))
         return np.asarray(image.convert("L"), dtype=np.int16)

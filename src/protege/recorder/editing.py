@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from protege.core.events import End, Event, Goal, Held, Key, Pause, frame_actions
+from protege.core.lineage import ORIGIN, TRASH, joined
 from protege.core.quality import judge
 from protege.core.session import (
     RECORDING,
@@ -35,7 +36,6 @@ TAIL_NS: Final = 500_000_000
 GAP_NS: Final = 1_000_000_000
 """Silence between merged sessions."""
 END_OF_TIME_NS: Final = 2**62
-TRASH: Final = ".trash"
 
 
 @dataclass(frozen=True)
@@ -289,7 +289,12 @@ def _write_in_place_of(folder: Path, clip: Clip) -> Path:
 def _write_clips(part: Path, clips: Sequence[Clip], operation: str) -> None:
     info = clips[0].session.info
     edited = [{"session": c.session.name, "frames": [c.start, c.stop], "shift_ns": c.shift_ns} for c in clips]
-    extra: dict[str, Any] = {**_common_extra(clips), "edited": {"how": operation, "from": edited}}
+    origins = joined((c.session, c.start, c.stop, c.shift_ns) for c in clips)
+    extra: dict[str, Any] = {
+        **_common_extra(clips),
+        "edited": {"how": operation, "from": edited},
+        ORIGIN: [origin.to_json() for origin in origins],
+    }
     dropped = sum(round(c.session.info.dropped * (c.stop - c.start) / len(c.session)) for c in clips)
     with SessionWriter(part, replace(info, verdict=None, frames=0, dropped=0, extra=extra)) as writer:
         for clip in clips:

@@ -99,7 +99,7 @@ class Session:
     def frame(self, i: int) -> Frame:
         """The i-th frame, decoded; SessionError if its file is missing or damaged."""
         try:
-            return Frame(decode_jpeg(self.path(i)), int(self.t_ns[i]))
+            return Frame(decode_jpeg(self.path(i), self.info.frame_size), int(self.t_ns[i]))
         except OSError as error:
             raise SessionError(
                 f"{self.path(i)}: cannot be read ({error}); repair with: protege doctor {self.folder} --repair"
