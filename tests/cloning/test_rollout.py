@@ -10,8 +10,8 @@ from protege.bench import clone_rollout
 from protege.bench.arena_episodes import Job, Player, Runner, jobs
 from protege.bench.clone_rollout import SHOWN, _Episode, _keep, compared, play, to_json, write_page
 from protege.cloning.pages import chosen
-from protege.cloning.store import Writer
 from protege.cloning.train import train
+from protege.cloning.writer import Writer
 from protege.core import KEYBOARD_12
 from protege.errors import UserError
 from tests.cloning import tiny

@@ -55,10 +55,12 @@ class StateConfig:
 
 @dataclass(frozen=True)
 class DatasetConfig:
-    """path: the zarr store; *_ratio: parts of the episodes, which sum to 1; normalize_frames: divide by 255 (inside
+    """path: the zarr store; *_ratio: parts of the episodes, which sum to 1 (what train_ratio and val_ratio leave is
+    test_ratio where that is not given, maybe none); normalize_frames: divide by 255 (inside
     jit); use_state: read the state; validate_episodes: read every episode once and leave out what is broken, else
     the first broken one stops the run; frame_size: (height, width) that pictures are scaled to, null as stored;
-    cache: the folder of the uint8 cache, null beside the store.
+    cache: the folder of the uint8 cache, null beside the store; channel_order: "rgb" or "bgr" (as OpenCV has it), for
+    a store that does not say.
     """
 
     path: str = "dataset/episodes.zarr"
@@ -71,6 +73,7 @@ class DatasetConfig:
     validate_episodes: bool = True
     frame_size: tuple[int, int] | None = None
     cache: str | None = None
+    channel_order: str | None = None
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     state: StateConfig = field(default_factory=StateConfig)
 
@@ -79,8 +82,10 @@ class DatasetConfig:
             _within(f"dataset.{name}", getattr(self, name), 0, 1)
         if abs(sum(self.ratios) - 1) > 1e-6:
             raise UserError(f"dataset: train_ratio, val_ratio and test_ratio sum to 1, got {sum(self.ratios):g}")
-        if self.frame_size is not None and min(self.frame_size) < 8:
-            raise UserError(f"dataset.frame_size is [height, width] from 8 pixels on, got {list(self.frame_size)}")
+        if self.frame_size is not None and not (min(self.frame_size) >= 8 and max(self.frame_size) <= 4096):
+            raise UserError(f"dataset.frame_size is [height, width] of 8 to 4096 pixels, got {list(self.frame_size)}")
+        if self.channel_order is not None:
+            _one_of("dataset.channel_order", self.channel_order, ("rgb", "bgr"))
 
     @property
     def ratios(self) -> tuple[float, float, float]:
@@ -310,8 +315,19 @@ def from_fields(fields: Mapping[str, Any]) -> CloningConfig:
 
     model = fields.get("model") or {}
     kind = options_of(str(model.get("name", ModelConfig.name))) if isinstance(model, Mapping) else ModelConfig
-    rest = build(CloningConfig, {name: section for name, section in fields.items() if name != "model"})
+    sections = {name: section for name, section in fields.items() if name != "model"}
+    if isinstance(data := sections.get("dataset"), Mapping):
+        sections["dataset"] = _with_test_ratio(data)
+    rest = build(CloningConfig, sections)
     return replace(rest, model=build(kind, model, "model."))
+
+
+def _with_test_ratio(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The section dataset as the source documents write it, without a part to test on: what the other two leave."""
+    given = [data.get("train_ratio"), data.get("val_ratio")]
+    if "test_ratio" in data or not all(type(part) in (int, float) and 0 <= part <= 1 for part in given):
+        return data
+    return {**data, "test_ratio": max(0.0, round(1 - sum(given), 9))}
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
@@ -321,4 +337,4 @@ def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
 
 def _within(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
-        raise UserError(f"{name} lies between {low:g} and {high:g}, got {value:g}")
+        raise UserError(f"{name} lies between {low:g} and {high:g}, got {value}")
