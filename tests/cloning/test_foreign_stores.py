@@ -21,7 +21,7 @@ def write(path, change=lambda arrays: arrays, count=6, chunk=8, zarr_format=3, n
     """A store by zarr's defaults: chunks of zeros are not written, Zstandard, no channel order. change: of the arrays
     of episode 3.
     """
-    root = zarr.open_group(path, mode="w", zarr_format=zarr_format)
+    root = zarr.open_group(path, mode="w", zarr_format=zarr_format)  # pyright: ignore[reportArgumentType]
     root.attrs["keys"] = KEYS
     for number in range(count):
         rng = np.random.default_rng(number)

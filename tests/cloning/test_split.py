@@ -45,7 +45,7 @@ def test_the_seed_decides():
 
 
 def test_a_single_episode_is_an_error():
-    with pytest.raises(UserError, match="1 usable episode; expected at least 2"):
+    with pytest.raises(UserError, match="1 usable episode; expected 2 or more"):
         split(dataset(1))
 
 

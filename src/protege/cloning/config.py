@@ -324,10 +324,11 @@ def from_fields(fields: Mapping[str, Any]) -> CloningConfig:
 
 def _with_test_ratio(data: Mapping[str, Any]) -> Mapping[str, Any]:
     """The section dataset as the source documents write it, without a part to test on: what the other two leave."""
-    given = [data.get("train_ratio"), data.get("val_ratio")]
-    if "test_ratio" in data or not all(type(part) in (int, float) and 0 <= part <= 1 for part in given):
+    train, validation = data.get("train_ratio"), data.get("val_ratio")
+    if "test_ratio" in data or not isinstance(train, int | float) or not isinstance(validation, int | float):
         return data
-    return {**data, "test_ratio": max(0.0, round(1 - sum(given), 9))}
+    rest = round(1 - train - validation, 9)
+    return {**data, "test_ratio": rest} if 0 <= rest <= 1 else data
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:

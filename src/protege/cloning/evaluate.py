@@ -58,8 +58,8 @@ def evaluate(
     """Score the model in a folder, with the thresholds that its training chose on the validation episodes.
 
     path: a data set; that of the training by default. split: "test" by default where the data set has episodes of the
-    training, wherever it lies now ("validation" where the training kept none to test on), else "all". progress: told the frames that are done and all frames. UserError where
-    the data set does not fit the model.
+    training, wherever it lies now ("validation" where the training kept none to test on), else "all". progress: told
+    the frames that are done and all frames. UserError where the data set does not fit the model.
     """
     loaded = load_model(folder)
     own = Path(loaded.config.dataset.path)

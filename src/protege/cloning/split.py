@@ -35,7 +35,7 @@ def split(dataset: Dataset, ratios: Sequence[float] = RATIOS, seed: int = 42) ->
     count = len(dataset.episodes)
     if count < 2:
         raise UserError(
-            f"{dataset.path}: {count} usable episode; expected at least 2, one to train and one to validate; record more"
+            f"{dataset.path}: {count} usable episode; expected 2 or more, one to train and one to validate; record more"
         )
     order = np.random.default_rng(seed).permutation(count)
     held_out = [max(1, round(count * ratio)) if ratio else 0 for ratio in ratios[1:]]

@@ -134,8 +134,8 @@ def _record_zarr(
     from protege.core.actions import KEYBOARD_12
 
     asked = find_goal(goal) if goal else None
-    keys = KEYBOARD_12.pressable
-    with StepStore(path, keys, size, source="arena", doing="protege arena record") as store, bar("episodes") as progress:
+    store = StepStore(path, KEYBOARD_12.pressable, size, source="arena", doing="protege arena record")
+    with store, bar("episodes") as progress:
         found = record_steps(store, episodes, seed, noise, asked, task, progress, corrected)
     click.echo(
         f"{shown(path)}: {episodes} episodes ({found.new} new: {found.frames} frames, {found.won} reached their goal)"

@@ -53,7 +53,7 @@ def synth(
 def inspect(files: tuple[Path, ...], json_: bool) -> int:
     """What is in recordings (.npz, or folders of them): frames, modes, how often each control is used, missing hands.
 
-    Exit code 1 if one of them cannot be used.
+    Exit code 2 if one of them cannot be used.
     """
     from protege.controls.inspect import inspect
     from protege.controls.recordings import recording_files
@@ -68,7 +68,7 @@ def inspect(files: tuple[Path, ...], json_: bool) -> int:
             click.echo("\n".join(summary.lines()))
     for skip in bad:
         click.echo(f"skipped {shown(skip.path)}: {skip.reason}", err=True)
-    return 1 if bad or not good else 0
+    return 2 if bad or not good else 0
 
 
 @command.command(

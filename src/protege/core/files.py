@@ -191,9 +191,8 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.filename is not None and not Path(os.fsdecode(error.filename)).is_relative_to(path):
             raise
-        reason = error.strerror or error
         raise ProtegeError(
-            f"{path}: {reason}; what is finished is kept: make room, give the same command again"
+            f"{path}: {error.strerror or error}; what is finished is kept: make room, give the same command again"
         ) from error
 
 
