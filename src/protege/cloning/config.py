@@ -1,7 +1,7 @@
 """What a cloning run is: the sections dataset, model, training, evaluation, logging and system of configs/*.yaml."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -80,10 +80,11 @@ class DatasetConfig:
     def __post_init__(self) -> None:
         for name in ("train_ratio", "val_ratio", "test_ratio"):
             _within(f"dataset.{name}", getattr(self, name), 0, 1)
+        _within("dataset.split_seed", self.split_seed, 0, 2**32 - 1)
         if abs(sum(self.ratios) - 1) > 1e-6:
             raise UserError(f"dataset: train_ratio, val_ratio and test_ratio sum to 1, got {sum(self.ratios):g}")
         if self.frame_size is not None and not (min(self.frame_size) >= 8 and max(self.frame_size) <= 4096):
-            raise UserError(f"dataset.frame_size is [height, width] of 8 to 4096 pixels, got {list(self.frame_size)}")
+            raise UserError(f"dataset.frame_size is [height, width] from 8 to 4096 pixels, got {list(self.frame_size)}")
         if self.channel_order is not None:
             _one_of("dataset.channel_order", self.channel_order, ("rgb", "bgr"))
 
@@ -120,6 +121,13 @@ class ModelConfig:
         _within("model.num_frames", self.num_frames, 1, 64)
         _within("model.frame_skip", self.frame_skip, 1, 64)
         _within("model.action_history", self.action_history, 0, 256)
+        for each in fields(self):
+            value = getattr(self, each.name)
+            for size in value if isinstance(value, tuple) else [value]:
+                if type(size) is int and each.name != "action_history":
+                    _within(f"model.{each.name}", size, 1, 64 if each.name.endswith("layers") else 4096)
+            if isinstance(value, tuple) and len(value) > 64:
+                raise UserError(f"model.{each.name} has at most 64 numbers, got {len(value)}")
 
 
 @dataclass(frozen=True)
@@ -195,7 +203,8 @@ class TrainingConfig:
     early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "num_epochs", "accumulation", "save_every_n_epochs", "keep_last_n_checkpoints"):
+        _within("training.batch_size", self.batch_size, 1, 65_536)
+        for name in ("num_epochs", "accumulation", "save_every_n_epochs", "keep_last_n_checkpoints"):
             _within(f"training.{name}", getattr(self, name), 1, 1e9)
         _within("training.max_steps", self.max_steps, 0, 1e12)
         if not 0 < self.learning_rate < 1:
@@ -268,6 +277,7 @@ class SystemConfig:
     process_id: int | None = None
 
     def __post_init__(self) -> None:
+        _within("system.seed", self.seed, 0, 2**32 - 1)
         _within("system.num_workers", self.num_workers, 0, 64)
         _within("system.devices", self.devices, 0, 1e6)
         if self.coordinator in (None, AUTO):
@@ -314,7 +324,8 @@ def from_fields(fields: Mapping[str, Any]) -> CloningConfig:
     from protege.cloning.models import options_of
 
     model = fields.get("model") or {}
-    kind = options_of(str(model.get("name", ModelConfig.name))) if isinstance(model, Mapping) else ModelConfig
+    name = model.get("name", ModelConfig.name) if isinstance(model, Mapping) else ModelConfig.name
+    kind = options_of(name) if isinstance(name, str) else ModelConfig
     sections = {name: section for name, section in fields.items() if name != "model"}
     if isinstance(data := sections.get("dataset"), Mapping):
         sections["dataset"] = _with_test_ratio(data)

@@ -74,7 +74,8 @@ def evaluate(
         )
     there = places(loaded, dataset, _same(path, own))
     parts = _parts(loaded, there)
-    split = split or next((part for part in ("test", "validation") if part in parts.values()), "all")
+    held_out = "test" if loaded.about["splits"]["test"] else "validation"
+    split = split or (held_out if parts else "all")
     names = _names(loaded, dataset, split, there)
     cache = _cache(loaded, dataset, _same(path, own))
     # A horizon of 1: every frame is scored, the same ones for every model, and the actions ahead are looked up after.
