@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from protege.cli import run
-from protege.commands.types import examples
+from protege.commands.types import Count, Number, examples
 from protege.evaluation.figures import Figure, as_json, as_table
 
 
@@ -25,8 +25,10 @@ AS_JSON = click.option("--json", "json_", is_flag=True, help="Print one JSON obj
 
 
 @command.command("record", epilog=examples("python -m bench record", "python -m bench record --seconds 10 --kills 3"))
-@click.option("--seconds", type=float, default=60.0, show_default=True, help="Length of each measurement.")
-@click.option("--kills", type=int, default=20, show_default=True, help="How many recorders are killed.")
+@click.option(
+    "--seconds", type=Number(0, min_open=True), default=60.0, show_default=True, help="Length of each measurement."
+)
+@click.option("--kills", type=Count(0), default=20, show_default=True, help="How many recorders are killed.")
 @AS_JSON
 def record(seconds: float, kills: int, json_: bool) -> None:
     """Are the labels what was pressed? What does recording cost, and what does a kill lose?"""
@@ -36,9 +38,9 @@ def record(seconds: float, kills: int, json_: bool) -> None:
 
 
 @command.command("label", epilog=examples("python -m bench label", "python -m bench label --hours 0.1 --requests 50"))
-@click.option("--hours", type=float, default=1.0, show_default=True, help="Of play to label.")
-@click.option("--origin-hours", type=float, help="Of them in the origin's way too. Default: all.")
-@click.option("--requests", type=int, default=400, show_default=True, help="To the loopback server.")
+@click.option("--hours", type=Number(0, min_open=True), default=1.0, show_default=True, help="Of play to label.")
+@click.option("--origin-hours", type=Number(0), help="Of them in the origin's way too. Default: all.")
+@click.option("--requests", type=Count(), default=400, show_default=True, help="To the loopback server.")
 @AS_JSON
 def label(hours: float, origin_hours: float | None, requests: int, json_: bool) -> None:
     """How long does an hour of play take to label, how much memory, and how does it grow?"""
@@ -54,12 +56,12 @@ def label(hours: float, origin_hours: float | None, requests: int, json_: bool) 
     ),
 )
 @click.option("--model", type=click.Path(path_type=Path), help="Default: the tiny base of protege.")
-@click.option("--chunks", type=click.IntRange(1), default=500, show_default=True, help="Frames of arena play.")
-@click.option("--big-chunks", type=click.IntRange(0), default=4, show_default=True, help="Of the 0.5-billion shape.")
+@click.option("--chunks", type=Count(1), default=500, show_default=True, help="Frames of arena play.")
+@click.option("--big-chunks", type=Count(0), default=4, show_default=True, help="Of the 0.5-billion shape.")
 @click.option(
     "--live", "live_", is_flag=True, help="Instead: from a change on the screen to the key, through a window."
 )
-@click.option("--changes", type=click.IntRange(1), default=40, show_default=True, help="Of the picture, with --live.")
+@click.option("--changes", type=Count(1), default=40, show_default=True, help="Of the picture, with --live.")
 @AS_JSON
 def decode(model: Path | None, chunks: int, big_chunks: int, live_: bool, changes: int, json_: bool) -> None:
     """Forward passes and milliseconds a plan, against generating it token by token."""
@@ -69,10 +71,8 @@ def decode(model: Path | None, chunks: int, big_chunks: int, live_: bool, change
 
 
 @command.command("live", epilog=examples("python -m bench live", "python -m bench live --seconds 10 --kills 2"))
-@click.option(
-    "--seconds", type=click.FloatRange(1), default=60.0, show_default=True, help="Of play with a fast policy."
-)
-@click.option("--kills", type=click.IntRange(0), default=5, show_default=True, help="How many agents are killed.")
+@click.option("--seconds", type=Number(1), default=60.0, show_default=True, help="Of play with a fast policy.")
+@click.option("--kills", type=Count(0), default=5, show_default=True, help="How many agents are killed.")
 @AS_JSON
 def live(seconds: float, kills: int, json_: bool) -> None:
     """Are slots on time, is a key ever let go between two equal slots, and what does a killed agent leave held?"""
@@ -85,11 +85,11 @@ def live(seconds: float, kills: int, json_: bool) -> None:
     "train", epilog=examples("python -m bench train", "python -m bench train --episodes 20 --steps 20 --many 2000")
 )
 @click.option("--base", type=click.Path(path_type=Path), help="Default: the tiny base that comes with protege.")
-@click.option("--episodes", type=click.IntRange(1), default=200, show_default=True, help="Arena episodes to train on.")
-@click.option("--held-out", type=click.IntRange(1), default=40, show_default=True, help="Arena episodes to score.")
-@click.option("--steps", type=click.IntRange(1), default=900, show_default=True, help="Of fine-tuning.")
-@click.option("--few", type=click.IntRange(1), default=1_000, show_default=True, help="Samples, for the memory.")
-@click.option("--many", type=click.IntRange(1), default=20_000, show_default=True, help="Samples, for the memory.")
+@click.option("--episodes", type=Count(1), default=200, show_default=True, help="Arena episodes to train on.")
+@click.option("--held-out", type=Count(1), default=40, show_default=True, help="Arena episodes to score.")
+@click.option("--steps", type=Count(1), default=900, show_default=True, help="Of fine-tuning.")
+@click.option("--few", type=Count(1), default=1_000, show_default=True, help="Samples, for the memory.")
+@click.option("--many", type=Count(1), default=20_000, show_default=True, help="Samples, for the memory.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Keep recordings, data and models here.")
 @AS_JSON
 def train(json_: bool, **options: Any) -> None:
@@ -108,13 +108,13 @@ def train(json_: bool, **options: Any) -> None:
     ),
 )
 @click.option("--part", "parts", multiple=True, help="data, train, decide or play. Default: all of them.")
-@click.option("--frames", type=click.IntRange(1), default=1_200, show_default=True, help="For the loader's comparison.")
-@click.option("--few", type=click.IntRange(1), default=2_000, show_default=True, help="Frames, for the memory.")
-@click.option("--many", type=click.IntRange(1), default=20_000, show_default=True, help="Frames, for the memory.")
-@click.option("--turns", type=click.IntRange(1), default=5, show_default=True, help="Of training steps.")
-@click.option("--decisions", type=click.IntRange(1), default=300, show_default=True, help="To time.")
-@click.option("--episodes", type=click.IntRange(3), default=300, show_default=True, help="Of the expert to train on.")
-@click.option("--rooms", type=click.IntRange(1), default=100, show_default=True, help="To play.")
+@click.option("--frames", type=Count(1), default=1_200, show_default=True, help="For the loader's comparison.")
+@click.option("--few", type=Count(1), default=2_000, show_default=True, help="Frames, for the memory.")
+@click.option("--many", type=Count(1), default=20_000, show_default=True, help="Frames, for the memory.")
+@click.option("--turns", type=Count(1), default=5, show_default=True, help="Of training steps.")
+@click.option("--decisions", type=Count(1), default=300, show_default=True, help="To time.")
+@click.option("--episodes", type=Count(3), default=300, show_default=True, help="Of the expert to train on.")
+@click.option("--rooms", type=Count(1), default=100, show_default=True, help="To play.")
 @click.option("--goal-model", type=click.Path(path_type=Path), help="Trained already: the one that is told its goal.")
 @click.option("--plain-model", type=click.Path(path_type=Path), help="Trained already: the documented network.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Keep data and models here.")
@@ -129,9 +129,9 @@ def cloning(json_: bool, parts: tuple[str, ...], **options: Any) -> None:
 @command.command(
     "controls", epilog=examples("python -m bench controls", "python -m bench controls --rounds 1 --no-learn --json")
 )
-@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Of each measurement.")
-@click.option("--frames", type=click.IntRange(60_000), default=240_000, show_default=True, help="At most, to prepare.")
-@click.option("--decisions", type=click.IntRange(1), default=300, show_default=True, help="To time, each round.")
+@click.option("--rounds", type=Count(1), default=3, show_default=True, help="Of each measurement.")
+@click.option("--frames", type=Count(60_000), default=240_000, show_default=True, help="At most, to prepare.")
+@click.option("--decisions", type=Count(1), default=300, show_default=True, help="To time, each round.")
 @click.option("--learn/--no-learn", default=True, show_default=True, help="Train on recordings of a known rule too.")
 @AS_JSON
 def controls(rounds: int, frames: int, decisions: int, learn: bool, json_: bool) -> None:

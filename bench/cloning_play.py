@@ -53,8 +53,8 @@ def trained(folder: Path, name: str, episodes: int, say: Say = lambda text: None
 
     path, model = folder / "arena.zarr", folder / name
     say(f"recording {episodes} episodes of the expert")
-    store = StepStore(path, KEYBOARD_12.pressable, SIZE, source="arena")
-    record_steps(store, episodes, TRAIN_SEED, NOISE, task=Task.GO_TO, corrected=True)
+    with StepStore(path, KEYBOARD_12.pressable, SIZE, source="arena") as store:
+        record_steps(store, episodes, TRAIN_SEED, NOISE, task=Task.GO_TO, corrected=True)
     changes = PLAIN if name == "plain" else ()
     say(f"training {name}: {RECIPE} {' '.join(changes)}")
     places = (f"dataset.path={path}", f"training.checkpoint_dir={model}")

@@ -104,6 +104,10 @@ def guarded(work: Callable[[], int], *, debug: bool = False) -> int:
         if debug or error.strerror is None:
             raise
         return _say(f"protege: {error.filename or 'a file'}: {error.strerror}", 1)
+    except MemoryError:
+        if debug:
+            raise
+        return _say("protege: not enough memory for what was asked; choose smaller sizes", 1)
     except (KeyboardInterrupt, click.Abort):
         return _say("protege: interrupted", 130)
     except Exception as error:

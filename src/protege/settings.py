@@ -2,16 +2,25 @@
 
 import dataclasses
 import difflib
+import io
+import math
 import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from protege.core import files
+from protege.core.text import one_line
 from protege.errors import MissingExtra, UserError
 
 T = TypeVar("T")
 
-_NAMES: Final = {int: "whole number", float: "number", str: "text", bool: "true or false"}
+_NAMES: Final = {int: "whole number", float: "finite number", str: "text", bool: "true or false"}
+_LARGEST: Final = 2**63 - 1
+_MAX_BYTES: Final = 1 << 20
+_MAX_DEPTH: Final = 50
+_MAX_ALIASES: Final = 20
+"""Ten aliases that each name ten others are a file of 200 bytes and a memory of gigabytes."""
 
 
 def shipped(name: str) -> Path:
@@ -38,34 +47,65 @@ def read_fields(path: Path | None, overrides: Sequence[str] = (), extra: str = "
     except ImportError:
         raise MissingExtra("omegaconf", extra) from None
     try:
-        fields = OmegaConf.load(path) if path else OmegaConf.create()
+        fields = OmegaConf.load(io.StringIO(_read(path))) if path else OmegaConf.create()
         if not OmegaConf.is_dict(fields):
             raise UserError(f"{path}: not a configuration (a list, where keys were expected)")
         if bad := [text for text in overrides if "=" not in text]:
             raise UserError(f"{bad[0]!r} is no override; write it as key=value, e.g. training.learning_rate=1e-4")
+        for text in overrides:
+            _require_small(text.partition("=")[2])
         merged = OmegaConf.to_container(OmegaConf.merge(fields, OmegaConf.from_dotlist(list(overrides))), resolve=True)
     except FileNotFoundError:
         raise UserError(f"{path}: no such configuration; the ones that come with protege are in configs/") from None
-    except (OmegaConfBaseException, ValueError, OSError) as error:
-        raise UserError(f"{path or 'overrides'}: not a configuration ({str(error).splitlines()[0]})") from None
-    except Exception as error:  # the YAML parser's own tree of errors, which OmegaConf lets through
-        if type(error).__module__.split(".")[0] != "yaml":
-            raise
-        raise UserError(f"{path or 'overrides'}: not YAML ({' '.join(str(error).split())[:200]})") from None
+    except UserError:
+        raise
+    except OSError as error:
+        raise UserError(f"{path or 'overrides'}: not a configuration ({error.strerror or error})") from None
+    except RecursionError:
+        raise UserError(f"{path or 'overrides'}: not a configuration (nested too deep)") from None
+    except (OmegaConfBaseException, ValueError) as error:
+        reason = one_line(str(error).splitlines()[0], 200)
+        raise UserError(f"{path or 'overrides'}: not a configuration ({reason})") from None
+    except Exception as error:  # OmegaConf lets the errors of YAML's parser and of its own grammar through
+        raise UserError(f"{path or 'overrides'}: not YAML ({one_line(str(error), 200)})") from None
     return {str(key): value for key, value in merged.items()} if isinstance(merged, dict) else {}
+
+
+def _read(path: Path) -> str:
+    return _require_small(files.read_bytes(path, _MAX_BYTES).decode())
+
+
+def _require_small(text: str) -> str:
+    """The YAML text, or ValueError where building its values could take any memory, or overflow the stack of libyaml,
+    which ends the process.
+    """
+    import yaml
+
+    depth = aliases = 0
+    for event in yaml.parse(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+        if isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
+            depth -= 1
+        aliases += isinstance(event, yaml.AliasEvent)
+        if depth > _MAX_DEPTH:
+            raise ValueError(f"nested deeper than {_MAX_DEPTH}")
+        if aliases > _MAX_ALIASES:
+            raise ValueError(f"more than {_MAX_ALIASES} aliases")
+    return text
 
 
 def build(kind: type[T], fields: Any, prefix: str = "") -> T:
     """A dataclass from nested mappings; UserError names a key or a value that does not fit."""
     if not isinstance(fields, Mapping):
-        raise UserError(f"{prefix.rstrip('.') or 'a configuration'} is a group of keys, got {fields!r}")
+        raise UserError(f"{prefix.rstrip('.') or 'a configuration'} is a group of keys, got {_shown(fields)}")
     hints = get_type_hints(kind)
     for key in fields:
         if key not in hints:
             near = difflib.get_close_matches(str(key), hints, 1, 0.5) or difflib.get_close_matches(
                 str(key), hints, 1, 0
             )
-            raise UserError(f"unknown key {prefix}{key}; did you mean {prefix}{near[0]}?")
+            raise UserError(f"unknown key {prefix}{one_line(str(key), 80)}; did you mean {prefix}{near[0]}?")
     values = {key: _cast(hints[key], value, f"{prefix}{key}") for key, value in fields.items()}
     return kind(**values)
 
@@ -83,15 +123,29 @@ def _cast(hint: Any, value: Any, name: str) -> Any:
         inner, *rest = get_args(hint)
         values = list(value) if isinstance(value, list | tuple) else None
         if values is None or (rest and rest[0] is not Ellipsis and len(values) != 1 + len(rest)):
-            raise UserError(f"{name} is a list such as [640, 480], got {value!r}")
+            raise UserError(f"{name} is a list such as [640, 480], got {_shown(value)}")
         return tuple(_cast(inner, item, name) for item in values)
-    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+    if type(value) is int and abs(value) > _LARGEST:
+        raise UserError(f"{name} is a {_NAMES.get(hint, hint)} of at most 64 bits, got a larger one")
+    if hint is float and type(value) in (int, float) and math.isfinite(value):
         return float(value)
-    if hint is str and isinstance(value, int | float) and not isinstance(value, bool):
+    if hint is str and type(value) in (int, float):
         return str(value)
-    if type(value) is hint:
+    if type(value) is hint and hint is not float and not (isinstance(value, str) and _no_text(value)):
         return value
-    raise UserError(f"{name} is a {_NAMES.get(hint, hint)}, got {value!r}")
+    raise UserError(f"{name} is a {_NAMES.get(hint, hint)}, got {_shown(value)}")
+
+
+def _no_text(value: str) -> bool:
+    """Whether it can be neither a path nor be written: with a NUL or a lone surrogate."""
+    return "\0" in value or any(0xD800 <= ord(c) < 0xE000 for c in value)
+
+
+def _shown(value: Any) -> str:
+    try:
+        return one_line(repr(value), 80)
+    except (ValueError, RecursionError):  # a number of more digits than Python prints
+        return "a value too large to be shown"
 
 
 def to_fields(config: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import numpy as np
 import zarr
 from numcodecs import Blosc
 
-from protege.cloning.store import Writer
+from protege.cloning.writer import Writer
 
 KEYS = ("w", "a", "d", "space")
 

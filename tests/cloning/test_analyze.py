@@ -9,7 +9,7 @@ import pytest
 
 from protege.cloning.analyze import analyze, suggestion, table
 from protege.cloning.state import COLUMNS
-from protege.cloning.store import Writer
+from protege.cloning.writer import Writer
 from tests.cloning.stores import KEYS, frames
 
 

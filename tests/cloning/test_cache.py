@@ -195,7 +195,7 @@ def test_a_folder_with_something_else_is_refused(dataset, tmp_path):
 
 def test_two_builders_at_once_are_refused(dataset):
     def again(done, total):
-        with pytest.raises(UserError, match="another process is building"):
+        with pytest.raises(UserError, match=r"building a cache \(process \d+, since .*\) is writing here"):
             build(dataset)
 
     build(dataset, progress=again)

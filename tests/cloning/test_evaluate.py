@@ -22,7 +22,8 @@ from protege.cloning.pages import (
     write_files,
 )
 from protege.cloning.predictions import Predictions, collect, cross_entropy, judge
-from protege.cloning.store import Dataset, Writer
+from protege.cloning.store import Dataset
+from protege.cloning.writer import Writer
 
 KEYS = ("left", "right", "attack", "never")
 LENGTHS = (30, 21, 40)

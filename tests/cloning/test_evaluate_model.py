@@ -17,9 +17,10 @@ from protege.cloning.compare import compare
 from protege.cloning.config import load
 from protege.cloning.evaluate import ahead, evaluate, goals_for, num_weights, places
 from protege.cloning.goals import word_numbers
-from protege.cloning.store import Dataset, Writer
+from protege.cloning.store import Dataset
 from protege.cloning.thresholds import choose, untuned
 from protege.cloning.train import train
+from protege.cloning.writer import Writer
 from protege.errors import UserError
 from tests.cloning import tiny
 

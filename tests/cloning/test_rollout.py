@@ -7,8 +7,8 @@ from protege import cli
 from protege.arena.rooms import layout
 from protege.arena.tasks import Task
 from protege.cloning.pages import chosen
-from protege.cloning.store import Writer
 from protege.cloning.train import train
+from protege.cloning.writer import Writer
 from protege.core import KEYBOARD_12
 from protege.errors import UserError
 from protege.evaluation import rollout as clone_rollout

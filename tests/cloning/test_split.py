@@ -44,13 +44,23 @@ def test_the_seed_decides():
     assert names(split(dataset(50), ratios, 1).test) != names(split(dataset(50), ratios, 2).test)
 
 
-@pytest.mark.parametrize("count", [1, 2])
-def test_too_few_episodes_are_an_error(count):
-    with pytest.raises(UserError, match=rf"{count} usable episodes?; expected at least 3"):
-        split(dataset(count))
+def test_a_single_episode_is_an_error():
+    with pytest.raises(UserError, match="1 usable episode; expected 2 or more"):
+        split(dataset(1))
 
 
-@pytest.mark.parametrize("ratios", [(0.8, 0.2), (0.8, 0.2, 0.0), (0.8, 0.3, 0.1), (1.2, -0.1, -0.1)])
+def test_two_episodes_are_one_to_train_and_one_to_validate():
+    parts = split(dataset(2))
+    assert [len(part) for part in (parts.train, parts.validation, parts.test)] == [1, 1, 0]
+
+
+@pytest.mark.parametrize(("count", "expected"), [(2, [1, 1, 0]), (10, [8, 2, 0])])
+def test_without_a_share_to_test_there_is_no_such_part(count, expected):
+    parts = split(dataset(count), (0.8, 0.2, 0.0))
+    assert [len(part) for part in (parts.train, parts.validation, parts.test)] == expected
+
+
+@pytest.mark.parametrize("ratios", [(0.8, 0.2), (0.8, 0.0, 0.2), (0.8, 0.3, 0.1), (1.2, -0.1, -0.1)])
 def test_ratios_that_are_none_are_an_error(ratios):
-    with pytest.raises(UserError, match="expected three above 0 that add up to 1"):
+    with pytest.raises(UserError, match="expected three that add up to 1"):
         split(dataset(10), ratios)

@@ -20,8 +20,9 @@ from protege.cloning.agreement import require_same
 from protege.cloning.checkpoint import load_model
 from protege.cloning.logs import Log
 from protege.cloning.optim import schedule
-from protege.cloning.store import Dataset, Writer
+from protege.cloning.store import Dataset
 from protege.cloning.train import Data, train, where
+from protege.cloning.writer import Writer
 from protege.core.card import ModelCard
 from protege.errors import ProtegeError, UserError
 from tests.cloning.stores import store

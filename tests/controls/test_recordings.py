@@ -1,6 +1,11 @@
 """Recordings on disk: written, read, converted from version 1, and refused with the file's name."""
 
+import io
+import os
 import pickle
+import sys
+import tracemalloc
+import zipfile
 
 import numpy as np
 import pytest
@@ -275,3 +280,121 @@ def test_a_write_that_fails_leaves_nothing(recording, tmp_path, monkeypatch):
         write(recording(50), tmp_path / "r.npz")
     assert [p.name for p in tmp_path.iterdir()] == ["r.npz"]
     assert (tmp_path / "r.npz").read_bytes() == before
+
+
+def test_a_file_without_a_version_is_judged_by_its_widths(version_2, tmp_path):
+    found = read(save(tmp_path / "r.npz", **version_2(version=None)))
+    np.testing.assert_array_equal(found.frames, version_2()["frames"])
+    assert len(scan([tmp_path / "r.npz"]).files[0]) == 40
+    both = save(tmp_path / "both.npz", **version_1(), frames=np.zeros((40, 3), np.float32))
+    assert read(both).frames.shape == (40, 260)
+    with pytest.raises(BadRecording, match="frames is 40 x 259; expected 40 x 260"):
+        read(save(tmp_path / "bad.npz", **version_2(version=None, frames=np.zeros((40, 259), np.float32))))
+
+
+MILLISECONDS = np.arange(40) * 1000 / 30
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"frames": np.zeros((40, 260), np.complex64)}, "frames holds complex numbers; expected numbers"),
+        ({"controls": np.full((40, 28), "w")}, "controls holds text; expected numbers"),
+        ({"timestamps": np.full(40, b"0")}, "timestamps holds text; expected numbers"),
+        ({"timestamps": np.arange(40).astype("M8[s]")}, r"timestamps holds datetime64\[s\]; expected numbers"),
+        ({"timestamps": MILLISECONDS}, "timestamps grow by 33.3333 a frame at 30 frames a second: milliseconds;"),
+        ({"timestamps": MILLISECONDS * 1e6}, "nanoseconds; expected seconds"),
+        ({"version": np.float64(np.inf)}, "version inf; expected 1 or 2"),
+        ({"version": np.float64(np.nan)}, "version nan; expected 1 or 2"),
+        ({"version": np.array("2")}, "version is <U1 of"),
+        ({"version": np.zeros(1000)}, r"version is float64 of \(1000,\); expected a number"),
+        ({"version": np.int64(-(2**62))}, "version -4611686018427387904; expected 1 or 2"),
+        ({"fps": np.array("30")}, "fps is <U2 of .*expected a number"),
+        ({"fps": np.complex64(30)}, "fps is complex64 of"),
+        ({"session_type": np.array("x" * 10_000)}, "session_type is <U10000 of .*expected a short text"),
+        ({"session_type": np.float32(3)}, "session_type is float32"),
+        ({"frames": np.float32(3)}, "frames is ; expected 0 x 260|frames is"),
+        ({"frames": np.zeros((40, 260), "f4,f4")}, "frames holds .*expected numbers"),
+        ({"frames": np.full((40, 260), 1e300)}, "frames is not a number or infinite in frame 0"),
+    ],
+)
+def test_what_is_no_number_of_seconds_or_metres_is_named_by_every_reader(version_2, tmp_path, changed, says):
+    path = save(tmp_path / "bad.npz", **version_2(**changed))
+    with pytest.raises(BadRecording, match=says):
+        read(path)
+
+
+def test_an_array_under_another_name_is_called_one(tmp_path):
+    with (tmp_path / "r.npz").open("wb") as file:
+        np.save(file, np.zeros((40, 260), np.float32))
+    with pytest.raises(BadRecording, match=r"r\.npz: not a recording \(a single array \(\.npy\), whatever its name\)"):
+        read(tmp_path / "r.npz")
+    with pytest.raises(UserError, match=r"1 skipped; the first: .*a single array"):
+        scan([tmp_path])
+
+
+def header_of(shape, kind="<f4"):
+    """An array's file with a header alone."""
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(buffer, {"descr": kind, "fortran_order": False, "shape": shape})
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        header_of((10**12, 260)),
+        header_of((-1, 260)),
+        header_of((40, 260), "|O"),
+        header_of((40, 260), "|V1000000000"),
+        header_of((40, 260)).replace(b"(40", b"[40"),
+        header_of((40, 260)).replace(b"40, 260", b"4E1,260"),
+        b"\x93NUMPY\x03\x00\xff\xff\xff\x7f{",
+        b"\x93NUMPY",
+        b"",
+    ],
+)
+def test_a_header_that_claims_what_is_not_there_costs_no_memory(version_2, tmp_path, data):
+    path = save(tmp_path / "bad.npz", **version_2(frames=None))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("frames.npy", data)
+    tracemalloc.start()
+    with pytest.raises(BadRecording, match=r"bad\.npz: "):
+        read(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20 << 20
+    with pytest.raises(UserError, match="1 skipped"):
+        scan([path])
+
+
+def test_a_file_that_would_unpack_to_a_hundred_times_its_size_is_not_unpacked(version_2, tmp_path):
+    length = 100_000
+    path = save(tmp_path / "bad.npz", **version_2(frames=None, controls=None, game_state=None, timestamps=None))
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        for name, width in (("frames", 260), ("controls", 28)):
+            with archive.open(f"{name}.npy", "w") as member:
+                member.write(header_of((length, width)))
+                for _ in range(length // 1000):
+                    member.write(bytes(width * 4 * 1000))
+    with pytest.raises(BadRecording, match="frames would unpack to 104,000,128 bytes from"):
+        read(path)
+
+
+def test_a_member_that_claims_another_size_is_damaged(version_2, tmp_path):
+    path = save(tmp_path / "bad.npz", **version_2())
+    data = bytearray(path.read_bytes())
+    at = data.index(b"PK\x01\x02")  # the directory's first entry: its size when unpacked
+    data[at + 24 : at + 28] = (0xFFFFFFF0).to_bytes(4, "little")
+    path.write_bytes(data)
+    with pytest.raises(BadRecording, match="frames claims 41,600 bytes, and the file holds 4,294,967,280 of it"):
+        read(path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes in the file system")
+def test_a_pipe_is_no_recording(tmp_path):
+    os.mkfifo(tmp_path / "r.npz")
+    with pytest.raises(BadRecording, match="not a regular file but a pipe"):
+        read(tmp_path / "r.npz")
+    with pytest.raises(UserError, match="not a regular file but a pipe"):
+        scan([tmp_path])

@@ -101,7 +101,7 @@ def test_inspect_counts_what_was_put_in(recording, tmp_path, capsys):
     made.frames[:, 225:227] = [1, 0]
     write(made, tmp_path / "r.npz")
     (tmp_path / "bad.npz").write_bytes(b"nothing")
-    assert cli.run(["controls", "inspect", "--json", str(tmp_path)]) == 1
+    assert cli.run(["controls", "inspect", "--json", str(tmp_path)]) == 2
     out, err = capsys.readouterr()
     answer = json.loads(out)
     assert "bad.npz" in err

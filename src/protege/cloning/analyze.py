@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from protege.cloning.split import RATIOS, Splits, split
 from protege.cloning.state import ANIMATIONS, COLUMNS
 from protege.cloning.store import Dataset, Episode
+from protege.core.text import printable
 from protege.errors import UserError
 
 _TOP: Final = 10
@@ -69,6 +70,7 @@ class Analysis:
             "frame_size": list(data.frame_size),
             "attributes": list(data.attributes),
             "problems": list(data.problems),
+            "assumed": list(data.assumed),
             "lengths": list(self.lengths),
             "actions": [vars(action) for action in self.actions],
             "idle": self.idle,
@@ -163,9 +165,10 @@ def table(found: Analysis) -> str:
             "the held-out frames unknown to training"
         )
         lines.append("  " + ", ".join(f"{number}: {count:,}" for number, count in stream.top))
-    if data.problems:
-        lines += ["", *(f"problem: {problem}" for problem in data.problems)]
-    return "\n".join([*lines, "", "suggested configuration:", suggestion(found)])
+    if data.assumed or data.problems:
+        lines += ["", *(f"assumed: {line}" for line in data.assumed)]
+        lines += [f"problem: {problem}" for problem in data.problems]
+    return printable("\n".join([*lines, "", "suggested configuration:", suggestion(found)]))
 
 
 def suggestion(found: Analysis) -> str:
@@ -182,5 +185,5 @@ def suggestion(found: Analysis) -> str:
         f"  use_class_weights: {str(rare).lower()}",
     ]
     if found.split is None:
-        lines.append("# too few episodes to train, validate and test: record at least three")
+        lines.append("# too few episodes to train and to validate: record at least two")
     return "\n".join(lines)

@@ -10,7 +10,8 @@ import math
 import shutil
 import time
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
@@ -20,13 +21,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from protege.cloning.store import Dataset, Episode
-from protege.core.session.lock import Lock
+from protege.core import files
 from protege.errors import UserError
 
 _INDEX: Final = "cache.json"
 _FRAMES: Final = "frames.u8"
 _ROWS: Final = "rows.npz"
-_LOCK: Final = "lock"
+_MARK: Final = "lock"
+"""An empty file that says whose folder this is."""
 _VERSION: Final = 1
 _PIECE: Final = 64
 """Frames read at a time: memory stays flat however long an episode is."""
@@ -88,16 +90,15 @@ def build(
     UserError if the folder holds something else, another process is building there, or the disk is too small.
     """
     folder = folder or default_folder(dataset.path, frame_size)
-    _claim(folder)
-    lock = _lock(folder, wait)
-    try:
+    with _locked(folder, wait):
+        _claim(folder)
         offsets = _offsets(dataset.episodes)
         total = max(stop for _, stop in offsets.values())
         shape = (total, 3, *(frame_size or dataset.episodes[0].frames.shape[2:]))
         done = _resumable(folder, dataset, offsets, shape)
         _require_space(folder, shape)
         ready = 0
-        with (folder / _FRAMES).open("r+b") as frames:
+        with files.writing(folder), (folder / _FRAMES).open("r+b") as frames:
             for episode in dataset.episodes:
                 start, stop = offsets[episode.name]
                 source = fingerprint(episode)
@@ -110,18 +111,18 @@ def build(
                     _save_index(folder, shape, dataset, done)
                 ready += len(episode)
                 progress(ready, total)
-        _save_rows(folder, dataset)
+        with files.writing(folder):
+            _save_rows(folder, dataset)
         return _open(folder, offsets, shape)
-    finally:
-        lock.release()
 
 
 def remove(folder: Path) -> bool:
     """Delete a cache; whether there was one. UserError if the folder is not a cache of ours."""
     if not folder.exists():
         return False
-    _claim(folder)
-    shutil.rmtree(folder)
+    with _locked(folder, wait=False):
+        _claim(folder)
+        shutil.rmtree(folder)
     return True
 
 
@@ -136,22 +137,25 @@ def fingerprint(episode: Episode) -> str:
 
 def _claim(folder: Path) -> None:
     """The folder exists and is ours, or UserError."""
-    if folder.exists() and not (folder / _LOCK).exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and not (folder / _MARK).exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder}: holds something that is not a cache; name an empty or a new folder")
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / _LOCK).touch()
+    (folder / _MARK).touch()
 
 
-def _lock(folder: Path, wait: bool) -> Lock:
-    while True:
-        try:
-            return Lock(folder / _LOCK)
-        except BlockingIOError:
-            if not wait:
-                raise UserError(
-                    f"{folder}: another process is building this cache; wait for it, or name another"
-                ) from None
-        time.sleep(0.1)
+@contextmanager
+def _locked(folder: Path, wait: bool) -> Iterator[None]:
+    """Alone in the cache; wait: for whoever is there, otherwise `files.Locked`."""
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(files.locked(folder.resolve(), "building a cache"))
+                break
+            except files.Locked:
+                if not wait:
+                    raise
+            time.sleep(0.1)
+        yield
 
 
 def _offsets(episodes: Iterable[Episode]) -> dict[str, tuple[int, int]]:
@@ -169,10 +173,11 @@ def _resumable(
     done: dict[str, Any] = {}
     path, frame = folder / _FRAMES, math.prod(shape[1:])
     try:
-        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+        index = files.read_json(folder / _INDEX)
         same = index["version"] == _VERSION and index["frame"] == list(shape[1:]) and index["bgr"] == dataset.bgr
         if same and path.stat().st_size >= max((e["stop"] for e in index["episodes"].values()), default=0) * frame:
-            done = {n: e for n, e in index["episodes"].items() if offsets.get(n) == (e["start"], e["stop"])}
+            whole = {n: e for n, e in index["episodes"].items() if {"source", "hash"} <= e.keys()}
+            done = {n: e for n, e in whole.items() if offsets.get(n) == (e["start"], e["stop"])}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         done = {}
     with path.open("ab") as file:
@@ -234,9 +239,7 @@ def _save_index(folder: Path, shape: tuple[int, ...], dataset: Dataset, done: di
         "bgr": dataset.bgr,
         "episodes": done,
     }
-    beside = folder / f"{_INDEX}.part"
-    beside.write_text(json.dumps(index, indent=1), encoding="utf-8")
-    beside.replace(folder / _INDEX)
+    files.write_text(folder / _INDEX, json.dumps(index, indent=1))
 
 
 def _save_rows(folder: Path, dataset: Dataset) -> None:
@@ -247,9 +250,8 @@ def _save_rows(folder: Path, dataset: Dataset) -> None:
     if any(episode.goal is not None for episode in dataset.episodes):
         none = [np.full(len(e), -1, np.int32) if e.goal is None else e.goal for e in dataset.episodes]
         rows["goals"] = np.concatenate(none)
-    beside = folder / "rows.part.npz"
-    np.savez(beside, allow_pickle=False, **rows)
-    beside.replace(folder / _ROWS)
+    with files.replacing(folder / _ROWS) as beside, beside.open("wb") as file:
+        np.savez(file, allow_pickle=False, **rows)
 
 
 def _open(folder: Path, offsets: dict[str, tuple[int, int]], shape: tuple[int, ...]) -> Cache:

@@ -1,11 +1,12 @@
 """Models side by side, by the metrics.json that evaluation wrote into their folders."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from protege.cloning.tables import table
+from protege.core import files
+from protege.core.text import printable
 from protege.errors import UserError
 
 METRICS: Final = "metrics.json"
@@ -17,8 +18,9 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     """The `Evaluation.to_json()` in a model's folder. UserError if there is none or it cannot be read."""
     path = folder / METRICS
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if "exact_match" not in found or "actions" not in found:
+        found = files.read_json(path, finite=False)
+        others = found.get("others") or {} if isinstance(found, dict) else None
+        if not isinstance(others, dict) or not all(map(_scores, (found, *others.values()))):
             raise ValueError("no scores in it")
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{folder}: no {METRICS}; make it with: protege clone evaluate {folder}") from None
@@ -27,6 +29,19 @@ def read_metrics(folder: Path) -> dict[str, Any]:
             f"{path}: not readable ({error}); write it again with: protege clone evaluate {folder}"
         ) from None
     return found
+
+
+def _scores(found: Any) -> bool:
+    """Whether these are `Evaluation.to_json()` or `Scores.to_json()`: all that a table of them looks at."""
+    if not isinstance(found, dict) or not isinstance(actions := found.get("actions"), dict):
+        return False
+    groups = [found, *(found.get(name) or {} for name in ("onsets", "frequency")), *actions.values()]
+    if not all(isinstance(group, dict) for group in groups) or not all("support" in each for each in actions.values()):
+        return False
+    numbers = ("exact_match", "macro_f1", "cross_entropy", "parameters", "frames_trained_on", "support")
+    values = [group.get(name) for group in groups for name in (*numbers, "f1", "l1", "l2", "kl")]
+    values += [group.get(name) for group in groups for name in ("start_recall", "end_recall")]
+    return "exact_match" in found and all(value is None or isinstance(value, int | float) for value in values)
 
 
 def compare(models: Sequence[Path]) -> str:
@@ -41,7 +56,7 @@ def compare(models: Sequence[Path]) -> str:
     baselines = (
         {} if warnings else {n: s for n, s in (first.get("others") or {}).items() if n not in ("as played", "at 0.5")}
     )
-    return "\n".join([*(warnings or [_data(first)]), "", table({**found, **baselines})])
+    return printable("\n".join([*(warnings or [_data(first)]), "", table({**found, **baselines})]))
 
 
 def _name(folder: Path, models: Sequence[Path]) -> str:

@@ -1,7 +1,7 @@
 """What a cloning run is: the sections dataset, model, training, evaluation, logging and system of configs/*.yaml."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,10 +55,12 @@ class StateConfig:
 
 @dataclass(frozen=True)
 class DatasetConfig:
-    """path: the zarr store; *_ratio: parts of the episodes, which sum to 1; normalize_frames: divide by 255 (inside
+    """path: the zarr store; *_ratio: parts of the episodes, which sum to 1 (what train_ratio and val_ratio leave is
+    test_ratio where that is not given, maybe none); normalize_frames: divide by 255 (inside
     jit); use_state: read the state; validate_episodes: read every episode once and leave out what is broken, else
     the first broken one stops the run; frame_size: (height, width) that pictures are scaled to, null as stored;
-    cache: the folder of the uint8 cache, null beside the store.
+    cache: the folder of the uint8 cache, null beside the store; channel_order: "rgb" or "bgr" (as OpenCV has it), for
+    a store that does not say.
     """
 
     path: str = "dataset/episodes.zarr"
@@ -71,16 +73,20 @@ class DatasetConfig:
     validate_episodes: bool = True
     frame_size: tuple[int, int] | None = None
     cache: str | None = None
+    channel_order: str | None = None
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     state: StateConfig = field(default_factory=StateConfig)
 
     def __post_init__(self) -> None:
         for name in ("train_ratio", "val_ratio", "test_ratio"):
             _within(f"dataset.{name}", getattr(self, name), 0, 1)
+        _within("dataset.split_seed", self.split_seed, 0, 2**32 - 1)
         if abs(sum(self.ratios) - 1) > 1e-6:
             raise UserError(f"dataset: train_ratio, val_ratio and test_ratio sum to 1, got {sum(self.ratios):g}")
-        if self.frame_size is not None and min(self.frame_size) < 8:
-            raise UserError(f"dataset.frame_size is [height, width] from 8 pixels on, got {list(self.frame_size)}")
+        if self.frame_size is not None and not (min(self.frame_size) >= 8 and max(self.frame_size) <= 4096):
+            raise UserError(f"dataset.frame_size is [height, width] from 8 to 4096 pixels, got {list(self.frame_size)}")
+        if self.channel_order is not None:
+            _one_of("dataset.channel_order", self.channel_order, ("rgb", "bgr"))
 
     @property
     def ratios(self) -> tuple[float, float, float]:
@@ -115,6 +121,13 @@ class ModelConfig:
         _within("model.num_frames", self.num_frames, 1, 64)
         _within("model.frame_skip", self.frame_skip, 1, 64)
         _within("model.action_history", self.action_history, 0, 256)
+        for each in fields(self):
+            value = getattr(self, each.name)
+            for size in value if isinstance(value, tuple) else [value]:
+                if type(size) is int and each.name != "action_history":
+                    _within(f"model.{each.name}", size, 1, 64 if each.name.endswith("layers") else 4096)
+            if isinstance(value, tuple) and len(value) > 64:
+                raise UserError(f"model.{each.name} has at most 64 numbers, got {len(value)}")
 
 
 @dataclass(frozen=True)
@@ -190,7 +203,8 @@ class TrainingConfig:
     early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "num_epochs", "accumulation", "save_every_n_epochs", "keep_last_n_checkpoints"):
+        _within("training.batch_size", self.batch_size, 1, 65_536)
+        for name in ("num_epochs", "accumulation", "save_every_n_epochs", "keep_last_n_checkpoints"):
             _within(f"training.{name}", getattr(self, name), 1, 1e9)
         _within("training.max_steps", self.max_steps, 0, 1e12)
         if not 0 < self.learning_rate < 1:
@@ -263,6 +277,7 @@ class SystemConfig:
     process_id: int | None = None
 
     def __post_init__(self) -> None:
+        _within("system.seed", self.seed, 0, 2**32 - 1)
         _within("system.num_workers", self.num_workers, 0, 64)
         _within("system.devices", self.devices, 0, 1e6)
         if self.coordinator in (None, AUTO):
@@ -309,9 +324,22 @@ def from_fields(fields: Mapping[str, Any]) -> CloningConfig:
     from protege.cloning.models import options_of
 
     model = fields.get("model") or {}
-    kind = options_of(str(model.get("name", ModelConfig.name))) if isinstance(model, Mapping) else ModelConfig
-    rest = build(CloningConfig, {name: section for name, section in fields.items() if name != "model"})
+    name = model.get("name", ModelConfig.name) if isinstance(model, Mapping) else ModelConfig.name
+    kind = options_of(name) if isinstance(name, str) else ModelConfig
+    sections = {name: section for name, section in fields.items() if name != "model"}
+    if isinstance(data := sections.get("dataset"), Mapping):
+        sections["dataset"] = _with_test_ratio(data)
+    rest = build(CloningConfig, sections)
     return replace(rest, model=build(kind, model, "model."))
+
+
+def _with_test_ratio(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The section dataset as the source documents write it, without a part to test on: what the other two leave."""
+    train, validation = data.get("train_ratio"), data.get("val_ratio")
+    if "test_ratio" in data or not isinstance(train, int | float) or not isinstance(validation, int | float):
+        return data
+    rest = round(1 - train - validation, 9)
+    return {**data, "test_ratio": rest} if 0 <= rest <= 1 else data
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
@@ -321,4 +349,4 @@ def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
 
 def _within(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
-        raise UserError(f"{name} lies between {low:g} and {high:g}, got {value:g}")
+        raise UserError(f"{name} lies between {low:g} and {high:g}, got {value}")

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protege.cloning.cache import scaled
-from protege.cloning.store import Writer
+from protege.cloning.writer import Writer
 from protege.core.actions import Action
 from protege.core.session import Session, Span, find_sessions
 from protege.errors import UserError
@@ -43,29 +43,29 @@ def export_sessions(
     found = find_sessions(folder)
     if not found:
         raise UserError(f"{folder}: no recordings; make some with: protege record, or: protege arena record")
+    first = Session.open(found[0]).info.space.pressable
     episodes = frames = skipped = 0
     problems: list[str] = []
-    writer: Writer | None = None
-    for number, path in enumerate(found):
-        session = Session.open(path)
-        writer = writer or Writer(out, session.info.space.pressable, source="sessions")
-        if size is not None:
-            writer.require_size(size)
-        if session.info.space.pressable != writer.keys:
-            raise UserError(
-                f"{path}: has the keys {' '.join(session.info.space.pressable)}, not {' '.join(writer.keys)}"
-            )
-        if session.info.extra.get("keys") is False:
-            problems.append(f"{path}: a video without keys; left out")
-        elif session.name in writer.sessions:
-            skipped += 1
-        else:
-            spans = _cut(session, cut_s)
-            writer.require_size(size or session.info.frame_size)
-            _add_session(writer, session, spans, size or session.info.frame_size, tau_ms)
-            frames += len(session)
-            episodes += len(spans)
-        progress(number + 1, len(found))
+    with Writer(out, first, source="sessions") as writer:
+        for number, path in enumerate(found):
+            session = Session.open(path)
+            if size is not None:
+                writer.require_size(size)
+            if session.info.space.pressable != writer.keys:
+                raise UserError(
+                    f"{path}: has the keys {' '.join(session.info.space.pressable)}, not {' '.join(writer.keys)}"
+                )
+            if session.info.extra.get("keys") is False:
+                problems.append(f"{path}: a video without keys; left out")
+            elif session.name in writer.sessions:
+                skipped += 1
+            else:
+                spans = _cut(session, cut_s)
+                writer.require_size(size or session.info.frame_size)
+                _add_session(writer, session, spans, size or session.info.frame_size, tau_ms)
+                frames += len(session)
+                episodes += len(spans)
+            progress(number + 1, len(found))
     return Exported(episodes, frames, skipped, tuple(problems))
 
 
@@ -105,13 +105,25 @@ def picture(rgb: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 class StepStore:
-    """Keeps a player's steps in a zarr store as they happen, an episode at a time."""
+    """Keeps a player's steps in a zarr store as they happen, an episode at a time; until it is closed nobody else can
+    write there.
+    """
 
-    def __init__(self, path: Path, keys: Sequence[str], size: tuple[int, int], source: str) -> None:
-        """size: (width, height) that pictures are scaled to. UserError if the store has other actions or sizes."""
-        self._writer = Writer(path, keys, source=source)
+    def __init__(
+        self, path: Path, keys: Sequence[str], size: tuple[int, int], source: str, doing: str = "protege"
+    ) -> None:
+        """size: (width, height) that pictures are scaled to; doing: the command, for whoever comes second. UserError if
+        the store has other actions or sizes, or another command is writing there.
+        """
+        self._writer = Writer(path, keys, source=source, doing=doing)
         self._writer.require_size(size)
         self.name, self.size = str(path), size
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._writer.close()
 
     def about(self, episode: str) -> Mapping[str, Any] | None:
         """The attributes of an episode, None where it is not there."""

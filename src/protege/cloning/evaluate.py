@@ -1,6 +1,7 @@
 """Scores a trained model on whole episodes: those its training held back, or any other data set."""
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -26,6 +27,7 @@ from protege.cloning.train import loader_options
 from protege.errors import UserError
 
 SPLITS: Final = ("test", "validation", "train", "all")
+log = logging.getLogger(__name__)
 NAMED: Final = 5
 """Episodes that are named before a list of them is cut short."""
 
@@ -56,20 +58,24 @@ def evaluate(
     """Score the model in a folder, with the thresholds that its training chose on the validation episodes.
 
     path: a data set; that of the training by default. split: "test" by default where the data set has episodes of the
-    training, wherever it lies now, else "all". progress: told the frames that are done and all frames. UserError where
-    the data set does not fit the model.
+    training, wherever it lies now ("validation" where the training kept none to test on), else "all". progress: told
+    the frames that are done and all frames. UserError where the data set does not fit the model.
     """
     loaded = load_model(folder)
     own = Path(loaded.config.dataset.path)
     path = path or own
-    dataset = Dataset.open(path, use_state=loaded.setting.state is not None)
+    order = loaded.config.dataset.channel_order
+    dataset = Dataset.open(path, use_state=loaded.setting.state is not None, channel_order=order)
+    for line in dataset.assumed:
+        log.warning("%s", line)
     if dataset.keys != loaded.keys:
         raise UserError(
             f"{path}: has the actions {' '.join(dataset.keys)}; {folder} was trained on {' '.join(loaded.keys)}"
         )
     there = places(loaded, dataset, _same(path, own))
     parts = _parts(loaded, there)
-    split = split or ("test" if parts else "all")
+    held_out = "test" if loaded.about["splits"]["test"] else "validation"
+    split = split or (held_out if parts else "all")
     names = _names(loaded, dataset, split, there)
     cache = _cache(loaded, dataset, _same(path, own))
     # A horizon of 1: every frame is scored, the same ones for every model, and the actions ahead are looked up after.
@@ -209,6 +215,8 @@ def _names(loaded: Loaded, dataset: Dataset, split: str, there: Mapping[str, lis
         return [episode.name for episode in dataset.episodes]
     if not any(there.values()):
         raise UserError(f"--split {split}: {dataset.path} is not what the model was trained on; score all of it")
+    if not loaded.about["splits"][split]:
+        raise UserError(f"--split {split}: the training kept no episodes for it; score with --split validation")
     if gone := [name for name in loaded.about["splits"][split] if not there[name]]:
         raise UserError(
             f"{dataset.path}: {', '.join(gone)} of the {split} episodes are gone, broken or changed since training; "

@@ -17,6 +17,7 @@ from protege.cloning.film import drawn, encode
 from protege.cloning.metrics import confusion
 from protege.cloning.predictions import Evaluation
 from protege.cloning.tables import number, table
+from protege.core.files import hidden, move
 from protege.errors import MissingExtra
 
 THUMBNAILS: Final = 8
@@ -53,7 +54,7 @@ def page_of(found: Evaluation, frames: Pictures, intro: str, fps: float = 10.0, 
 
 def write_files(texts: Mapping[Path, str]) -> None:
     """Write text files: whole, and where one cannot be written none of them."""
-    parts = {path: path.with_name(f".{path.name}.part") for path in texts}
+    parts = {path: hidden(path, "part") for path in texts}
     try:
         for path, part in parts.items():
             if path.is_dir():
@@ -61,7 +62,7 @@ def write_files(texts: Mapping[Path, str]) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             part.write_text(texts[path], encoding="utf-8")
         for path, part in parts.items():
-            part.replace(path)
+            move(part, path)
     except BaseException:
         for part in parts.values():
             with suppress(OSError):

@@ -143,16 +143,16 @@ def _training() -> str:
 def _small(folder: Path) -> Any:
     """A run that a processor does in seconds: a bright side says which of two keys is held."""
     from protege.cloning.config import load
-    from protege.cloning.store import Writer
+    from protege.cloning.writer import Writer
 
     rng = np.random.default_rng(0)
-    writer = Writer(folder / "episodes.zarr", ("left", "right"))
-    for _ in range(4):
-        side = rng.integers(0, 2, 16)
-        frames = rng.integers(0, 60, (16, 3, 16, 16), dtype=np.uint8)
-        for t, right in enumerate(side):
-            frames[t, :, :, 8 * right : 8 * right + 8] += 150
-        writer.episode(frames, np.stack([side == 0, side == 1], axis=1))
+    with Writer(folder / "episodes.zarr", ("left", "right")) as writer:
+        for _ in range(4):
+            side = rng.integers(0, 2, 16)
+            frames = rng.integers(0, 60, (16, 3, 16, 16), dtype=np.uint8)
+            for t, right in enumerate(side):
+                frames[t, :, :, 8 * right : 8 * right + 8] += 150
+            writer.episode(frames, np.stack([side == 0, side == 1], axis=1))
     settings = {
         "dataset.path": folder / "episodes.zarr",
         "model.conv_features": "[8]",

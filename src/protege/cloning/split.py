@@ -14,7 +14,7 @@ RATIOS: Final = (0.8, 0.1, 0.1)
 
 @dataclass(frozen=True)
 class Splits:
-    """Episodes of each part, none of them empty and no episode in two."""
+    """Episodes of each part, no episode in two; there may be none to test on."""
 
     train: tuple[Episode, ...]
     validation: tuple[Episode, ...]
@@ -24,18 +24,23 @@ class Splits:
 def split(dataset: Dataset, ratios: Sequence[float] = RATIOS, seed: int = 42) -> Splits:
     """The usable episodes of a data set, shuffled by `seed` and shared out by `ratios` (train, validation, test).
 
-    Each part gets at least one episode. UserError for ratios that do not add up to 1, or fewer than three episodes.
+    Each part gets at least one episode; to test gets none where its ratio is 0, or there are only two episodes.
+    UserError for ratios that do not add up to 1, or a single episode.
     """
-    if len(ratios) != 3 or min(ratios) <= 0 or abs(sum(ratios) - 1) > 1e-6:
-        raise UserError(f"the split's ratios are {list(ratios)}; expected three above 0 that add up to 1")
-    count = len(dataset.episodes)
-    if count < 3:
+    if len(ratios) != 3 or min(ratios[:2]) <= 0 or ratios[2] < 0 or abs(sum(ratios) - 1) > 1e-6:
         raise UserError(
-            f"{dataset.path}: {count} usable episode{'s' if count > 1 else ''}; expected at least 3, one each to "
-            "train, to validate and to test; record more"
+            f"the split's ratios are {list(ratios)}; expected three that add up to 1, those to train and to validate "
+            "above 0"
+        )
+    count = len(dataset.episodes)
+    if count < 2:
+        raise UserError(
+            f"{dataset.path}: {count} usable episode; expected 2 or more, one to train and one to validate; record more"
         )
     order = np.random.default_rng(seed).permutation(count)
-    held_out = [max(1, round(count * ratio)) for ratio in ratios[1:]]
+    held_out = [max(1, round(count * ratio)) if ratio else 0 for ratio in ratios[1:]]
+    if count == 2:
+        held_out = [1, 0]
     while sum(held_out) > count - 1:
         held_out[held_out.index(max(held_out))] -= 1
     validation, test = held_out

@@ -59,7 +59,9 @@ class Data:
     def open(cls, config: CloningConfig, progress: Progress = QUIET) -> "Data":
         """Open, check, split and cache; UserError for what is wrong with the store. progress: of the cache."""
         wanted = config.dataset
-        dataset = Dataset.open(wanted.path, use_state=wanted.use_state)
+        dataset = Dataset.open(wanted.path, use_state=wanted.use_state, channel_order=wanted.channel_order)
+        for line in dataset.assumed:
+            log.warning("%s", line)
         for problem in dataset.problems:
             if not wanted.validate_episodes:
                 raise UserError(f"{problem}; dataset.validate_episodes=true leaves such episodes out")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from protege.commands.types import Size, examples
+from protege.commands.types import SEED, Count, Number, Size, examples
 from protege.core.paths import raw_playthrough, shown
 
 
@@ -31,10 +31,16 @@ GOAL = click.option("--goal", help="Ask for this goal in every episode. Default:
 
 
 @command.command("play", epilog=examples("protege arena play", 'protege arena play --goal "Go to the red torch"'))
-@click.option("--seed", type=click.IntRange(0), default=5000, show_default=True, help="The first layout.")
-@click.option("--episodes", type=click.IntRange(0), default=0, help="How many layouts; 0: until you close the window.")
+@click.option("--seed", type=SEED, default=5000, show_default=True, help="The first layout.")
+@click.option("--episodes", type=Count(0), default=0, help="How many layouts; 0: until you close the window.")
 @click.option("--size", type=Size(), default="640x480", show_default=True, help="Size of the window.")
-@click.option("--seconds", type=float, default=60.0, show_default=True, help="Game time until an episode is over.")
+@click.option(
+    "--seconds",
+    type=Number(0, min_open=True),
+    default=60.0,
+    show_default=True,
+    help="Game time until an episode is over.",
+)
 @click.option("--log", type=click.Path(path_type=Path), help="Write the engine's own record of every tic to this file.")
 @GOAL
 def play(seed: int, episodes: int, size: tuple[int, int], seconds: float, log: Path | None, goal: str | None) -> int:
@@ -52,12 +58,10 @@ def play(seed: int, episodes: int, size: tuple[int, int], seconds: float, log: P
         "protege arena record --episodes 300 --zarr dataset/episodes.zarr --size 80x60 --noise 0.1 --corrected",
     ),
 )
-@click.option("--episodes", type=click.IntRange(1), default=20, show_default=True, help="How many layouts.")
-@click.option("--seed", type=click.IntRange(0), default=5000, show_default=True, help="The first layout.")
+@click.option("--episodes", type=Count(1), default=20, show_default=True, help="How many layouts.")
+@click.option("--seed", type=SEED, default=5000, show_default=True, help="The first layout.")
 @click.option("--size", type=Size(), default="640x480", show_default=True, help="Size of the frames.")
-@click.option(
-    "--noise", type=click.FloatRange(0, 1), default=0.05, show_default=True, help="How often the player errs."
-)
+@click.option("--noise", type=Number(0, 1), default=0.05, show_default=True, help="How often the player errs.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for sessions. Default: dataset/raw_playthrough.")
 @click.option(
     "--task",
@@ -134,8 +138,8 @@ def _record_zarr(
     from protege.core.actions import KEYBOARD_12
 
     asked = find_goal(goal) if goal else None
-    store = StepStore(path, KEYBOARD_12.pressable, size, source="arena")
-    with bar("episodes") as progress:
+    store = StepStore(path, KEYBOARD_12.pressable, size, source="arena", doing="protege arena record")
+    with store, bar("episodes") as progress:
         found = record_steps(store, episodes, seed, noise, asked, task, progress, corrected)
     click.echo(
         f"{shown(path)}: {episodes} episodes ({found.new} new: {found.frames} frames, {found.won} reached their goal)"

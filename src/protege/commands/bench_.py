@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import click
 
-from protege.commands.types import examples
+from protege.commands.types import SEED, Count, Number, examples
 from protege.evaluation.figures import Figure, as_json, as_table
 
 ELSEWHERE: Final = ("record", "label", "decode", "live", "train", "cloning", "controls")
@@ -44,16 +44,14 @@ AS_JSON = click.option("--json", "json_", is_flag=True, help="Print one JSON obj
     ),
 )
 @click.option("--model", required=True, help="Folder, server, or random, repeat, majority, expert.")
-@click.option("--episodes", type=click.IntRange(1), default=100, show_default=True, help="Rooms to play.")
+@click.option("--episodes", type=Count(1), default=100, show_default=True, help="Rooms to play.")
 @click.option("--task", help="Only goals of this kind (go_to, open_door, climb_stairs, check_posters, or all).")
-@click.option("--seed", type=int, default=10_000, show_default=True, help="The first room; 10,000 or later.")
-@click.option(
-    "--swaps", type=click.IntRange(0), default=50, show_default=True, help="Episodes with another object asked."
-)
-@click.option("--live", type=click.IntRange(0), default=0, show_default=True, help="Episodes through the real window.")
-@click.option("--execute", type=click.IntRange(1, 7), default=1, show_default=True, help="Slots before re-planning.")
-@click.option("--temperature", type=float, default=0.0, show_default=True)
-@click.option("--processes", type=click.IntRange(1), default=1, show_default=True, help="Arenas at once.")
+@click.option("--seed", type=SEED, default=10_000, show_default=True, help="The first room; 10,000 or later.")
+@click.option("--swaps", type=Count(0), default=50, show_default=True, help="Episodes with another object asked.")
+@click.option("--live", type=Count(0), default=0, show_default=True, help="Episodes through the real window.")
+@click.option("--execute", type=Count(1, 7), default=1, show_default=True, help="Slots before re-planning.")
+@click.option("--temperature", type=Number(0), default=0.0, show_default=True)
+@click.option("--processes", type=Count(1), default=1, show_default=True, help="Arenas at once.")
 @click.option("--ray", is_flag=True, help="Spread the episodes over a Ray cluster.")
 @click.option("--page", type=click.Path(path_type=Path), help="Write film strips and maps here.")
 @AS_JSON
@@ -88,12 +86,12 @@ def arena(
 )
 @click.option("--model", required=True, help="Folder, server, or random, scripted, repeat, majority, cloned.")
 @click.option("--scenario", default="deadly_corridor", show_default=True, help="One of ViZDoom's, e.g. my_way_home.")
-@click.option("--episodes", type=click.IntRange(1), default=20, show_default=True, help="Of the model, and of random.")
+@click.option("--episodes", type=Count(1), default=20, show_default=True, help="Of the model, and of random.")
 @click.option("--goal", help="What the model is told. Default: the scenario's own task.")
-@click.option("--execute", type=click.IntRange(1, 7), default=1, show_default=True, help="Slots before re-planning.")
-@click.option("--temperature", type=float, default=0.0, show_default=True)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the first episode.")
-@click.option("--trained-on", type=click.IntRange(3), default=100, show_default=True, help="Episodes, for cloned.")
+@click.option("--execute", type=Count(1, 7), default=1, show_default=True, help="Slots before re-planning.")
+@click.option("--temperature", type=Number(0), default=0.0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the first episode.")
+@click.option("--trained-on", type=Count(3), default=100, show_default=True, help="Episodes, for cloned.")
 @AS_JSON
 def vizdoom(json_: bool, **options: Any) -> None:
     """How much reward does a policy get in ViZDoom's public scenarios, beside random keys?"""

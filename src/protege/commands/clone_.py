@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from protege.commands.progress import bar
-from protege.commands.types import examples
+from protege.commands.types import SEED, Count, examples
 from protege.core.card import ModelCard
 from protege.core.paths import shown
 from protege.errors import UserError
@@ -118,8 +118,8 @@ def compare(models: tuple[Path, ...]) -> int:
     ),
 )
 @click.argument("model")
-@click.option("--episodes", type=click.IntRange(1), default=10, show_default=True, help="Rooms to play.")
-@click.option("--seed", type=int, default=10_000, show_default=True, help="The first room; 10,000 or later.")
+@click.option("--episodes", type=Count(1), default=10, show_default=True, help="Rooms to play.")
+@click.option("--seed", type=SEED, default=10_000, show_default=True, help="The first room; 10,000 or later.")
 @click.option(
     "--task",
     type=click.Choice(["go_to", "open_door", "climb_stairs", "check_posters", "all"]),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from protege.commands.types import examples
+from protege.commands.types import SEED, Count, Number, examples
 from protege.core.paths import shown
 
 RECORDINGS = Path("recordings")
@@ -24,12 +24,12 @@ def command() -> None:
     "synth",
     epilog=examples("protege controls synth", "protege controls synth --recordings 4 --frames 600 --type combat"),
 )
-@click.option("--recordings", type=click.IntRange(1), default=12, show_default=True, help="How many.")
-@click.option("--frames", type=click.IntRange(30), default=3000, show_default=True, help="Length of each.")
+@click.option("--recordings", type=Count(1), default=12, show_default=True, help="How many.")
+@click.option("--frames", type=Count(30), default=3000, show_default=True, help="Length of each.")
 @click.option("--type", "session_type", help="movement, combat, inventory or mixed. Default: each in turn.")
-@click.option("--noise", type=click.FloatRange(0, 1), default=0.01, show_default=True, help="Of landmarks, in metres.")
-@click.option("--missing", type=click.FloatRange(0, 0.9), default=0.1, show_default=True, help="Of the hands' time.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the first recording.")
+@click.option("--noise", type=Number(0, 1), default=0.01, show_default=True, help="Of landmarks, in metres.")
+@click.option("--missing", type=Number(0, 0.9), default=0.1, show_default=True, help="Of the hands' time.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the first recording.")
 @click.option("--out", type=click.Path(path_type=Path), default=RECORDINGS, show_default=True, help="Folder.")
 def synth(
     recordings: int, frames: int, session_type: str | None, noise: float, missing: float, seed: int, out: Path
@@ -53,7 +53,7 @@ def synth(
 def inspect(files: tuple[Path, ...], json_: bool) -> int:
     """What is in recordings (.npz, or folders of them): frames, modes, how often each control is used, missing hands.
 
-    Exit code 1 if one of them cannot be used.
+    Exit code 2 if one of them cannot be used.
     """
     from protege.controls.inspect import inspect
     from protege.controls.recordings import recording_files
@@ -68,7 +68,7 @@ def inspect(files: tuple[Path, ...], json_: bool) -> int:
             click.echo("\n".join(summary.lines()))
     for skip in bad:
         click.echo(f"skipped {shown(skip.path)}: {skip.reason}", err=True)
-    return 1 if bad or not good else 0
+    return 2 if bad or not good else 0
 
 
 @command.command(

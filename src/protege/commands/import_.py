@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from protege.commands.types import Size, examples
+from protege.commands.types import Number, Size, examples
 from protege.core.paths import raw_playthrough, shown
 
 
@@ -19,7 +19,11 @@ from protege.core.paths import raw_playthrough, shown
 )
 @click.argument("source", type=click.Path(path_type=Path, exists=True))
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for sessions. Default: dataset/raw_playthrough.")
-@click.option("--fps", type=float, help="Frames a second. Default: 10, or the recording's own rate where it has one.")
+@click.option(
+    "--fps",
+    type=Number(0, min_open=True),
+    help="Frames a second. Default: 10, or the recording's own rate where it has one.",
+)
 @click.option("--size", type=Size(), default="640x480", show_default=True, help="Size of the stored frames.")
 def command(source: Path, out: Path | None, fps: float | None, size: tuple[int, int]) -> int:
     """Turn recordings made by other tools into sessions.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from protege.commands.types import examples
+from protege.commands.types import Count, Number, examples
 from protege.core.paths import agent_runs, labeled_segments, raw_playthrough, shown
 
 if TYPE_CHECKING:
@@ -43,23 +43,23 @@ DEFAULT_MODEL = "unsloth/Qwen3-VL-8B-Instruct-unsloth-bnb-4bit"
 @click.option("--model", help=f"Model name or folder. Default: {DEFAULT_MODEL}; the server's own for openai.")
 @click.option("--url", default="http://127.0.0.1:8000/v1", show_default=True, help="openai: the server.")
 @click.option("--api-key", envvar="OPENAI_API_KEY", default="none", help="openai: its key, or OPENAI_API_KEY.")
-@click.option("--concurrency", type=click.IntRange(1), default=8, show_default=True, help="openai: requests at once.")
-@click.option("--timeout", type=float, default=120.0, show_default=True, help="openai: seconds for one answer.")
-@click.option("--retries", type=click.IntRange(0), default=4, show_default=True, help="openai: after a failure.")
-@click.option("--batch", type=click.IntRange(1), default=4, show_default=True, help="Segments answered together.")
+@click.option("--concurrency", type=Count(1), default=8, show_default=True, help="openai: requests at once.")
+@click.option(
+    "--timeout", type=Number(0, min_open=True), default=120.0, show_default=True, help="openai: seconds for one answer."
+)
+@click.option("--retries", type=Count(0), default=4, show_default=True, help="openai: after a failure.")
+@click.option("--batch", type=Count(1), default=4, show_default=True, help="Segments answered together.")
 @click.option("--device", default="auto", show_default=True, help="transformers: auto, cpu, cuda:0 …")
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="ray: models at once.")
-@click.option("--gpus", type=float, default=0.0, show_default=True, help="ray: GPUs for each.")
+@click.option("--workers", type=Count(1), default=1, show_default=True, help="ray: models at once.")
+@click.option("--gpus", type=Number(0), default=0.0, show_default=True, help="ray: GPUs for each.")
 @click.option("--address", help="ray: of a running cluster. Default: a local one.")
-@click.option("--seconds", type=float, default=4.0, show_default=True, help="Length of a segment.")
+@click.option("--seconds", type=Number(0, min_open=True), default=4.0, show_default=True, help="Length of a segment.")
 @click.option("--chords", is_flag=True, help='A slot may name several keys ("w+right").')
-@click.option("--tau-ms", type=float, default=0.0, show_default=True, help="The player's reaction time.")
+@click.option("--tau-ms", type=Number(), default=0.0, show_default=True, help="The player's reaction time.")
 @click.option("--keep-idle", is_flag=True, help="Keep windows without a key inside a segment.")
 @click.option("--join", is_flag=True, help="Adjacent segments with the same goal become one.")
-@click.option(
-    "--paraphrases", type=click.IntRange(0), default=0, show_default=True, help="Other ways to say each goal."
-)
-@click.option("--pictures", type=click.IntRange(1), default=3, show_default=True, help="Frames the model is shown.")
+@click.option("--paraphrases", type=Count(0), default=0, show_default=True, help="Other ways to say each goal.")
+@click.option("--pictures", type=Count(1), default=3, show_default=True, help="Frames the model is shown.")
 @click.option("--prompt", type=click.Path(path_type=Path), help="Your own questions, instead of the built-in ones.")
 @click.option("--redo", is_flag=True, help="Replace what is there. Default: do only what is missing.")
 @click.option("--score", "score_", is_flag=True, help="Compare with the true goals of arena recordings; write nothing.")

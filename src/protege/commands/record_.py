@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from protege.commands.types import Region, Seconds, Size, examples
+from protege.commands.types import Number, Region, Seconds, Size, examples
 from protege.core.devices import Rect
 from protege.core.paths import raw_playthrough, shown
 
@@ -22,7 +22,7 @@ from protege.core.paths import raw_playthrough, shown
 @click.option("--window", metavar="TITLE", help="Part of the window's title. Default: the window you press P in.")
 @click.option("--list-windows", is_flag=True, help="List the open windows and end.")
 @click.option("--region", type=Region(), help="Record this part of the screen instead of the whole window.")
-@click.option("--fps", type=float, default=10.0, show_default=True, help="Frames a second.")
+@click.option("--fps", type=Number(0, min_open=True), default=10.0, show_default=True, help="Frames a second.")
 @click.option("--size", type=Size(), default="640x480", show_default=True, help="Size of the stored frames.")
 @click.option("--stop-after", type=Seconds(), help="End after this much recording (seconds, or minutes:seconds).")
 @click.option("--start-now", is_flag=True, help="Start at once, without waiting for the key.")

@@ -4,16 +4,14 @@ from pathlib import Path
 
 import click
 
-from protege.commands.types import examples
+from protege.commands.types import Number, examples
 
 
 @click.command("replay", epilog=examples('protege replay level1 --window "Chocolate Doom"'))
 @click.argument("session", type=click.Path(path_type=Path))
 @click.option("--window", metavar="TITLE", help="Part of the window's title. Default: the window that has the focus.")
-@click.option(
-    "--countdown", type=click.FloatRange(0, 60), default=3.0, show_default=True, help="Seconds before it starts."
-)
-@click.option("--max-minutes", type=click.FloatRange(0, 600, min_open=True), default=10.0, show_default=True)
+@click.option("--countdown", type=Number(0, 60), default=3.0, show_default=True, help="Seconds before it starts.")
+@click.option("--max-minutes", type=Number(0, 600, min_open=True), default=10.0, show_default=True)
 def command(session: Path, window: str | None, countdown: float, max_minutes: float) -> int:
     """Press a recording's keys again, with its timing."""
     from protege.agent.run import replay_game

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from protege.commands.types import examples
+from protege.commands.types import Count, examples
 from protege.core.paths import labeled_segments
 
 
@@ -21,7 +21,7 @@ from protege.core.paths import labeled_segments
 )
 @click.argument("model")
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
-@click.option("--samples", type=click.IntRange(1), default=1000, show_default=True, help="At most so many.")
+@click.option("--samples", type=Count(1), default=1000, show_default=True, help="At most so many.")
 @click.option("--only-held-back", is_flag=True, help="Leave out the recordings that the model was trained on.")
 @click.option("--no-base", is_flag=True, help="Do not score the untuned base beside it.")
 @click.option("--four-bit", is_flag=True, help="Load the base in 4 bits.")

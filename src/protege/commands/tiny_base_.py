@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from protege.commands.types import examples
+from protege.commands.types import SEED, examples
 from protege.core.paths import shown
 
 
@@ -17,7 +17,7 @@ from protege.core.paths import shown
 )
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--random", is_flag=True, help="With random weights.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the random weights.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the random weights.")
 def command(folder: Path, random: bool, seed: int) -> int:
     """Make a small real Qwen3-VL (3.8 million parameters) for machines without a GPU. Needs no network."""
     from protege.vlm.tiny import build_tiny, copy_base

@@ -2,8 +2,8 @@
 
 import importlib.util
 import json
-import pickle
 import warnings
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from protege.controls import tables
 from protege.controls.config import Architecture
 from protege.controls.metrics import Thresholds
+from protege.core import files as storage
 from protege.core.card import ModelCard
+from protege.core.text import one_line
 from protege.errors import MissingExtra, UserError
 from protege.settings import build, to_fields
 
@@ -134,9 +136,13 @@ class PolicyConfig:
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
         """Of either form, also where names, means and deviations are missing; UserError for what does not fit."""
         names = fields.get("control_names", tables.NAMES)
-        if tuple(names) != tables.NAMES:
-            raise UserError(f"control_names: expected {', '.join(tables.NAMES)}, in this order; got {names}")
+        if not isinstance(names, list | tuple) or tuple(names) != tables.NAMES:
+            found = one_line(repr(names), 200)
+            raise UserError(f"control_names: expected {', '.join(tables.NAMES)}, in this order; got {found}")
         nested = "model" in fields
+        training = fields.get("training", {})
+        if not isinstance(training, Mapping) or not isinstance(fields.get("thresholds", {}), Mapping):
+            raise UserError("training and thresholds: expected groups of keys")
         sizes = fields["model"] if nested else {n: fields[n] for n in to_fields(Architecture()) if n in fields}
         return cls(
             build(Architecture, sizes, "model."),
@@ -144,7 +150,7 @@ class PolicyConfig:
             _post_processing(fields, nested),
             _features(fields, "feature_mean", 0.0),
             _features(fields, "feature_std", 1.0),
-            fields.get("training", {}),
+            training,
         )
 
 
@@ -167,14 +173,15 @@ def read_config(path: Path) -> PolicyConfig:
     """The configuration beside a model's weights, or the file itself. UserError if it cannot be used."""
     file = path if path.suffix == ".json" else ModelFiles.find(path).config
     try:
-        fields = json.loads(file.read_text(encoding="utf-8"))
+        fields = storage.read_json(file, finite=False)  # NaN is named below
         if not isinstance(fields, dict):
             raise TypeError("not an object")
         return PolicyConfig.from_json(fields)
     except FileNotFoundError:
         raise UserError(f"{file}: no such file; train with: protege controls train") from None
-    except (ValueError, TypeError, KeyError, OSError) as error:
-        raise UserError(f"{file}: not a control configuration ({error!r}); train the model again") from None
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, OSError) as error:
+        reason = one_line(repr(error), 200)
+        raise UserError(f"{file}: not a control configuration ({reason}); train the model again") from None
     except UserError as error:
         raise UserError(f"{file}: {error}") from None
 
@@ -186,13 +193,22 @@ def load_model(path: Path) -> "tuple[ControlTransformer, PolicyConfig]":
     from protege.controls.model import ControlTransformer
 
     config = read_config(files.config)
-    model = ControlTransformer(config.model)
+    weights = load_tensors(files.weights)
     try:
-        model.load_state_dict(load_tensors(files.weights))
-    except (RuntimeError, TypeError, AttributeError) as error:
-        reason = str(error).splitlines()[0]
+        _require_room(config.model, weights)
+        model = ControlTransformer(config.model)
+        model.load_state_dict(weights)
+    except (RuntimeError, TypeError, AttributeError, ValueError) as error:
+        reason = one_line(str(error).splitlines()[0], 200)
         raise UserError(f"{files.weights}: not the weights of {files.config.name} ({reason}); train again") from None
     return model.eval(), config
+
+
+def _require_room(sizes: Architecture, weights: Any) -> None:
+    """ValueError for sizes of which the weights hold far too few numbers: building that model could take any memory."""
+    there = sum(int(tensor.numel()) for tensor in weights.values())
+    if (claimed := sizes.num_layers * sizes.d_model * (sizes.d_model + sizes.dim_feedforward)) > there:
+        raise ValueError(f"sizes for more than {claimed:,} numbers, {there:,} are there")
 
 
 def require_torch() -> None:
@@ -207,24 +223,29 @@ def load_tensors(path: Path, device: str = "cpu") -> Any:
     import torch
 
     try:
+        length = storage.regular_size(path)
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as zipped:
+                if (claimed := sum(member.file_size for member in zipped.infolist())) > length:  # never compressed
+                    raise ValueError(f"claims {claimed:,} bytes, and has {length:,}")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about unusual pickles, which the error below says better
             return torch.load(path, map_location=device, weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else repr(error)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; train with: protege controls train") from None
+    except Exception as error:  # a damaged pickle can make its reader raise anything
+        reason = one_line((str(error).strip().splitlines() or [repr(error)])[0], 200)
         raise UserError(f"{path}: not weights that can be read safely ({reason}); train the model again") from None
 
 
 def write_json(path: Path, value: Any) -> None:
-    text = json.dumps(value, indent=1, allow_nan=False) + "\n"
-    with_temporary(path, lambda beside: beside.write_text(text, encoding="utf-8"))
+    storage.write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
 def with_temporary(path: Path, write: Callable[[Path], object]) -> None:
     """Calls write(file beside `path`), then gives it its name: a kill leaves the old file or the new one."""
-    beside = path.with_name(f".{path.name}.part")
-    write(beside)
-    beside.replace(path)
+    with storage.writing(path.parent), storage.replacing(path) as beside:
+        write(beside)
 
 
 def weights_card(config: Mapping[str, Any], frame_hz: float) -> ModelCard:
@@ -240,6 +261,8 @@ def _thresholds(fields: Mapping[str, Any]) -> Thresholds:
     else:  # by name
         found = tuple([fields.get(n, 0.5) for n in tables.head_names(head)] for head in ("action", "inventory"))
     action, inventory = (tuple(float(value) for value in values) for values in found)
+    if not all(0 <= value <= 1 for value in (*action, hotbar, *inventory)):  # NaN, too, is not between them
+        raise UserError("thresholds: expected probabilities, 0 to 1")
     if (len(action), len(inventory)) != (len(default.action), len(default.inventory)):
         raise UserError(f"thresholds: expected 12 of actions and 3 of clicks, got {len(action)} and {len(inventory)}")
     return Thresholds(action, hotbar, inventory)
@@ -248,18 +271,18 @@ def _thresholds(fields: Mapping[str, Any]) -> Thresholds:
 def _post_processing(fields: Mapping[str, Any], nested: bool) -> PostProcessing:
     if nested:
         return build(PostProcessing, fields.get("post_processing", {}), "post_processing.")
-    default = PostProcessing()
-    return PostProcessing(
-        deadzone=float(fields.get("look_deadzone", default.deadzone)),
-        look_ema=float(fields.get("look_smoothing_alpha", default.look_ema)),
-    )
+    names = {"look_deadzone": "deadzone", "look_smoothing_alpha": "look_ema"}
+    return build(PostProcessing, {names[name]: fields[name] for name in names if name in fields}, "post_processing.")
 
 
 def _features(fields: Mapping[str, Any], name: str, default: float) -> NDArray[np.float32]:
     found: Sequence[float] | None = fields.get(name)
-    if not found:
+    if found is None or found == []:
         return np.full(tables.INPUT, default, np.float32)
-    values = np.asarray(found, np.float32)
+    if not isinstance(found, list):
+        raise UserError(f"{name}: expected {tables.INPUT} finite numbers, got {one_line(repr(found), 60)}")
+    with np.errstate(over="ignore"):
+        values = np.asarray(found, np.float32)
     if values.shape != (tables.INPUT,) or not np.isfinite(values).all():
         raise UserError(f"{name}: expected {tables.INPUT} finite numbers, got {values.shape}")
     return np.where(values < LEAST_DEVIATION, 1, values) if name == "feature_std" else values

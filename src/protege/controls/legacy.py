@@ -51,18 +51,24 @@ STATE_V1: Final[tuple[tuple[str | None, float], ...]] = (
 
 OLD_STATE_WIDTHS: Final = (16, 24)
 
+LEGACY: Final = (
+    *("pose_world", "left_hand_3d", "right_hand_3d", "pose_visibility"),
+    *("left_hand_present", "left_present", "right_hand_present", "right_present"),
+)
+"""The arrays of version 1 that became `frames`."""
+
 
 def convert_v1(arrays: Mapping[str, Any]) -> dict[str, Any]:
-    """The arrays of a version 2 recording. KeyError or ValueError if they are not those of version 1."""
-    pose = np.asarray(arrays["pose_world"], dtype=np.float32)
+    """The arrays of a version 2 recording. ValueError if they are not those of version 1."""
+    pose = np.asarray(_either(arrays, "pose_world"), dtype=np.float32)
     length = len(pose)
     parts = {
         "pose": pose,
-        "left_hand": arrays["left_hand_3d"],
-        "right_hand": arrays["right_hand_3d"],
+        "left_hand": _either(arrays, "left_hand_3d"),
+        "right_hand": _either(arrays, "right_hand_3d"),
         "left_present": _either(arrays, "left_hand_present", "left_present"),
         "right_present": _either(arrays, "right_hand_present", "right_present"),
-        "visibility": arrays["pose_visibility"],
+        "visibility": _either(arrays, "pose_visibility"),
     }
     frames = np.empty((length, FRAME), dtype=np.float32)
     for name, part in parts.items():
@@ -105,4 +111,4 @@ def _either(arrays: Mapping[str, Any], *names: str) -> Any:
     for name in names:
         if name in arrays:
             return arrays[name]
-    raise KeyError(names[0])
+    raise ValueError(f"there is no {names[0]} in it")

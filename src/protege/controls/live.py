@@ -22,6 +22,8 @@ from protege.errors import UserError
 
 SILENCE_S: Final = 0.1
 """A stream that says nothing for so long counts as a frame without anybody in sight."""
+LONGEST: Final = 1 << 20
+"""Characters of a line; more are no frame, and may have no end."""
 MANY: Final = 10_000
 """Lines that may wait; a stream that is further ahead is stopped, as any pipe stops its writer."""
 
@@ -120,7 +122,7 @@ def from_lines(lines: IO[str], silence_s: float = SILENCE_S) -> Stream:
 
     def hear() -> None:
         with lines:
-            for line in lines:
+            while line := lines.readline(LONGEST):
                 waiting.put(line)
         waiting.put(None)
 

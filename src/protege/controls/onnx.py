@@ -57,7 +57,6 @@ def export(model: ControlTransformer, path: Path) -> float:
     def write(part: Path) -> None:
         program.save(part, external_data=False)
         if not (largest := difference(model, part)) <= TOLERANCE:
-            part.unlink()
             raise ProtegeError(f"the ONNX file differs from PyTorch by {largest:.1e}, over {TOLERANCE:g}; not kept")
 
     with_temporary(path, write)

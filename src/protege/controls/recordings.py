@@ -1,37 +1,29 @@
 """Recorded demonstrations (`.npz`): reading, writing and checking them; nothing in a file is ever executed."""
 
-import io
-import math
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from protege.controls.legacy import convert_v1
+from protege.controls.archive import Archive, Header, open_archive
+from protege.controls.legacy import LEGACY, convert_v1
 from protege.controls.tables import CONTROLS, DEFAULT_STATE, FRAME, HEADS, SCREEN, STATE
+from protege.core.files import replacing
+from protege.core.text import one_line
 from protege.errors import UserError
 
 VERSION: Final = 2
 MIN_FRAMES: Final = 30
 """A shorter recording is not worth a file: one second."""
 FPS_TOLERANCE: Final = 0.02
-UNREADABLE: Final = (
-    OSError,
-    ValueError,
-    TypeError,
-    EOFError,
-    KeyError,
-    zipfile.BadZipFile,
-    zlib.error,
-    NotImplementedError,
-)
-"""What numpy and zipfile raise on files that are cut short, damaged or hold Python objects."""
+_SMALL: Final = {"version": "iufb", "fps": "iufb", "session_type": "US"}
+"""Arrays of a single value, and the kinds that each may have."""
+_ARRAYS: Final = ("frames", "controls", "game_state", "timestamps")
+_UNITS: Final = {1e3: "milliseconds", 1e6: "microseconds", 1e9: "nanoseconds"}
 
 
 class BadRecording(UserError):
@@ -75,6 +67,7 @@ class Recording:
             raise BadRecording(self.path, f"a control is {largest:g}; expected -1 to 1; record it again")
         if not 0 < self.fps < 1000:
             raise BadRecording(self.path, f"fps is {self.fps:g}; expected frames a second; record it again")
+        _require_seconds(self.path, self.timestamps, self.fps)
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -121,45 +114,36 @@ class Scan:
 
 def read(path: Path) -> Recording:
     """A recording of version 1 or 2, checked. BadRecording says what is wrong with it."""
-    with _readable(path), path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
-        arrays = {name: _member(file.zip, name) for name in file.files}
-    version = _version(path, arrays)
-    with _readable(path):
-        if version == 1:
+    with _readable(path), open_archive(path) as archive:
+        facts = _facts(path, archive)
+        arrays: dict[str, Any] = {name: archive.read(name) for name in facts.headers}
+        if facts.version == 1:
             arrays = convert_v1(arrays)
-        frames = np.asarray(arrays["frames"], dtype=np.float32)
-        length = len(frames)
-        controls = np.array(arrays["controls"], dtype=np.float32)
-        state = arrays.get("game_state")
-        state = np.tile(DEFAULT_STATE, (length, 1)) if state is None else np.asarray(state, dtype=np.float32)
-        fps = float(arrays.get("fps", 30.0))
+        with np.errstate(over="ignore"):  # what is infinite then is named as such
+            frames = np.asarray(arrays["frames"], dtype=np.float32)
+            controls = np.array(arrays["controls"], dtype=np.float32)
+            state = arrays.get("game_state")
+            state = np.tile(DEFAULT_STATE, (len(frames), 1)) if state is None else np.asarray(state, dtype=np.float32)
         times = arrays.get("timestamps")
-        times = np.arange(length) / fps if times is None else np.asarray(times, dtype=np.float64)
-        session_type = str(arrays.get("session_type", "mixed"))
+        times = np.arange(len(frames)) / facts.fps if times is None else np.asarray(times, dtype=np.float64)
     _require_shapes(path, {"frames": frames.shape, "controls": controls.shape, "game_state": state.shape})
     absent = fill_cursor(controls, state)
-    return Recording(frames, controls, state, times, fps, session_type or "mixed", path, absent)
+    return Recording(frames, controls, state, times, facts.fps, facts.session_type, path, absent)
 
 
 def write(recording: Recording, path: Path) -> Path:
     """The inverse of `read`, as a compressed file of version 2 that appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("wb") as file:
-            np.savez_compressed(
-                file,
-                frames=recording.frames,
-                controls=recording.controls,
-                game_state=recording.game_state,
-                timestamps=recording.timestamps,
-                fps=np.float32(recording.fps),
-                version=np.int32(VERSION),
-                session_type=np.array(recording.session_type),
-            )
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as part, part.open("wb") as file:
+        np.savez_compressed(
+            file,
+            frames=recording.frames,
+            controls=recording.controls,
+            game_state=recording.game_state,
+            timestamps=recording.timestamps,
+            fps=np.float32(recording.fps),
+            version=np.int32(VERSION),
+            session_type=np.array(recording.session_type),
+        )
     return path
 
 
@@ -233,21 +217,78 @@ def _readable(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise BadRecording(path, "no such file; give a recording (.npz)") from None
-    except KeyError as error:
-        raise BadRecording(path, f"there is no {error} in it; expected a recording; record it again") from None
-    except UNREADABLE as error:
-        what = "Python objects, which are never loaded" if "pickle" in str(error) else str(error).splitlines()[0]
-        raise BadRecording(path, f"not a recording ({what}); expected .npz of version 1 or 2") from None
+    except (ValueError, TypeError, IndexError) as error:  # of arrays that do not fit together, too
+        reason = one_line(str(error), 200)
+        raise BadRecording(path, f"not a recording ({reason}); expected .npz of version 1 or 2") from None
 
 
-def _version(path: Path, arrays: Mapping[str, Any]) -> int:
-    try:
-        version = int(arrays.get("version", 1))
-    except (TypeError, ValueError):
-        version = -1
-    if version not in (1, VERSION):
-        raise BadRecording(path, f"version {arrays['version']!r}; expected 1 or 2 (3 has no landmarks to learn from)")
-    return version
+@dataclass(frozen=True)
+class _Facts:
+    """What a file says of itself. headers: of the arrays to be read, by name."""
+
+    version: int
+    fps: float
+    session_type: str
+    headers: Mapping[str, Header]
+
+
+def _facts(path: Path, archive: Archive) -> _Facts:
+    """The facts of a file from its headers and its small arrays. BadRecording or BadArchive where they do not fit."""
+    small = {name: _small(path, archive, name) for name in _SMALL if name in archive.names}
+    version = _version(path, archive, small)
+    wanted = (*_ARRAYS,) if version == VERSION else (*LEGACY, "controls", "game_state", "timestamps")
+    headers = {name: archive.header(name) for name in wanted if name in archive.names}
+    for name in ("frames", "controls") if version == VERSION else ("pose_world", "controls"):
+        if name not in headers:
+            raise BadRecording(path, f"there is no {name!r} in it; expected a recording; record it again")
+    for name, header in headers.items():
+        if header.kind.kind not in "biuf":
+            kind = {"c": "complex numbers", "U": "text", "S": "text"}.get(header.kind.kind, str(header.kind))
+            raise BadRecording(path, f"{name} holds {kind}; expected numbers; not a recording, or record it again")
+    shapes = {name: header.shape for name, header in headers.items()}
+    if version == VERSION:
+        _require_shapes(path, shapes)
+    elif len({shape[:1] for shape in shapes.values()}) != 1:
+        found = ", ".join(f"{name} {' x '.join(map(str, shape))}" for name, shape in shapes.items())
+        raise BadRecording(path, f"arrays of different lengths ({found}); record it again")
+    return _Facts(version, float(small.get("fps", 30.0)), str(small.get("session_type", "")) or "mixed", headers)
+
+
+def _small(path: Path, archive: Archive, name: str) -> Any:
+    """The value of an array that holds a single one."""
+    header = archive.header(name)
+    if header.shape not in ((), (1,)) or header.kind.kind not in _SMALL[name] or header.kind.itemsize > 1024:
+        what = "a short text" if name == "session_type" else "a number"
+        raise BadRecording(path, f"{name} is {header.kind} of {header.shape}; expected {what}; record it again")
+    return archive.read(name).reshape(-1)[0]
+
+
+def _version(path: Path, archive: Archive, small: Mapping[str, Any]) -> int:
+    """What the file says, or else what its arrays show."""
+    if "version" in small:
+        if small["version"] not in (1, VERSION):
+            found = f"version {small['version']}"
+            raise BadRecording(path, f"{found}; expected 1 or 2 (3 has no landmarks to learn from)")
+        return int(small["version"])
+    if "frames" in archive.names and archive.header("frames").shape[1:] == (FRAME,):
+        return VERSION
+    if "pose_world" in archive.names:
+        return 1
+    if "frames" in archive.names:
+        return VERSION  # whose widths it does not have, as is said then
+    raise BadRecording(path, "there is no 'frames' in it; expected a recording; record it again")
+
+
+def _require_seconds(path: Path, times: NDArray[np.float64], fps: float) -> None:
+    """BadRecording for times in another unit than seconds: a frame would last far longer than the rate says."""
+    step = float(np.median(np.diff(times))) * fps if len(times) > 1 else 1.0
+    for scale, unit in _UNITS.items():
+        if scale / 5 < step < scale * 5:
+            raise BadRecording(
+                path,
+                f"timestamps grow by {step / fps:g} a frame at {fps:g} frames a second: {unit}; expected seconds; "
+                f"divide them by {scale:,.0f}",
+            )
 
 
 def _require_shapes(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -262,44 +303,8 @@ def _require_shapes(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
 
 def _peek(path: Path) -> RecordingFile:
     """The facts of a file from its headers and its small arrays."""
-    with _readable(path), path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
-        small = {name: file[name] for name in ("version", "fps", "session_type") if name in file.files}
-        version = _version(path, small)
-        shapes = {name: _shape(file.zip, name) for name in file.files if name not in small}
-        fps, session_type = float(small.get("fps", 30.0)), str(small.get("session_type", "mixed"))
-        if version == VERSION:
-            known = {n: shapes[n] for n in ("frames", "controls", "game_state", "timestamps") if n in shapes}
-            _require_shapes(path, {"frames": shapes["frames"], "controls": shapes["controls"], **known})
-        length = shapes["controls"][0]
-    if length < MIN_FRAMES:
+    with _readable(path), open_archive(path) as archive:
+        facts = _facts(path, archive)
+    if (length := facts.headers["controls"].shape[0]) < MIN_FRAMES:
         raise BadRecording(path, f"{length} frames; expected {MIN_FRAMES} or more; record for longer")
-    return RecordingFile(path, length, fps, session_type or "mixed")
-
-
-def _shape(archive: zipfile.ZipFile, name: str) -> tuple[int, ...]:
-    with archive.open(f"{name}.npy") as member:
-        return _header(member)[0]
-
-
-def _member(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
-    """One array, decompressed in one go into memory of its size, so it may be read only. Raises what np.load would."""
-    info = archive.getinfo(f"{name}.npy")
-    with archive.open(info) as member:  # checks the member's own header and leaves the file where its data begin
-        if info.compress_type != zipfile.ZIP_DEFLATED or archive.fp is None:
-            data = member.read()
-        else:
-            data = zlib.decompress(archive.fp.read(info.compress_size), -zlib.MAX_WBITS, info.file_size)
-            if zlib.crc32(data) != info.CRC:
-                raise zipfile.BadZipFile(f"Bad CRC-32 for file {info.filename!r}")
-    stream = io.BytesIO(data)
-    shape, by_column, kind = _header(stream)
-    if kind.hasobject or by_column:
-        stream.seek(0)
-        return np.lib.format.read_array(stream, allow_pickle=False)
-    return np.frombuffer(data, kind, math.prod(shape), stream.tell()).reshape(shape)
-
-
-def _header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    major, _ = np.lib.format.read_magic(member)
-    read_header = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
-    return read_header(member)
+    return RecordingFile(path, length, facts.fps, facts.session_type)

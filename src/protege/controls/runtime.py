@@ -3,7 +3,6 @@
 More threads only hurt: beside one busy process, two of them took 536 ms for what one does in 16.
 """
 
-import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -11,11 +10,20 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from protege.controls import tables
 from protege.controls.files import ModelFiles, load_model
 from protege.controls.postprocess import Decision
+from protege.core.text import one_line
 from protege.errors import MissingExtra, UserError
 
 BACKENDS: Final = ("auto", "onnx", "torch")
+
+_SHAPES: Final = [
+    (1, tables.WINDOW, tables.INPUT),
+    (1, tables.WINDOW),
+    *((1, len(tables.HEADS[head])) for head in tables.HEAD_NAMES),
+]
+"""Of an export's inputs and outputs."""
 
 Runner = Callable[[NDArray[np.float32], NDArray[np.bool_]], Decision]
 """(1, 30, 671) standardised inputs and a (1, 30) mask to what the heads say."""
@@ -37,7 +45,10 @@ def open_runner(files: ModelFiles, backend: str = "auto") -> Runner:
 def onnx_runner(path: Path) -> Runner:
     """With ONNX Runtime. MissingExtra without it, UserError if the file is none."""
     session = open_session(path)
-    inputs, mask = (item.name for item in session.get_inputs())
+    found = [(item.name, tuple(item.shape)) for item in (*session.get_inputs(), *session.get_outputs())]
+    if [shape for _, shape in found] != _SHAPES:
+        raise UserError(f"{path}: not a control transformer's ONNX file; train again, or use the backend torch")
+    inputs, mask = found[0][0], found[1][0]
 
     def run(rows: NDArray[np.float32], there: NDArray[np.bool_]) -> Decision:
         return Decision.of_outputs(*(out[0] for out in session.run(None, {inputs: rows, mask: there})))
@@ -51,13 +62,12 @@ def open_session(path: Path) -> Any:
         import onnxruntime
     except ImportError:
         raise MissingExtra("onnxruntime", "controls") from None
-    errors: Any = importlib.import_module("onnxruntime.capi.onnxruntime_pybind11_state")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except (errors.Fail, errors.InvalidProtobuf, errors.InvalidGraph, errors.NoSuchFile) as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:  # each of its many kinds is a class of its own, and none says which files raise it
+        reason = one_line((str(error).splitlines() or [repr(error)])[0], 200)
         raise UserError(f"{path}: not an ONNX model ({reason}); train again, or use the backend torch") from None
 
 

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
+from protege.core import files
 from protege.core.actions import KEYBOARD_12, ActionSpace
 from protege.core.chat import PROMPT_VERSION
 from protege.core.plan import HORIZON
+from protege.core.text import one_line
 from protege.errors import UserError
 
 CARD_NAME: Final = "card.json"
@@ -33,7 +35,7 @@ class ModelCard:
     def save(self, folder: Path) -> Path:
         fields = {**vars(self), "space": self.space.to_json()}
         path = folder / CARD_NAME
-        path.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
+        files.write_text(path, json.dumps(fields, indent=1) + "\n")
         return path
 
     @classmethod
@@ -41,14 +43,33 @@ class ModelCard:
         """UserError if the folder has no card or it cannot be read."""
         path = folder / CARD_NAME
         try:
-            fields = json.loads(path.read_text(encoding="utf-8"))
+            fields = files.read_json(path)
             fields["space"] = ActionSpace.from_json(fields["space"])
             fields["frame_size"] = tuple(fields["frame_size"])
-            return cls(**fields)
+            card = cls(**fields)
+            card._require_types()
+            return card
         except FileNotFoundError:
             raise UserError(f"{folder}: no {CARD_NAME}, so this is not a model that protege trained") from None
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path}: not a model card ({error!r}); train the model again") from None
+        except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+            reason = one_line(repr(error), 200)
+            raise UserError(f"{path}: not a model card ({reason}); train the model again") from None
+
+    def _require_types(self) -> None:
+        """ValueError for a field that is not what it should be."""
+        expected = {"kind": str, "base_model": str, "horizon": int, "chords": bool, "prompt_version": int}
+        for name, kind in expected.items():
+            if type(getattr(self, name)) is not kind:
+                raise ValueError(f"{name} is {getattr(self, name)!r}")
+        if not 1 <= self.horizon <= 1000:
+            raise ValueError(f"horizon is {self.horizon}")
+        sizes = [type(part) is int and 1 <= part <= 16_384 for part in self.frame_size]
+        if sizes != [True, True]:
+            raise ValueError(f"frame_size is {self.frame_size!r}")
+        if type(self.frame_hz) not in (int, float) or not 0 < self.frame_hz <= 1000:
+            raise ValueError(f"frame_hz is {self.frame_hz!r}")
+        if not isinstance(self.config, Mapping):
+            raise ValueError(f"config is {self.config!r}")
 
     def require(self, **expected: Any) -> None:
         """UserError in words when a field is not what the caller needs, e.g. require(kind="vision", horizon=7)."""

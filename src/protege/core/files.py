@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
-from protege.errors import UserError
+from protege.errors import ProtegeError, UserError
 
 MAX_TEXT_BYTES: Final = 64 << 20
 """Largest JSON file that is read in one piece; our own stay far below it."""
@@ -61,14 +61,14 @@ def read_bytes(path: Path, most: int = MAX_TEXT_BYTES) -> bytes:
     return path.read_bytes()
 
 
-def parse_json(text: str | bytes) -> Any:
+def parse_json(text: str | bytes, finite: bool = True) -> Any:
     """`json.loads` for text that nobody vouches for.
 
     Raises ValueError also for what is nested too deep, for NaN and infinity, for numbers of thousands of digits, and
-    for lone surrogates, which cannot be encoded.
+    for lone surrogates, which cannot be encoded. finite: False lets NaN and infinity pass, as Python writes them.
     """
     try:
-        value = json.loads(text, parse_constant=_no_constant)
+        value = json.loads(text, parse_constant=_no_constant if finite else float)
         # A surrogate can only come from an escape: UTF-8 holds none.
         escaped = b"\\u" in text if isinstance(text, bytes) else "\\u" in text
         if escaped or isinstance(text, str):
@@ -84,9 +84,9 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not a number that JSON knows")
 
 
-def read_json(path: Path, most: int = MAX_TEXT_BYTES) -> Any:
+def read_json(path: Path, most: int = MAX_TEXT_BYTES, finite: bool = True) -> Any:
     """A JSON file. Raises OSError if it cannot be opened, ValueError in words if it is not (safe) JSON."""
-    return parse_json(read_bytes(path, most))
+    return parse_json(read_bytes(path, most), finite)
 
 
 def is_component(name: object) -> bool:
@@ -178,6 +178,22 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_json(path: Path, value: Any, indent: int | None = 1) -> None:
     """Write a JSON file whole or not at all, with a newline at its end."""
     write_text(path, json.dumps(value, indent=indent) + "\n")
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """An OSError of what is written to `path` (a full disk, a library's threads) as a ProtegeError that names it.
+
+    One that names a file elsewhere passes as it is.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None and not Path(os.fsdecode(error.filename)).is_relative_to(path):
+            raise
+        raise ProtegeError(
+            f"{path}: {error.strerror or error}; what is finished is kept: make room, give the same command again"
+        ) from error
 
 
 @contextmanager

@@ -26,8 +26,9 @@ def clone(places: Places, scale: Scale, say: Say) -> dict[str, Any]:
     from protege.cloning.train import train
 
     progress = Progress("episodes", scale.cloned, say)
-    store = StepStore(places.steps, KEYBOARD_12.pressable, SIZE, source="arena")
-    record_steps(store, scale.cloned, SEED, NOISE, task=Task.GO_TO, progress=lambda *_: progress.step(), corrected=True)
+    told = lambda *_: progress.step()  # noqa: E731
+    with StepStore(places.steps, KEYBOARD_12.pressable, SIZE, source="arena") as store:
+        record_steps(store, scale.cloned, SEED, NOISE, task=Task.GO_TO, progress=told, corrected=True)
     with lines_of("protege.cloning", lambda text: say(text) if "\n" not in text else None):  # not the whole recipe
         trained = train(recipe(places, scale))
     if trained.interrupted:

@@ -68,14 +68,14 @@ def record(store: Path, folder: Path, scenario: str, episodes: int) -> list[floa
         raise UserError(f"--model cloned: its scripted player knows only {SCENARIO}, not {scenario}")
     game = start(scenario, folder, TRAIN_SEED, labels=True, variables=(vizdoom.GameVariable.ANGLE,))
     keys = [PRESSES[button.name] for button in game.get_available_buttons()]
-    kept = StepStore(store, keys, SIZE, source=f"vizdoom {scenario}")
     rewards = []
     try:
-        for number in range(episodes):
-            game.set_seed(TRAIN_SEED + number)
-            game.new_episode()
-            kept.add(f"{scenario}_{number}", steps(game, keys), GOALS[scenario], {"fps": 35 / TICS})
-            rewards.append(float(game.get_total_reward()))
+        with StepStore(store, keys, SIZE, source=f"vizdoom {scenario}") as kept:
+            for number in range(episodes):
+                game.set_seed(TRAIN_SEED + number)
+                game.new_episode()
+                kept.add(f"{scenario}_{number}", steps(game, keys), GOALS[scenario], {"fps": 35 / TICS})
+                rewards.append(float(game.get_total_reward()))
     finally:
         game.close()
     return rewards

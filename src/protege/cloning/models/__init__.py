@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from protege.cloning.config import ModelConfig
+from protege.core.text import one_line
 from protege.errors import UserError
 
 
@@ -28,5 +29,6 @@ def create_model(config: ModelConfig, shape: Any, **options: Any) -> Any:
 def _module(name: str) -> ModuleType:
     if name not in names():
         near = difflib.get_close_matches(name, names(), 1, 0)
-        raise UserError(f"model.name is {name!r}, which is none of {', '.join(names())}; did you mean {near[0]}?")
+        found = one_line(repr(name), 60)
+        raise UserError(f"model.name is {found}, which is none of {', '.join(names())}; did you mean {near[0]}?")
     return importlib.import_module(f"{__name__}.{name}")

@@ -1,0 +1,118 @@
+"""The groups and arrays of a zarr store on disk, opened without believing what their metadata say."""
+
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import zarr
+
+from protege.core import files
+from protege.core.text import one_line, printable
+from protege.errors import UserError
+
+_EPISODE: Final = re.compile(r"episode_([0-9]+)")
+_ELSEWHERE: Final = re.compile(r"([a-z][a-z0-9+.-]+):/", re.IGNORECASE)
+"""An address rather than a path; a single letter is a drive of Windows."""
+_METADATA: Final = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
+_MAX_METADATA: Final = 8 << 20
+
+
+class NotZarr(ValueError):
+    """Metadata or chunks that zarr cannot make sense of, and why."""
+
+
+def open_root(path: Path | str) -> zarr.Group:
+    """The group of a whole store. UserError where there is none, or it is not a folder on this machine."""
+    if found := _ELSEWHERE.match(str(path)):
+        raise UserError(f"{path}: stores on {found[1]} are not supported; copy it into a folder on this machine")
+    path = Path(path)
+    if path.is_file() and (path.suffix == ".zip" or zipfile.is_zipfile(path)):
+        raise UserError(f"{path}: zip stores are not supported; unpack it into a folder, e.g. with: unzip {path.name}")
+    if not path.is_dir():
+        raise UserError(f"{path}: no such data set; expected a zarr folder; write one with: protege export --to zarr")
+    try:
+        return open_group(path)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path}: not a zarr group ({one_line(str(error), 300)}); expected zarr.json or .zgroup"
+        ) from None
+
+
+def episode_folders(path: Path) -> list[tuple[int, Path]]:
+    """(number, folder) of a store's episodes in the order of their numbers: `episode_7`, or `episode_007`.
+
+    The folders are listed, not looked up in consolidated metadata, which do not know what was added later.
+    """
+    found = [(int(match[1]), entry) for entry in path.iterdir() if (match := _EPISODE.fullmatch(entry.name))]
+    return sorted((number, folder) for number, folder in found if folder.is_dir())
+
+
+def open_group(folder: Path) -> zarr.Group:
+    """A group, from its own metadata alone. OSError or ValueError where it is not one."""
+    _require_sane(folder)
+    with zarr_errors():
+        return zarr.open_group(folder, mode="r", use_consolidated=False)
+
+
+def open_array(folder: Path) -> Any:
+    """An array of the group it lies in. FileNotFoundError without one, OSError or ValueError where it is not one."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no {folder.name} array")
+    _require_sane(folder)
+    with zarr_errors():
+        array: Any = zarr.open_array(folder, mode="r")
+        grid = getattr(array, "shards", None) or array.chunks
+        if any(size < 0 for size in array.shape) or any(step < 1 for step in (*grid, *array.chunks)):
+            raise NotZarr(f"{folder.name} is {array.shape} in chunks of {array.chunks}")
+        return array
+
+
+@contextmanager
+def zarr_errors() -> Iterator[None]:
+    """Whatever zarr and its codecs raise on files that are not what they say (any error there is) as NotZarr."""
+    try:
+        yield
+    except (OSError, NotZarr):
+        raise
+    except Exception as error:
+        raise NotZarr(f"{type(error).__name__}: {one_line(str(error), 200)}") from error
+
+
+def _require_sane(folder: Path) -> None:
+    """OSError or ValueError where a metadata file is a pipe, too large or no JSON object: zarr would read it on."""
+    for name in _METADATA:
+        try:
+            fields = files.read_json(folder / name, _MAX_METADATA, finite=False)
+        except FileNotFoundError:
+            continue
+        except ValueError as error:
+            raise NotZarr(f"{folder.name}/{name}: {error}") from None
+        if not isinstance(fields, dict):
+            raise NotZarr(f"{folder.name}/{name}: expected a JSON object")
+
+
+def names(path: Path, about: Mapping[str, Any], attribute: str) -> tuple[str, ...]:
+    """A list of names in a store's attributes, () where there is none. UserError where it is something else."""
+    found = about.get(attribute)
+    if found is None:
+        return ()
+    if not isinstance(found, list):
+        kind = {str: "a text", bool: "true or false", int: "a number", float: "a number", dict: "a group"}
+        raise UserError(
+            f"{path}: the attribute {attribute} is {kind.get(type(found), 'something else')} "
+            f"({one_line(repr(found), 60)}); expected a list of names such as {_example(found)}"
+        )
+    for name in found:
+        if not isinstance(name, str) or not name or printable(name) != name:
+            raise UserError(
+                f"{path}: the attribute {attribute} holds {one_line(repr(name), 60)}, expected names: text that can be "
+                "printed"
+            )
+    return tuple(found)
+
+
+def _example(found: Any) -> str:
+    return str(list(found[:2])) if isinstance(found, str) and printable(found) == found and found else "['w', 'a']"

@@ -1,0 +1,197 @@
+"""Writes zarr episodes: one writer at a time, each episode whole or not at all."""
+
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protege.cloning import groups
+from protege.core.files import locked, move, writing
+from protege.errors import MissingExtra, UserError
+
+try:
+    import zarr
+    from zarr.codecs import BloscCodec
+except ImportError as error:
+    raise MissingExtra("zarr", "cloning") from error
+
+VERSION: Final = "1.0"
+FPS: Final = 10.0
+"""Of an episode that does not say its own."""
+_ROWS: Final = 1000
+"""Rows of actions and state in a chunk."""
+_PIECE: Final = 64
+"""Frames written at a time."""
+
+
+class Writer:
+    """Adds episodes to a store, a new one or one that it wrote, each whole or not at all, with the next free number.
+
+    Nobody else can write to the store until it is closed.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        keys: Sequence[str],
+        attributes: Sequence[str] = (),
+        source: str = "protege",
+        doing: str = "protege export",
+    ) -> None:
+        """doing: the command, for whoever comes second. UserError if there is a store with other actions, something
+        that is no store, or another command is writing here.
+        """
+        self.path, self.keys = path, tuple(keys)
+        self._stack = ExitStack()
+        with ExitStack() as failed:
+            failed.callback(self.close)
+            self._stack.enter_context(locked(path.resolve(), doing))
+            self._open(attributes, source)
+            failed.pop_all()
+
+    def _open(self, attributes: Sequence[str], source: str) -> None:
+        path = self.path
+        if path.exists() and not (path / "zarr.json").exists() and (path.is_file() or any(path.iterdir())):
+            raise UserError(f"{path}: holds something that is not a zarr 3 store; name a new folder")
+        about = dict(groups.open_root(path).attrs) if (path / "zarr.json").exists() else {}
+        if "keys" in about and (named := groups.names(path, about, "keys")) != self.keys:
+            raise UserError(f"{path}: has the actions {' '.join(named)}, these are {' '.join(self.keys)}")
+        self._goals = list(groups.names(path, about, "goals"))
+        with writing(path):
+            self._root = zarr.open_group(path, mode="a", zarr_format=3, use_consolidated=False)
+            about |= {"keys": list(self.keys), "attributes": list(attributes), "version": VERSION}
+            about |= {"format": "framewise", "channel_order": "rgb", "source": source}
+            if about != dict(self._root.attrs):
+                self._root.attrs.update(about)
+        there = self._finished()
+        self._next = max(there, default=-1) + 1
+        self.sessions = {name: about for about in there.values() if (name := _session(about)) is not None}
+        """The recordings that were in the store already: by name, the attributes of one of their episodes."""
+        self.size = next((size for about in there.values() if (size := _size(about))), None)
+        """(width, height) of the frames that are in the store already."""
+
+    def close(self) -> None:
+        """Let others write here."""
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _finished(self) -> dict[int, Mapping[str, Any]]:
+        """The attributes of the store's episodes by number; those of a recording that was cut off are deleted first."""
+        folders = groups.episode_folders(self.path)
+        about: dict[Path, Mapping[str, Any]] = {}
+        for _, folder in folders:
+            try:
+                about[folder] = dict(groups.open_group(folder).attrs)
+            except (OSError, ValueError) as error:
+                raise UserError(f"{folder}: not an episode ({error}); move it elsewhere, or name a new store") from None
+        found = Counter(_session(each) for each in about.values())
+        for folder, each in about.items():
+            if _session(each) is not None and found[_session(each)] < _episodes(each):
+                shutil.rmtree(folder)
+        return {number: about[folder] for number, folder in folders if folder.exists()}
+
+    def goal(self, sentence: str) -> int:
+        """The index of a goal, a new one if need be."""
+        if sentence not in self._goals:
+            self._goals.append(sentence)
+            with writing(self.path):
+                self._root.attrs["goals"] = self._goals
+        return self._goals.index(sentence)
+
+    def require_size(self, size: tuple[int, int]) -> None:
+        """UserError where the store's frames have another (width, height)."""
+        if self.size not in (None, size):
+            there = "x".join(map(str, self.size or ()))
+            raise UserError(f"{self.path}: holds frames of {there}, these are {size[0]}x{size[1]}; give --size {there}")
+
+    def episode(
+        self,
+        frames: Iterable[NDArray[np.uint8]],
+        actions: NDArray[np.bool_],
+        state: NDArray[np.float32] | None = None,
+        goal: NDArray[np.int32] | None = None,
+        **attributes: Any,
+    ) -> str:
+        """Write one episode of N (3, H, W) frames, taken as they come, and (N, A) actions; returns its name.
+
+        UserError where the frames are not the size of the store's; ValueError where N or A are not what they should
+        be; ProtegeError where the disk is full.
+        """
+        count = len(actions)
+        if not count or actions.shape[1:] != (len(self.keys),):
+            raise ValueError(f"expected (N, {len(self.keys)}) actions with N > 0, got {actions.shape}")
+        name = f"episode_{self._next}"
+        part = self.path / f"part_{name}"  # alone in the store, so it can only be what an earlier writer left there
+        shutil.rmtree(part, ignore_errors=True)
+        try:
+            with writing(self.path):
+                group = self._root.create_group(part.name)
+                width, height = self._write_frames(group, frames, count)
+                about = {"fps": FPS, "frame_count": count, "stored_resolution": [width, height]}
+                group.attrs.update(about | attributes)
+                _create(group, "actions", actions.shape, bool)[:] = actions
+                if state is not None:
+                    _create(group, "state", state.shape, np.float32)[:] = state
+                if goal is not None:
+                    _create(group, "goal", goal.shape, np.int32)[:] = goal
+                move(part, self.path / name)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+        self._next += 1
+        return name
+
+    def _write_frames(self, group: zarr.Group, frames: Iterable[NDArray[np.uint8]], count: int) -> tuple[int, int]:
+        """Write the frames, a few at a time; returns their (width, height)."""
+        array: Any = None
+        waiting, written = [], 0
+        for number, frame in enumerate(frames, 1):
+            if array is None:
+                self.require_size((frame.shape[2], frame.shape[1]))
+                self.size = (frame.shape[2], frame.shape[1])
+                array = _create(group, "frames", (count, 3, *frame.shape[1:]), np.uint8)
+            waiting.append(frame)
+            if len(waiting) == _PIECE or number == count:
+                array[written:number] = np.stack(waiting)
+                waiting, written = [], number
+        if written != count or waiting or self.size is None:
+            raise ValueError(f"{count} actions, but not as many frames")
+        return self.size
+
+
+def _session(about: Mapping[str, Any]) -> str | None:
+    """The recording that an episode is of."""
+    name = about.get("session_name")
+    return name if isinstance(name, str) else None
+
+
+def _episodes(about: Mapping[str, Any]) -> int:
+    """How many episodes the recording has."""
+    count = about.get("session_episodes")
+    return count if isinstance(count, int) else 1
+
+
+def _size(about: Mapping[str, Any]) -> tuple[int, int] | None:
+    size = about.get("stored_resolution")
+    if isinstance(size, list) and len(size) == 2 and all(isinstance(part, int) for part in size):
+        return size[0], size[1]
+    return None
+
+
+def _create(group: zarr.Group, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
+    """An empty array: a chunk holds one frame, or many rows of anything else."""
+    chunks = (1, *shape[1:]) if name == "frames" else (min(_ROWS, shape[0]), *shape[1:])
+    # zarr's own choice (bit shuffle) makes uint8 pictures larger; empty chunks are written, so that a lost one shows.
+    blosc = BloscCodec(cname="zstd", clevel=3, shuffle="shuffle", typesize=np.dtype(dtype).itemsize)
+    written: Any = {"write_empty_chunks": True}
+    return group.create_array(name, shape=shape, dtype=dtype, chunks=chunks, compressors=blosc, config=written)
