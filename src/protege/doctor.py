@@ -86,7 +86,7 @@ def check_keyboard(environ: Mapping[str, str]) -> Check:
     try:
         from protege.devices.keyboard import KeyListener
 
-        with KeyListener(frozenset(), lambda name, down: None) as listener:
+        with KeyListener(frozenset(), lambda name, down, t_ns: None) as listener:
             return Check("keyboard", listener.alive, "keys can be heard and pressed")
     except ProtegeError as error:
         return Check("keyboard", False, str(error), "see docs/recording.md")
