@@ -87,3 +87,55 @@ class Hands:
 
     def close(self):
         self.display.close()
+
+
+class GameWindow:
+    """A window that has the keyboard and keeps which keycodes reached it; its parts have colours.
+
+    Its left quarter is red, the top right green, the bottom right blue, so that a crop or a stretch shows.
+    """
+
+    def __init__(self, title, rect=(100, 100, 320, 240), name=None):
+        """name: of the display, the environment's unless given."""
+        from Xlib import X, display
+
+        self.display = display.Display(name)
+        screen = self.display.screen()
+        mask = X.KeyPressMask | X.KeyReleaseMask | X.ExposureMask
+        self.window = screen.root.create_window(*rect, 0, screen.root_depth, X.InputOutput, event_mask=mask)
+        self.window.set_wm_name(title)
+        self.window.map()
+        self.display.sync()
+        self.rect = rect
+        self.paint()
+        self.focus()
+
+    def focus(self):
+        from Xlib import X
+
+        self.window.set_input_focus(X.RevertToPointerRoot, X.CurrentTime)
+        self.display.sync()
+
+    def paint(self):
+        width, height = self.rect[2:]
+        left, top = width // 4, height // 2
+        areas = [(0xFF0000, 0, 0, left, height), (0x00FF00, left, 0, width - left, top)]
+        for colour, *area in [*areas, (0x0000FF, left, top, width - left, height - top)]:
+            context = self.window.create_gc(foreground=colour)
+            self.window.fill_rectangle(context, *area)
+        self.display.sync()
+
+    def keys(self):
+        """(keycode, went down) of every key that reached it since the last call."""
+        from Xlib import X
+
+        found = []
+        while self.display.pending_events():
+            event = self.display.next_event()
+            if event.type in (X.KeyPress, X.KeyRelease):
+                found.append((event.detail, event.type == X.KeyPress))
+        return found
+
+    def close(self):
+        self.window.destroy()
+        self.display.close()

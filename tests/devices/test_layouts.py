@@ -97,6 +97,7 @@ def test_two_physical_keys_of_one_name_are_held_until_both_are_up(xvfb, hands, n
         time.sleep(0.1)
         assert listener.held == {name}
         assert heard == [(name, True)]
+        assert listener.down_now() == {name}
         hands.release(other)
         until(lambda: len(heard) == 2)
         assert listener.held == NO_KEYS

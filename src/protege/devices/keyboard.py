@@ -124,6 +124,11 @@ class KeyListener:
         """Which of the names are down now, as far as heard."""
         return self._keys.held
 
+    def down_now(self) -> Action:
+        """Which of the names are down by the system's own word, heard or not."""
+        down = (self._keys.name(place) for place in self._hook.down().values())
+        return frozenset(name for name in down if name is not None)
+
     @property
     def alive(self) -> bool:
         return self._hook.alive

@@ -53,6 +53,10 @@ class Hook(Protocol):
         """Hear from now on; the physical keys that are down already, by code. UserError where keys cannot be heard."""
         ...
 
+    def down(self) -> Mapping[int, Place | None]:
+        """The physical keys that are down now by the system's own word, by code; any thread may ask."""
+        ...
+
     def stop(self) -> None:
         """Ends its thread. Harmless if the display is gone."""
         ...

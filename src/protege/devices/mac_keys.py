@@ -63,6 +63,9 @@ class MacHook:
     def start(self) -> Mapping[int, Place | None]:
         self._listener.start()
         self._listener.wait()
+        return self.down()
+
+    def down(self) -> Mapping[int, Place | None]:
         state = self._quartz.kCGEventSourceStateCombinedSessionState
         return {code: _BY_CODE[code] for code in _BY_CODE if self._quartz.CGEventSourceKeyState(state, code)}
 

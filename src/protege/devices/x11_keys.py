@@ -8,6 +8,7 @@ own keys are told from everybody else's, who may use XTEST too. Hence pressing a
 import os
 import select
 import struct
+import sys
 import threading
 import time
 from collections import deque
@@ -104,7 +105,7 @@ class XKeyboard:
             self.display.close()
 
     def __del__(self) -> None:
-        if hasattr(self, "display"):
+        if hasattr(self, "display") and not sys.is_finalizing():
             self.close()
 
 
@@ -130,11 +131,20 @@ class XHook:
         try:
             with self._keyboard.lock:
                 self._select(display)
-                bits = display.query_keymap()
                 self._pipe = self._keyboard.woken = os.pipe()
         except connection_errors() as error:
             raise DisplayGone(f"the display is gone ({type(error).__name__})") from None
         self._thread.start()
+        return self.down()
+
+    def down(self) -> Mapping[int, Place | None]:
+        try:
+            with self._keyboard.lock:
+                bits = self._keyboard.display.query_keymap()
+                if self._pipe is not None:
+                    os.write(self._pipe[1], b".")  # the answer may have brought events with it
+        except connection_errors() as error:
+            raise DisplayGone(f"the display is gone ({type(error).__name__})") from None
         codes = [code for code in range(256) if bits[code // 8] >> (code % 8) & 1]
         return {code: self._keyboard.places.get(code) for code in codes}
 
