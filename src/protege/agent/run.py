@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, cast
 
 from protege.agent.goals import goal_source, read_goals
-from protege.agent.human import AnnouncedKeys, HumanKeys, OwnPresses
+from protege.agent.human import HumanKeys
 from protege.agent.listener import Listener
 from protege.agent.loop import Ending, Goals, LoopOptions, World, play
 from protege.agent.numbers import Numbers
@@ -28,7 +28,8 @@ from protege.core.frame import Frame
 from protege.core.paths import agent_runs
 from protege.core.plan import Policy
 from protege.core.session import Session, SessionInfo, SessionWriter
-from protege.devices.keyboard import PynputKeys
+from protege.devices.keyboard import RealKeys, check_names
+from protege.devices.keys import Presser
 from protege.devices.screen import MssScreen
 from protege.devices.turns import short_turns
 from protege.devices.watchdog import Watchdog
@@ -68,6 +69,7 @@ class PlayOptions:
     def __post_init__(self) -> None:
         if self.goal is None and self.goals is None:
             raise UserError('give a goal: --goal "Go to the lantern", or --goals FILE')
+        check_names("--stop-key, --toggle-key", (self.stop_key, self.toggle_key))
         for key in (self.stop_key, self.toggle_key):
             if key in self.vision.space.pressable:
                 raise UserError(f"key {key!r} is one the agent presses; choose another as stop or toggle key")
@@ -185,15 +187,17 @@ def real_world(options: PlayOptions, clock: Clock, stack: ExitStack, say: Callab
     stack.callback(window.close)
     screen = FollowingScreen(window)
     stack.callback(screen.close)
-    own = OwnPresses(clock)
     hot = {options.stop_key: "stop", options.toggle_key: "toggle"}
     heard_space = replace(space, keys=("none",), movement=frozenset(), camera=frozenset()) if options.dry_run else space
     keys: Keys = NoKeys()
+    own: Presser | None = None
     watchdog: Watchdog | None = None
     if not options.dry_run:
         watchdog = stack.enter_context(Watchdog(space))
-        keys = AnnouncedKeys(PynputKeys(space), own, space)
-    human = HumanKeys(heard_space, own, clock, hot)
+        keys = real = RealKeys(space)
+        own = real.presser
+        stack.callback(own.close)
+    human = HumanKeys(heard_space, hot, own)
     stack.enter_context(human)
 
     def lost() -> str | None:

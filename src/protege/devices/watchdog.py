@@ -62,9 +62,9 @@ class Watchdog:
 
 def main(names: list[str]) -> None:
     """Wait for the parent's end, then release the named keys."""
-    from protege.devices.keyboard import PynputKeys
+    from protege.devices.keyboard import RealKeys
 
-    keys = PynputKeys(ActionSpace("WATCHED", (*(name for name in names if name != MOUSE), "none")))
+    keys = RealKeys(ActionSpace("WATCHED", (*(name for name in names if name != MOUSE), "none")))
     sys.stdout.write(READY.decode() + "\n")
     sys.stdout.flush()
     sys.stdin.buffer.read()
