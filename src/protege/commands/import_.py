@@ -2,11 +2,15 @@
 
 import sys
 from pathlib import Path
+from typing import Final
 
 import click
 
 from protege.commands.types import Number, Size, examples
 from protege.core.paths import raw_playthrough, shown
+from protege.core.text import one_line
+
+SHOWN_BREAKS: Final = 10
 
 
 @click.command(
@@ -39,8 +43,12 @@ def command(source: Path, out: Path | None, fps: float | None, size: tuple[int, 
             click.echo(f"\r{name}: {frames} frames", nl=False, err=True)
 
     for done in import_each(source, out or raw_playthrough(), fps=fps, size=size, progress=progress):
-        counts = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in done.counts.items())
+        counts = one_line(", ".join(f"{name.replace('_', ' ')} {count}" for name, count in done.counts.items()))
         click.echo(f"{shown(done.folder)}: {done.frames} frames; {counts}; {verdict_text(done.quality.reasons)}")
         for reason in done.quality.reasons:
             click.echo(f"  {reason}")
+        for left_out in done.left_out[:SHOWN_BREAKS]:
+            click.echo(f"  {one_line(left_out)}")
+        if (more := len(done.left_out) - SHOWN_BREAKS) > 0:
+            click.echo(f"  and {more} more")
     return 0

@@ -1,14 +1,16 @@
 """`protege import`: recordings made by other tools, whatever their kind, become ordinary Sessions."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 from protege.core.actions import KEYBOARD_12, ActionSpace
+from protege.core.files import regular_size
 from protege.errors import MissingExtra, ProtegeError, UserError
 from protege.recorder.importing.common import Imported, Progress, Wanted
 from protege.recorder.importing.origin import find_pictures, import_origin
-from protege.recorder.importing.owamcap import import_owamcap
+from protege.recorder.importing.owamcap import import_owamcap, video_beside
 from protege.recorder.importing.video import SUFFIXES, import_video
 
 __all__ = ["Imported", "import_each", "import_recordings"]
@@ -38,7 +40,7 @@ def import_each(
     where nothing can be imported, else at the end, when everything that can be imported has been.
     """
     wanted = Wanted(out, fps, size, space, progress)
-    return _each(_jobs_of_folder(source, wanted) if source.is_dir() else [_job_of_file(source, wanted)])
+    return _each(_jobs_of_folder(source, wanted) if source.is_dir() else [_job_of_file(source, wanted)], out)
 
 
 def import_recordings(
@@ -54,7 +56,7 @@ def import_recordings(
     return list(import_each(source, out, fps=fps, size=size, space=space, progress=progress))
 
 
-def _each(jobs: Sequence[Job]) -> Iterator[Imported]:
+def _each(jobs: Sequence[Job], out: Path) -> Iterator[Imported]:
     """What the jobs make; those that fail do not keep the others from it, and are named at the end."""
     failed: list[ProtegeError] = []
     for job in jobs:
@@ -65,7 +67,7 @@ def _each(jobs: Sequence[Job]) -> Iterator[Imported]:
         except ProtegeError as error:
             failed.append(error)
         except OSError as error:
-            failed.append(ProtegeError(f"{error.filename}: {error.strerror}"))
+            failed.append(ProtegeError(f"{error.filename or out}: {error.strerror}"))
     if len(jobs) == 1 and failed:
         raise failed[0]
     if failed:
@@ -76,8 +78,12 @@ def _each(jobs: Sequence[Job]) -> Iterator[Imported]:
 
 
 def _job_of_file(source: Path, wanted: Wanted) -> Job:
-    if not source.is_file():
-        raise UserError(f"{source}: not found; {EXPECTED}")
+    try:
+        regular_size(source)
+    except FileNotFoundError:
+        raise UserError(f"{source}: not found; {EXPECTED}") from None
+    except ValueError as error:
+        raise UserError(f"{source}: {error}; {EXPECTED}") from None
     if source.suffix.lower() in SUFFIXES and source.with_suffix(".mcap").is_file():
         source = source.with_suffix(".mcap")
     if source.suffix.lower() == ".mcap":
@@ -96,10 +102,13 @@ def _jobs_of_folder(source: Path, wanted: Wanted) -> list[Job]:
         return [partial(import_origin, name, pictures, source, wanted) for name, pictures in sessions.items()]
     files = sorted(path for path in source.iterdir() if path.is_file() and not path.name.startswith("."))
     mcaps = [path for path in files if path.suffix.lower() == ".mcap"]
-    taken = {path.stem for path in mcaps}
-    videos = [path for path in files if path.suffix.lower() in SUFFIXES and path.stem not in taken]
+    stems, taken = {path.stem for path in mcaps}, {video_beside(path) for path in mcaps}
+    videos: dict[str, list[Path]] = defaultdict(list)
+    for path in files:
+        if path.suffix.lower() in SUFFIXES and path.stem not in stems and path not in taken:
+            videos[path.stem].append(path)
     if not mcaps and not videos:
         raise UserError(f"{source}: nothing in it that can be imported; {EXPECTED}")
     return [partial(import_owamcap, path, wanted) for path in mcaps] + [
-        partial(import_video, path, wanted) for path in videos
+        partial(import_video, first, wanted, tuple(path.name for path in others)) for first, *others in videos.values()
     ]

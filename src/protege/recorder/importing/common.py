@@ -1,23 +1,21 @@
-"""What every importer shares: the wanted form of a recording, the result, pictures at a fixed rate."""
+"""What every importer shares: the wanted form of a recording, and the result."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from protege.core.actions import KEYBOARD_12, ActionSpace
 from protege.core.quality import Quality, judge
 from protege.core.session import library_versions
-from protege.errors import MissingExtra, UserError
+from protege.errors import UserError
 from protege.recorder.config import check_name
-from protege.recorder.pipeline import encode_bgra
+from protege.recorder.importing.breaks import Break
 
 DEFAULT_FPS: Final = 10.0
 
 Progress = Callable[[str, int], None]
 """Called with a session's name and the frames written so far."""
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -53,77 +51,24 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Imported:
-    """A session made by importing; counts: what was kept and what was left out, by name."""
+    """A session made by importing; counts: what was kept and what was left out, by name; left_out: each break, in
+    words.
+    """
 
     folder: Path
     kind: str
     frames: int
     counts: dict[str, Any]
     quality: Quality
+    left_out: tuple[str, ...] = ()
 
 
-def imported(folder: Path, part: Path, kind: str, counts: dict[str, Any]) -> Imported:
-    """The report about the session in `part`, which will be `folder`; judges it."""
+def imported(
+    folder: Path, part: Path, kind: str, counts: dict[str, Any], breaks: Sequence[Break] = (), start_ns: int = 0
+) -> Imported:
+    """The report about the session in `part`, which will be `folder`; judges it. breaks: counted from `start_ns`."""
     quality = judge(part)
-    return Imported(folder, kind, quality.frames, counts, quality)
-
-
-def resample(pictures: Iterable[tuple[int, T]], period_ns: int, until_ns: int) -> Iterator[tuple[int, T]]:
-    """At every tick from the first picture's time to `until_ns` (left out), the newest picture at or before it.
-
-    pictures: in order of time (ns). A screen that did not change sent no picture: the old one stands.
-    """
-    latest: tuple[int, T] | None = None
-    tick = 0
-    for t_ns, picture in pictures:
-        if latest is None:
-            tick = t_ns
-        else:
-            while tick < min(t_ns, until_ns):
-                yield tick, latest[1]
-                tick += period_ns
-        latest = (t_ns, picture)
-    if latest is not None:
-        while tick < until_ns:
-            yield tick, latest[1]
-            tick += period_ns
-
-
-def decode_video(path: Path) -> Iterator[tuple[int, Any]]:
-    """(pts in ns, PyAV frame) of every picture of a video, in order of display; UserError if it has none.
-
-    A video that is cut off gives what it has.
-    """
-    try:
-        import av
-        from av.error import FFmpegError
-    except ImportError:
-        raise MissingExtra("av", "record") from None
-    seen = 0
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise UserError(f"{path}: no video stream in it; expected a recording of the screen")
-            stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
-            for frame in container.decode(stream):
-                if frame.pts is None or frame.time_base is None:
-                    continue
-                seen += 1
-                yield round(frame.pts * frame.time_base * 1_000_000_000), frame
-    except FFmpegError as error:
-        if not seen:
-            what = error.strerror or type(error).__name__
-            raise UserError(
-                f"{path}: not a video that can be read ({what}); expected mp4 or mkv, copy it again"
-            ) from None
-    if not seen:
-        raise UserError(f"{path}: no pictures in it; expected a recording of the screen, copy it again")
-
-
-def jpeg_of(frame: Any, size: tuple[int, int] | None) -> bytes:
-    """JPEG bytes of a PyAV frame, encoded and stretched by the recorder's own code."""
-    return encode_bgra(frame.to_ndarray(format="bgra"), size or (frame.width, frame.height))
+    return Imported(folder, kind, quality.frames, counts, quality, tuple(one.text(start_ns) for one in breaks))
 
 
 def libraries() -> dict[str, str]:

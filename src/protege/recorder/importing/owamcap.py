@@ -4,236 +4,151 @@ Checked on recordings of versions 0.3.2 and 0.4.2. Two things about them shape t
 says which picture of the video it means, but not when it was taken: it lags by one picture, up to a second on a still
 screen, so that letters appear before their key. The message's own time is right and is what we use; a picture of the
 video that no message names has no known time and is left out. And the screen is sent only when it changes, so the
-pictures are resampled to a fixed rate, the newest one standing until the next.
+pictures are resampled to a fixed rate, the newest one standing until the next, though not for long.
+
+Where pictures or key events are missing, another window was active, or the clock was set back, the session has a break.
 """
 
 import itertools
-import json
-import struct
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from protege.core.actions import Action, ActionSpace
-from protege.core.events import Event, Held, Key, Pause
+from protege.core.files import component, is_component
 from protege.core.session import SessionInfo, SessionWriter, staged_session
-from protege.errors import MissingExtra, UserError
-from protege.recorder.importing.common import (
-    DEFAULT_FPS,
-    Imported,
-    Wanted,
-    decode_video,
-    imported,
-    jpeg_of,
-    libraries,
-    resample,
+from protege.core.text import one_line
+from protege.errors import ProtegeError, UserError
+from protege.recorder.importing.breaks import Break, cut_events, merged, outside, resample
+from protege.recorder.importing.common import DEFAULT_FPS, Imported, Wanted, imported, libraries
+from protege.recorder.importing.decode import decode_video, jpeg_of, size_of
+from protege.recorder.importing.owamcap_checks import (
+    game_window,
+    key_changes,
+    own_changes,
+    require_pictures_in_order,
+    window_breaks,
 )
+from protege.recorder.importing.owamcap_messages import NOT_OWAMCAP, Recording, messages, read_mcap, take
 
 PTS_TOLERANCE_NS: Final = 2_000_000
 """Matroska keeps milliseconds, the messages nanoseconds."""
-
-VIRTUAL_KEYS: Final = {
-    **{code: chr(code).lower() for code in (*range(0x30, 0x3A), *range(0x41, 0x5B))},
-    **{0x25: "left", 0x26: "up", 0x27: "right", 0x28: "down", 0x20: "space", 0x0D: "enter"},
-    **dict.fromkeys((0x11, 0xA2, 0xA3), "c"),  # control crouches in many games: c, as in the recorder
-}
-"""Windows virtual-key codes to our names; two codes of one name (Ctrl and C) are one key."""
+MAX_TOPICS: Final = 20
 
 
-@dataclass
-class Recording:
-    """What an .mcap says. screens: (time, pts) of each picture in ns; keys: (time, code, down); states: (time, codes
-    held); windows: (time, title, rectangle); counts: messages of every other topic.
-    """
-
-    screens: list[tuple[int, int]] = field(default_factory=list)
-    keys: list[tuple[int, int, bool]] = field(default_factory=list)
-    states: list[tuple[int, frozenset[int]]] = field(default_factory=list)
-    windows: list[tuple[int, str, tuple[int, ...]]] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
-    video: str | None = None
-    last_ns: int = 0
-    truncated: bool = False
-
-
-def read_mcap(path: Path) -> Recording:
-    """All that an .mcap says; UserError if it is no OWAMcap."""
-    recording = Recording()
-    topics: dict[int, str] = {}
-    try:
-        for topic, t_ns, data in _messages(path, topics, recording):
-            _take(recording, topic, t_ns, data)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"{path}: a message is not as OWAMcap writes it ({error!r}); expected version 0.3 or 0.4, "
-            "convert it with: owl mcap migrate"
-        ) from None
-    if not recording.screens:
-        raise UserError(
-            f"{path}: no screen messages (topics: {' '.join(sorted(topics.values())) or 'none'}); "
-            "expected OWAMcap with the topics screen and keyboard, made by ocap"
-        )
-    for messages in (recording.screens, recording.keys, recording.states, recording.windows):
-        messages.sort(key=lambda message: message[0])
-    return recording
-
-
-def _messages(path: Path, topics: dict[int, str], recording: Recording) -> Iterator[tuple[str, int, bytes]]:
-    """(topic, time, data) of every message, read as a stream: that also reads what a killed recorder left."""
-    try:
-        import zstandard
-        from mcap.exceptions import McapError
-        from mcap.records import Channel, Message
-        from mcap.stream_reader import StreamReader
-    except ImportError:
-        raise MissingExtra("mcap", "record") from None
-    # What a cut makes the reader raise: its own errors, struct's, and those of lz4 (RuntimeError) and zstandard.
-    cut_off = (McapError, struct.error, EOFError, ValueError, KeyError, RuntimeError, zstandard.ZstdError)
-    with path.open("rb") as file:
-        records = StreamReader(file, record_size_limit=1 << 30).records
-        while True:
-            try:
-                record = next(records, None)
-            except cut_off as error:
-                if not topics:
-                    raise UserError(f"{path}: not an mcap file ({error}); expected a recording made by ocap") from None
-                recording.truncated = True
-                return
-            if record is None:
-                return
-            if isinstance(record, Channel):
-                topics[record.id] = record.topic
-            elif isinstance(record, Message) and record.channel_id in topics:
-                yield topics[record.channel_id], record.publish_time or record.log_time, record.data
-
-
-def _take(recording: Recording, topic: str, t_ns: int, data: bytes) -> None:
-    """Add one message; ValueError, KeyError or TypeError if it lacks what it should say."""
-    recording.last_ns = max(recording.last_ns, t_ns)
-    if topic == "screen":
-        fields = json.loads(data)
-        media = fields.get("media_ref") or fields  # newer versions keep the reference in a field of its own
-        recording.video = recording.video or media.get("path") or media.get("uri")
-        pts = media["pts_ns"] if "pts_ns" in media else media["pts"]
-        recording.screens.append((int(fields.get("utc_ns") or t_ns), int(pts)))
-    elif topic == "keyboard":
-        fields = json.loads(data)
-        recording.keys.append((t_ns, int(fields["vk"]), fields["event_type"] == "press"))
-    elif topic == "keyboard/state":
-        recording.states.append((t_ns, frozenset(json.loads(data)["buttons"])))
-    elif topic == "window":
-        fields = json.loads(data)
-        recording.windows.append((t_ns, fields["title"], tuple(fields["rect"])))
-    else:
-        recording.counts[topic] += 1
-
-
-def key_events(
-    recording: Recording, space: ActionSpace, start_ns: int, stop_ns: int, counts: Counter[str]
-) -> Iterator[Event]:
-    """The true key changes from start to stop: auto-repeat dropped, keys outside the space only counted.
-
-    The keys held at the start come from the last keyboard/state before it and the presses since.
-    """
-    held: set[int] = set()
-    before = [(t, codes) for t, codes in recording.states if t <= start_ns]
-    since_ns = before[-1][0] if before else 0
-    held |= before[-1][1] if before else set()
-    started = False
-    for t_ns, code, down in recording.keys:
-        if t_ns < since_ns:
-            continue
-        if t_ns > start_ns and not started:
-            started = True
-            yield Held(start_ns, _names(held, space))
-        if t_ns >= stop_ns:
-            break
-        was = _names(held, space)
-        repeated = down and code in held
-        (held.add if down else held.discard)(code)
-        if VIRTUAL_KEYS.get(code) not in space.pressable:
-            counts["outside"] += 1
-        elif repeated:
-            counts["repeats"] += 1
-        else:
-            counts["kept"] += 1
-            if started:
-                yield from (Key(t_ns, key, down) for key in was ^ _names(held, space))
-    if not started:
-        yield Held(start_ns, _names(held, space))
-
-
-def _names(codes: Iterable[int], space: ActionSpace) -> Action:
-    return space.only(VIRTUAL_KEYS.get(code, "") for code in codes)
-
-
-def _pictures(
+def matched_pictures(
     recording: Recording, frames: Iterator[tuple[int, Any]], counts: Counter[str]
-) -> Iterator[tuple[int, Any]]:
-    """(time, picture) of every screen message whose picture is in the video; messages and frames in order of pts."""
-    screens = iter(sorted(recording.screens, key=lambda screen: screen[1]))
-    screen = next(screens, None)
+) -> Iterator[tuple[int, Any | None]]:
+    """(time, picture) of every screen message, None where its picture is not in the video.
+
+    Messages and frames come in order of pts; a message of another video than the first has no picture.
+    """
+    ours = [(t, pts) for t, pts, uri in recording.screens if uri == recording.video]
+    strangers = sorted(t for t, _, uri in recording.screens if uri != recording.video)
+    counts["messages_of_another_video"] += len(strangers)
+    foreign = iter(strangers)
+    ahead = next(foreign, None)
     last_ns = -1
+    for t_ns, frame in _by_pts(sorted(ours, key=lambda screen: screen[1]), frames, counts):
+        if t_ns <= last_ns:
+            continue
+        while ahead is not None and ahead < t_ns:
+            yield ahead, None
+            ahead = next(foreign, None)
+        last_ns = t_ns
+        yield t_ns, frame
+    if ahead is not None:
+        yield ahead, None
+
+
+def _by_pts(
+    screens: list[tuple[int, int]], frames: Iterator[tuple[int, Any]], counts: Counter[str]
+) -> Iterator[tuple[int, Any | None]]:
+    rest = iter(screens)
+    screen = next(rest, None)
     for pts, frame in frames:
         while screen is not None and screen[1] < pts - PTS_TOLERANCE_NS:
             counts["messages_without_picture"] += 1
-            screen = next(screens, None)
+            yield screen[0], None
+            screen = next(rest, None)
         if screen is None or screen[1] > pts + PTS_TOLERANCE_NS:
             counts["pictures_without_message"] += 1
             continue
         counts["pictures"] += 1
-        if screen[0] > last_ns:
-            last_ns = screen[0]
-            yield last_ns, frame
-        screen = next(screens, None)
-    if screen is not None:
-        counts["messages_without_picture"] += 1 + sum(1 for _ in screens)
+        yield screen[0], frame
+        screen = next(rest, None)
+    while screen is not None:
+        counts["messages_without_picture"] += 1
+        yield screen[0], None
+        screen = next(rest, None)
 
 
 def import_owamcap(path: Path, wanted: Wanted) -> Imported:
     """One session of an .mcap and its video, at `fps` (10 unless asked otherwise)."""
     folder = wanted.folder(path, path.stem)
     recording = read_mcap(path)
-    video = _video_of(path, recording)
-    pictures, keys = Counter[str](), Counter[str]()
+    require_pictures_in_order(path, recording)
+    video, others = video_of(path, recording)
+    stop_ns = max(recording.last_ns, recording.screens[-1][0]) + 1
+    keys = key_changes(recording, wanted.space, stop_ns)
+    elsewhere = window_breaks(recording, stop_ns)
+    pictures = Counter[str]()
     with staged_session(folder, "protege import") as part:
-        shown = _pictures(recording, decode_video(video), pictures)
-        first = next(shown, None)
+        shown = matched_pictures(recording, decode_video(video), pictures)
+        first = next(((t_ns, frame) for t_ns, frame in shown if frame is not None), None)
         if first is None:
             raise UserError(f"{video}: no picture of it is named in {path.name}; expected the video of that recording")
-        size = wanted.size or (first[1].width, first[1].height)
-        stop_ns = max(recording.last_ns, recording.screens[-1][0]) + 1
-        with SessionWriter(part, _info(path, recording, wanted, size, first[0])) as writer:
-            for event in key_events(recording, wanted.space, first[0], stop_ns, keys):
+        info = _info(path, recording, wanted, wanted.size or size_of(first[1]), first[0])
+        known = [one for one in merged([*recording.breaks, *elsewhere, *keys.breaks]) if one.stop_ns > first[0]]
+        with SessionWriter(part, info) as writer:
+            missing: list[Break] = []
+            ticks = resample(itertools.chain([first], shown), info.period_ns, stop_ns, missing)
+            _write(writer, outside(ticks, known), lambda: wanted.report(folder.name, writer.frame_count))
+            breaks = merged([*known, *missing])
+            if not writer.frame_count:
+                raise UserError(f"{path}: nothing of it can be used; {breaks[0].text(first[0])}")
+            for event in cut_events(own_changes(keys.changes, elsewhere), breaks, first[0], stop_ns):
                 writer.event(event)
-            encoded, jpeg = None, b""
-            for t_ns, frame in resample(itertools.chain([first], shown), writer.info.period_ns, stop_ns):
-                if frame is not encoded:
-                    encoded, jpeg = frame, jpeg_of(frame, size)
-                writer.frame(t_ns, jpeg)
-                wanted.report(folder.name, writer.frame_count)
-            writer.event(Pause(stop_ns, "stop"))
-            counts = _counts(recording, keys, pictures)
-            writer.finish(extra={"counts": counts})
-        return imported(folder, part, "owamcap", counts)
+            counts = _counts(recording, keys.counts, pictures, breaks)
+            counts |= {"video": video.name, "not_taken": " ".join(others)} if others else {}
+            writer.finish(extra={"counts": counts, **_unmatched(pictures)})
+        return imported(folder, part, "owamcap", counts, breaks, first[0])
 
 
-def _counts(recording: Recording, keys: Counter[str], pictures: Counter[str]) -> dict[str, Any]:
+def _write(writer: SessionWriter, ticks: Iterator[tuple[int, Any]], report: Callable[[], None]) -> None:
+    encoded, jpeg = None, b""
+    for t_ns, frame in ticks:
+        if frame is not encoded:
+            encoded, jpeg = frame, jpeg_of(frame, writer.info.frame_size)
+        writer.frame(t_ns, jpeg)
+        report()
+
+
+def _counts(
+    recording: Recording, keys: Counter[str], pictures: Counter[str], breaks: Sequence[Break]
+) -> dict[str, Any]:
     counts: dict[str, Any] = {f"key_events_{name}": keys[name] for name in ("kept", "outside", "repeats")}
     counts |= {name: count for name, count in sorted(pictures.items()) if count}
-    counts |= {f"{topic}_messages": count for topic, count in sorted(recording.counts.items())}
+    counts |= {f"{one_line(topic, 30)}_messages": count for topic, count in recording.counts.most_common(MAX_TOPICS)}
+    if breaks:
+        counts["seconds_left_out"] = round(sum(one.stop_ns - one.start_ns for one in breaks) / 1e9, 1)
     if recording.truncated:
         counts["mcap_cut_off"] = True
     return counts
 
 
+def _unmatched(pictures: Counter[str]) -> dict[str, int]:
+    """For the verdict: messages and pictures that do not belong to each other, and how many there are of both."""
+    missing = pictures.total() - pictures["pictures"]
+    return {"pictures_missing": missing, "pictures_claimed": pictures.total()}
+
+
 def _info(path: Path, recording: Recording, wanted: Wanted, size: tuple[int, int], start_ns: int) -> SessionInfo:
-    titles = Counter((title, rect) for _, title, rect in recording.windows)
     window = None
-    if titles:
-        title, (left, top, right, bottom) = titles.most_common(1)[0][0]
+    if recording.windows:
+        title, handle = game_window(recording, recording.last_ns)
+        rects = Counter(rect for _, t, rect, number in recording.windows if t == title or number == handle is not None)
+        left, top, right, bottom = rects.most_common(1)[0][0]
         window = {"title": title, "left": left, "top": top, "width": right - left, "height": bottom - top}
     return SessionInfo(
         space=wanted.space,
@@ -247,11 +162,35 @@ def _info(path: Path, recording: Recording, wanted: Wanted, size: tuple[int, int
     )
 
 
-def _video_of(path: Path, recording: Recording) -> Path:
-    """The video beside the .mcap: the one it names (only its file name, wherever it was made), or of the same stem."""
-    named = Path((recording.video or "").replace("\\", "/")).name
-    for video in (path.parent / named, path.with_suffix(".mkv"), path.with_suffix(".mp4")):
-        if video.is_file():
-            return video
-    expected = named or path.with_suffix(".mkv").name
-    raise UserError(f"{path}: its video {expected} is not beside it; copy it into {path.parent}")
+def video_of(path: Path, recording: Recording) -> tuple[Path, list[str]]:
+    """The video of an .mcap, and the names of others that could be it and are not taken.
+
+    First the one that it names: a path of plain folders below the .mcap's own, or only its last part, wherever the
+    recording was made; then one of the same stem.
+    """
+    parts = (recording.video or "").replace("\\", "/").split("/")
+    candidates: list[Path] = []
+    if recording.video:
+        if all(is_component(part) for part in parts):
+            candidates.append(path.parent.joinpath(*parts))
+        candidates.append(component(path.parent, parts[-1], path, "the video's name"))
+        stem = candidates[-1].stem
+        candidates += [path.parent / f"{stem}{suffix}" for suffix in (".mkv", ".mp4")]
+    candidates += [path.with_suffix(".mkv"), path.with_suffix(".mp4")]
+    there = [video for video in dict.fromkeys(candidates) if video.is_file()]
+    if not there:
+        raise UserError(f"{path}: its video {candidates[0].name} is not beside it; copy it into {path.parent}")
+    return there[0], [video.relative_to(path.parent).as_posix() for video in there[1:]]
+
+
+def video_beside(path: Path) -> Path | None:
+    """The video that an .mcap would be imported with, read no further than its first screen message."""
+    recording = Recording()
+    try:
+        for topic, t_ns, data in messages(path, {}, recording):
+            take(recording, topic, t_ns, data)
+            if recording.screens:
+                return video_of(path, recording)[0]
+    except (ProtegeError, OSError, *NOT_OWAMCAP):
+        pass  # importing it says what is wrong
+    return None
