@@ -16,6 +16,7 @@ from protege.core.files import parse_json, regular_size
 from protege.core.frame import Frame, decode_jpeg
 from protege.core.session.info import RECORDING, SessionError, SessionInfo
 from protege.core.session.writer import frame_path
+from protege.core.transaction import settle
 
 TORN: Final = "a line cut off:"
 MAX_LINE_BYTES: Final = 1 << 16
@@ -248,7 +249,8 @@ def jumps(t_ns: NDArray[np.int64], events: Sequence[Event]) -> Iterator[int]:
 
 
 def find_sessions(root: Path) -> list[Path]:
-    """The session folders under `root` (or `root` itself), sorted by name."""
+    """The session folders under `root` (or `root` itself), sorted by name; what a killed edit had decided is done."""
     if (root / "session.json").exists():
         return [root]
+    settle(root)
     return sorted(path.parent for path in root.glob("*/session.json") if not path.parent.name.startswith("."))
