@@ -60,7 +60,7 @@ def test_the_machine_is_checked_and_the_exit_code_says_so(run_protege, monkeypat
 
 
 def test_a_recording_is_checked_and_repaired(tmp_path, run_protege):
-    writer = SessionWriter.create(tmp_path, SessionInfo(), "s")
+    writer = SessionWriter.create(tmp_path, SessionInfo(frame_size=(64, 48)), "s")
     for i in range(3):
         writer.frame(i * 10**8, encode_jpeg(np.zeros((48, 64, 3), np.uint8)))
     writer.finish()
@@ -74,3 +74,17 @@ def test_a_recording_is_checked_and_repaired(tmp_path, run_protege):
     assert out.returncode == 0
     assert "repaired, 2 frames" in out.stdout
     assert run_protege("doctor", "s").returncode == 0
+
+
+def test_a_recording_without_a_readable_picture_is_not_sent_to_a_repair_that_cannot_help(tmp_path, run_protege):
+    writer = SessionWriter.create(tmp_path, SessionInfo(frame_size=(64, 48)), "s")
+    writer.frame(0, b"%!PS")
+    writer.finish()
+    out = run_protege("doctor", "s")
+    assert out.returncode == 1
+    assert "remove it with: protege sessions delete" in out.stdout
+    assert "--repair" not in out.stdout
+    out = run_protege("doctor", "s", "--repair")
+    assert out.returncode == 2
+    assert "no frame that can be read; nothing to repair" in out.stderr
+    assert out.stderr.count("\n") == 1

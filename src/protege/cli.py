@@ -101,9 +101,10 @@ def guarded(work: Callable[[], int], *, debug: bool = False) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read our output has gone
         return 0
     except OSError as error:
-        if debug or error.strerror is None:
+        if debug:
             raise
-        return _say(f"protege: {error.filename or 'a file'}: {error.strerror}", 1)
+        where = f"{error.filename}: " if error.filename else ""
+        return _say(f"protege: {one_line(where + (error.strerror or str(error) or repr(error)))}", 1)
     except MemoryError:
         if debug:
             raise

@@ -102,7 +102,7 @@ def test_a_recording_merged_with_itself_counts_once(tmp_path):
     assert left_out(merge([a, a], "m")) == [[(10, 20, "m")]]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_what_is_left_after_the_doubles_is_every_frame_of_play_once(tmp_path_factory, data):
     root = tmp_path_factory.mktemp("root")

@@ -1,7 +1,9 @@
 """Sessions on disk: what is written is read, what is broken is named and can be repaired."""
 
 import json
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from protege.core import KEYBOARD_12, ActionSpace, Session, SessionInfo, SessionWriter, encode_jpeg
 from protege.core.events import End, Goal, Held, Key, Pause
+from protege.core.files import Locked, locked
 from protege.core.session import SessionError, check, find_sessions, frame_path, repair, require_finished
 
 PERIOD = 100_000_000
@@ -37,7 +40,9 @@ def record(root, frames=6, events=(), name="s", info=None):
     dropped=st.integers(0, 9),
 )
 def test_writing_then_reading_is_the_identity(tmp_path_factory, steps, presses, hz, dropped):
-    info = SessionInfo(frame_hz=hz, window={"title": "Doom"}, libraries={"mss": "10"}, extra={"seed": 3})
+    info = SessionInfo(
+        frame_hz=hz, frame_size=(32, 24), window={"title": "Doom"}, libraries={"mss": "10"}, extra={"seed": 3}
+    )
     times = np.cumsum(steps)
     events = sorted((Key(*press) for press in presses), key=lambda e: e.t_ns)
     writer = SessionWriter.create(tmp_path_factory.mktemp("root"), info)
@@ -57,7 +62,7 @@ def test_writing_then_reading_is_the_identity(tmp_path_factory, steps, presses, 
 
 def test_another_action_space_is_kept(tmp_path):
     space = ActionSpace("MINE", ("q", "e", "none"), camera=frozenset("q"))
-    folder = record(tmp_path, info=SessionInfo(space=space))
+    folder = record(tmp_path, info=SessionInfo(space=space, frame_size=(32, 24)))
     assert Session.open(folder).info.space == space
 
 
@@ -103,6 +108,13 @@ def test_a_session_that_was_killed_opens_without_its_torn_line(tmp_path):
     assert check(folder) == []
 
 
+def later(folder):
+    """The second half of the frames a hundred years later."""
+    lines = (folder / "frames.jsonl").read_text().splitlines()
+    lines[3:] = [f'{{"i": {i}, "t_ns": {4 * 10**18 + i}}}' for i in range(3, 6)]
+    (folder / "frames.jsonl").write_text("\n".join(lines) + "\n")
+
+
 def append(name, text):
     def damage(folder):
         with (folder / name).open("a") as file:
@@ -124,6 +136,38 @@ def edit_info(**fields):
     return damage
 
 
+def pipe(path):
+    os.mkfifo(path)
+
+
+def zeros(path):
+    path.symlink_to("/dev/zero")
+
+
+def in_place_of(name, make):
+    """Something else where the session has a file."""
+
+    def damage(folder):
+        (folder / name).unlink()
+        make(folder / name)
+
+    return damage
+
+
+def half_jpeg_with_an_end(folder):
+    path = frame_path(folder, 2)
+    data = path.read_bytes()
+    path.write_bytes(data[: data.index(b"\xff\xda") + 16] + b"\xff\xd9")
+
+
+def large_jpeg(folder):
+    frame_path(folder, 2).write_bytes(encode_jpeg(np.zeros((240, 320, 3), np.uint8)))
+
+
+def post_script(folder):
+    frame_path(folder, 2).write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 32 24\n%%EndComments\nshowpage\n")
+
+
 def wrong_time(folder):
     lines = (folder / "frames.jsonl").read_text().splitlines()
     lines[3] = '{"i": 3, "t_ns": 99000000000}'
@@ -141,6 +185,29 @@ REPAIRABLE = {
     "wrong count": (edit_info(frames=9), ["session.json", "9 frames promised, 6 found"], 6),
     "one wrong time": (wrong_time, ["frames.jsonl:4", "runs backwards"], 5),
     "time beyond reason": (append("events.jsonl", '{"t_ns": 1e30, "pause": "idle"}\n'), ["events.jsonl:3", "t_ns"], 6),
+    "half a jpeg with an end": (half_jpeg_with_an_end, ["000002.jpg", "truncated"], 5),
+    "a picture of another size": (large_jpeg, ["000002.jpg", "320x240 pixels, expected 32x24"], 5),
+    "postscript": (post_script, ["000002.jpg", "no JPEG picture"], 5),
+    "a pipe as picture": (in_place_of("frames/000002.jpg", pipe), ["000002.jpg", "but a pipe"], 5),
+    "a device as picture": (in_place_of("frames/000002.jpg", zeros), ["000002.jpg", "but a device"], 5),
+    "a folder as picture": (in_place_of("frames/000002.jpg", Path.mkdir), ["000002.jpg", "but a folder"], 5),
+    "another frame size": (edit_info(frame_size=[64, 48]), ["frame_size is 64x48, but the pictures have 32x24"], 6),
+    "a last frame in a hundred years": (
+        append("frames.jsonl", f'{{"i": 6, "t_ns": {4 * 10**18}}}\n'),
+        ["frames.jsonl:7", "the clock jumps by 1,111,111 hours to frame 6"],
+        6,
+    ),
+    "a jump in the middle": (later, ["frames.jsonl:4", "the clock jumps by 1,111,111 hours to frame 3"], 6),
+    "a huge frame number": (append("frames.jsonl", f'{{"i": {10**17}, "t_ns": 6{"0" * 8}}}\n'), ["missing"], 6),
+    "a line beyond reason": (append("frames.jsonl", "x" * 200_000 + "\n"), ["frames.jsonl:7", "more than 65536"], 6),
+    "a deep line": (append("events.jsonl", "[" * 50_000 + "\n"), ["events.jsonl:3", "nested too deep"], 6),
+    "a lone surrogate": (
+        append("events.jsonl", '{"t_ns": 9, "goal": "\\ud800"}\n'),
+        ["events.jsonl:3", "surrogate"],
+        6,
+    ),
+    "a pipe of events": (in_place_of("events.jsonl", pipe), ["events.jsonl", "a pipe; repairing puts it aside"], 6),
+    "endless events": (in_place_of("events.jsonl", zeros), ["events.jsonl", "a device; repairing puts it aside"], 6),
     "no events file": (lambda f: (f / "events.jsonl").unlink(), ["events.jsonl", "missing"], 6),
 }
 
@@ -161,6 +228,7 @@ def test_damage_is_named_and_repaired_without_touching_what_is_good(tmp_path, ca
     assert len(session) == session.info.frames == frames_left
     for i in range(len(session)):
         assert session.path(i).read_bytes() == before[session.path(i).name]
+    assert session.duration_s < 1
     if "events" not in case.split():
         assert [e for e in session.events if isinstance(e, Key)] == [Key(5, "w", True), Key(8, "w", False)]
 
@@ -193,7 +261,7 @@ def test_an_empty_session_is_an_error_that_repair_cannot_mend(tmp_path):
     folder = record(tmp_path, frames=0)
     with pytest.raises(SessionError, match="no frames"):
         Session.open(folder)
-    with pytest.raises(SessionError, match="nothing to repair"):
+    with pytest.raises(SessionError, match="nothing to repair; remove it with: protege sessions delete"):
         repair(folder)
 
 
@@ -207,6 +275,22 @@ def test_an_empty_session_is_an_error_that_repair_cannot_mend(tmp_path):
         (edit_info(dropped="x"), "dropped is 'x'"),
         (edit_info(frames=True), "frames is True"),
         (edit_info(status="odd"), "status is 'odd'"),
+        (edit_info(frame_hz=10**400), "frame_hz is 1000"),
+        (edit_info(frame_hz=True), "frame_hz is True"),
+        (edit_info(frame_size=[]), r"frame_size is \[\]"),
+        (edit_info(frame_size=[10**6, 10**6]), r"frame_size is \[1000000"),
+        (edit_info(frames=10**30), "frames is 1000"),
+        (edit_info(dropped=10**400), "dropped is 1000"),
+        (edit_info(clock={"wall_ns": 10**400, "monotonic_ns": 0}), "clock is "),
+        (edit_info(format_version=-1), "format_version is -1"),
+        (
+            edit_info(action_space={"name": "M", "keys": [f"k{i}" for i in range(10**5)]}),
+            "at most 256 keys, got 100000",
+        ),
+        (edit_info(extra={"goal": "\ud800"}), "lone surrogate"),
+        (lambda f: (f / "session.json").write_text("[" * 100_000), "nested too deep"),
+        (in_place_of("session.json", pipe), "not a regular file but a pipe"),
+        (in_place_of("session.json", zeros), "not a regular file but a device"),
         (edit_info(format_version="1"), "format_version is '1'"),
         (edit_info(action_space={"keys": 3}), "not a session's description"),
         (lambda f: (f / "session.json").write_text("{"), "not a session's description"),
@@ -222,7 +306,7 @@ def test_a_description_that_cannot_be_used_is_an_error(tmp_path, damage, message
 
 
 def test_a_recording_in_progress_is_not_repaired(tmp_path):
-    writer = SessionWriter.create(tmp_path, SessionInfo(), "s")
+    writer = SessionWriter.create(tmp_path, SessionInfo(frame_size=(32, 24)), "s")
     writer.frame(0, picture(0))
     with pytest.raises(SessionError, match="still being recorded"):
         repair(writer.folder)
@@ -242,8 +326,39 @@ def test_what_an_earlier_repair_put_aside_stays(tmp_path):
     assert (folder / "damaged_2" / "000002.jpg").exists()
 
 
+def test_millions_of_bad_lines_are_counted_and_not_all_named(tmp_path):
+    folder = record(tmp_path)
+    append("events.jsonl", "x\n" * 5000)(folder)
+    append("frames.jsonl", '{"i": 0, "t_ns": 0}\n' * 5000)(folder)
+    found = [str(problem) for problem in check(folder)]
+    assert len(found) < 2100
+    assert any("events.jsonl: 4,000 more such lines" in line for line in found)
+    assert any("frames.jsonl: 4,000 more such frames" in line for line in found)
+    repair(folder)
+    assert check(folder) == []
+    assert len(Session.open(folder)) == 6
+
+
+def test_a_pause_of_days_is_no_jump(tmp_path):
+    day = 24 * 3600 * 10**9
+    writer = SessionWriter.create(tmp_path, SessionInfo(frame_size=(32, 24)), "s")
+    for t_ns in (0, 3 * day):
+        writer.frame(t_ns, picture(0))
+    for event in (Pause(5, "toggle"), Held(3 * day - 5, frozenset())):
+        writer.event(event)
+    assert check(writer.finish()) == []
+
+
+def test_two_repairs_at_once_do_not_mix(tmp_path):
+    folder = record(tmp_path)
+    frame_path(folder, 2).unlink()
+    with locked(folder, "protege doctor --repair"), pytest.raises(Locked, match="is writing here"):
+        repair(folder)
+    assert [problem.found for problem in repair(folder)] == ["missing"]
+
+
 def test_finishing_twice_and_leaving_the_block_write_once(tmp_path):
-    with SessionWriter.create(tmp_path, SessionInfo()) as writer:
+    with SessionWriter.create(tmp_path, SessionInfo(frame_size=(32, 24))) as writer:
         writer.frame(0, picture(0))
         writer.finish(dropped=4)
     assert Session.open(writer.folder).info.dropped == 4

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from protege.core import ActionSpace, Session, SessionInfo, SessionWriter, encode_jpeg
 from protege.core.events import End, Goal, Held, Key, Pause
+from protege.core.files import Locked, locked
 from protege.core.session import check, find_sessions
 from protege.errors import UserError
 from protege.recorder.editing import delete, delete_all, list_sessions, merge, split, trim
@@ -66,7 +67,7 @@ def same_as(part, whole, start):
     assert check(part.folder) == []
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(frame_times, streams, st.integers(10, 150), st.data())
 def test_trimming_leaves_every_kept_frames_action_and_goal(tmp_path_factory, times, events, period_ms, data):
     root = tmp_path_factory.mktemp("root")
@@ -81,7 +82,7 @@ def test_trimming_leaves_every_kept_frames_action_and_goal(tmp_path_factory, tim
     assert any(isinstance(e, Pause) for e in part.events[-2:])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(frame_times, streams, st.data())
 def test_the_parts_of_a_split_hold_every_frame_once_and_merging_them_gives_the_actions_back(
     tmp_path_factory, times, events, data
@@ -100,7 +101,7 @@ def test_the_parts_of_a_split_hold_every_frame_once_and_merging_them_gives_the_a
     assert [goal for goal, _, _ in goals(merged)] == [goal for goal, _, _ in goals(whole)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(frame_times, streams, frame_times, streams)
 def test_merging_leaves_the_actions_of_both_and_time_increases(tmp_path_factory, times_a, events_a, times_b, events_b):
     root = tmp_path_factory.mktemp("root")
@@ -343,3 +344,169 @@ def test_a_kill_in_the_middle_leaves_the_original_and_no_half_session(tmp_path):
     assert find_sessions(tmp_path) == [folder]
     assert len(Session.open(trim(folder, 0.2, replace=True))) == 8  # what the kill left is no obstacle
     assert {p.name for p in tmp_path.iterdir()} == {"s", ".trash"}
+
+
+def killed_at(step, edit):
+    """Do an edit in a process that is killed at its step-th change of the disk; whether it was."""
+    pid = os.fork()
+    if pid == 0:
+        left = step
+
+        def count(event, args):
+            nonlocal left
+            changes = {"os.rename", "os.link", "os.mkdir", "os.remove", "os.rmdir"}
+            if event in changes or (event == "open" and isinstance(args[2], int) and args[2] & os.O_CREAT):
+                left -= 1
+                if left == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(count)
+        try:
+            edit()
+        finally:
+            os._exit(0)
+    return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+
+
+def shown(root):
+    """(name, frames) of every recording, as a listing finds them, and of those in the trash."""
+    trash = root / ".trash"
+    return [
+        {folder.name: len(Session.open(folder)) for folder in find_sessions(where)} if where.is_dir() else {}
+        for where in (root, trash)
+    ]
+
+
+KILLS = {
+    "split": (lambda root: split(root / "a", [0.1]), {"a": 2, "b": 2, "a_1": 1, "a_2": 1}, {}),
+    "split and replace": (lambda root: split(root / "a", [0.1], replace=True), {"b": 2, "a_1": 1, "a_2": 1}, {"a": 2}),
+    "trim and replace": (lambda root: trim(root / "a", 0.1, replace=True), {"a": 1, "b": 2}, {"a": 2}),
+    "merge and replace": (
+        lambda root: merge([root / "a", root / "b"], "a", replace=True),
+        {"a": 4},
+        {"a": 2, "b": 2},
+    ),
+}
+
+
+@pytest.mark.parametrize("how", KILLS)
+def test_an_edit_killed_at_any_moment_happens_wholly_or_not_at_all_and_once(tmp_path, how):
+    """After every second kill somebody lists the recordings, after the others the same command is given again."""
+    edit, after, trash = KILLS[how]
+    listed, given_again = set(), 0
+    killed, step = True, 0
+    while killed:
+        step += 1
+        root = tmp_path / str(step)
+        for name in ("a", "b"):
+            record(root, name, times=(0, PERIOD))
+        killed = killed_at(step, lambda root=root: edit(root))
+        decided = bool(list(root.glob(".*.edit/plan.json")))
+        if not killed or (decided and step % 2):
+            assert shown(root) == [after, trash]
+            listed.add("after")
+            continue
+        if not decided and (found := shown(root))[0] == after:  # killed at its very end
+            assert found == [after, trash]
+            continue
+        if step % 2:
+            assert shown(root) == [{"a": 2, "b": 2}, {}]
+            listed.add("before")
+        given_again += decided
+        edit(root)
+        assert shown(root) == [after, trash]
+        assert {p.name for p in root.iterdir()} <= {*after, ".trash"}
+    assert listed == {"before", "after"}
+    assert given_again
+
+
+def test_a_part_that_is_there_already_is_not_made_twice(tmp_path):
+    folder = record(tmp_path)
+    split(folder, [0.5])
+    with pytest.raises(UserError, match=r"s_1: this very part is there already; to make it anew, first: protege"):
+        split(folder, [0.5])
+    assert [p.name for p in split(folder, [0.4])] == ["s_1_2", "s_2_2"]
+    trim(folder, 0.5)
+    with pytest.raises(UserError, match="s_trim: this very part is there already"):
+        trim(folder, 0.5)
+    assert trim(folder, 0.6).name == "s_trim_2"
+
+
+MERGE = "import sys; from protege.cli import main; main()"
+
+
+def test_two_merges_into_one_name_at_once_give_one_recording(tmp_path):
+    a, b = record(tmp_path, "a", range(0, 300 * PERIOD, PERIOD)), record(tmp_path, "b")
+    command = [sys.executable, "-c", MERGE, "sessions", "merge", str(a), str(b), "--name", "c"]
+    both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate(timeout=120)[1] for process in both]
+    assert sorted(process.returncode for process in both) == [0, 2]
+    lost = next(line for process, line in zip(both, said, strict=True) if process.returncode)
+    assert "is writing here; wait for it" in lost or "already there" in lost
+    assert check(tmp_path / "c") == []
+    assert {p.name for p in tmp_path.iterdir()} == {"a", "b", "c"}
+
+
+def test_while_one_edits_another_is_told_who_and_nothing_is_deleted(tmp_path):
+    folder = record(tmp_path)
+    with locked(tmp_path, "protege sessions merge"):
+        for act in (lambda: trim(folder, 0.5), lambda: split(folder, [0.5]), lambda: delete(folder)):
+            with pytest.raises(Locked, match=r"protege sessions merge \(process .*\) is writing here; wait for it"):
+                act()
+        assert find_sessions(tmp_path) == [folder]
+    assert delete(folder) == tmp_path / ".trash" / "s"
+
+
+def test_a_session_that_is_being_recorded_is_neither_edited_nor_deleted(tmp_path):
+    writer = SessionWriter(tmp_path / "s", SessionInfo(frame_size=(32, 24)))
+    writer.frame(0, JPEG)
+    other = record(tmp_path, "b")
+    for act in (
+        lambda: trim(writer.folder, 0, replace=True),
+        lambda: merge([other, writer.folder], "c", replace=True),
+        lambda: delete(writer.folder),
+        lambda: delete_all([other, writer.folder], purge=True),
+    ):
+        with pytest.raises(UserError, match="still being recorded"):
+            act()
+    assert [p.name for p in find_sessions(tmp_path)] == ["b", "s"]
+    writer.finish()
+
+
+def test_merging_and_replacing_needs_recordings_of_one_folder(tmp_path):
+    a, b = record(tmp_path, "a"), record(tmp_path / "else", "b")
+    with pytest.raises(UserError, match=r"else/b: not beside .*/a; with --replace merge only recordings of one folder"):
+        merge([a, b], "c", replace=True)
+
+
+def test_a_link_to_a_device_in_a_pictures_place_is_not_copied(tmp_path):
+    folder = record(tmp_path)
+    path = folder / "frames" / "000007.jpg"
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    with pytest.raises(UserError, match=r"000007.jpg: not a regular file but a device; repair with"):
+        trim(folder, 0.5)
+
+
+FULL = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300))
+from protege.cli import main
+main()
+"""
+
+
+def test_a_full_disk_names_the_file_and_leaves_nothing(tmp_path):
+    folder = record(tmp_path)
+    out = subprocess.run(
+        [sys.executable, "-c", FULL, "sessions", "trim", str(folder), "--from", "0.5"],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert out.returncode == 1
+    assert out.stderr.count("\n") == 1
+    assert str(tmp_path) in out.stderr
+    assert "File too large" in out.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["s"]

@@ -7,6 +7,7 @@ import click
 
 from protege.commands.types import examples
 from protege.core.paths import raw_playthrough, shown
+from protege.core.text import one_line
 
 
 @click.command(
@@ -42,12 +43,13 @@ def _session(folder: Path, repair: bool) -> int:
 
     problems = sessions.repair(folder) if repair else sessions.check(folder)
     for problem in problems:
-        click.echo(str(problem))
+        click.echo(one_line(str(problem)))
     if not problems:
         click.echo(f"{shown(folder)}: sound")
         return 0
     if repair:
         click.echo(f"{shown(folder)}: repaired, {len(sessions.Session.open(folder))} frames")
         return 0
-    click.echo(f"repair with: protege doctor {shown(folder)} --repair")
+    if all(problem.mendable for problem in problems):
+        click.echo(f"repair with: protege doctor {shown(folder)} --repair")
     return 1

@@ -6,6 +6,7 @@ import click
 
 from protege.commands.types import Seconds, examples
 from protege.core.paths import project_root, raw_playthrough, shown
+from protege.core.text import one_line, printable
 
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
@@ -31,23 +32,22 @@ def command(ctx: click.Context, root: Path | None) -> int:
 
     root = root or raw_playthrough()
     if (root / "session.json").exists():
-        click.echo(table(assess(Session.open(root))))
+        click.echo(printable(table(assess(Session.open(root)))))
         return 0
     rows = list_sessions(root) if root.exists() else []
     if not rows:
         click.echo(f"no recordings in {shown(root)}; make one with: protege record")
         return 0
-    width = max(len(row.folder.name) for row in rows)
+    names = [one_line(row.folder.name) for row in rows]
+    width = max(map(len, names))
     click.echo(f"{'name':<{width}}  minutes    fps  frames  verdict     keys")
-    for row in rows:
+    for name, row in zip(names, rows, strict=True):
         if row.problem is not None:
-            click.echo(f"{row.folder.name:<{width}}  cannot be read: {row.problem}")
+            click.echo(f"{name:<{width}}  cannot be read: {one_line(row.problem)}")
             continue
-        keys = shares_text(row.key_shares or {})
+        keys = one_line(shares_text(row.key_shares or {}))
         verdict = verdict_text(row.verdict)
-        click.echo(
-            f"{row.folder.name:<{width}}  {row.minutes:7.1f}  {row.fps:5.1f}  {row.frames:6d}  {verdict:<10}  {keys}"
-        )
+        click.echo(f"{name:<{width}}  {row.minutes:7.1f}  {row.fps:5.1f}  {row.frames:6d}  {verdict:<10}  {keys}")
     return 1 if any(row.problem is not None for row in rows) else 0
 
 
@@ -103,7 +103,11 @@ def delete(sessions: tuple[Path, ...], purge: bool) -> None:
 
 def find(session: Path) -> Path:
     """A recording by its path, or by its name alone."""
+    from protege.core.transaction import settle
+
     named = raw_playthrough() / session
+    for root in {session.parent, named.parent}:
+        settle(root)  # what a killed edit had decided may be just this recording
     if not session.exists() and len(session.parts) == 1 and named.exists():
         return named
     if not session.exists():

@@ -12,6 +12,8 @@ Action = frozenset[str]
 
 NO_KEYS: Final[Action] = frozenset()
 NONE: Final = "none"
+MAX_KEYS: Final = 256
+"""Keys of the largest space that is read from a file: every frame's action takes a byte a key."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,12 @@ class ActionSpace:
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
         """The inverse of `to_json`; KeyError, TypeError or ValueError on anything else."""
-        return cls(fields["name"], tuple(fields["keys"]), frozenset(fields["movement"]), frozenset(fields["camera"]))
+        name, keys = fields["name"], fields["keys"]
+        if not isinstance(name, str) or not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+            raise TypeError("an action space has a name and a list of keys")
+        if len(keys) > MAX_KEYS:
+            raise ValueError(f"an action space has at most {MAX_KEYS} keys, got {len(keys)}")
+        return cls(name, tuple(keys), frozenset(fields["movement"]), frozenset(fields["camera"]))
 
     def only(self, keys: Iterable[str]) -> Action:
         """Those of `keys` that belong to the space, as an action."""

@@ -151,13 +151,25 @@ def move(source: Path, target: Path) -> None:
 
 
 @contextmanager
+def naming(path: Path, beside: Path | None = None) -> Iterator[None]:
+    """An OSError of the block that names no file (a full disk names none), or the hidden `beside`, names `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.strerror and (error.filename is None or error.filename == str(beside)):
+            error.filename = str(path)
+        raise
+
+
+@contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a hidden path to write to; it takes the place of `path` when the block ends well, else it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = hidden(path, "part")
     try:
-        yield beside
-        move(beside, path)
+        with naming(path, beside):
+            yield beside
+            move(beside, path)
     except BaseException:
         with suppress(OSError):
             beside.unlink()
@@ -209,10 +221,11 @@ def staged(folder: Path, doing: str, *, replace: bool = False, already: str = ""
         if not replace and os.path.lexists(folder):
             raise UserError(f"{folder}: already there; {already or 'write elsewhere'}")
         part = hidden(folder, "part")
-        part.mkdir()
         try:
-            yield part
-            _put_in_place(part, folder, replace)
+            with naming(folder, part):
+                part.mkdir()
+                yield part
+                _put_in_place(part, folder, replace)
         except BaseException:
             shutil.rmtree(part, ignore_errors=True)
             raise

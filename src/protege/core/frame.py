@@ -20,10 +20,9 @@ JPEG: Final = ("JPEG",)
 PICTURES: Final = ("JPEG", "PNG", "BMP", "WEBP")
 """Formats of pictures that come from elsewhere. Never all that Pillow knows: PostScript would start Ghostscript."""
 MAX_SIDE: Final = 7680
-MAX_PIXELS: Final = MAX_SIDE**2
 MAX_PICTURE_BYTES: Final = 1 << 27
 
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # MAX_PIXELS is stricter, and an error
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # MAX_SIDE is stricter, and an error
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def open_picture(
             turned = image.size[::-1] if image.getexif().get(_ORIENTATION, 1) >= 5 else image.size
             if size is not None and turned != tuple(size):
                 raise OSError("{}x{} pixels, expected {}x{}".format(*turned, *size))
-            if image.width * image.height > MAX_PIXELS:
+            if max(image.size) > MAX_SIDE:
                 raise OSError(f"{image.width}x{image.height} pixels, expected at most {MAX_SIDE}x{MAX_SIDE}")
             yield image
     except Image.UnidentifiedImageError:

@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 from protege.core.events import NEVER_NS
 from protege.core.files import is_component
 from protege.core.session import Session, SessionError, SessionInfo
+from protege.core.transaction import TRASH
 
 ORIGIN: Final = "origin"
 """The field of session.json's `extra`."""
-TRASH: Final = ".trash"
-"""Where deleted recordings lie, beside the others."""
 MAX_DEPTH: Final = 50
 """Edits of edits that are followed where each names only its parent."""
 

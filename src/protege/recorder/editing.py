@@ -7,7 +7,8 @@ is stated at its start, and a pause closes its end, so that every frame keeps ex
 import itertools
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -15,17 +16,20 @@ from typing import Any, Final
 import numpy as np
 
 from protege.core.events import End, Event, Goal, Held, Key, Pause, frame_actions
-from protege.core.lineage import ORIGIN, TRASH, joined
+from protege.core.files import locked, regular_size
+from protege.core.lineage import ORIGIN, joined
 from protege.core.quality import judge
 from protege.core.session import (
     RECORDING,
     Session,
     SessionError,
+    SessionInfo,
     SessionWriter,
     find_sessions,
     frame_path,
-    staged_session,
+    require_finished,
 )
+from protege.core.transaction import TRASH, Transaction, remove, to_trash, transaction
 from protege.errors import UserError
 from protege.recorder.config import check_name
 
@@ -86,44 +90,54 @@ def trim(
     Returns the new session: `out`, else `<name>_trim` beside it. replace: it takes the old one's name, and the old one
     goes to .trash.
     """
-    session = _open(folder)
-    folder = session.folder
-    start, stop = _frame_at(session, start_s), len(session) if stop_s is None else _frame_at(session, stop_s)
-    if start >= stop:
-        until = "the end" if stop_s is None else f"{stop_s:g} s"
-        raise UserError(f"{folder}: no frame between {start_s:g} s and {until}; it is {_length_s(session):.1f} s long")
-    clip = Clip(session, start, stop)
-    if replace:
-        return _write_in_place_of(folder, clip)
-    return _write(out or _free(folder.parent, f"{folder.name}_trim"), [clip], "trim")
+    folder = folder.resolve()  # "." has no name and no folder beside it
+    out = None if out is None else out.resolve()
+    what = {"edit": "trim", "of": str(folder), "from": start_s, "to": stop_s, "replace": replace, "out": str(out)}
+    with _edit(folder.parent if out is None or replace else out.parent, what) as edit:
+        if (done := _finished(edit, what)) is not None:
+            return done[0]
+        session = _open(folder)
+        start, stop = _frame_at(session, start_s), len(session) if stop_s is None else _frame_at(session, stop_s)
+        if start >= stop:
+            until = "the end" if stop_s is None else f"{stop_s:g} s"
+            length = f"it is {_length_s(session):.1f} s long"
+            raise UserError(f"{folder}: no frame between {start_s:g} s and {until}; {length}")
+        clips = [Clip(session, start, stop)]
+        if replace:
+            name = folder.name
+            edit.discard(name)
+        else:
+            name = _another(edit, f"{folder.name}_trim", clips, "trim") if out is None else _new(out)
+        _write(edit.add(name), clips, "trim")
+    return edit.root / name
 
 
 def split(folder: Path, at_s: Sequence[float], *, replace: bool = False) -> list[Path]:
-    """Cut at the given seconds since the first frame into `<name>_1`, `<name>_2` … beside it.
+    """Cut at the given seconds since the first frame into `<name>_1`, `<name>_2` … beside it; all appear together.
 
-    replace: the old one goes to .trash once all parts are there.
+    replace: the old one goes to .trash.
     """
-    session = _open(folder)
-    folder = session.folder
-    cuts = [0, *(_frame_at(session, second) for second in sorted(at_s)), len(session)]
-    if not at_s or any(a >= b for a, b in itertools.pairwise(cuts)):
-        asked = " ".join(f"{second:g}" for second in at_s) or "nothing"
-        raise UserError(
-            f"{folder}: cannot be split at {asked}, a part would have no frame; "
-            f"it is {_length_s(session):.1f} s long, give different seconds inside it"
-        )
-    parts: list[Path] = []
-    try:
+    folder = folder.resolve()
+    what = {"edit": "split", "of": str(folder), "at": sorted(at_s), "replace": replace}
+    with _edit(folder.parent, what) as edit:
+        if (done := _finished(edit, what)) is not None:
+            return done
+        session = _open(folder)
+        cuts = [0, *(_frame_at(session, second) for second in sorted(at_s)), len(session)]
+        if not at_s or any(a >= b for a, b in itertools.pairwise(cuts)):
+            asked = " ".join(f"{second:g}" for second in at_s) or "nothing"
+            raise UserError(
+                f"{folder}: cannot be split at {asked}, a part would have no frame; "
+                f"it is {_length_s(session):.1f} s long, give different seconds inside it"
+            )
+        names: list[str] = []
         for number, (start, stop) in enumerate(itertools.pairwise(cuts), 1):
-            out = _free(folder.parent, f"{folder.name}_{number}")
-            parts.append(_write(out, [Clip(session, start, stop)], "split"))
-    except BaseException:
-        for part in parts:
-            shutil.rmtree(part)
-        raise
-    if replace:
-        _to_trash(folder)
-    return parts
+            clips = [Clip(session, start, stop)]
+            names.append(_another(edit, f"{folder.name}_{number}", clips, "split"))
+            _write(edit.add(names[-1]), clips, "split")
+        if replace:
+            edit.discard(folder.name)
+    return [edit.root / name for name in names]
 
 
 def merge(folders: Sequence[Path], name: str, *, replace: bool = False) -> Path:
@@ -131,42 +145,95 @@ def merge(folders: Sequence[Path], name: str, *, replace: bool = False) -> Path:
     check_name("--name", name)
     if len(folders) < 2:
         raise UserError(f"merging needs at least two recordings, got {len(folders)}")
-    sessions = [_open(folder) for folder in folders]
-    if replace and len({session.folder for session in sessions}) < len(sessions):
+    folders = [folder.resolve() for folder in folders]
+    if replace and len(set(folders)) < len(folders):
         raise UserError("a recording is named twice; with --replace each can be merged only once")
-    for session in sessions[1:]:
-        _same_form(sessions[0], session)
-    clips, end_ns = [], 0
-    for session in sessions:
+    root = folders[0].parent
+    if replace and (elsewhere := [folder for folder in folders if folder.parent != root]):
+        raise UserError(
+            f"{elsewhere[0]}: not beside {folders[0]}; with --replace merge only recordings of one folder, "
+            "or delete them afterwards"
+        )
+    what = {"edit": "merge", "of": [str(folder) for folder in folders], "name": name, "replace": replace}
+    with _edit(root, what) as edit:
+        if (done := _finished(edit, what)) is not None:
+            return done[0]
+        sessions = [_open(folder) for folder in folders]
+        for session in sessions[1:]:
+            _same_form(sessions[0], session)
+        if replace:
+            for folder in folders:
+                edit.discard(folder.name)
+        if not (replace and root / name in folders):
+            _new(root / name)
+        _write(edit.add(name), _in_a_row(sessions), "merge")
+    return root / name
+
+
+def _in_a_row(sessions: Sequence[Session]) -> list[Clip]:
+    clips: list[Clip] = []
+    end_ns = 0
+    for number, session in enumerate(sessions, 1):
         shift_ns = end_ns + GAP_NS - int(session.t_ns[0]) if clips else 0
         # No tail between recordings: a last frame counts until its pause, so the pause comes when the frame is over.
-        clips.append(Clip(session, 0, len(session), shift_ns, TAIL_NS if session is sessions[-1] else 0))
+        clips.append(Clip(session, 0, len(session), shift_ns, TAIL_NS if number == len(sessions) else 0))
         end_ns = int(session.t_ns[-1]) + session.info.period_ns + shift_ns
-    path = _write(sessions[0].folder.parent / name, clips, "merge")
-    if replace:
-        for session in sessions:
-            _to_trash(session.folder)
-    return path
+    return clips
+
+
+def _edit(root: Path, what: Mapping[str, Any]) -> AbstractContextManager[Transaction]:
+    if not root.is_dir():
+        raise SessionError(f"{root}: no recordings here; list them with: protege sessions")
+    return transaction(root, f"protege sessions {what['edit']}", what)
+
+
+def _finished(edit: Transaction, what: Mapping[str, Any]) -> list[Path] | None:
+    """The outcome of the same command, if it was killed after it had decided: it must not be done twice."""
+    return next((list(done.added) for done in edit.finished if done.what == what), None)
+
+
+def _another(edit: Transaction, name: str, clips: Sequence[Clip], operation: str) -> str:
+    """The first free name; UserError if one of those that are taken holds the very same edit."""
+    free = edit.free(name)
+    number = 1
+    while (taken := name if number == 1 else f"{name}_{number}") != free:
+        with suppress(SessionError):
+            if SessionInfo.load(edit.root / taken).extra.get("edited") == _edited(clips, operation):
+                raise UserError(
+                    f"{edit.root / taken}: this very part is there already; to make it anew, first: "
+                    f"protege sessions delete {edit.root / taken}"
+                )
+        number += 1
+    return free
+
+
+def _new(folder: Path) -> str:
+    if os.path.lexists(folder):
+        raise UserError(
+            f"{folder}: already there; delete it with: protege sessions delete {folder}, or write elsewhere"
+        )
+    return folder.name
 
 
 def delete_all(folders: Sequence[Path], *, purge: bool = False) -> list[Path | None]:
     """`delete` for several; if one of them cannot be deleted, none is."""
-    resolved = [_deletable(folder, purge) for folder in folders]
-    for number, folder in enumerate(resolved):
-        if folder in resolved[:number]:
-            raise UserError(f"{folders[number]}: named twice; name each recording once")
-    return [delete(folder, purge=purge) for folder in resolved]
+    with ExitStack() as locks:
+        for root in sorted({folder.resolve().parent for folder in folders if folder.resolve().parent.is_dir()}):
+            locks.enter_context(locked(root, "protege sessions delete"))
+        resolved = [_deletable(folder, purge) for folder in folders]
+        for number, folder in enumerate(resolved):
+            if folder in resolved[:number]:
+                raise UserError(f"{folders[number]}: named twice; name each recording once")
+        if not purge:
+            return [to_trash(folder) for folder in resolved]
+        for folder in resolved:
+            remove(folder)
+        return [None] * len(resolved)
 
 
 def delete(folder: Path, *, purge: bool = False) -> Path | None:
     """Move a session to `.trash` beside it, and return where it lies now; purge: remove it for good."""
-    folder = _deletable(folder, purge)
-    if not purge:
-        return _to_trash(folder)
-    doomed = _free(folder.parent, f".{folder.name}.deleted")
-    folder.replace(doomed)  # first out of sight: a kill half way leaves no half session
-    shutil.rmtree(doomed)
-    return None
+    return delete_all([folder], purge=purge)[0]
 
 
 def _deletable(folder: Path, purge: bool) -> Path:
@@ -175,11 +242,13 @@ def _deletable(folder: Path, purge: bool) -> Path:
         raise SessionError(f"{folder}: no recording here (no session.json); list them with: protege sessions")
     if not purge:
         _not_in_trash(folder.resolve())
+    require_finished(folder)
     return folder.resolve()
 
 
 def _open(folder: Path) -> Session:
-    session = Session.open(folder.resolve())  # "." has no name and no folder beside it
+    require_finished(folder)
+    session = Session.open(folder)
     if session.info.status == RECORDING:
         raise SessionError(
             f"{folder}: still being recorded, or cut off; stop the recorder, or: protege doctor {folder} --repair"
@@ -272,27 +341,13 @@ def _state_before(events: Sequence[Event], t_ns: int) -> tuple[frozenset[str], s
     return frozenset(held), goal
 
 
-def _write(folder: Path, clips: Sequence[Clip], operation: str) -> Path:
-    """A new session of the clips, judged; it appears whole or not at all."""
-    with staged_session(folder, f"protege sessions {operation}") as part:
-        _write_clips(part, clips, operation)
-    return folder
-
-
-def _write_in_place_of(folder: Path, clip: Clip) -> Path:
-    """The clip under the session's own name; the session goes to .trash only when the clip is complete."""
-    beside = _write(_free(folder.parent, f".{folder.name}.new"), [clip], "trim")
-    _to_trash(folder)
-    return beside.replace(folder)
-
-
-def _write_clips(part: Path, clips: Sequence[Clip], operation: str) -> None:
+def _write(part: Path, clips: Sequence[Clip], operation: str) -> None:
+    """A session of the clips in a new folder, judged."""
     info = clips[0].session.info
-    edited = [{"session": c.session.name, "frames": [c.start, c.stop], "shift_ns": c.shift_ns} for c in clips]
     origins = joined((c.session, c.start, c.stop, c.shift_ns) for c in clips)
     extra: dict[str, Any] = {
         **_common_extra(clips),
-        "edited": {"how": operation, "from": edited},
+        "edited": _edited(clips, operation),
         ORIGIN: [origin.to_json() for origin in origins],
     }
     dropped = sum(round(c.session.info.dropped * (c.stop - c.start) / len(c.session)) for c in clips)
@@ -307,6 +362,12 @@ def _write_clips(part: Path, clips: Sequence[Clip], operation: str) -> None:
     judge(part)
 
 
+def _edited(clips: Sequence[Clip], operation: str) -> dict[str, Any]:
+    """What the edit was, in the words of all versions."""
+    clipped = [{"session": c.session.name, "frames": [c.start, c.stop], "shift_ns": c.shift_ns} for c in clips]
+    return {"how": operation, "from": clipped}
+
+
 def _common_extra(clips: Sequence[Clip]) -> dict[str, Any]:
     """What the clips' makers noted, where they agree."""
     first, *others = (clip.session.info.extra for clip in clips)
@@ -317,9 +378,12 @@ def _link(source: Path, target: Path) -> None:
     """The picture under a second name where the file system can, else a copy; replaces `target`."""
     target.unlink()
     try:
+        regular_size(source)  # a link to a device would be copied for ever
+    except (FileNotFoundError, ValueError) as error:
+        found = "missing" if isinstance(error, FileNotFoundError) else str(error)
+        raise SessionError(f"{source}: {found}; repair with: protege doctor {source.parent.parent} --repair") from None
+    try:
         os.link(source, target)
-    except FileNotFoundError:
-        raise SessionError(f"{source}: missing; repair with: protege doctor {source.parent.parent} --repair") from None
     except OSError:
         shutil.copy2(source, target)
 
@@ -327,18 +391,3 @@ def _link(source: Path, target: Path) -> None:
 def _not_in_trash(folder: Path) -> None:
     if folder.parent.name == TRASH:
         raise UserError(f"{folder}: already in the trash; remove it for good with --purge")
-
-
-def _to_trash(folder: Path) -> Path:
-    _not_in_trash(folder)
-    trash = folder.parent / TRASH
-    trash.mkdir(exist_ok=True)
-    return folder.replace(_free(trash, folder.name))
-
-
-def _free(root: Path, name: str) -> Path:
-    """`root/name`, or `name_2`, `name_3` … where it is taken."""
-    path, number = root / name, 2
-    while path.exists():
-        path, number = root / f"{name}_{number}", number + 1
-    return path

@@ -1,7 +1,6 @@
 """session.json: how a recording was made and how it ended."""
 
 import json
-import math
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,10 +10,12 @@ from typing import Any, Final, Self
 
 from protege.core.actions import KEYBOARD_12, ActionSpace
 from protege.core.files import read_json, write_text
+from protege.core.frame import MAX_SIDE
 from protege.errors import UserError
 
 FORMAT_VERSION: Final = 1
 RECORDING, COMPLETE, RECOVERED = "recording", "complete", "recovered"
+_MOST: Final = 2**62
 
 
 class SessionError(UserError):
@@ -79,6 +80,8 @@ class SessionInfo:
             version = fields["format_version"]
             if not _is_int(version):
                 raise TypeError(f"format_version is {version!r}")
+            if version < 1:
+                raise ValueError(f"format_version is {version}")
             if version > FORMAT_VERSION:
                 raise SessionError(
                     f"{path}: format version {version}, this protege reads up to {FORMAT_VERSION}; update protege"
@@ -89,11 +92,22 @@ class SessionInfo:
                 f"{folder}: no recording here (no session.json); make one with: protege record"
             ) from None
         except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-            raise SessionError(f"{path}: not a session's description ({error!r}); restore it from a copy") from None
+            raise SessionError(
+                f"{path}: not a session's description ({_short(error)}); restore it from a copy"
+            ) from None
+
+
+def _short(error: Exception) -> str:
+    text = repr(error)
+    return text if len(text) <= 200 else f"{text[:200]} …"
 
 
 def _is_int(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_time(value: Any) -> bool:
+    return _is_int(value) and abs(value) < 2 * _MOST
 
 
 def _check_types(named: Mapping[str, Any]) -> None:
@@ -101,15 +115,15 @@ def _check_types(named: Mapping[str, Any]) -> None:
     size, verdict, clock = named["frame_size"], named["verdict"], named["clock"]
     hz = named["frame_hz"]
     good = {
-        "frame_hz": isinstance(hz, int | float) and math.isfinite(hz) and 0.01 <= hz <= 1000,
-        "frame_size": isinstance(size, list) and len(size) == 2 and all(_is_int(s) and s > 0 for s in size),
+        "frame_hz": isinstance(hz, int | float) and not isinstance(hz, bool) and 0.01 <= hz <= 1000,
+        "frame_size": isinstance(size, list) and len(size) == 2 and all(_is_int(s) and 0 < s <= MAX_SIDE for s in size),
         "source": isinstance(named["source"], str),
         "window": named["window"] is None or isinstance(named["window"], dict),
-        "clock": isinstance(clock, dict) and all(_is_int(clock[name]) for name in ("wall_ns", "monotonic_ns")),
+        "clock": isinstance(clock, dict) and all(_is_time(clock[name]) for name in ("wall_ns", "monotonic_ns")),
         "libraries": isinstance(named["libraries"], dict),
         "status": named["status"] in (RECORDING, COMPLETE, RECOVERED),
-        "frames": _is_int(named["frames"]) and named["frames"] >= 0,
-        "dropped": _is_int(named["dropped"]) and named["dropped"] >= 0,
+        "frames": _is_int(named["frames"]) and 0 <= named["frames"] < _MOST,
+        "dropped": _is_int(named["dropped"]) and 0 <= named["dropped"] < _MOST,
         "verdict": verdict is None or (isinstance(verdict, list) and all(isinstance(v, str) for v in verdict)),
         "extra": isinstance(named["extra"], dict),
     }

@@ -1,12 +1,12 @@
 """Reads a session, and says what is wrong with one that cannot be read."""
 
-import json
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar
+from typing import IO, Any, Final, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,22 +22,31 @@ from protege.core.events import (
     frame_actions,
     gaps,
 )
+from protege.core.files import parse_json, regular_size
 from protege.core.frame import Frame, decode_jpeg
 from protege.core.session.info import RECORDING, SessionError, SessionInfo
 from protege.core.session.writer import frame_path
+from protege.core.transaction import settle
 
 TORN: Final = "a line cut off:"
+MAX_LINE_BYTES: Final = 1 << 16
+"""Longest line of a file; those that are written have a hundred bytes, and a goal more."""
+MAX_NAMED: Final = 1000
+"""Bad lines of one file that are named; a file of nothing else may have millions."""
+MAX_JUMP_NS: Final = 24 * 3600 * 10**9
+"""Longest time between two frames without a pause. Beyond it somebody's clock or file is wrong."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something wrong with a session: where, what was found, and what repairing it would do."""
+    """Something wrong with a session: where, what was found, and what repairing it would do, if that can mend it."""
 
     where: str
     found: str
     repair: str
+    mendable: bool = True
 
     def __str__(self) -> str:
         return f"{self.where}: {self.found}; {self.repair}"
@@ -133,20 +142,40 @@ class Session:
 
 
 def _lines(path: Path, parse: Callable[[Any], T], problems: list[Problem]) -> Iterator[tuple[int, T]]:
-    """(line number, what it says) of a JSONL file; what cannot be parsed goes to `problems`."""
-    if not path.exists():
+    """(line number, what it says) of a JSONL file; what cannot be parsed goes to `problems`, the first thousand."""
+    try:
+        regular_size(path)
+    except FileNotFoundError:
         problems.append(Problem(str(path), "missing", "repairing starts an empty one"))
         return
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
+    except ValueError as error:
+        problems.append(Problem(str(path), str(error), "repairing puts it aside and starts an empty one"))
+        return
+    bad = 0
+    with path.open("rb") as file:
+        for number, line in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES), b""), 1):
             if line == b"\n":
                 continue
             try:
-                yield number, parse(json.loads(line))
-            except (ValueError, KeyError, TypeError, RecursionError) as error:
+                found = f"a line of more than {MAX_LINE_BYTES} bytes: {line[:60]!r}" if _skip_rest(file, line) else ""
+                if not found:
+                    yield number, parse(parse_json(line))
+            except (ValueError, KeyError, TypeError) as error:
                 torn = not line.endswith(b"\n")  # what was written whole ends with a newline
                 found = f"{TORN} {line[:60]!r}" if torn else f"{error} in {line[:60].rstrip()!r}"
+            if found and (bad := bad + 1) <= MAX_NAMED:
                 problems.append(Problem(f"{path}:{number}", found, "repairing drops the line"))
+    if bad > MAX_NAMED:
+        problems.append(Problem(str(path), f"{bad - MAX_NAMED:,} more such lines", "repairing drops them"))
+
+
+def _skip_rest(file: IO[bytes], line: bytes) -> bool:
+    """Whether a line went on beyond its longest; what follows of it is read away."""
+    if line.endswith(b"\n") or len(line) < MAX_LINE_BYTES:
+        return False
+    while (more := file.readline(MAX_LINE_BYTES)) and not more.endswith(b"\n"):
+        pass
+    return True
 
 
 def _frame(fields: Any) -> tuple[int, int]:
@@ -198,9 +227,12 @@ def scan(folder: Path) -> tuple[Session, list[Problem]]:
         flat.extend((line, i, t_ns))
     frames = np.array(flat, dtype=np.int64).reshape(-1, 3)
     good = _in_order(frames[:, 1:])
-    for line, i, t_ns in frames[~good].tolist():
+    bad = frames[~good]
+    for line, i, t_ns in bad[:MAX_NAMED].tolist():
         found = f"the clock runs backwards: frame {i} at {t_ns} is not in the order of the others"
         problems.append(Problem(f"{path}:{line}", found, "repairing drops the frame"))
+    if len(bad) > MAX_NAMED:
+        problems.append(Problem(str(path), f"{len(bad) - MAX_NAMED:,} more such frames", "repairing drops them"))
     path = folder / "events.jsonl"
     events: list[Event] = []
     in_order = True
@@ -211,11 +243,26 @@ def scan(folder: Path) -> tuple[Session, list[Problem]]:
             problems.append(Problem(f"{path}:{line}", found, "repairing sorts the events by time"))
         events.append(event)
     events.sort(key=lambda event: event.t_ns)
-    return Session(folder, info, frames[good, 1], frames[good, 2], tuple(events)), problems
+    frames = frames[good]
+    for i in islice(jumps(frames[:, 2], events), MAX_NAMED):
+        hours = int(frames[i, 2] - frames[i - 1, 2]) / 3600e9
+        found = f"the clock jumps by {hours:,.0f} hours to frame {frames[i, 1]}, without a pause"
+        problems.append(Problem(f"{folder / 'frames.jsonl'}:{frames[i, 0]}", found, "repairing puts a pause there"))
+    return Session(folder, info, frames[:, 1], frames[:, 2], tuple(events)), problems
+
+
+def jumps(t_ns: NDArray[np.int64], events: Sequence[Event]) -> Iterator[int]:
+    """Positions of the frames that come more than a day after the one before, though nothing says why."""
+    pauses = np.array([event.t_ns for event in events if isinstance(event, Pause)], dtype=np.int64)
+    for i in (np.flatnonzero(np.diff(t_ns) > MAX_JUMP_NS) + 1).tolist():
+        before, until = np.searchsorted(pauses, (t_ns[i - 1], t_ns[i]))
+        if before == until:
+            yield i
 
 
 def find_sessions(root: Path) -> list[Path]:
-    """The session folders under `root` (or `root` itself), sorted by name."""
+    """The session folders under `root` (or `root` itself), sorted by name; what a killed edit had decided is done."""
     if (root / "session.json").exists():
         return [root]
+    settle(root)
     return sorted(path.parent for path in root.glob("*/session.json") if not path.parent.name.startswith("."))
