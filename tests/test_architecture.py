@@ -9,7 +9,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "src" / "protege"
 FILES = sorted(PACKAGE.rglob("*.py"))
 CORE_MAY_USE = {"numpy", "PIL", "protege"} | sys.stdlib_module_names
-SHARED = {"core", "errors", "devices", "vlm", "settings"}
+SHARED = {"core", "errors", "devices", "learn", "vlm", "settings"}
 """Below the stages: everybody may use them; they know only `core` and `errors`."""
 TOP = {"cli", "commands", "evaluation", "doctor", "demo"}
 """Above the stages: they may know all of them."""

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from protege.core import KEYBOARD_12, NO_KEYS
 from protege.core.chat import Sample
-from protege.core.held_out import hold_out
 from protege.errors import UserError
 from protege.labeling.dataset import split_segments
+from protege.learn.split import hold_out
 from protege.training.data import LabeledData
 from protege.training.split import TrainedOn, split
 
@@ -60,7 +60,7 @@ def test_samples_alone_are_enough(tmp_path):
 def parts(folder, validation, seed=0):
     data = LabeledData.open(folder)
     seen, line = split(data, validation, seed)
-    return *seen.part(data), line
+    return *seen.trained_on.part(data), line
 
 
 def test_held_back_samples_share_no_recording_with_those_trained_on(labeled):
@@ -85,7 +85,7 @@ def test_training_holds_back_what_an_export_holds_out(tmp_path):
     data = LabeledData.open(label(tmp_path, segments=12, frames=5))
     sizes = [(data.session[i], folder.name, 5) for i, folder in enumerate(data.folders)]
     train, _ = split_segments(sizes, seed=3, validation=0.2, allow_split_by_segment=False)
-    seen = split(data, 0.2, 3)[0].part(data)[0]
+    seen = split(data, 0.2, 3)[0].trained_on.part(data)[0]
     assert {data.folders[s].name for s in seen.segment} == train
 
 
@@ -107,7 +107,7 @@ def test_of_two_recordings_or_more_some_are_held_out_and_never_most_of_the_sampl
 def test_what_was_trained_on_is_known_again_and_new_recordings_are_not_of_it(tmp_path):
     data = LabeledData.open(label(tmp_path, segments=4, frames=3))
     seen, _ = split(data, 0.5, 0)
-    again = TrainedOn.from_json(json.loads(json.dumps(seen.to_json())))
+    again = TrainedOn.from_json(json.loads(json.dumps(seen.trained_on.to_json())))
     grown = LabeledData.open(label(tmp_path / "more", segments=8, frames=3))
     trained, others = again.part(grown)
     assert (len(trained), len(others)) == (6, 18)

@@ -217,7 +217,7 @@ def staged(folder: Path, doing: str, *, replace: bool = False, already: str = ""
     advice is `already`.
     """
     with locked(folder, doing):
-        _recover(folder)
+        recover(folder)
         if not replace and os.path.lexists(folder):
             raise UserError(f"{folder}: already there; {already or 'write elsewhere'}")
         part = hidden(folder, "part")
@@ -231,8 +231,11 @@ def staged(folder: Path, doing: str, *, replace: bool = False, already: str = ""
             raise
 
 
-def _recover(folder: Path) -> None:
-    """What a kill left of an earlier attempt: half a folder goes, and one that was just giving way comes back."""
+def recover(folder: Path) -> None:
+    """What a kill left of an earlier attempt: half a folder goes, and one that was just giving way comes back.
+
+    For the holder of a lock that keeps other writers away.
+    """
     for old in leftovers(folder, "old"):
         if os.path.lexists(folder):
             shutil.rmtree(old)
@@ -265,8 +268,10 @@ def locked(folder: Path, doing: str) -> Iterator[None]:
     The lock is a hidden file beside the folder (`.name.lock`), so that it works before the folder exists; the system
     lets go of it when its process ends, however it ends. Raises `Locked` (exit code 2) if another process holds it.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    path = folder.with_name(f".{folder.name}.lock")
+    place = folder.resolve()
+    path = place.with_name(f".{place.name}.lock")
+    made = [parent for parent in path.parents if not parent.exists()]
+    path.parent.mkdir(parents=True, exist_ok=True)
     file = _take(path, folder)
     try:
         file.seek(0)
@@ -279,6 +284,9 @@ def locked(folder: Path, doing: str) -> Iterator[None]:
         if sys.platform != "win32":  # an open file cannot be removed there; an unlocked one harms nobody
             path.unlink(missing_ok=True)
         file.close()
+        for parent in made:  # those that are empty: nothing was written after all
+            with suppress(OSError):
+                parent.rmdir()
 
 
 def _take(path: Path, folder: Path) -> IO[bytes]:

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from protege.core.chat import prompt, reply
-from protege.core.held_out import hold_out
 from protege.errors import MissingExtra, UserError
 from protege.labeling.samples import read_samples
 from protege.labeling.store import LABELED, NEEDS_REVIEW, LabeledSegment, find_segments
+from protege.learn.split import hold_out
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -1,18 +1,16 @@
 """Scores of a model on labeled data: its own, the goal-swap test's, and those of the baselines."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from protege.learn.progress import Progress
 from protege.training.collate import Collator
 from protege.training.data import LabeledData
 from protege.training.predict import Predictions, predict
 from protege.training.score import Scores, goal_swap, last_actions, majority, repeat_last, scores
-
-Progress = Callable[[str, int, int], None]
 
 
 def quiet(*_: Any) -> None:

@@ -1,8 +1,8 @@
 """`protege score` and `protege compare`: models on labeled data, as a table, metrics.json and a page."""
 
-import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,15 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protege.core.card import CARD_NAME, ModelCard
+from protege.core.files import locked, write_json
+from protege.core.together import require_settled
 from protege.errors import UserError
+from protege.learn.progress import Progress
 from protege.training.data import LabeledData
 from protege.training.score import METRICS, Scores, table
 from protege.training.split import TrainedOn
 from protege.vlm.load import base_of, is_adapter, load_model, load_processor
 
 log = logging.getLogger(__name__)
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,26 @@ def score_model(
     model: str | Path, folder: Path, options: ScoreOptions | None = None, progress: Progress = lambda *_: None
 ) -> Judged:
     """Score a model's folder (or a hub name) on labeled data; writes page and JSON where asked to."""
+    options = options or ScoreOptions()
+    require_settled(Path(model))
+    with writing(Path(model), options.page, options.out):
+        return _score_model(model, folder, options, progress)
+
+
+@contextmanager
+def writing(model: Path, *files: Path | None) -> Iterator[None]:
+    """Holds the lock of a model's folder where one of the files is to be written into it."""
+    inside = any(file is not None and file.resolve().is_relative_to(model.resolve()) for file in files)
+    with locked(model, "protege score") if inside and model.is_dir() else nullcontext():
+        yield
+
+
+def _score_model(model: str | Path, folder: Path, options: ScoreOptions, progress: Progress) -> Judged:
     from protege.training.collate import Collator
     from protege.training.evaluate import evaluate
     from protege.vlm.inputs import Tokens
     from protege.vlm.pixels import PixelSpec
 
-    options = options or ScoreOptions()
     data = LabeledData.open(folder)
     card = ModelCard.load(Path(model)) if (Path(model) / CARD_NAME).is_file() else None
     if card is not None:
@@ -86,7 +101,7 @@ def score_model(
     )
     judged = Judged(str(model), found, data, rows, kept[0])
     if options.out is not None:
-        options.out.write_text(json.dumps(found.to_json(), indent=1) + "\n", encoding="utf-8")
+        write_json(options.out, found.to_json())
     if options.page is not None:
         from protege.training.page import write_page
 
@@ -98,7 +113,7 @@ def _parts(model: str | Path, data: LabeledData, options: ScoreOptions) -> tuple
     """What of the data the model was trained on, if it can tell and has to, and what to score."""
     if not options.only_held_back:
         return None, data
-    from protege.training.run import read_metrics
+    from protege.training.outputs import read_metrics
 
     trained, held_back = TrainedOn.from_json(read_metrics(Path(model)).get("trained_on")).part(data)
     if not len(held_back):
@@ -113,7 +128,7 @@ def compare(
     progress: Progress = lambda *_: None,
 ) -> str:
     """Models side by side, as a table: their own metrics.json, or all scored anew on `folder`."""
-    from protege.training.run import read_metrics
+    from protege.training.outputs import read_metrics
 
     results: dict[str, Any] = {}
     for model in models:

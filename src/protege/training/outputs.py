@@ -3,17 +3,18 @@
 import base64
 import importlib.util
 import io
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from protege.core.card import CARD_NAME, ModelCard
+from protege.core.files import read_json, write_bytes, write_json, write_text
+from protege.core.together import require_settled
 from protege.errors import MissingExtra, ProtegeError, UserError
 from protege.training.score import METRICS, table
 from protege.vlm.load import base_of, is_adapter, load_model, load_processor, without_bars
-from protege.vlm.tiny import save_processor
+from protege.vlm.tiny import filling, require_free, save_processor
 
 
 def write_outputs(folder: Path, card: ModelCard, processor: Any, scores: dict[str, Any], about: dict[str, Any]) -> None:
@@ -23,10 +24,25 @@ def write_outputs(folder: Path, card: ModelCard, processor: Any, scores: dict[st
     save_processor(processor, folder)
     card.save(folder)
     metrics = {**scores, **about}
-    (folder / METRICS).write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
-    (folder / "README.md").write_text(readme(card, scores), encoding="utf-8")
+    write_json(folder / METRICS, metrics)
+    write_text(folder / "README.md", readme(card, scores))
     if importlib.util.find_spec("matplotlib") is not None:
-        (folder / "curves.png").write_bytes(curves(about["history"]))
+        write_bytes(folder / "curves.png", curves(about["history"]))
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """metrics.json of a model's folder; UserError where it was not scored."""
+    require_settled(folder)
+    path = folder / METRICS
+    try:
+        fields = read_json(path)
+        if not isinstance(fields, dict):
+            raise ValueError(f"an object was expected, not a {type(fields).__name__}")
+        if not isinstance(fields.get("history", []), list):
+            raise ValueError("its history is no list")
+        return fields
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); score the model with: protege score {folder}") from None
 
 
 def readme(card: ModelCard, scores: dict[str, Any]) -> str:
@@ -94,8 +110,8 @@ def export_merged(adapter: Path, folder: Path, *, dtype: str = "auto") -> Path:
     """
     if not is_adapter(adapter):
         raise UserError(f"{adapter}: no adapter here to merge; give the folder that training wrote")
-    if folder.exists() and any(folder.iterdir()):
-        raise UserError(f"{folder} is not empty; choose another folder or remove it first")
+    require_settled(adapter)
+    require_free(folder)
     base = base_of(adapter)
     model = load_model(adapter, device="cpu", dtype=dtype, merge=True)
     if getattr(model, "is_loaded_in_4bit", False):
@@ -103,17 +119,13 @@ def export_merged(adapter: Path, folder: Path, *, dtype: str = "auto") -> Path:
             f"the base {base} is stored in 4 bits, and merging into it loses precision; set base_model_name_or_path in "
             f"{adapter / 'adapter_config.json'} to its unquantised original and merge again"
         )
-    beside = folder.with_name(folder.name + ".part")
-    shutil.rmtree(beside, ignore_errors=True)
-    with without_bars():
-        model.save_pretrained(beside)
-    save_processor(load_processor(adapter), beside)
-    for name in (CARD_NAME, METRICS):
-        if (adapter / name).is_file():
-            shutil.copyfile(adapter / name, beside / name)
-    if folder.exists():
-        folder.rmdir()
-    beside.replace(folder)
+    with filling(folder, "protege export --merge") as part:
+        with without_bars():
+            model.save_pretrained(part)
+        save_processor(load_processor(adapter), part)
+        for name in (CARD_NAME, METRICS):
+            if (adapter / name).is_file():
+                shutil.copyfile(adapter / name, part / name)
     return folder
 
 
@@ -126,7 +138,7 @@ def push_to_hub(folder: Path, repository: str, *, private: bool = True) -> str:
     api = HfApi()
     try:
         api.create_repo(repository, private=private, exist_ok=True)
-        api.upload_folder(repo_id=repository, folder_path=folder, ignore_patterns=["checkpoints/*", "*.part/*"])
+        api.upload_folder(repo_id=repository, folder_path=folder, ignore_patterns=["checkpoints/*", "*.part/*", ".*"])
     except (HfHubHTTPError, OSError, ValueError) as error:
         raise ProtegeError(f"{repository}: not uploaded ({error}); log in with: hf auth login") from error
     return f"https://huggingface.co/{repository}"

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image
 
+from protege.core.files import write_text
 from protege.errors import MissingExtra
 from protege.training.judge import Judged, summary
 from protege.training.outputs import data_uri, figure, png
@@ -36,9 +37,7 @@ def write_page(judged: Judged, path: Path) -> None:
         calibration=data_uri(calibration_png(judged)),
         worst=worst(judged),
     )
-    beside = path.with_name(f".{path.name}.part")
-    beside.write_text(shown, encoding="utf-8")
-    beside.replace(path)
+    write_text(path, shown)
 
 
 def confusion_png(judged: Judged) -> bytes:

@@ -1,11 +1,9 @@
 """A whole fine-tuning run: data and base in, adapter, processor, card, scores and curves out."""
 
-import json
 import logging
-import shutil
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -13,20 +11,24 @@ from typing import Any, Final
 import numpy as np
 
 from protege.core.card import ModelCard
+from protege.core.files import locked
+from protege.core.together import PART, settle, together
 from protege.errors import MissingExtra, ProtegeError, UserError
+from protege.learn.interrupt import Asked, Stopped, ctrl_c
+from protege.learn.progress import LoggedProgress, Progress
+from protege.learn.resume import Run
 from protege.settings import load_config, to_fields, to_yaml
 from protege.training.config import AugmentOptions, VisionConfig
 from protege.training.data import LabeledData
 from protege.training.model import load_trainable, unsloth_first
-from protege.training.outputs import write_outputs
-from protege.training.score import METRICS
-from protege.training.split import TrainedOn, split
+from protege.training.outputs import read_metrics, write_outputs
+from protege.training.start import CHECKPOINTS, CONFIG_NAME, Start, find_start, fit
 from protege.vlm.load import require_vision
 
 log = logging.getLogger(__name__)
 
-CHECKPOINTS: Final = "checkpoints"
-CONFIG_NAME: Final = "config.yaml"
+MAY_BE_MISSING: Final = ("curves.png", "training_args.bin")
+"""Of the files of a model, those that not every run writes."""
 DEFAULTS: Final = Path("configs/vision_lora.yaml")
 """Says what `VisionConfig` itself says, tested; so elsewhere than in the repository it is not missed."""
 GIB: Final = 2**30
@@ -54,50 +56,66 @@ def main(argv: Sequence[str]) -> Trained:
     return train(load_config(VisionConfig, args.config, args.overrides))
 
 
-def train(config: VisionConfig) -> Trained:
-    """Fine-tune, or go on with what was begun in the same folder (training.resume=auto). Errors are UserErrors."""
+def train(config: VisionConfig, progress: Progress | None = None) -> Trained:
+    """Fine-tune, or go on with what was begun in the same folder (training.resume=auto). Errors are UserErrors.
+
+    With other data than before it goes on from the weights that are there. progress: of scoring; by default a line in
+    the log now and then.
+    """
     require_vision()
     unsloth_first(config)
     _check_reporter(config.training.report_to)
-    data = LabeledData.open(Path(config.data.folder))
-    trained_on, apart = split(data, config.data.validation, config.data.split_seed)
-    output = Path(config.output)
-    checkpoint = _checkpoint(config, output)
-    if checkpoint and (done := _done_before(config, output, checkpoint)):
-        log.info("%s: trained for %d steps already; nothing to do", output, done.steps)
-        return done
-    with known_warnings():
-        return _train(config, data, trained_on, apart, checkpoint)
+    with alone(config.output):
+        return _train(config, progress or LoggedProgress(log))
 
 
-def _train(
-    config: VisionConfig, data: LabeledData, trained_on: TrainedOn, apart: str, checkpoint: Path | None
-) -> Trained:
+@contextmanager
+def alone(output: str) -> Iterator[None]:
+    """Within, no other command writes a model's folder; of several processes the first holds its lock."""
+    from accelerate import PartialState
+
+    if not PartialState().is_main_process:
+        yield
+        return
+    with locked(Path(output), "protege train"):
+        if Path(output).is_dir():
+            settle(Path(output))
+        yield
+
+
+def _train(config: VisionConfig, progress: Progress) -> Trained:
     import torch
-
-    from protege.training.trainer import ctrl_c
+    from accelerate import PartialState
 
     output = Path(config.output)
-    training, held_back = trained_on.part(data)
+    data = LabeledData.open(Path(config.data.folder))
+    with PartialState().main_process_first():
+        start = find_start(config, data, output)
+    if start.done:
+        log.info("%s: trained for %d steps already; nothing to do", output, start.run.steps)
+        return _done_before(output, start.run.steps)
+    training, held_back = start.sides.trained_on.part(data)
     if config.data.limit:
         rng = np.random.default_rng(config.training.seed)
         training = training.take(np.sort(rng.permutation(len(training))[: config.data.limit]))
-    try:
-        made = load_trainable(config)
-        trainer, stopper = make_trainer(config, made, training, held_back)
-        if trainer.is_world_process_zero():
-            output.mkdir(parents=True, exist_ok=True)
-            (output / CONFIG_NAME).write_text(to_yaml(config), encoding="utf-8")
-            log.info("%s", to_yaml(config))
-            log.info("%s; on %s", apart, made.device)
-            if len(training) < len(data) - len(held_back):
-                log.info("of these %s are drawn (data.limit)", f"{len(training):,}")
-        with ctrl_c(stopper), _reporting(config.training.report_to):
-            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    except torch.OutOfMemoryError as error:
-        raise UserError(out_of_memory(config)) from error
-    trained = _finish(config, trainer, made, training, trained_on, interrupted=stopper.stopped)
-    trainer.accelerator.wait_for_everyone()
+    with known_warnings(), ctrl_c() as asked:
+        try:
+            made = load_trainable(config)
+            trainer = make_trainer(config, made, training, held_back, asked, progress)
+            trainer.accelerator.wait_for_everyone()  # all have read what the first is about to change
+            if trainer.is_world_process_zero():
+                start.begin(output)
+                log.info("%s", to_yaml(config))
+                log.info("%s; on %s", start.told, made.device)
+                if len(training) < len(data) - len(held_back):
+                    log.info("of these %s are drawn (data.limit)", f"{len(training):,}")
+            trainer.accelerator.wait_for_everyone()
+            with _reporting(config.training.report_to):
+                fit(trainer, start, output)
+        except torch.OutOfMemoryError as error:
+            raise UserError(out_of_memory(config)) from error
+        trained = _finish(config, trainer, made, training, start, asked)
+        trainer.accelerator.wait_for_everyone()
     return trained
 
 
@@ -131,18 +149,19 @@ def out_of_memory(config: VisionConfig) -> str:
     return f"the device's memory{has} is too small for this run; {', then '.join(hints)}"
 
 
-def make_trainer(config: VisionConfig, made: Any, training: LabeledData, held_back: LabeledData) -> Any:
-    """The trainer and what Ctrl-C sets on it."""
+def make_trainer(
+    config: VisionConfig, made: Any, training: LabeledData, held_back: LabeledData, asked: Asked, progress: Progress
+) -> Any:
+    """The trainer. asked: whether it is to stop; progress: of scoring."""
     from transformers import EarlyStoppingCallback, PrinterCallback
 
     from protege.training.sampling import Draws, balance_weights
-    from protege.training.trainer import ActionTrainer, Progress, Stopper
+    from protege.training.trainer import ActionTrainer, Stopper, TrainingLog
 
     options, processes = config.training, _processes()
     weights = balance_weights(training.columns, config.data.balance_cap) if config.data.balance else None
     collator = make_collator(config, made.processor, training)
-    stopper = Stopper()
-    callbacks: list[Any] = [Progress(options.batch * options.accumulation * processes), stopper]
+    callbacks: list[Any] = [TrainingLog(options.batch * options.accumulation * processes), Stopper(asked)]
     scored = len(held_back) > 0 and not held_back.shape.chords
     if options.patience and scored:
         callbacks.append(EarlyStoppingCallback(options.patience))
@@ -152,13 +171,15 @@ def make_trainer(config: VisionConfig, made: Any, training: LabeledData, held_ba
         collator=collator,
         held_back=replace(collator, data=held_back, paraphrases=False, changes=AugmentOptions()) if scored else None,
         rows=spread(len(held_back), options.score_samples),
+        asked=asked,
+        progress=progress,
         draws=Draws(len(training), options.seed, weights),
         processing_class=made.processor,
         peft_config=made.peft_config,
         callbacks=callbacks,
     )
     trainer.remove_callback(PrinterCallback)
-    return trainer, stopper
+    return trainer
 
 
 def make_collator(config: VisionConfig, processor: Any, data: LabeledData) -> Any:
@@ -262,76 +283,71 @@ def _reporting(name: str) -> Iterator[None]:
         wandb.finish()
 
 
-def _checkpoint(config: VisionConfig, output: Path) -> Path | None:
-    """Where to go on from; checkpoints of another run are never mixed with this one."""
-    from accelerate import PartialState
-    from transformers.trainer_utils import get_last_checkpoint
-
-    wanted, folder = config.training.resume, output / CHECKPOINTS
-    if wanted not in ("auto", "never"):
-        if not (Path(wanted) / "trainer_state.json").is_file():
-            raise UserError(f"training.resume={wanted}: no checkpoint there; use auto, never or a checkpoint's folder")
-        return Path(wanted)
-    last = get_last_checkpoint(str(folder)) if folder.is_dir() else None
-    if wanted == "never":
-        if PartialState().is_main_process:
-            shutil.rmtree(folder, ignore_errors=True)
-        return None
-    if last is None:
-        return None
-    before = load_config(VisionConfig, output / CONFIG_NAME) if (output / CONFIG_NAME).is_file() else config
-    for name, was, now in (("model.base", before.model.base, config.model.base), ("lora", before.lora, config.lora)):
-        if was != now:
-            raise UserError(
-                f"{folder} holds checkpoints of a run with {name}={was}, this one has {now}; "
-                "choose another output, or start over with training.resume=never"
-            )
-    return Path(last)
-
-
-def _done_before(config: VisionConfig, output: Path, checkpoint: Path) -> Trained | None:
-    """What a run left that went to its end; to resume it would add a step. None where there is more to do."""
-    state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-    as_long = (output / CONFIG_NAME).is_file() and all(
-        getattr(load_config(VisionConfig, output / CONFIG_NAME).training, name) == getattr(config.training, name)
-        for name in ("max_steps", "epochs")
-    )
-    if not as_long or state["global_step"] < state["max_steps"] or not (output / METRICS).is_file():
-        return None
+def _done_before(output: Path, steps: int) -> Trained:
+    """What a run left that went to its end; to resume it would add a step."""
     scores = read_metrics(output)
-    history = [(int(row["step"]), float(row["loss"])) for row in scores.pop("history") if "loss" in row]
-    return Trained(output, state["global_step"], False, tuple(history), scores)
+    history = scores.pop("history", [])
+    return Trained(output, steps, False, losses(history), scores)
+
+
+def losses(history: Sequence[Any]) -> tuple[tuple[int, float], ...]:
+    """(step, loss) of what was logged."""
+    return tuple((int(row["step"]), float(row["loss"])) for row in history if "loss" in row)
 
 
 def _finish(
-    config: VisionConfig, trainer: Any, made: Any, training: LabeledData, trained_on: TrainedOn, *, interrupted: bool
+    config: VisionConfig, trainer: Any, made: Any, training: LabeledData, start: Start, asked: Asked
 ) -> Trained:
-    """Scores the best weights beside the baselines and writes everything that belongs to the model."""
+    """Scores the best weights beside the baselines and puts everything that belongs to the model in its place.
+
+    An interrupted run leaves a finished model alone.
+    """
     from protege.training.evaluate import evaluate
 
-    history = [(int(row["step"]), float(row["loss"])) for row in trainer.state.log_history if "loss" in row]
-    trainer.save_model(config.output)  # all processes take part
+    output, history = Path(config.output), trainer.state.log_history
     found: dict[str, Any] = {}
-    if trainer.held_back is not None and not interrupted:  # on every process, since a sharded model needs all of them
+    if trainer.held_back is not None and not asked:  # on every process, since a sharded model needs all of them
         model = trainer.accelerator.unwrap_model(trainer.model)
-        found = evaluate(model, trainer.held_back, trainer.rows, train=training.columns).to_json()
-    output = Path(config.output)
+        with suppress(Stopped):
+            scored = evaluate(model, trainer.held_back, trainer.rows, train=training.columns, progress=trainer.scoring)
+            found = scored.to_json()
+    interrupted = bool(asked) and (trainer.state.global_step < trainer.total_steps() or not found)
+    before = Run.load(output)
+    if not interrupted or before is None or not before.finished:
+        run = replace(start.run, steps=trainer.state.global_step, finished=not interrupted)
+        write_model(config, trainer, made, training, run, found)
     if trainer.is_world_process_zero():
+        log.info("%s: %s", "interrupted, go on with the same command" if interrupted else "done", output)
+    return Trained(output, trainer.state.global_step, interrupted, losses(history), found)
+
+
+def write_model(
+    config: VisionConfig, trainer: Any, made: Any, training: LabeledData, run: Run, scores: dict[str, Any]
+) -> None:
+    """Weights, processor, card, scores and the run's record, all at once. All processes take part."""
+    output = Path(config.output)
+    with together(output, MAY_BE_MISSING) if trainer.is_world_process_zero() else nullcontext(output / PART) as part:
+        trainer.accelerator.wait_for_everyone()
+        trainer.save_model(str(part))
+        if not trainer.is_world_process_zero():
+            return
+        shape = training.shape
         card = ModelCard(
             kind="vision",
             base_model=config.model.base,
-            space=training.shape.space,
-            horizon=training.shape.horizon,
+            space=shape.space,
+            horizon=shape.horizon,
             frame_size=config.data.frame_size or _recorded_size(training),
-            frame_hz=training.shape.frame_hz,
-            chords=training.shape.chords,
-            prompt_version=training.shape.prompt_version,
+            frame_hz=shape.frame_hz,
+            chords=shape.chords,
+            prompt_version=shape.prompt_version,
             config=to_fields(config),
         )
-        about = {"trained_on": trained_on.to_json(), "history": trainer.state.log_history}
-        write_outputs(output, card, made.processor, found, about)
-        log.info("%s: %s", "interrupted, go on with the same command" if interrupted else "done", output)
-    return Trained(output, trainer.state.global_step, interrupted, tuple(history), found)
+        trained_on = {"by": run.by, "names": list(run.trained)}
+        about = {"trained_on": trained_on, "runs": [*run.chain, run.link], "history": trainer.state.log_history}
+        write_outputs(part, card, made.processor, scores, about)
+        (part / CONFIG_NAME).write_text(to_yaml(config), encoding="utf-8")
+        run.save(part)
 
 
 def _recorded_size(data: LabeledData) -> tuple[int, int]:
@@ -339,12 +355,3 @@ def _recorded_size(data: LabeledData) -> tuple[int, int]:
 
     with Image.open(data.path(0)) as image:
         return image.size
-
-
-def read_metrics(folder: Path) -> dict[str, Any]:
-    """metrics.json of a model's folder; UserError where it was not scored."""
-    path = folder / METRICS
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); score the model with: protege score {folder}") from None

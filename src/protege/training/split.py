@@ -1,12 +1,13 @@
 """Which samples are trained on and which are held back for scores: whole recordings apart, as in `protege export`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, Self
 
 import numpy as np
 
-from protege.core.held_out import hold_out
 from protege.errors import UserError
+from protege.learn.resume import Run
+from protege.learn.split import hold_out
 from protege.training.data import LabeledData
 
 Unit = Literal["recording", "segment"]
@@ -44,17 +45,42 @@ class TrainedOn:
         return cls("segment" if by == "segment" else "recording", names)
 
 
-def split(data: LabeledData, validation: float, seed: int) -> tuple[TrainedOn, str]:
+@dataclass(frozen=True)
+class Sides:
+    """Which parts of the data are trained on and which are held back, in this run and in those that it goes on from."""
+
+    by: Unit
+    trained: frozenset[str]
+    held: frozenset[str]
+
+    @classmethod
+    def of(cls, run: Run) -> Self:
+        return cls("segment" if run.by == "segment" else "recording", frozenset(run.trained), frozenset(run.held))
+
+    def on(self, run: Run) -> Run:
+        """The record of a run with these sides in it."""
+        return replace(run, by=self.by, trained=tuple(sorted(self.trained)), held=tuple(sorted(self.held)))
+
+    @property
+    def trained_on(self) -> TrainedOn:
+        return TrainedOn(self.by, self.trained)
+
+
+def split(data: LabeledData, validation: float, seed: int, before: Sides | None = None) -> tuple[Sides, str]:
     """What of the data to train on, about `validation` of the samples left over, and a line that says so.
 
-    Whole recordings are held back; where there is one only, whole segments.
+    Whole recordings are held back; where there is one only, whole segments. before: the sides of the run that this one
+    goes on from; what has one keeps it.
     """
-    by: Unit = "recording" if len(set(data.session)) >= WHOLE else "segment"
-    names, counts = units(data, by), np.bincount(data.segment, minlength=len(data.folders))
+    by: Unit = before.by if before else "recording" if len(set(data.session)) >= WHOLE else "segment"
+    groups = _groups(data, by, before)
     sizes: dict[str, int] = {}
-    for name, count in zip(names, counts, strict=True):
-        sizes[name] = sizes.get(name, 0) + int(count)
-    apart = hold_out(sizes, validation, seed) if validation > 0 else set()
+    for group, count in zip(groups, np.bincount(data.segment, minlength=len(data.folders)), strict=True):
+        sizes[group] = sizes.get(group, 0) + int(count)
+    trained, held = (before.trained, before.held) if before else (frozenset[str](), frozenset[str]())
+    apart = set(held) & sizes.keys()
+    if validation > 0:
+        apart = hold_out(sizes, validation, seed, trained=trained, held=held)
     held_back = sum(sizes[name] for name in apart)
     line = f"{len(data) - held_back:,} samples to train on, {held_back:,} held back"
     if apart:
@@ -63,4 +89,19 @@ def split(data: LabeledData, validation: float, seed: int) -> tuple[TrainedOn, s
         line += f" (there is one {by} only)"
     if apart and by == "segment":
         line += "; they are parts of the only recording, which flatters the scores: record a second one"
-    return TrainedOn(by, frozenset(sizes) - apart), line
+    sides: dict[bool, set[str]] = {False: set(trained), True: set(held)}
+    for name, group in zip(units(data, by), groups, strict=True):
+        sides[group in apart].add(name)
+    return Sides(by, frozenset(sides[False]), frozenset(sides[True])), line
+
+
+def _groups(data: LabeledData, by: Unit, before: Sides | None) -> list[str]:
+    """For each of the data's folders what it is split with. Where segments were split, those of a new recording, too,
+    go together.
+    """
+    names = units(data, by)
+    if by == "recording" or before is None:
+        return names
+    known = before.trained | before.held
+    old = {session for name, session in zip(names, data.session, strict=True) if name in known}
+    return [name if session in old else session for name, session in zip(names, data.session, strict=True)]

@@ -1,11 +1,8 @@
 """TRL's SFTTrainer with our data: keys instead of pictures in its data set, floats made on the device, our scores."""
 
 import logging
-import os
-import signal
+import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import datasets
@@ -15,6 +12,8 @@ from transformers import TrainerCallback
 from trl.trainer.sft_trainer import SFTTrainer
 
 from protege.errors import ProtegeError
+from protege.learn.interrupt import Asked, Stopped
+from protege.learn.progress import Progress
 from protege.training.collate import Collator, Expander
 from protege.training.predict import predict
 from protege.training.sampling import Draws
@@ -39,9 +38,18 @@ class ActionTrainer(SFTTrainer):
     """Draws samples by `draws`, scores actions instead of tokens, and stops at a loss that is no number."""
 
     def __init__(
-        self, *, collator: Collator, held_back: Collator | None, draws: Draws, rows: Any, **kwargs: Any
+        self,
+        *,
+        collator: Collator,
+        held_back: Collator | None,
+        draws: Draws,
+        rows: Any,
+        asked: Asked,
+        progress: Progress,
+        **kwargs: Any,
     ) -> None:
         self.collator, self.held_back, self.draws, self.rows = collator, held_back, draws, rows
+        self._asked, self._progress = asked, progress
         self._files: list[str] = []
         self._expand = Expander(collator.pixels)
         keys = SampleKeys.of(len(held_back.data)) if held_back is not None else None
@@ -68,10 +76,17 @@ class ActionTrainer(SFTTrainer):
         return loss
 
     def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
-        """Scores of the actions on the samples held back, greedily decoded."""
+        """Scores of the actions on the samples held back, greedily decoded; none where somebody asked to stop."""
         assert self.held_back is not None, "evaluation needs samples held back"
         model: Any = self.model
-        found = predict(model, self.held_back, self.rows)
+        try:
+            found = predict(
+                model, self.held_back, self.rows, progress=lambda done: self.scoring("held back", done, len(self.rows))
+            )
+        except Stopped:
+            model.train()
+            self.control.should_save = self.control.should_training_stop = True
+            return {}
         data = self.held_back.data
         result = scores(data.columns[self.rows], found.pred, data.shape.space, truth_logp=found.truth_logp)
         names = ("first_action_accuracy", "exact_chunk", "macro_f1", "cross_entropy")
@@ -83,11 +98,28 @@ class ActionTrainer(SFTTrainer):
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
+    def scoring(self, part: str, done: int, total: int) -> None:
+        """Tell how far scoring is; raises Stopped once somebody asked to stop."""
+        if self.is_world_process_zero():
+            self._progress(part, done, total)
+        self._asked.check()
+
+    def _determine_best_metric(self, metrics: Any, trial: Any) -> bool:
+        return bool(metrics) and super()._determine_best_metric(metrics, trial)
+
+    def total_steps(self) -> int:
+        """Optimizer steps of the whole run."""
+        args = self.args
+        if args.max_steps > 0:
+            return args.max_steps
+        batches = -(-len(self.draws) // (args.train_batch_size * max(1, args.world_size)))
+        return math.ceil(args.num_train_epochs * max(1, -(-batches // args.gradient_accumulation_steps)))
+
     def create_model_card(self, *_: Any, **__: Any) -> None:
         """Ours is written at the end, beside the adapter."""
 
 
-class Progress(TrainerCallback):
+class TrainingLog(TrainerCallback):
     """One line every so many steps."""
 
     def __init__(self, samples_a_step: int) -> None:
@@ -113,38 +145,19 @@ class Progress(TrainerCallback):
 
 
 class Stopper(TrainerCallback):
-    """Ends training after the step in progress, with a checkpoint, once `stop` is set."""
+    """Ends training after the step in progress, with a checkpoint and without scoring, once somebody asked for it."""
 
-    stop = False
-    stopped = False
+    def __init__(self, asked: Asked) -> None:
+        self.asked = asked
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
-        if self.stop and not self.stopped:
-            self.stopped = True
+        if self.asked:
             control.should_save = control.should_training_stop = True
+            control.should_evaluate = False
         return control
 
-
-@contextmanager
-def ctrl_c(stopper: Stopper, say: Callable[[str], None] = log.warning) -> Iterator[None]:
-    """Within, the first Ctrl-C ends training with a checkpoint and the second ends it at once."""
-
-    owner = os.getpid()
-
-    def handle(*_: Any) -> None:
-        if os.getpid() != owner:  # a terminal's Ctrl-C also reaches the workers, which end with their owner
-            return
-        if stopper.stop:
-            raise KeyboardInterrupt
-        stopper.stop = True
-        say("stopping after this step and saving; press Ctrl-C again to stop at once")
-
-    try:
-        before = signal.signal(signal.SIGINT, handle)
-    except ValueError:  # not the main thread: whoever runs it handles its own signals
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
+        if self.asked:  # the end of the last step comes before it
+            control.should_save = control.should_evaluate = False
+            control.should_training_stop = True
+        return control

@@ -5,12 +5,15 @@ The same classes, processor and chat template as the 8B model, a trimmed copy of
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
-from protege.errors import UserError
+from protege.core.files import staged
+from protege.errors import ProtegeError, UserError
 from protege.vlm.load import require_vision, without_bars
 
 HEAD_DIM: Final = 32
@@ -60,8 +63,7 @@ def build_tiny(folder: Path, *, seed: int = 0, size: str | TinySize = "small") -
         if size not in SIZES:
             raise UserError(f"no tiny size {size!r}; the sizes are: {', '.join(SIZES)}")
         size = SIZES[size]
-    if folder.exists() and any(folder.iterdir()):
-        raise UserError(f"{folder} is not empty; choose another folder or remove it first")
+    require_free(folder)
     processor = _processor()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -70,29 +72,47 @@ def build_tiny(folder: Path, *, seed: int = 0, size: str | TinySize = "small") -
     stop = [processor.tokenizer.convert_tokens_to_ids(token) for token in ("<|im_end|>", "<|endoftext|>")]
     model.generation_config.eos_token_id = stop
     model.generation_config.pad_token_id = stop[-1]
-    beside = folder.with_name(folder.name + ".part")
-    shutil.rmtree(beside, ignore_errors=True)
-    with without_bars():
-        model.save_pretrained(beside)
-    save_processor(processor, beside)
-    if folder.exists():
-        folder.rmdir()
-    beside.replace(folder)
+    with filling(folder, "protege tiny-base") as part:
+        with without_bars():
+            model.save_pretrained(part)
+        save_processor(processor, part)
     return folder
 
 
 def copy_base(folder: Path) -> Path:
     """Copy the tiny base that comes with protege, trained on the arena (see its base.json); returns the folder."""
-    if folder.exists() and any(folder.iterdir()):
-        raise UserError(f"{folder} is not empty; choose another folder or remove it first")
+    require_free(folder)
     source = Path(str(files("protege.vlm") / "data" / "base"))
-    beside = folder.with_name(folder.name + ".part")
-    shutil.rmtree(beside, ignore_errors=True)
-    shutil.copytree(source, beside)
-    if folder.exists():
-        folder.rmdir()
-    beside.replace(folder)
+    with filling(folder, "protege tiny-base") as part:
+        shutil.copytree(source, part, dirs_exist_ok=True)
     return folder
+
+
+def require_free(folder: Path) -> None:
+    """UserError unless a new folder can be made there, or an empty one is."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} is not empty; choose another folder or remove it first")
+
+
+@contextmanager
+def filling(folder: Path, doing: str) -> Iterator[Path]:
+    """Yields a folder to write a model into, which becomes `folder` as a whole. doing: the command, for its lock.
+
+    ProtegeError that names the folder where the libraries that write there cannot, since the disk is full, say.
+    """
+    require_free(folder)
+    with staged(folder, doing, replace=folder.is_dir()) as part:
+        try:
+            yield part
+        except OSError as error:
+            reason = error.strerror or str(error)
+        except Exception as error:  # safetensors has errors of its own
+            if type(error).__name__ != "SafetensorError":
+                raise
+            reason = str(error)
+        else:
+            return
+        raise ProtegeError(f"{folder}: cannot be written ({reason}); make room or choose another folder")
 
 
 def save_processor(processor: Any, folder: Path) -> None:

@@ -1,0 +1,1 @@
+"""What every learner shares: which data is held back, whether a run may go on, how it is stopped."""

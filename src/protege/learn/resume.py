@@ -1,0 +1,211 @@
+"""A run's identity is its settings and its data; one place says what may change when a run goes on.
+
+With other settings it is refused, with other data it goes on from the weights that are there; `run.json` keeps both.
+"""
+
+import hashlib
+import json
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, Self
+
+from protege.core.files import read_json, write_json
+from protege.errors import UserError
+
+RUN_NAME: Final = "run.json"
+FORMAT_VERSION: Final = 1
+
+MAY_CHANGE: Final[Mapping[str, frozenset[str]]] = {
+    "vision": frozenset(
+        {
+            *("output", "model.device", "model.unsloth", "data.folder", "data.workers"),
+            *("training.epochs", "training.max_steps", "training.patience", "training.gradient_checkpointing"),
+            *("training.log_steps", "training.save_steps", "training.eval_steps", "training.keep"),
+            *("training.resume", "training.report_to"),
+        }
+    ),
+    "cloning": frozenset(
+        {
+            *("dataset.path", "dataset.cache", "training.num_epochs", "training.max_steps"),
+            *("training.checkpoint_dir", "training.save_every_n_epochs", "training.keep_last_n_checkpoints"),
+            *("training.resume", "training.early_stopping.patience", "training.early_stopping.min_delta"),
+            *("evaluation.eval_every_n_epochs", "evaluation.onset_buffer_frames", "system.num_workers"),
+            *("system.pin_memory", "system.devices", "system.compile_cache", "logging"),
+        }
+    ),
+    "controls": frozenset(
+        {
+            *("output", "data.recordings", "training.checkpoint_steps", "training.device", "training.resume"),
+            "training.threads",
+        }
+    ),
+}
+"""By learner: the settings, or groups of them, that a run may go on with other values of. Where the data lies is one of
+them: what is in it decides.
+"""
+
+Data = Mapping[str, tuple[str, int]]
+"""By the name of each part (a segment, an episode, a recording): a digest of what is in it, and how many samples."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run was made from. settings: by their dotted names; trained, held: names of what was trained on and held
+    back, also by the runs before; by: what they are names of; chain: the runs before, oldest first, whose weights this
+    one began with; new: samples that the run before did not have; steps: done, when it was written; finished: it went
+    to its end, and the files of the model are its.
+    """
+
+    settings: Mapping[str, Any]
+    data: Data
+    trained: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
+    by: str = "recording"
+    chain: tuple[Mapping[str, Any], ...] = ()
+    new: int = 0
+    steps: int = 0
+    finished: bool = False
+    id: str = field(default_factory=lambda: secrets.token_hex(8))
+
+    @property
+    def link(self) -> dict[str, Any]:
+        """The run as a link of the chain; digest: of all its data."""
+        names = (f"{name} {part[0]}".encode() for name, part in sorted(self.data.items()))
+        count = samples(self.data)
+        return {"id": self.id, "steps": self.steps, "samples": count, "new": self.new, "digest": digest(names)}
+
+    def after(self, before: "Run") -> "Run":
+        """This run as one that begins with the weights of another."""
+        return replace(self, chain=(*before.chain, before.link), new=changed(before.data, self.data).new)
+
+    def save(self, folder: Path) -> None:
+        write_json(folder / RUN_NAME, {"format_version": FORMAT_VERSION, **vars(self)})
+
+    @classmethod
+    def load(cls, folder: Path) -> Self | None:
+        """None where there is none; UserError where it cannot be read."""
+        try:
+            return cls.from_json(read_json(folder / RUN_NAME))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(
+                f"{folder / RUN_NAME}: not the record of a run ({error}); start over with training.resume=never, or "
+                "choose another folder"
+            ) from None
+
+    @classmethod
+    def from_json(cls, fields: Any) -> Self:
+        """The inverse of `save`; ValueError, KeyError, TypeError or AttributeError on anything else."""
+        if fields["format_version"] > FORMAT_VERSION:
+            raise ValueError(f"format version {fields['format_version']}; update protege")
+        chain = tuple(dict(link) for link in _list(fields["chain"]))
+        names = {side: tuple(map(str, _list(fields[side]))) for side in ("trained", "held")}
+        if fields["by"] not in ("recording", "segment") or not isinstance(fields["settings"], dict):
+            raise ValueError("settings or by are not as a run writes them")
+        return cls(
+            settings=fields["settings"],
+            data=_data(fields["data"]),
+            trained=names["trained"],
+            held=names["held"],
+            by=fields["by"],
+            chain=chain,
+            new=int(fields["new"]),
+            steps=int(fields["steps"]),
+            finished=bool(fields["finished"]),
+            id=str(fields["id"]),
+        )
+
+
+def _data(fields: Any) -> Data:
+    return {str(name): (str(digest), int(count)) for name, (digest, count) in fields.items()}
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(f"a list was expected, not a {type(value).__name__}")
+    return value
+
+
+def require_same(
+    kind: str, before: Mapping[str, Any], now: Mapping[str, Any], folder: Path, *, output: str = "output"
+) -> None:
+    """UserError where a run would go on with settings that it was not begun with. kind: a key of MAY_CHANGE.
+
+    before, now: settings as nested or dotted names; output: the setting that names `folder`.
+    """
+    was, wanted = dotted(before), dotted(now)
+    different = [name for name, value in wanted.items() if name in was and was[name] != value]
+    for name in different:
+        if not _free(name, MAY_CHANGE[kind]):
+            raise UserError(
+                f"{folder} holds a run with {name}={_shown(was[name])}, this one has {_shown(wanted[name])}; "
+                f"choose another {output}, or start over with training.resume=never"
+            )
+
+
+def _free(name: str, allowed: frozenset[str]) -> bool:
+    parts = name.split(".")
+    return any(".".join(parts[:n]) in allowed for n in range(1, len(parts) + 1))
+
+
+def _shown(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def dotted(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"training": {"seed": 1}} as {"training.seed": 1}, values as JSON has them."""
+    found: dict[str, Any] = {}
+    for name, value in fields.items():
+        if isinstance(value, Mapping):
+            found |= dotted(value, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = json.loads(json.dumps(value))
+    return found
+
+
+@dataclass(frozen=True)
+class Changed:
+    """How data differs from what a run was trained on, in samples; a part whose content is another counts as both."""
+
+    new: int
+    gone: int
+
+    def __bool__(self) -> bool:
+        return bool(self.new or self.gone)
+
+    def __str__(self) -> str:
+        parts = [f"{self.new:,} new samples"] if self.new or not self.gone else []
+        return ", ".join(parts + ([f"{self.gone:,} samples gone"] if self.gone else []))
+
+
+def changed(before: Data, now: Data) -> Changed:
+    """What is new and what has gone. Parts without samples make no difference."""
+    return Changed(
+        sum(part[1] for name, part in now.items() if before.get(name) != part),
+        sum(part[1] for name, part in before.items() if now.get(name) != part),
+    )
+
+
+def samples(data: Data) -> int:
+    return sum(count for _, count in data.values())
+
+
+def digest(parts: Iterable[bytes]) -> str:
+    """Of content, never of dates or places."""
+    hashed = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        hashed.update(len(part).to_bytes(8, "little"))
+        hashed.update(part)
+    return hashed.hexdigest()
+
+
+def damaged(checkpoint: Path, error: object, instead: str = "") -> UserError:
+    """What to say of a checkpoint that cannot be read. instead: another way to go on."""
+    reason = " ".join(str(error).split())[:160]
+    return UserError(
+        f"{checkpoint}: damaged ({reason or 'it cannot be read'}); {instead}start over with training.resume=never"
+    )

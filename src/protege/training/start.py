@@ -1,0 +1,308 @@
+"""Where a fine-tuning run starts: from nothing, from its last checkpoint, or, with other data, from the weights of the
+run before.
+"""
+
+import json
+import logging
+import shutil
+import struct
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from protege.core.files import read_bytes, read_json, recover, staged
+from protege.errors import UserError
+from protege.learn.resume import Run, changed, damaged, digest, dotted, require_same
+from protege.settings import build, read_fields, to_fields
+from protege.training.config import VisionConfig
+from protege.training.data import LabeledData
+from protege.training.score import METRICS
+from protege.training.split import Sides, TrainedOn, split, units
+from protege.vlm.load import ADAPTER_CONFIG, ADAPTER_WEIGHTS
+
+log = logging.getLogger(__name__)
+
+CHECKPOINTS: Final = "checkpoints"
+CONFIG_NAME: Final = "config.yaml"
+BEFORE: Final = "before"
+"""In the folder of checkpoints: the adapter of the run before, while a run with other data goes on from it."""
+STATE: Final = "trainer_state.json"
+MOST_PICTURE_BYTES: Final = 1 << 30
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a run begins with. run: its record; sides: of its data; told: of the sides, in words; checkpoint: to go on
+    from; weights: the folder of an adapter to begin with; clear: what lies in the folder of checkpoints is another
+    run's; done: nothing is left to do.
+    """
+
+    run: Run
+    sides: Sides
+    told: str
+    checkpoint: Path | None = None
+    weights: Path | None = None
+    clear: bool = True
+    done: bool = False
+
+    def begin(self, output: Path) -> None:
+        """Make the folder of checkpoints this run's; the model in `output` stays as it is."""
+        folder = output / CHECKPOINTS
+        if not self.clear:
+            self.run.save(folder)
+            for path in _numbered(folder):
+                if self.checkpoint is None or _step(path) > _step(self.checkpoint):
+                    shutil.rmtree(path)  # a kill cut its writing off
+            return
+        with staged(folder, "protege train", replace=True) as part:
+            if (folder / "runs").is_dir():
+                shutil.copytree(folder / "runs", part / "runs")
+            if self.weights is not None:
+                (part / BEFORE).mkdir()
+                for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS):
+                    shutil.copyfile(self.weights / name, part / BEFORE / name)
+            self.run.save(part)
+
+
+def find_start(config: VisionConfig, data: LabeledData, output: Path) -> Start:
+    """Decide where to start, without touching anything but what a kill left. UserError where the run is another."""
+    wanted = config.training.resume
+    before = None if wanted == "never" else _before(output)
+    if wanted not in ("auto", "never"):
+        return _from_checkpoint(config, data, output, Path(wanted), before)
+    now = Run(settings(config), contents(data))
+    last = None if before is None else last_checkpoint(output / CHECKPOINTS)
+    if before is None or not (last or before.finished or _weights(output, before, last)):
+        return Start(*_sides(config, data, now))
+    require_same("vision", before.settings, now.settings, output)
+    difference = changed(before.data, now.data)
+    if before.data and difference:
+        return _other_data(config, data, output, before, now)
+    parts = _sides(config, data, replace(now, chain=before.chain, new=before.new, id=before.id), before)
+    done = before.finished and all(
+        before.settings.get(name) == now.settings[name] for name in ("training.max_steps", "training.epochs")
+    )
+    if done:
+        if not before.data:
+            log.warning("%s: trained before the data of a run was noted; if it is other data now, %s", output, _OVER)
+        return Start(replace(parts[0], steps=before.steps), *parts[1:], done=True)
+    if last is None and before.finished:
+        raise UserError(f"{output}: its {CHECKPOINTS} are gone, so it cannot be trained for longer; {_OVER}")
+    return Start(*parts, last, None if last else _weights(output, before, last), clear=False)
+
+
+def _sides(config: VisionConfig, data: LabeledData, run: Run, before: Run | None = None) -> tuple[Run, Sides, str]:
+    """A run with the sides of its data, which keep those of the run before."""
+    was = Sides.of(before) if before and before.trained else None
+    if was is not None and before and not before.data:  # of an older version: what it was not trained on was held back
+        was = replace(was, held=frozenset(units(data, was.by)) - was.trained)
+    sides, told = split(data, config.data.validation, config.data.split_seed, was)
+    return sides.on(run), sides, told
+
+
+_OVER: Final = "start over with training.resume=never, or choose another output"
+
+
+def _other_data(config: VisionConfig, data: LabeledData, output: Path, before: Run, now: Run) -> Start:
+    difference = changed(before.data, now.data)
+    was, here = Path(str(before.settings["data.folder"])), Path(config.data.folder)
+    if was.absolute() != here.absolute() and not _contains(now, before):
+        raise UserError(
+            f"{output} holds a run with data.folder={was}, and what it was trained on is not all in {here}; "
+            f"put the new segments beside the others, or {_OVER}"
+        )
+    last = last_checkpoint(output / CHECKPOINTS)
+    log.info("%s: %s; going on from the weights that are there", output, difference)
+    return Start(*_sides(config, data, now.after(before), before), None, _weights(output, before, last))
+
+
+def _contains(now: Run, before: Run) -> bool:
+    return all(now.data.get(name) == part for name, part in before.data.items())
+
+
+def _weights(output: Path, before: Run, last: Path | None) -> Path | None:
+    """The adapter that a run with other data goes on from: the best of a finished run, else the newest."""
+    places = [output] if before.finished else [*([last] if last else []), output / CHECKPOINTS / BEFORE]
+    return next((place for place in places if (place / ADAPTER_WEIGHTS).is_file()), None)
+
+
+def _from_checkpoint(
+    config: VisionConfig, data: LabeledData, output: Path, checkpoint: Path, before: Run | None
+) -> Start:
+    """training.resume names a checkpoint, of this folder or of another's."""
+    if not (checkpoint / STATE).is_file():
+        raise UserError(f"training.resume={checkpoint}: no checkpoint there; use auto, never or a checkpoint's folder")
+    require_whole(checkpoint)
+    own = checkpoint.absolute().parent == (output / CHECKPOINTS).absolute()
+    its = before if own else Run.load(checkpoint.parent)
+    now = Run(settings(config), contents(data))
+    if its is not None:
+        require_same("vision", its.settings, now.settings, checkpoint)
+        if its.data and changed(its.data, now.data):
+            raise UserError(
+                f"training.resume={checkpoint}: of a run with other data ({changed(its.data, now.data)}); "
+                "use training.resume=auto, which goes on from its weights"
+            )
+        now = replace(now, chain=its.chain, new=its.new, id=its.id)
+    return Start(*_sides(config, data, now, its), checkpoint, clear=not own)
+
+
+def settings(config: VisionConfig) -> dict[str, Any]:
+    """The configuration by dotted names; of batch and accumulation their product counts."""
+    found = dotted(to_fields(config))
+    sizes = found.pop("training.batch"), found.pop("training.accumulation")
+    return {**found, "training.batch * training.accumulation": sizes[0] * sizes[1]}
+
+
+def contents(data: LabeledData) -> dict[str, tuple[str, int]]:
+    """By segment, a digest of its samples and pictures, and how many samples. UserError for a picture that is gone."""
+    parts: dict[str, list[bytes]] = {folder.name: [] for folder in data.folders}
+    words = [" | ".join(sorted(set(phrases))) for phrases in data.paraphrases]
+    for i in range(len(data)):
+        path, goal = data.path(i), int(data.goal[i])
+        try:
+            picture = digest([read_bytes(path, MOST_PICTURE_BYTES)])
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise UserError(f"{path}: cannot be read ({reason}); label its session again") from None
+        line = f"{path.name} {data.goals[goal]} {words[goal]} {data.held[i].tolist()} {picture}"
+        parts[path.parent.name].append(line.encode("utf-8", "surrogatepass"))
+    return {name: (digest(lines), len(lines)) for name, lines in parts.items()}
+
+
+def _before(output: Path) -> Run | None:
+    """The newest run of a folder: the one that its checkpoints are of, else the one that its model is of."""
+    folder = output / CHECKPOINTS
+    recover(folder)
+    model, going = Run.load(output), Run.load(folder)
+    if model is not None and model.finished and (going is None or model.id == going.id):
+        return model
+    return going or model or _older(output)
+
+
+def _older(output: Path) -> Run | None:
+    """A run of a version that wrote no record: its configuration, what its metrics say, and its data unknown."""
+    path = output / CONFIG_NAME
+    if not path.is_file():
+        return None
+    config = build(VisionConfig, read_fields(path))
+    try:
+        metrics = read_json(output / METRICS)
+    except (OSError, ValueError):
+        metrics = {}
+    known = TrainedOn.from_json(metrics["trained_on"]) if metrics.get("trained_on") else None
+    last = last_checkpoint(output / CHECKPOINTS)
+    state = read_state(last) if last else {}
+    steps = int(state.get("global_step", 0))
+    finished = bool(metrics) and last is not None and steps >= int(state.get("max_steps", steps + 1))
+    names = tuple(sorted(known.names)) if known else ()
+    by = known.by if known else "recording"
+    return Run(settings(config), {}, trained=names, by=by, steps=steps, finished=finished)
+
+
+def _step(path: Path) -> int:
+    return int(path.name.rpartition("-")[2])
+
+
+def _numbered(folder: Path) -> list[Path]:
+    """The checkpoints of a folder, the newest first, whole or not."""
+    found = [path for path in folder.glob("checkpoint-*") if path.is_dir() and path.name[11:].isdecimal()]
+    return sorted(found, key=_step, reverse=True)
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint that was written to its end. UserError if it, or the only one, is damaged."""
+    broken: UserError | None = None
+    for path in _numbered(folder):
+        if not (path / STATE).is_file():
+            continue  # written last, so a kill cut this one off
+        try:
+            read_state(path)
+        except UserError as error:
+            broken = broken or error
+            continue
+        if broken is not None:
+            log.warning("%s; going on from %s", broken, path)
+        require_whole(path)
+        return path
+    if broken is not None:
+        raise broken
+    return None
+
+
+def read_state(checkpoint: Path) -> Mapping[str, Any]:
+    """What a checkpoint says of itself; UserError where it cannot."""
+    try:
+        fields = read_json(checkpoint / STATE)
+        for name in ("global_step", "max_steps"):
+            if not isinstance(fields[name], int):
+                raise TypeError(f"{name} is {fields[name]!r}")
+        if not isinstance(fields["log_history"], list):
+            raise TypeError("log_history is no list")
+        return fields
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise damaged(checkpoint, f"{STATE}: {error}") from None
+
+
+def require_whole(checkpoint: Path) -> None:
+    """UserError where a file of a checkpoint is not as it was written."""
+    for path in sorted(checkpoint.iterdir()):
+        try:
+            if path.suffix == ".safetensors":
+                _require_whole_tensors(path)
+            elif path.suffix in (".pt", ".pth", ".bin") and path.is_file():
+                with zipfile.ZipFile(path) as archive:
+                    if (bad := archive.testzip()) is not None:
+                        raise ValueError(f"{bad} is not what was written")
+        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            others = [other for other in _numbered(checkpoint.parent) if other != checkpoint]
+            instead = f"go on from training.resume={others[0]}, or " if others else ""
+            raise damaged(checkpoint, f"{path.name}: {error}", instead) from None
+
+
+def _require_whole_tensors(path: Path) -> None:
+    """ValueError unless the file is as long as its header says."""
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8).ljust(8, b"\xff"))
+        size = path.stat().st_size
+        if length > size - 8:
+            raise ValueError("cut off, or not safetensors")
+        fields = json.loads(file.read(length))
+    ends = [tensor["data_offsets"][1] for name, tensor in fields.items() if name != "__metadata__"]
+    if max(ends, default=0) != size - 8 - length:
+        raise ValueError("cut off")
+
+
+def fit(trainer: Any, start: Start, output: Path) -> None:
+    """Train to the end of the run; where that was reached before, only take up its best weights."""
+    if start.weights is not None and start.checkpoint is None:
+        place = output / CHECKPOINTS / BEFORE
+        load_adapter(trainer.model, place if place.is_dir() else start.weights)
+    if start.checkpoint is None:
+        trainer.train()
+        return
+    from transformers import TrainerState
+
+    state = TrainerState.load_from_json(str(start.checkpoint / STATE))
+    if state.global_step < trainer.total_steps() or not (start.checkpoint / ADAPTER_WEIGHTS).is_file():
+        trainer.train(resume_from_checkpoint=str(start.checkpoint))
+        return
+    best = start.checkpoint.parent / Path(state.best_model_checkpoint or start.checkpoint).name
+    load_adapter(trainer.model, best if (best / ADAPTER_WEIGHTS).is_file() else start.checkpoint)
+    trainer.state = state
+
+
+def load_adapter(model: Any, folder: Path) -> None:
+    """Give the adapter in a model the weights of another run; UserError where they do not fit."""
+    from peft import set_peft_model_state_dict
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        found = set_peft_model_state_dict(model, load_file(folder / ADAPTER_WEIGHTS))
+    except (SafetensorError, RuntimeError, OSError) as error:
+        raise damaged(folder, f"{ADAPTER_WEIGHTS}: {error}") from None
+    if found.unexpected_keys:
+        raise damaged(folder, f"{ADAPTER_WEIGHTS} has weights that the base has no place for")
