@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from protege.commands.progress import bar
-from protege.commands.types import Size, examples
+from protege.commands.types import Number, Size, examples
 from protege.core.paths import labeled_segments, models, raw_playthrough, shown
 
 
@@ -29,11 +29,11 @@ from protege.core.paths import labeled_segments, models, raw_playthrough, shown
     help="Whose format.",
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A new folder.")
-@click.option("--validation", type=click.FloatRange(0, 0.9), default=0.1, show_default=True, help="Share held out.")
+@click.option("--validation", type=Number(0, 0.9), default=0.1, show_default=True, help="Share held out.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the choice of sessions held out.")
 @click.option("--allow-split-by-segment", is_flag=True, help="Hold out segments where there is only one session.")
 @click.option("--size", type=Size(), help="zarr: scale frames to this. Default: as recorded.")
-@click.option("--cut", type=click.FloatRange(1), help="zarr: cut longer stretches into episodes of so many seconds.")
+@click.option("--cut", type=Number(1), help="zarr: cut longer stretches into episodes of so many seconds.")
 @click.option("--merge", is_flag=True, help="FOLDER is a model: fold its adapter into its base.")
 @click.option("--push-to-hub", metavar="NAME", help="With --merge: upload the result, privately, under this name.")
 def command(

@@ -1,10 +1,36 @@
 """Kinds of arguments that several commands take."""
 
+import math
 from typing import Any
 
 import click
 
 from protege.core.devices import Rect
+from protege.core.text import printable
+
+
+class Number(click.FloatRange):
+    """A number in a range; neither nan nor infinite, which `FloatRange` lets through."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return number
+
+
+class GoalText(click.ParamType):
+    """A goal: words on one line."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        goal = str(value).strip()
+        if not goal or len(goal) > 200 or "\n" in goal or printable(goal) != goal:
+            self.fail(f"{value[:60]!r} is not a goal; expected a few words on one line", param, ctx)
+        return goal
 
 
 class Size(click.ParamType):

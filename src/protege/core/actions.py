@@ -75,6 +75,8 @@ class ActionSpace:
         """The action that `spell` wrote; ValueError on an unknown or repeated key."""
         if text == NONE:
             return NO_KEYS
+        if not isinstance(text, str):
+            raise ValueError(f"{text!r} is not an action; expected keys joined by '+', or {NONE!r}")
         names = text.split("+")
         if len(set(names)) != len(names) or NONE in names:
             raise ValueError(f"{text!r} is not an action; expected keys joined by '+', or {NONE!r}")
@@ -93,6 +95,10 @@ class ActionSpace:
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
         """The inverse of `to_json`; KeyError, TypeError or ValueError on anything else."""
+        if not isinstance(fields["name"], str) or not isinstance(fields["keys"], list):
+            raise TypeError("name is no text, or keys is no list")
+        if not all(isinstance(key, str) for key in fields["keys"]):
+            raise TypeError("a key is no text")
         return cls(fields["name"], tuple(fields["keys"]), frozenset(fields["movement"]), frozenset(fields["camera"]))
 
     def only(self, keys: Iterable[str]) -> Action:

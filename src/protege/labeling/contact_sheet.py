@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from protege.core import ActionSpace, Session
+from protege.core.labeled import Segment
 from protege.core.session import SessionError
-from protege.labeling.segments import Segment
 
 PICTURES: Final = 3
 PICTURE_WIDTH: Final = 448
@@ -25,6 +25,7 @@ def choose(segment: Segment, count: int = PICTURES) -> list[int]:
         raise ValueError(f"a contact sheet has at least one picture, got {count}")
     if count == 1:
         return [segment.stop - 1]
+    count = min(count, len(segment))
     spread = np.linspace(segment.start, segment.stop - 1, count).round().astype(int)
     return sorted({int(i) for i in spread})
 

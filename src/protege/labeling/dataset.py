@@ -1,14 +1,15 @@
 """Labeled segments as a Hugging Face data set, pictures decoded only when they are looked at; split by session."""
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from protege.core.chat import prompt, reply
 from protege.core.held_out import hold_out
+from protege.core.labeled import LABELED, NEEDS_REVIEW, SAMPLES, LabeledSegment, find_segments, read_samples
 from protege.errors import MissingExtra, UserError
-from protege.labeling.samples import read_samples
-from protege.labeling.store import LABELED, NEEDS_REVIEW, LabeledSegment, find_segments
+from protege.labeling.store import count_samples, require_jpeg
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 Split = Literal["train", "validation"]
 VALIDATION_SHARE: Final = 0.1
 SEED: Final = 0
+_NAME: Final = re.compile(r"frame_([0-9]{4,9})\.jpg")
 
 
 def load(
@@ -73,7 +75,7 @@ def trainable(folder: Path) -> list[tuple[LabeledSegment, Path, int]]:
     segments = [(LabeledSegment.load(path), path) for path in paths]
     found = []
     for segment, path in segments:
-        if segment.status == LABELED and (lines := (path / "samples.jsonl").read_bytes().count(b"\n")):
+        if segment.status == LABELED and (lines := count_samples(path)):
             found.append((segment, path, lines))
     if not found:
         waiting = sum(s.status == NEEDS_REVIEW for s, _ in segments)
@@ -83,13 +85,15 @@ def trainable(folder: Path) -> list[tuple[LabeledSegment, Path, int]]:
 
 
 def rows(found: Sequence[tuple[LabeledSegment, Path]]) -> Iterator[dict[str, Any]]:
-    """The samples of segments one by one, pictures as paths; UserError names a line that is no sample."""
+    """The samples of segments one by one, pictures as paths; UserError names a bad line or picture."""
     for segment, path in found:
-        try:
-            read = read_samples(path / "samples.jsonl", segment.space, segment.shape.horizon)
-        except (OSError, ValueError) as error:
-            raise UserError(f"{error}; remove {path} and label again") from None
-        for sample in read:
+        for sample in read_samples(path / SAMPLES, segment.space, segment.shape.horizon):
+            if not (number := _NAME.fullmatch(sample.image)):
+                raise UserError(
+                    f"{path / SAMPLES}: the picture {sample.image[:60]!r}, expected one like frame_0000.jpg; "
+                    f"remove {path} and label again"
+                )
+            require_jpeg(path / sample.image, f"remove {path} and label again")
             yield {
                 "image": str(path / sample.image),
                 "goal": sample.goal,
@@ -99,7 +103,7 @@ def rows(found: Sequence[tuple[LabeledSegment, Path]]) -> Iterator[dict[str, Any
                 "completion": reply(sample.plan, segment.space),
                 "session": segment.session,
                 "segment": segment.name,
-                "frame": int(Path(sample.image).stem.removeprefix("frame_")),
+                "frame": int(number[1]),
             }
 
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from protege.core import KEYBOARD_12, Action, ActionSpace
+from protege.core.labeled import LABELED, NEEDS_REVIEW
 from protege.core.quality import SAME
 from protege.labeling.pieces import Piece
-from protege.labeling.store import LABELED, NEEDS_REVIEW
 
 PAIRS: Final = 400
 """Neighbouring frames compared, spread evenly: enough to know the share of equal ones within a few per cent."""

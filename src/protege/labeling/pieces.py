@@ -6,14 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from protege.core import Plan, Session
+from protege.core.labeled import NO_SAMPLES, LabeledSegment, Shape, find_segments, frame_name
 from protege.core.quality import assess
 from protege.core.session import SessionError, find_sessions
 from protege.errors import UserError
 from protege.labeling.ask import Found
-from protege.labeling.samples import frame_name, windows
+from protege.labeling.samples import windows
 from protege.labeling.segments import count_aside, cut
 from protege.labeling.settle import NO_KEYS, settle, with_keys
-from protege.labeling.store import NO_SAMPLES, LabeledSegment, SessionRecord, Shape, find_segments
+from protege.labeling.store import SessionRecord
 
 
 @dataclass(frozen=True)
@@ -115,8 +116,8 @@ def _facts(session: Session) -> SessionFacts:
 def _facts_of_labeled(name: str, frames: int, hz: float, record: SessionRecord | None) -> SessionFacts:
     """From the recording where it still lies, else from the segments alone."""
     try:
-        if record is not None:
-            return _facts(Session.open(Path(record.folder)))
+        if record is not None and (folder := record.recording) is not None:
+            return _facts(Session.open(folder))
     except SessionError:
         pass
     return SessionFacts(name, frames / hz / 60, frames, None, None)

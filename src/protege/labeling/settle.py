@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protege.core import Session
+from protege.core.labeled import LABELED, NEEDS_REVIEW, NO_SAMPLES, LabeledSegment, Segment, Shape
 from protege.labeling.ask import Found
 from protege.labeling.samples import slots
-from protege.labeling.segments import Segment
-from protege.labeling.store import LABELED, NEEDS_REVIEW, NO_SAMPLES, LabeledSegment, Shape, segment_name
+from protege.labeling.store import segment_name
 
 NO_KEYS: Final = "the session has no keys (it was imported from a plain video)"
 

@@ -1,21 +1,21 @@
 """Labeled segments as training reads them: a few numbers for every sample; pictures stay on disk until used."""
 
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protege.core import HORIZON, KEYBOARD_12, ActionSpace, Plan
 from protege.core.chat import PROMPT_VERSION, Sample
+from protege.core.labeled import SAMPLES, LabeledSegment, read_samples
 from protege.errors import UserError
 
-SAMPLES: Final = "samples.jsonl"
 NAME_BYTES: Final = 24
 """Longest picture name that is kept; frame_0000.jpg has 14."""
+MAX_KEYS: Final = 32
+"""Keys held are kept as bits of one number."""
 
 
 @dataclass(frozen=True)
@@ -130,8 +130,8 @@ class _Collected:
         self.held, self.names, self.goal = bytearray(), bytearray(), bytearray()
 
     def add(self, folder: Path) -> None:
-        fields = _segment_fields(folder)
-        shape = _shape(folder, fields)
+        labeled = LabeledSegment.load(folder, partial=True)
+        shape = _shape(folder, labeled)
         if self.shape not in (None, shape):
             raise UserError(
                 f"{folder}: labeled with {shape}, other segments with {self.shape}; "
@@ -139,63 +139,33 @@ class _Collected:
             )
         self.shape = shape
         count = 0
-        for sample in read_samples(folder / SAMPLES, shape):
-            self._add(sample, shape, fields)
+        for sample in read_samples(folder / SAMPLES, shape.space, shape.horizon):
+            self._add(sample, shape, labeled)
             count += 1
         self.folders.append(folder)
-        self.session.append(str(fields.get("session") or folder.name.rpartition("_seg")[0] or folder.name))
+        self.session.append(labeled.session)
         self.counts.append(count)
 
-    def _add(self, sample: Sample, shape: Shape, fields: dict[str, Any]) -> None:
+    def _add(self, sample: Sample, shape: Shape, labeled: LabeledSegment) -> None:
         name = sample.image.encode()
-        if len(name) > NAME_BYTES or "/" in sample.image or "\\" in sample.image:
+        if len(name) > NAME_BYTES:
             raise UserError(f"{sample.image!r}: a sample names a picture beside it, such as frame_0000.jpg")
         if sample.goal not in self.goals:
             self.goals[sample.goal] = len(self.goals)
             self.paraphrases.append(set())
         number = self.goals[sample.goal]
-        self.paraphrases[number].update(fields.get("paraphrases") or ())
+        self.paraphrases[number].update(labeled.paraphrases)
         bits = [sum(1 << shape.space.index(key) for key in step) for step in sample.plan.steps]
         self.held += np.array(bits, np.uint32).tobytes()
         self.names += name.ljust(NAME_BYTES, b"\0")
         self.goal += np.int32(number).tobytes()
 
 
-def read_samples(path: Path, shape: Shape) -> Iterator[Sample]:
-    """The samples of one file, line by line; UserError names a line that is none."""
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                yield Sample.from_json(json.loads(line), shape.space, shape.horizon)
-            except ValueError as error:
-                raise UserError(f"{path}:{number}: {error}; label its session again") from None
-
-
-def _segment_fields(folder: Path) -> dict[str, Any]:
-    path = folder / "segment.json"
-    try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(fields, dict):
-            raise TypeError(f"a {type(fields).__name__}")
-    except FileNotFoundError:
-        return {}  # samples alone are enough; everything else then is as in the source documents
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); label its session again") from None
-    return fields
-
-
-def _shape(folder: Path, fields: dict[str, Any]) -> Shape:
-    try:
-        made = fields.get("shape") or {}
-        space = fields.get("action_space")
-        return Shape(
-            space=ActionSpace.from_json(space) if space else KEYBOARD_12,
-            horizon=int(made.get("horizon", HORIZON)),
-            chords=bool(made.get("chords", False)),
-            frame_hz=float(fields.get("frame_hz", 10.0)),
-            prompt_version=int(fields.get("prompt_version", PROMPT_VERSION)),
+def _shape(folder: Path, labeled: LabeledSegment) -> Shape:
+    if len(labeled.space.pressable) > MAX_KEYS:
+        raise UserError(
+            f"{folder / 'segment.json'}: {len(labeled.space.pressable)} keys, at most {MAX_KEYS} can be learned"
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{folder / 'segment.json'}: cannot be read ({error!r}); label its session again") from None
+    return Shape(
+        labeled.space, labeled.shape.horizon, labeled.shape.chords, float(labeled.frame_hz), labeled.prompt_version
+    )
