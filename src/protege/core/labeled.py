@@ -12,6 +12,7 @@ from typing import Any, Final, Self
 from protege.core.actions import KEYBOARD_12, Action, ActionSpace
 from protege.core.chat import PROMPT_VERSION, Sample
 from protege.core.files import component, is_component, own_name, parse_json, read_bytes, read_json
+from protege.core.lineage import Origin
 from protege.core.plan import HORIZON
 from protege.errors import UserError
 
@@ -86,7 +87,7 @@ class LabeledSegment:
 
     status: "labeled", "needs_review" or "no_samples" (why says the reason); true_goal: what the game itself said;
     held, slots: what was held, and what the samples name, from `start` as far as the samples look; origin: where its
-    frames were recorded first, if its session was cut from others or joined of them (see `protege.core.lineage`).
+    frames were recorded first, positions counted from `start`; empty where an earlier version wrote it.
     """
 
     name: str
@@ -107,7 +108,7 @@ class LabeledSegment:
     space: ActionSpace = KEYBOARD_12
     held: tuple[Action, ...] = ()
     slots: tuple[Action, ...] = ()
-    origin: Any = None
+    origin: tuple[Origin, ...] = ()
 
     def __len__(self) -> int:
         return self.stop - self.start
@@ -132,7 +133,7 @@ class LabeledSegment:
             "held": runs([self.space.spell(action) for action in self.held]),
             "slots": runs([self.space.spell(action) for action in self.slots]),
             "action_space": self.space.to_json(),
-            **({} if self.origin is None else {"origin": self.origin}),
+            **({"origin": [origin.to_json() for origin in self.origin]} if self.origin else {}),
         }
 
     @classmethod
@@ -147,7 +148,8 @@ class LabeledSegment:
         special = {"space", "held", "slots", "shape", "paraphrases", "origin"}
         named = {k: fields[k] for k in cls.__dataclass_fields__ if k not in special}
         space = ActionSpace.from_json(fields["action_space"])
-        made = cls(**named, space=space, shape=Shape.from_json(fields["shape"]), origin=fields.get("origin"))
+        origin = tuple(Origin.from_json(one) for one in fields.get("origin", ()))
+        made = cls(**named, space=space, shape=Shape.from_json(fields["shape"]), origin=origin)
         _check(made, fields)
         if len(made) > frames:
             raise ValueError(f"frames {made.start} to {made.stop}, but {frames} pictures are there")
@@ -213,6 +215,9 @@ def _check(made: LabeledSegment, fields: Mapping[str, Any]) -> None:
         "prompt_version": _is_int(made.prompt_version),
     }
     _require(vars(made), good)
+    stops = [0, *(origin.stop for origin in made.origin)]
+    if made.origin and ([o.start for o in made.origin] != stops[:-1] or stops[-1] != len(made)):
+        raise ValueError("origin does not cover its frames")
     phrases = fields["paraphrases"]
     if not isinstance(phrases, list | tuple) or not all(isinstance(text, str) for text in phrases):
         raise TypeError(f"paraphrases is {_brief(phrases)}")

@@ -51,9 +51,9 @@ def _splits(folder: Path, options: ExportOptions) -> dict[str, set[str]]:
     """The names of the segments in each split."""
     found = trainable(folder)
     if not options.validation:
-        return {"train": {segment.name for segment, _, _ in found}}
+        return {"train": {item.segment.name for item in found}}
     train, held_out = split_segments(
-        [(s.session, s.name, count) for s, _, count in found],
+        [(item.family, item.segment.name, item.samples) for item in found],
         seed=options.seed,
         validation=options.validation,
         allow_split_by_segment=options.allow_split_by_segment,
@@ -63,7 +63,7 @@ def _splits(folder: Path, options: ExportOptions) -> dict[str, set[str]]:
 
 def _write_lines(folder: Path, out: Path, split: str, names: set[str], to: Target) -> int:
     """One <split>.jsonl, its pictures under images/<segment>/."""
-    found = [(segment, path) for segment, path, _ in trainable(folder) if segment.name in names]
+    found = [item for item in trainable(folder) if item.segment.name in names]
     count = 0
     with (out / f"{split}.jsonl").open("w", encoding="utf-8") as file:
         for row in rows(found):

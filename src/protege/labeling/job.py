@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from protege.core import HORIZON, Session
 from protege.core.labeled import MAX_HORIZON, NEEDS_REVIEW, LabeledSegment, Segment, Shape
+from protege.core.lineage import origins
+from protege.core.once import Claims
 from protege.errors import UserError
 from protege.labeling.ask import Found, Item
 from protege.labeling.backends.base import Labeler
@@ -145,9 +147,15 @@ class Job:
         return record
 
 
-def prepare(folder: Path, out: Path, labeler: Labeler, options: LabelOptions, wording: Wording) -> Job | SessionRecord:
-    """The work a session needs, or its record if it is done. UserError if it cannot be labeled as asked."""
+def prepare(
+    folder: Path, out: Path, labeler: Labeler, options: LabelOptions, wording: Wording, claims: Claims
+) -> Job | SessionRecord:
+    """The work a session needs, or its record if it is done. UserError if it cannot be labeled as asked.
+
+    claims: who has which frames of play already; the session's are added.
+    """
     session = Session.open(folder if folder.name not in ("", "..") else folder.resolve())
+    repeats = claims.take(origins(session), session.name)
     goal = labeler.goal if isinstance(labeler, Given) else None
     done = None if options.redo else _done_before(session, out, options)
     known = [] if options.redo else [LabeledSegment.load(path) for path in session_segments(out, session.name)]
@@ -158,7 +166,7 @@ def prepare(folder: Path, out: Path, labeler: Labeler, options: LabelOptions, wo
     if other := next((k for k in known if k.shape != options.shape), None):
         raise Refused(_other_shape(session.name, other.shape, options.shape))
     actions = None if session.info.extra.get("keys") is False else session.actions(options.tau_ms)
-    segments, aside = cut(session, actions, options.seconds, goal)
+    segments, aside = cut(session, actions, options.seconds, goal, repeats)
     if not labeler.sees and not goal:
         segments, aside = _without_goal(session, segments, aside)
     journal = Journal(out, session.name, labeler, wording, options.pictures)

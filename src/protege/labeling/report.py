@@ -82,6 +82,10 @@ def essence(contents: Contents, data: Measured) -> list[tuple[str, str]]:
         ("goals", f"{len(data.goals)} different"),
         ("equal frames", f"{percent(equal / max(1, compared))} of {compared} neighbouring pairs"),
     ]
+    if data.repeated:
+        rows.append(
+            ("counted once", f"{data.repeated:,} frames that several recordings have; one of each was left out")
+        )
     return rows + [("set aside", f"{n} pieces, {why}") for why, n in contents.aside.most_common()]
 
 

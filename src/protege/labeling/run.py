@@ -12,6 +12,7 @@ from protege.errors import MissingExtra, UserError
 from protege.labeling.ask import ask_goals, ask_paraphrases
 from protege.labeling.backends.base import Labeler
 from protege.labeling.job import Job, LabelOptions, prepare
+from protege.labeling.once import claimed, comes_second
 from protege.labeling.segments import count_aside
 from protege.labeling.store import SessionRecord, writing
 from protege.labeling.wording import Wording
@@ -86,9 +87,10 @@ def _label(
 ) -> LabelResult:
     result = LabelResult()
     waiting: list[Job] = []
-    for folder in sessions:
+    claims = claimed(out, sessions if options.redo else ())
+    for folder in sorted(sessions, key=comes_second):
         try:
-            job = prepare(folder, out, labeler, options, wording)
+            job = prepare(folder, out, labeler, options, wording, claims)
         except (UserError, OSError) as error:
             _report(result, tell, folder, error)
             continue

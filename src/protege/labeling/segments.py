@@ -2,6 +2,7 @@
 
 import itertools
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
@@ -19,6 +20,7 @@ KEEP_S: Final = 1.0
 TOO_SHORT: Final = "shorter than 1 s"
 NO_KEYS_HELD: Final = "no key held"
 NO_GOAL: Final = "no goal stored"
+REPEATED: Final = "play that {} has, too"
 AGENT_PLAYED: Final = "the agent's own play"
 
 
@@ -56,17 +58,26 @@ def cut_times(t_ns: NDArray[np.int64], seconds: float, period_ns: int) -> list[t
 
 
 def cut(
-    session: Session, actions: NDArray[np.bool_] | None, seconds: float = SEGMENT_S, goal: str | None = None
+    session: Session,
+    actions: NDArray[np.bool_] | None,
+    seconds: float = SEGMENT_S,
+    goal: str | None = None,
+    repeats: Sequence[tuple[int, int, str]] = (),
 ) -> tuple[list[Segment], list[Aside]]:
     """A session's segments in order, and what was set aside.
 
-    actions: (T, K) of the session, or None if it has no keys at all; goal: in place of the stored ones. A segment lies
-    within one span, so it never crosses a pause, a loss of focus, a takeover or an episode's end.
+    actions: (T, K) of the session, or None if it has no keys at all; goal: in place of the stored ones; repeats: frames
+    [start, stop) that another recording has, too, and its name: they are set aside. A segment lies within one span, so
+    it never crosses a pause, a loss of focus, a takeover or an episode's end.
     """
     segments: list[Segment] = []
     aside: list[Aside] = []
     spans = [replace(span, goal=goal or span.goal) for span in session.spans()]
+    spans, repeat = _apart(spans, repeats)
     for number, span in enumerate(spans):
+        if number in repeat:
+            aside.append(Aside(span.start, span.stop, repeat[number]))
+            continue
         kept: list[tuple[int, int]] = []
         for start, stop in _pieces(session, span, seconds):
             if span.by == "agent":  # it would learn to be as it is; what a person did instead is what it lacks
@@ -85,6 +96,23 @@ def cut(
             end = span.end if span.by is None or reached else None
             segments.append(Segment(start, stop, span.goal, covers, reached, end))
     return segments, aside
+
+
+def _apart(spans: list[Span], repeats: Sequence[tuple[int, int, str]]) -> tuple[list[Span], dict[int, str]]:
+    """The spans cut where repeated play begins and ends, and which of them are repeated, each with the reason."""
+    found: list[Span] = []
+    repeat: dict[int, str] = {}
+    for span in spans:
+        inside = [
+            (max(a, span.start), min(b, span.stop), who) for a, b, who in repeats if a < span.stop and b > span.start
+        ]
+        edges = sorted({span.start, span.stop, *(edge for a, b, _ in inside for edge in (a, b))})
+        for start, stop in itertools.pairwise(edges):
+            if who := next((who for a, b, who in inside if a <= start < b), None):
+                repeat[len(found)] = REPEATED.format(who)
+            # only the last part ends as the whole does
+            found.append(replace(span, start=start, stop=stop, end=span.end if stop == span.stop else None))
+    return found, repeat
 
 
 def _pieces(session: Session, span: Span, seconds: float) -> list[tuple[int, int]]:

@@ -1,6 +1,7 @@
 """Labeled segments as training reads them: a few numbers for every sample; pictures stay on disk until used."""
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 
@@ -10,10 +11,12 @@ from numpy.typing import NDArray
 from protege.core import HORIZON, KEYBOARD_12, ActionSpace, Plan
 from protege.core.chat import PROMPT_VERSION, Sample
 from protege.core.labeled import SAMPLES, LabeledSegment, read_samples
+from protege.core.once import relatives, repeated
 from protege.errors import UserError
 
 NAME_BYTES: Final = 24
 """Longest picture name that is kept; frame_0000.jpg has 14."""
+_NUMBER: Final = re.compile(r"frame_([0-9]+)\.jpg")
 MAX_KEYS: Final = 32
 """Keys held are kept as bits of one number."""
 
@@ -44,18 +47,21 @@ class LabeledData:
 
     held: (N, H) uint32, a bit for each key held in a slot; names: (N,) picture names in their segment's folder;
     segment, goal: (N,) positions in `folders` and `goals`; session: for each folder the recording it came from;
-    paraphrases: for each goal, other ways to say it.
+    family: the first of the recordings that share play with that one; paraphrases: for each goal, other ways to say it;
+    repeated: samples left out since their frame of play stands in another recording, too.
     """
 
     shape: Shape
     folders: tuple[Path, ...]
     session: tuple[str, ...]
+    family: tuple[str, ...]
     goals: tuple[str, ...]
     paraphrases: tuple[tuple[str, ...], ...]
     held: NDArray[np.uint32]
     names: NDArray[np.bytes_]
     segment: NDArray[np.int32]
     goal: NDArray[np.int32]
+    repeated: int = 0
 
     def __len__(self) -> int:
         return len(self.held)
@@ -78,14 +84,17 @@ class LabeledData:
     def take(self, rows: NDArray[np.integer]) -> "LabeledData":
         """The samples at these positions."""
         parts = (self.held[rows], self.names[rows], self.segment[rows], self.goal[rows])
-        return LabeledData(self.shape, self.folders, self.session, self.goals, self.paraphrases, *parts)
+        named = (self.folders, self.session, self.family, self.goals, self.paraphrases)
+        return LabeledData(self.shape, *named, *parts, self.repeated)
 
     @classmethod
     def open(cls, folder: Path) -> Self:
         """Read every samples.jsonl below `folder`; UserError in words when there is nothing to train on."""
         collected = _Collected()
-        for segment in find_segments(folder):
-            collected.add(segment)
+        folders = find_segments(folder)
+        segments = [replace(LabeledSegment.load(path, partial=True), held=(), slots=()) for path in folders]
+        for path, labeled, again in zip(folders, segments, repeated(segments), strict=True):
+            collected.add(path, labeled, again)
         if not collected.held:
             raise UserError(
                 f"{folder}: its {len(collected.folders)} segments hold no sample; record with keys and label again"
@@ -94,12 +103,14 @@ class LabeledData:
             collected.shape or Shape(),
             tuple(collected.folders),
             tuple(collected.session),
+            tuple(relatives(segments)),
             tuple(collected.goals),
             tuple(tuple(sorted(words)) for words in collected.paraphrases),
             np.frombuffer(collected.held, np.uint32).reshape(-1, (collected.shape or Shape()).horizon),
             np.frombuffer(collected.names, f"S{NAME_BYTES}"),
             np.repeat(np.arange(len(collected.counts), dtype=np.int32), collected.counts),
             np.frombuffer(collected.goal, np.int32),
+            collected.repeated,
         )
 
 
@@ -127,10 +138,11 @@ class _Collected:
         self.counts: list[int] = []
         self.goals: dict[str, int] = {}
         self.paraphrases: list[set[str]] = []
+        self.repeated = 0
         self.held, self.names, self.goal = bytearray(), bytearray(), bytearray()
 
-    def add(self, folder: Path) -> None:
-        labeled = LabeledSegment.load(folder, partial=True)
+    def add(self, folder: Path, labeled: LabeledSegment, repeated: frozenset[int]) -> None:
+        """repeated: frames (from 0) that are read from another segment."""
         shape = _shape(folder, labeled)
         if self.shape not in (None, shape):
             raise UserError(
@@ -140,6 +152,9 @@ class _Collected:
         self.shape = shape
         count = 0
         for sample in read_samples(folder / SAMPLES, shape.space, shape.horizon):
+            if repeated and (found := _NUMBER.fullmatch(sample.image)) and int(found[1]) in repeated:
+                self.repeated += 1
+                continue
             self._add(sample, shape, labeled)
             count += 1
         self.folders.append(folder)

@@ -16,8 +16,8 @@ WHOLE: Final = 2
 
 
 def units(data: LabeledData, by: Unit) -> list[str]:
-    """For each of the data's folders what it is a part of: its recording, or itself."""
-    return list(data.session) if by == "recording" else [folder.name for folder in data.folders]
+    """For each of the data's folders what it is a part of: its family of recordings, or itself."""
+    return list(data.family) if by == "recording" else [folder.name for folder in data.folders]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,11 @@ class TrainedOn:
 
     def part(self, data: LabeledData) -> tuple[LabeledData, LabeledData]:
         """The samples of it, and all others."""
-        seen = np.array([name in self.names for name in units(data, self.by)])[data.segment]
+        if self.by == "recording":  # names are of recordings, since a family's may change as it grows
+            known = {family for family, name in zip(data.family, data.session, strict=True) if name in self.names}
+        else:
+            known = self.names
+        seen = np.array([name in known for name in units(data, self.by)])[data.segment]
         return data.take(np.flatnonzero(seen)), data.take(np.flatnonzero(~seen))
 
     def to_json(self) -> dict[str, Any]:
@@ -49,7 +53,7 @@ def split(data: LabeledData, validation: float, seed: int) -> tuple[TrainedOn, s
 
     Whole recordings are held back; where there is one only, whole segments.
     """
-    by: Unit = "recording" if len(set(data.session)) >= WHOLE else "segment"
+    by: Unit = "recording" if len(set(data.family)) >= WHOLE else "segment"
     names, counts = units(data, by), np.bincount(data.segment, minlength=len(data.folders))
     sizes: dict[str, int] = {}
     for name, count in zip(names, counts, strict=True):
@@ -63,4 +67,7 @@ def split(data: LabeledData, validation: float, seed: int) -> tuple[TrainedOn, s
         line += f" (there is one {by} only)"
     if apart and by == "segment":
         line += "; they are parts of the only recording, which flatters the scores: record a second one"
-    return TrainedOn(by, frozenset(sizes) - apart), line
+    if data.repeated:
+        line += f"; {data.repeated:,} left out, whose play stands in another recording, too"
+    own = data.session if by == "recording" else names
+    return TrainedOn(by, frozenset(name for name, unit in zip(own, names, strict=True) if unit not in apart)), line
