@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from protege.commands.types import Size, examples
+from protege.commands.types import Number, Size, examples
 from protege.core.paths import raw_playthrough, shown
 
 
@@ -34,7 +34,7 @@ GOAL = click.option("--goal", help="Ask for this goal in every episode. Default:
 @click.option("--seed", type=click.IntRange(0), default=5000, show_default=True, help="The first layout.")
 @click.option("--episodes", type=click.IntRange(0), default=0, help="How many layouts; 0: until you close the window.")
 @click.option("--size", type=Size(), default="640x480", show_default=True, help="Size of the window.")
-@click.option("--seconds", type=float, default=60.0, show_default=True, help="Game time until an episode is over.")
+@click.option("--seconds", type=Number(), default=60.0, show_default=True, help="Game time until an episode is over.")
 @click.option("--log", type=click.Path(path_type=Path), help="Write the engine's own record of every tic to this file.")
 @GOAL
 def play(seed: int, episodes: int, size: tuple[int, int], seconds: float, log: Path | None, goal: str | None) -> int:
@@ -55,9 +55,7 @@ def play(seed: int, episodes: int, size: tuple[int, int], seconds: float, log: P
 @click.option("--episodes", type=click.IntRange(1), default=20, show_default=True, help="How many layouts.")
 @click.option("--seed", type=click.IntRange(0), default=5000, show_default=True, help="The first layout.")
 @click.option("--size", type=Size(), default="640x480", show_default=True, help="Size of the frames.")
-@click.option(
-    "--noise", type=click.FloatRange(0, 1), default=0.05, show_default=True, help="How often the player errs."
-)
+@click.option("--noise", type=Number(0, 1), default=0.05, show_default=True, help="How often the player errs.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for sessions. Default: dataset/raw_playthrough.")
 @click.option(
     "--task",

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from protege.bench.report import Figure, as_json, as_table
-from protege.commands.types import examples
+from protege.commands.types import Number, examples
 
 
 @click.group("bench", epilog=examples("protege bench record", "protege bench record --seconds 10 --kills 3 --json"))
@@ -23,7 +23,7 @@ AS_JSON = click.option("--json", "json_", is_flag=True, help="Print one JSON obj
 
 
 @command.command("record", epilog=examples("protege bench record", "protege bench record --seconds 10 --kills 3"))
-@click.option("--seconds", type=float, default=60.0, show_default=True, help="Length of each measurement.")
+@click.option("--seconds", type=Number(), default=60.0, show_default=True, help="Length of each measurement.")
 @click.option("--kills", type=int, default=20, show_default=True, help="How many recorders are killed.")
 @AS_JSON
 def record(seconds: float, kills: int, json_: bool) -> None:
@@ -34,8 +34,8 @@ def record(seconds: float, kills: int, json_: bool) -> None:
 
 
 @command.command("label", epilog=examples("protege bench label", "protege bench label --hours 0.1 --requests 50"))
-@click.option("--hours", type=float, default=1.0, show_default=True, help="Of play to label.")
-@click.option("--origin-hours", type=float, help="Of them in the origin's way too. Default: all.")
+@click.option("--hours", type=Number(), default=1.0, show_default=True, help="Of play to label.")
+@click.option("--origin-hours", type=Number(), help="Of them in the origin's way too. Default: all.")
 @click.option("--requests", type=int, default=400, show_default=True, help="To the loopback server.")
 @AS_JSON
 def label(hours: float, origin_hours: float | None, requests: int, json_: bool) -> None:
@@ -61,7 +61,7 @@ def label(hours: float, origin_hours: float | None, requests: int, json_: bool) 
 )
 @click.option("--live", type=click.IntRange(0), default=0, show_default=True, help="Episodes through the real window.")
 @click.option("--execute", type=click.IntRange(1, 7), default=1, show_default=True, help="Slots before re-planning.")
-@click.option("--temperature", type=float, default=0.0, show_default=True)
+@click.option("--temperature", type=Number(), default=0.0, show_default=True)
 @click.option("--processes", type=click.IntRange(1), default=1, show_default=True, help="Arenas at once.")
 @click.option("--ray", is_flag=True, help="Spread the episodes over a Ray cluster.")
 @click.option("--page", type=click.Path(path_type=Path), help="Write film strips and maps here.")
@@ -109,9 +109,7 @@ def decode(model: Path | None, chunks: int, big_chunks: int, live_: bool, change
 
 
 @command.command("live", epilog=examples("protege bench live", "protege bench live --seconds 10 --kills 2"))
-@click.option(
-    "--seconds", type=click.FloatRange(1), default=60.0, show_default=True, help="Of play with a fast policy."
-)
+@click.option("--seconds", type=Number(1), default=60.0, show_default=True, help="Of play with a fast policy.")
 @click.option("--kills", type=click.IntRange(0), default=5, show_default=True, help="How many agents are killed.")
 @AS_JSON
 def live(seconds: float, kills: int, json_: bool) -> None:
@@ -152,7 +150,7 @@ def train(json_: bool, **options: Any) -> None:
 @click.option("--episodes", type=click.IntRange(1), default=20, show_default=True, help="Of the model, and of random.")
 @click.option("--goal", help="What the model is told. Default: the scenario's own task.")
 @click.option("--execute", type=click.IntRange(1, 7), default=1, show_default=True, help="Slots before re-planning.")
-@click.option("--temperature", type=float, default=0.0, show_default=True)
+@click.option("--temperature", type=Number(), default=0.0, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the first episode.")
 @click.option("--trained-on", type=click.IntRange(3), default=100, show_default=True, help="Episodes, for cloned.")
 @AS_JSON

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from protege.commands.types import examples
+from protege.commands.types import Number, examples
 from protege.core.paths import shown
+from protege.core.text import printable
 
 RECORDINGS = Path("recordings")
 
@@ -27,8 +28,8 @@ def command() -> None:
 @click.option("--recordings", type=click.IntRange(1), default=12, show_default=True, help="How many.")
 @click.option("--frames", type=click.IntRange(30), default=3000, show_default=True, help="Length of each.")
 @click.option("--type", "session_type", help="movement, combat, inventory or mixed. Default: each in turn.")
-@click.option("--noise", type=click.FloatRange(0, 1), default=0.01, show_default=True, help="Of landmarks, in metres.")
-@click.option("--missing", type=click.FloatRange(0, 0.9), default=0.1, show_default=True, help="Of the hands' time.")
+@click.option("--noise", type=Number(0, 1), default=0.01, show_default=True, help="Of landmarks, in metres.")
+@click.option("--missing", type=Number(0, 0.9), default=0.1, show_default=True, help="Of the hands' time.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the first recording.")
 @click.option("--out", type=click.Path(path_type=Path), default=RECORDINGS, show_default=True, help="Folder.")
 def synth(
@@ -65,9 +66,9 @@ def inspect(files: tuple[Path, ...], json_: bool) -> int:
         click.echo(json.dumps({"recordings": recordings, "skipped": skipped}))
     else:
         for summary in good:
-            click.echo("\n".join(summary.lines()))
+            click.echo(printable("\n".join(summary.lines())))
     for skip in bad:
-        click.echo(f"skipped {shown(skip.path)}: {skip.reason}", err=True)
+        click.echo(printable(f"skipped {shown(skip.path)}: {skip.reason}"), err=True)
     return 1 if bad or not good else 0
 
 
@@ -124,8 +125,8 @@ def evaluate(model: Path, files: tuple[Path, ...], page: Path | None, json_: boo
 
     found, skipped = evaluate_files(model, files, _progress)
     for line in skipped:
-        click.echo(line, err=True)
-    click.echo(json.dumps(found.to_json()) if json_ else found.table())
+        click.echo(printable(line), err=True)
+    click.echo(json.dumps(found.to_json()) if json_ else printable(found.table()))
     if page is not None:
         from protege.controls.report import write_report
 

@@ -7,6 +7,7 @@ import click
 
 from protege.commands.types import examples
 from protege.core.paths import raw_playthrough, shown
+from protege.core.text import printable
 
 
 @click.command(
@@ -31,9 +32,9 @@ def command(session: Path | None, repair: bool) -> int:
     width = max(len(check.name) for check in checks)
     for check in checks:
         mark = {True: "ok", False: "FIX", None: "-"}[check.ok]
-        click.echo(f"{mark:<4}{check.name:<{width}}  {check.found}")
+        click.echo(f"{mark:<4}{check.name:<{width}}  {printable(check.found)}")
         if not check.ok and check.remedy:
-            click.echo(f"    {'':<{width}}  {check.remedy}")
+            click.echo(f"    {'':<{width}}  {printable(check.remedy)}")
     return 1 if any(check.ok is False for check in checks) else 0
 
 
@@ -42,7 +43,7 @@ def _session(folder: Path, repair: bool) -> int:
 
     problems = sessions.repair(folder) if repair else sessions.check(folder)
     for problem in problems:
-        click.echo(str(problem))
+        click.echo(printable(str(problem)))
     if not problems:
         click.echo(f"{shown(folder)}: sound")
         return 0

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import click
 
-from protege.commands.types import Size, examples
+from protege.commands.types import Number, Size, examples
 from protege.core.paths import raw_playthrough, shown
+from protege.core.text import printable
 
 
 @click.command(
@@ -19,7 +20,9 @@ from protege.core.paths import raw_playthrough, shown
 )
 @click.argument("source", type=click.Path(path_type=Path, exists=True))
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for sessions. Default: dataset/raw_playthrough.")
-@click.option("--fps", type=float, help="Frames a second. Default: 10, or the recording's own rate where it has one.")
+@click.option(
+    "--fps", type=Number(), help="Frames a second. Default: 10, or the recording's own rate where it has one."
+)
 @click.option("--size", type=Size(), default="640x480", show_default=True, help="Size of the stored frames.")
 def command(source: Path, out: Path | None, fps: float | None, size: tuple[int, int]) -> int:
     """Turn recordings made by other tools into sessions.
@@ -32,11 +35,13 @@ def command(source: Path, out: Path | None, fps: float | None, size: tuple[int, 
 
     def progress(name: str, frames: int) -> None:
         if sys.stderr.isatty():
-            click.echo(f"\r{name}: {frames} frames", nl=False, err=True)
+            click.echo(f"\r{printable(name)}: {frames} frames", nl=False, err=True)
 
     for done in import_each(source, out or raw_playthrough(), fps=fps, size=size, progress=progress):
         counts = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in done.counts.items())
-        click.echo(f"{shown(done.folder)}: {done.frames} frames; {counts}; {verdict_text(done.quality.reasons)}")
+        click.echo(
+            f"{shown(done.folder)}: {done.frames} frames; {printable(counts)}; {verdict_text(done.quality.reasons)}"
+        )
         for reason in done.quality.reasons:
-            click.echo(f"  {reason}")
+            click.echo(printable(f"  {reason}"))
     return 0

@@ -5,8 +5,9 @@ from typing import Any
 
 import click
 
-from protege.commands.types import examples
+from protege.commands.types import Number, examples
 from protege.core.paths import agent_runs, models, shown
+from protege.core.text import printable
 
 CONTROLS = "control_policy_v2.pt"
 
@@ -29,14 +30,12 @@ CONTROLS = "control_policy_v2.pt"
 @click.option("--features", metavar="FILE", help="Landmarks for a control policy: a recording, JSON lines, or - .")
 @click.option("--bridge", default="keyboard", show_default=True, help="For --features: keyboard, or ws://HOST:PORT.")
 @click.option("--window", metavar="TITLE", help="Part of the window's title. Default: the window that has the focus.")
-@click.option("--temperature", type=float, default=0.0, show_default=True, help="0: always the best action.")
+@click.option("--temperature", type=Number(), default=0.0, show_default=True, help="0: always the best action.")
 @click.option(
     "--execute", type=click.IntRange(1, 7), default=1, show_default=True, help="Slots to play before re-planning."
 )
-@click.option("--max-minutes", type=click.FloatRange(0, 600, min_open=True), default=10.0, show_default=True)
-@click.option(
-    "--countdown", type=click.FloatRange(0, 60), default=3.0, show_default=True, help="Seconds before it plays."
-)
+@click.option("--max-minutes", type=Number(0, 600, min_open=True), default=10.0, show_default=True)
+@click.option("--countdown", type=Number(0, 60), default=3.0, show_default=True, help="Seconds before it plays.")
 @click.option("--dry-run", is_flag=True, help="Show what it would press, and press nothing.")
 @click.option("--show", is_flag=True, help="Keep the newest picture with its keys drawn on in the run's folder.")
 @click.option("--unstick", is_flag=True, help="When stuck, sample with a temperature until it moves.")
@@ -90,9 +89,9 @@ def command(
             vision=vision,
             **options,
         ),
-        say=lambda text: click.echo(text, err=True),
+        say=lambda text: click.echo(printable(text), err=True),
     )
-    click.echo(f"ended: {played.ending}")
+    click.echo(printable(f"ended: {played.ending}"))
     if played.folder is not None:
         click.echo(f"recording: {shown(played.folder)}")
     return 0
@@ -101,6 +100,8 @@ def command(
 def _play_features(model: str, features: str, bridge: str, **options: Any) -> int:
     from protege.commands.features import FeatureOptions, play_features
 
-    counts = play_features(FeatureOptions(model, features, bridge, **options), lambda text: click.echo(text, err=True))
+    counts = play_features(
+        FeatureOptions(model, features, bridge, **options), lambda text: click.echo(printable(text), err=True)
+    )
     click.echo(f"frames: {counts.frames}, without anybody in sight: {counts.lost}, presses: {counts.pressed}", err=True)
     return 0

@@ -4,21 +4,22 @@ from pathlib import Path
 
 import click
 
-from protege.commands.types import examples
+from protege.commands.types import Number, examples
+from protege.core.text import printable
 
 
 @click.command("replay", epilog=examples('protege replay level1 --window "Chocolate Doom"'))
 @click.argument("session", type=click.Path(path_type=Path))
 @click.option("--window", metavar="TITLE", help="Part of the window's title. Default: the window that has the focus.")
-@click.option(
-    "--countdown", type=click.FloatRange(0, 60), default=3.0, show_default=True, help="Seconds before it starts."
-)
-@click.option("--max-minutes", type=click.FloatRange(0, 600, min_open=True), default=10.0, show_default=True)
+@click.option("--countdown", type=Number(0, 60), default=3.0, show_default=True, help="Seconds before it starts.")
+@click.option("--max-minutes", type=Number(0, 600, min_open=True), default=10.0, show_default=True)
 def command(session: Path, window: str | None, countdown: float, max_minutes: float) -> int:
     """Press a recording's keys again, with its timing."""
     from protege.agent.run import replay_game
     from protege.commands.sessions_ import find
 
-    ending = replay_game(find(session), window, countdown, max_minutes, lambda text: click.echo(text, err=True))
+    ending = replay_game(
+        find(session), window, countdown, max_minutes, lambda text: click.echo(printable(text), err=True)
+    )
     click.echo(f"ended: {ending}")
     return 0

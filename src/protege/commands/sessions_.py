@@ -6,6 +6,7 @@ import click
 
 from protege.commands.types import Seconds, examples
 from protege.core.paths import project_root, raw_playthrough, shown
+from protege.core.text import printable
 
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
@@ -31,7 +32,7 @@ def command(ctx: click.Context, root: Path | None) -> int:
 
     root = root or raw_playthrough()
     if (root / "session.json").exists():
-        click.echo(table(assess(Session.open(root))))
+        click.echo(printable(table(assess(Session.open(root)))))
         return 0
     rows = list_sessions(root) if root.exists() else []
     if not rows:
@@ -41,12 +42,12 @@ def command(ctx: click.Context, root: Path | None) -> int:
     click.echo(f"{'name':<{width}}  minutes    fps  frames  verdict     keys")
     for row in rows:
         if row.problem is not None:
-            click.echo(f"{row.folder.name:<{width}}  cannot be read: {row.problem}")
+            click.echo(printable(f"{row.folder.name:<{width}}  cannot be read: {row.problem}"))
             continue
         keys = shares_text(row.key_shares or {})
         verdict = verdict_text(row.verdict)
         click.echo(
-            f"{row.folder.name:<{width}}  {row.minutes:7.1f}  {row.fps:5.1f}  {row.frames:6d}  {verdict:<10}  {keys}"
+            f"{printable(row.folder.name):<{width}}  {row.minutes:7.1f}  {row.fps:5.1f}  {row.frames:6d}  {verdict:<10}  {keys}"
         )
     return 1 if any(row.problem is not None for row in rows) else 0
 
@@ -98,7 +99,7 @@ def delete(sessions: tuple[Path, ...], purge: bool) -> None:
 
     kept = editing.delete_all([find(session) for session in sessions], purge=purge)
     for session, where in zip(sessions, kept, strict=True):
-        click.echo(f"{session.name}: " + ("removed" if where is None else f"now in {shown(where)}"))
+        click.echo(printable(f"{session.name}: ") + ("removed" if where is None else f"now in {shown(where)}"))
 
 
 def find(session: Path) -> Path:

@@ -20,6 +20,9 @@ class Number(click.FloatRange):
             self.fail(f"{value!r} is not a number", param, ctx)
         return number
 
+    def _describe_range(self) -> str:
+        return "" if self.min is None and self.max is None else super()._describe_range()
+
 
 class GoalText(click.ParamType):
     """A goal: words on one line."""
