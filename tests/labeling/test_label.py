@@ -1,5 +1,6 @@
 """Labeling a folder of recordings: what is written, what is done again, what survives a kill."""
 
+import hashlib
 import json
 import random
 import shutil
@@ -323,3 +324,69 @@ def test_a_kill_at_any_moment_leaves_nothing_half_written(tmp_path):
     assert kills >= 6
     label(sorted(raw.iterdir()), out, Given())
     assert tree(out) == tree(expected)
+
+
+GOLDEN = """{
+ "format_version": 1,
+ "name": "s_seg000",
+ "session": "s",
+ "start": 0,
+ "stop": 15,
+ "goal": "Go to the lantern",
+ "status": "labeled",
+ "why": "",
+ "by": "given",
+ "paraphrases": [],
+ "true_goal": "Go to the lantern",
+ "goal_stop": 15,
+ "reached": true,
+ "frame_hz": 10.0,
+ "prompt_version": 1,
+ "shape": {
+  "seconds": 4.0,
+  "horizon": 7,
+  "chords": false,
+  "tau_ms": 0.0,
+  "keep_idle": false,
+  "join": false
+ },
+ "held": [
+  [
+   "w",
+   8
+  ],
+  [
+   "w+right",
+   4
+  ],
+  [
+   "none",
+   3
+  ]
+ ],
+ "slots": ["""
+
+
+def test_a_segments_description_keeps_its_form_to_the_byte_and_says_where_its_frames_come_from(tmp_path):
+    play = [W] * 8 + [HOLD["wr"]] * 4 + [NONE] * 3
+    folder = record(tmp_path / "raw", play, goals=[(0, "Go to the lantern", 15, "success")])
+    label([folder], tmp_path / "out", Given())
+    text = (tmp_path / "out" / "s_seg000" / "segment.json").read_text()
+    assert text.startswith(GOLDEN)
+    fields = json.loads(text)
+    assert list(fields)[-2:] == ["action_space", "origin"]
+    (origin,) = fields["origin"]
+    assert (origin["session"], origin["frames"], origin["shift_ns"]) == ("s", [0, 15], 0)
+    digest = hashlib.sha256((tmp_path / "out" / "s_seg000" / "samples.jsonl").read_bytes()).hexdigest()
+    assert digest == "f0dfaafbce96a34694a91dd27a87be3618fff6e927def4e5ed30bc9ac552af27"
+
+
+def test_what_earlier_versions_wrote_is_still_read(tmp_path):
+    label([record(tmp_path / "raw", [W] * 40)], tmp_path / "out", Given("Open the door"))
+    path = tmp_path / "out" / "s_seg000" / "segment.json"
+    fields = json.loads(path.read_text())
+    del fields["origin"]
+    path.write_text(json.dumps(fields, indent=1) + "\n")
+    found = LabeledSegment.load(path.parent)
+    assert found.origin == ()
+    assert json.dumps(found.to_json(), indent=1) + "\n" == path.read_text()

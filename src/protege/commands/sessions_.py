@@ -45,10 +45,8 @@ def command(ctx: click.Context, root: Path | None) -> int:
             click.echo(printable(f"{row.folder.name:<{width}}  cannot be read: {row.problem}"))
             continue
         keys = shares_text(row.key_shares or {})
-        verdict = verdict_text(row.verdict)
-        click.echo(
-            f"{printable(row.folder.name):<{width}}  {row.minutes:7.1f}  {row.fps:5.1f}  {row.frames:6d}  {verdict:<10}  {keys}"
-        )
+        name, verdict = printable(row.folder.name), verdict_text(row.verdict)
+        click.echo(f"{name:<{width}}  {row.minutes:7.1f}  {row.fps:5.1f}  {row.frames:6d}  {verdict:<10}  {keys}")
     return 1 if any(row.problem is not None for row in rows) else 0
 
 

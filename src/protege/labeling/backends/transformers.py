@@ -46,9 +46,9 @@ class Transformers:
         if self.model == DEFAULT_MODEL and self.device == "auto" and not torch.cuda.is_available():
             raise UserError(
                 f"no GPU here, and {DEFAULT_MODEL} needs one (8 GB); what works without: name the goal yourself with "
-                "--goal, ask a server elsewhere with --backend openai --url, or take a small model with --model, such "
-                "as protege tiny-base makes (about a second a segment; it knows the built-in game only and most of "
-                "its answers will need review)"
+                "--goal, ask a server elsewhere with --backend openai --url, or only try the way with the small model "
+                "that protege tiny-base makes and --model (about a second a segment, but it was trained to play: its "
+                "answers will need review)"
             )
 
     @cached_property
