@@ -13,6 +13,7 @@ import click
 from protege import __version__
 from protege.core.text import one_line
 from protege.errors import ProtegeError
+from protege.extras import missing_extra
 
 COMMANDS: Final = {
     "record": "Record a game: its picture and the keys you press.",
@@ -114,6 +115,8 @@ def guarded(work: Callable[[], int], *, debug: bool = False) -> int:
     except Exception as error:
         if debug:
             raise
+        if isinstance(error, ModuleNotFoundError) and (missing := missing_extra(error)) is not None:
+            return _say(f"protege: {missing}", missing.exit_code)
         return _say(f"protege: a defect of ours: {one_line(repr(error))}; run again with --debug and report it", 1)
 
 

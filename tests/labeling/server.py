@@ -10,11 +10,12 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 
 
 class Chat:
-    """answer: text to (number of the request, its words) → the reply: a text, a status, or ("rubbish",)."""
+    """answer: text to (number of the request, its words) → the reply: a text, a status, ("rubbish",), or (message, how
+    it finished), as real servers send them; a message of None is a reply without choices."""
 
     def __init__(self, answer):
         self.answer = answer
-        self.requests = []
+        self.requests, self.keys = [], []
         self.busy = self.most_busy = 0
         self._lock = threading.Lock()
         self.app = FastAPI()
@@ -31,6 +32,7 @@ class Chat:
         with self._lock:
             number = len(self.requests)
             self.requests.append(body)
+            self.keys.append(request.headers.get("authorization"))
             self.busy += 1
             self.most_busy = max(self.most_busy, self.busy)
         try:
@@ -39,12 +41,14 @@ class Chat:
                 await asyncio.sleep(reply)
                 reply = "Go to the lantern"
             if isinstance(reply, int):
-                return JSONResponse({"error": {"message": f"status {reply}"}}, status_code=reply)
-            if isinstance(reply, tuple):
+                told = f"status {reply} {request.headers.get('authorization')}\x1b[31m"  # some servers echo the key
+                return JSONResponse({"error": {"message": told}}, status_code=reply)
+            if isinstance(reply, tuple) and len(reply) == 1:
                 return PlainTextResponse(reply[0])
-            message = {"role": "assistant", "content": reply}
-            choice = {"index": 0, "finish_reason": "stop", "message": message}
-            return {"id": "x", "object": "chat.completion", "created": 0, "model": "tiny-qwen", "choices": [choice]}
+            said, end = reply if isinstance(reply, tuple) else ({"content": reply}, "stop")
+            choice = {"index": 0, "finish_reason": end, "message": {"role": "assistant", **(said or {})}}
+            choices = [] if said is None else [choice]
+            return {"id": "x", "object": "chat.completion", "created": 0, "model": "tiny-qwen", "choices": choices}
         finally:
             with self._lock:
                 self.busy -= 1

@@ -7,9 +7,9 @@ import re
 import pytest
 from PIL import Image
 
+from protege.core.labeled import LABELED, NEEDS_REVIEW, LabeledSegment, find_segments
 from protege.labeling import LabelOptions, OpenAIServer, RayCluster, Transformers, label
 from protege.labeling.backends.base import Answer, BackendError, Question
-from protege.labeling.store import LABELED, NEEDS_REVIEW, LabeledSegment, find_segments
 from tests.labeling.recordings import HOLD, picture, record
 from tests.labeling.server import picture_of, serving, words_of
 

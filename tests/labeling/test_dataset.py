@@ -172,7 +172,7 @@ def test_an_export_never_writes_over_something_and_appears_whole(tmp_path, monke
     out = labeled(tmp_path)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "file").write_text("x")
-    with pytest.raises(UserError, match="exists already"):
+    with pytest.raises(UserError, match="already there; remove it or choose another place"):
         export_folder(out, tmp_path / "mine")
     with pytest.raises(UserError, match="--to onnx: unknown format; expected one of jsonl, hf"):
         export_folder(out, tmp_path / "new", ExportOptions(to="onnx"))  # pyright: ignore[reportArgumentType]

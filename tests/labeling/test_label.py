@@ -1,5 +1,6 @@
 """Labeling a folder of recordings: what is written, what is done again, what survives a kill."""
 
+import hashlib
 import json
 import random
 import shutil
@@ -12,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from protege.core import KEYBOARD_12
+from protege.core.labeled import LABELED, NEEDS_REVIEW, NO_SAMPLES, LabeledSegment, find_segments, read_samples
 from protege.core.session import frame_path
 from protege.errors import UserError
 from protege.labeling import Given, LabelOptions, approve, label
 from protege.labeling.backends.base import Answer, BackendError
-from protege.labeling.samples import read_samples
-from protege.labeling.store import LABELED, NEEDS_REVIEW, NO_SAMPLES, LabeledSegment, SessionRecord, find_segments
+from protege.labeling.store import SessionRecord
 from tests.labeling.recordings import HOLD, record
 
 W, RIGHT, NONE = HOLD["w"], HOLD["right"], HOLD["none"]
@@ -59,11 +60,11 @@ def test_given_goals_become_folders_with_pictures_samples_and_a_description(tmp_
     assert len(list(first.glob("frame_*.jpg"))) == 40
     assert (first / "frame_0007.jpg").read_bytes() == frame_path(folder, 7).read_bytes()
     assert (first / "frame_0007.jpg").samefile(frame_path(folder, 7))
-    found = read_samples(first / "samples.jsonl", KEYBOARD_12)
+    found = list(read_samples(first / "samples.jsonl", KEYBOARD_12))
     assert [s.image for s in found] == [f"frame_{i:04d}.jpg" for i in range(40)]
     assert {s.goal for s in found} == {"Go to the lantern"}
     assert found[39].plan.steps == (RIGHT,) * 7  # the goal goes on in the next segment
-    assert read_samples(out / "s_seg001" / "samples.jsonl", KEYBOARD_12)[-1].plan.done
+    assert list(read_samples(out / "s_seg001" / "samples.jsonl", KEYBOARD_12))[-1].plan.done
 
 
 def test_chords_name_every_key(tmp_path):
@@ -139,7 +140,7 @@ def test_approving_a_segment_makes_it_trainable(tmp_path):
     assert approve(out / "s_seg000", "Walk down the corridor") == 40
     found = segments(out)[0]
     assert (found.status, found.goal) == (LABELED, "Walk down the corridor")
-    assert read_samples(out / "s_seg000" / "samples.jsonl", KEYBOARD_12)[-1].plan.done
+    assert list(read_samples(out / "s_seg000" / "samples.jsonl", KEYBOARD_12))[-1].plan.done
     assert label([tmp_path / "raw" / "s"], out, Scripted(lambda n, _: "y")).needs_review == 2
 
 
@@ -169,7 +170,7 @@ def test_adjacent_segments_with_one_goal_are_joined_if_asked_but_never_across_a_
 def test_a_goal_found_twice_in_a_row_is_only_reached_the_second_time(tmp_path):
     out = tmp_path / "out"
     label([record(tmp_path / "raw", [W] * 80)], out, Scripted(lambda n, _: "Go down the road"))
-    first, second = (read_samples(p / "samples.jsonl", KEYBOARD_12) for p in find_segments(out))
+    first, second = (list(read_samples(p / "samples.jsonl", KEYBOARD_12)) for p in find_segments(out))
     assert not any(s.plan.done for s in first)
     assert second[-1].plan.done
 
@@ -323,3 +324,69 @@ def test_a_kill_at_any_moment_leaves_nothing_half_written(tmp_path):
     assert kills >= 6
     label(sorted(raw.iterdir()), out, Given())
     assert tree(out) == tree(expected)
+
+
+GOLDEN = """{
+ "format_version": 1,
+ "name": "s_seg000",
+ "session": "s",
+ "start": 0,
+ "stop": 15,
+ "goal": "Go to the lantern",
+ "status": "labeled",
+ "why": "",
+ "by": "given",
+ "paraphrases": [],
+ "true_goal": "Go to the lantern",
+ "goal_stop": 15,
+ "reached": true,
+ "frame_hz": 10.0,
+ "prompt_version": 1,
+ "shape": {
+  "seconds": 4.0,
+  "horizon": 7,
+  "chords": false,
+  "tau_ms": 0.0,
+  "keep_idle": false,
+  "join": false
+ },
+ "held": [
+  [
+   "w",
+   8
+  ],
+  [
+   "w+right",
+   4
+  ],
+  [
+   "none",
+   3
+  ]
+ ],
+ "slots": ["""
+
+
+def test_a_segments_description_keeps_its_form_to_the_byte_and_says_where_its_frames_come_from(tmp_path):
+    play = [W] * 8 + [HOLD["wr"]] * 4 + [NONE] * 3
+    folder = record(tmp_path / "raw", play, goals=[(0, "Go to the lantern", 15, "success")])
+    label([folder], tmp_path / "out", Given())
+    text = (tmp_path / "out" / "s_seg000" / "segment.json").read_text()
+    assert text.startswith(GOLDEN)
+    fields = json.loads(text)
+    assert list(fields)[-2:] == ["action_space", "origin"]
+    (origin,) = fields["origin"]
+    assert (origin["session"], origin["frames"], origin["shift_ns"]) == ("s", [0, 15], 0)
+    digest = hashlib.sha256((tmp_path / "out" / "s_seg000" / "samples.jsonl").read_bytes()).hexdigest()
+    assert digest == "f0dfaafbce96a34694a91dd27a87be3618fff6e927def4e5ed30bc9ac552af27"
+
+
+def test_what_earlier_versions_wrote_is_still_read(tmp_path):
+    label([record(tmp_path / "raw", [W] * 40)], tmp_path / "out", Given("Open the door"))
+    path = tmp_path / "out" / "s_seg000" / "segment.json"
+    fields = json.loads(path.read_text())
+    del fields["origin"]
+    path.write_text(json.dumps(fields, indent=1) + "\n")
+    found = LabeledSegment.load(path.parent)
+    assert found.origin == ()
+    assert json.dumps(found.to_json(), indent=1) + "\n" == path.read_text()

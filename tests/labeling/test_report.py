@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from protege.core.labeled import LabeledSegment, find_segments
 from protege.errors import UserError
 from protege.labeling import Given, label
 from protege.labeling.measure import entropy_bits, measure
 from protege.labeling.pieces import open_contents
 from protege.labeling.report import write_report
-from protege.labeling.store import LabeledSegment, find_segments
 from tests.conftest import need
 from tests.labeling.recordings import HOLD, record
 

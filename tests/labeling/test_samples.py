@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protege.core import KEYBOARD_12, NO_KEYS
-from protege.labeling.samples import held_for, one_key, read_samples, runs, samples, slots, to_jsonl, unroll, windows
-from protege.labeling.segments import Segment
+from protege.core.labeled import Segment, read_samples, runs, unroll
+from protege.errors import UserError
+from protege.labeling.samples import held_for, one_key, samples, slots, to_jsonl, windows
 
 SPACE = KEYBOARD_12
 actions = st.frozensets(st.sampled_from(["w", "a", "left", "up", "space"]), max_size=3)
@@ -137,19 +138,19 @@ def test_the_samples_file_is_the_documented_one_to_the_last_byte(tmp_path):
     assert text.split("\n")[0] + "\n" == GOLDEN
     assert json.loads(text.split("\n")[3])["messages"][1]["content"] == '{"actions": ' + json.dumps(["none"] * 7) + "}"
     (tmp_path / "samples.jsonl").write_bytes(text.encode())
-    assert read_samples(tmp_path / "samples.jsonl", SPACE) == found
+    assert list(read_samples(tmp_path / "samples.jsonl", SPACE)) == found
 
 
 def test_a_line_that_is_no_sample_is_named(tmp_path):
     path = tmp_path / "samples.jsonl"
     path.write_text(GOLDEN + "{}\n")
-    with pytest.raises(ValueError, match=r"samples.jsonl:2: not a sample"):
-        read_samples(path, SPACE)
+    with pytest.raises(UserError, match=r"samples.jsonl:2: not a sample"):
+        list(read_samples(path, SPACE))
 
 
 @given(st.lists(st.sampled_from("ab")))
 def test_counting_runs_is_undone(texts):
-    assert unroll(runs(texts)) == texts
+    assert unroll(runs(texts), len(texts)) == texts
 
 
 def test_the_slots_of_a_long_recording_are_quick_to_find():

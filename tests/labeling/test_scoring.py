@@ -3,12 +3,12 @@
 import pytest
 
 from protege.arena.record import record_episodes
+from protege.core.labeled import NO_SAMPLES, LabeledSegment, find_segments
 from protege.core.session import find_sessions
 from protege.errors import UserError
 from protege.labeling import Given, label, load, score
 from protege.labeling.backends.base import Answer
 from protege.labeling.scoring import NO_ANSWER, overlap
-from protege.labeling.store import NO_SAMPLES, LabeledSegment, find_segments
 from protege.recorder.importers import import_recordings
 from tests.labeling.recordings import HOLD, record
 from tests.recorder.foreign import OWAMCAP, video

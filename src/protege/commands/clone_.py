@@ -12,6 +12,7 @@ from protege.commands.progress import bar
 from protege.commands.types import SEED, Count, examples
 from protege.core.card import ModelCard
 from protege.core.paths import shown
+from protege.core.text import printable
 from protege.errors import UserError
 
 
@@ -95,7 +96,7 @@ def evaluate(model: Path, dataset: Path | None, split: str | None, out: Path | N
         found = evaluate(model, dataset, split, progress)
     page = found.save(out or model, films)
     numbers = found.evaluation.to_json()
-    click.echo(f"{found.intro}\n\n{table({model.resolve().name: numbers, **numbers['others']})}")
+    click.echo(printable(f"{found.intro}\n\n{table({model.resolve().name: numbers, **numbers['others']})}"))
     click.echo(f"page: {shown(page)}", err=True)
     return 0
 
@@ -106,7 +107,7 @@ def compare(models: tuple[Path, ...]) -> int:
     """Put models side by side, by the metrics.json that evaluation wrote."""
     from protege.cloning.compare import compare
 
-    click.echo(compare(models))
+    click.echo(printable(compare(models)))
     return 0
 
 
@@ -151,7 +152,7 @@ def rollout(model: str, episodes: int, seed: int, task: str, page: Path | None) 
     with bar("episodes") as progress:
         played = play(Player(model), episodes, seed, kind, lambda done: progress(done, episodes))
     write_page(played, page)
-    click.echo("\n".join(played.lines()))
+    click.echo(printable("\n".join(played.lines())))
     click.echo(f"page: {shown(page)}", err=True)
     return 0
 
@@ -172,7 +173,7 @@ def setup_check(config: Path | None, dataset: Path | None) -> int:
     good = True
     for check in checks(config, dataset):
         good &= check.ok
-        click.echo(f"{'ok' if check.ok else 'FIX':<4}{check.name:<17} {check.found}")
+        click.echo(f"{'ok' if check.ok else 'FIX':<4}{check.name:<17} {printable(check.found)}")
     return 0 if good else 1
 
 

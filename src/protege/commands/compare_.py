@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from protege.commands.types import examples
+from protege.core.text import printable
 
 
 @click.command(
@@ -23,5 +24,5 @@ def command(models: tuple[str, ...], folder: Path | None) -> int:
 
     with scoring() as progress:
         table = compare(models, folder, progress=progress)
-    click.echo(table)
+    click.echo(printable(table))
     return 0

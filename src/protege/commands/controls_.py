@@ -8,6 +8,7 @@ import click
 
 from protege.commands.types import SEED, Count, Number, examples
 from protege.core.paths import shown
+from protege.core.text import printable
 
 RECORDINGS = Path("recordings")
 
@@ -65,7 +66,7 @@ def inspect(files: tuple[Path, ...], json_: bool) -> int:
         click.echo(json.dumps({"recordings": recordings, "skipped": skipped}))
     else:
         for summary in good:
-            click.echo("\n".join(summary.lines()))
+            click.echo(printable("\n".join(summary.lines())))
     for skip in bad:
         click.echo(f"skipped {shown(skip.path)}: {skip.reason}", err=True)
     return 2 if bad or not good else 0
@@ -124,8 +125,8 @@ def evaluate(model: Path, files: tuple[Path, ...], page: Path | None, json_: boo
 
     found, skipped = evaluate_files(model, files, _progress)
     for line in skipped:
-        click.echo(line, err=True)
-    click.echo(json.dumps(found.to_json()) if json_ else found.table())
+        click.echo(printable(line), err=True)
+    click.echo(json.dumps(found.to_json()) if json_ else printable(found.table()))
     if page is not None:
         from protege.controls.report import write_report
 

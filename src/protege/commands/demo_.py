@@ -6,6 +6,7 @@ import click
 
 from protege.commands.types import examples
 from protege.core.paths import project_root, shown
+from protege.core.text import printable
 
 
 @click.command("demo", epilog=examples("protege demo", "protege demo --quick"))
@@ -23,10 +24,12 @@ def command(quick: bool, out: Path | None) -> int:
     made = demo.run(
         out or project_root() / "dataset",
         demo.QUICK if quick else demo.FULL,
-        lambda text: click.echo(text, err=True),
+        lambda text: click.echo(printable(text), err=True),
     )
     click.echo(made.facts["record"]["quality"])
     for name, found in made.facts["play"]["rates"].items():
-        click.echo(f"{name:<16}{found['won']} of {found['of']} goals ({found['low']:.0%} to {found['high']:.0%})")
+        click.echo(
+            f"{printable(name):<16}{found['won']} of {found['of']} goals ({found['low']:.0%} to {found['high']:.0%})"
+        )
     click.echo(f"page            {shown(made.page)}")
     return 0 if made.facts["record"]["good"] else 1

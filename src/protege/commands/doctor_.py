@@ -7,7 +7,7 @@ import click
 
 from protege.commands.types import examples
 from protege.core.paths import raw_playthrough, shown
-from protege.core.text import one_line
+from protege.core.text import one_line, printable
 
 
 @click.command(
@@ -32,9 +32,9 @@ def command(session: Path | None, repair: bool) -> int:
     width = max(len(check.name) for check in checks)
     for check in checks:
         mark = {True: "ok", False: "FIX", None: "-"}[check.ok]
-        click.echo(f"{mark:<4}{check.name:<{width}}  {check.found}")
+        click.echo(f"{mark:<4}{check.name:<{width}}  {printable(check.found)}")
         if not check.ok and check.remedy:
-            click.echo(f"    {'':<{width}}  {check.remedy}")
+            click.echo(f"    {'':<{width}}  {printable(check.remedy)}")
     return 1 if any(check.ok is False for check in checks) else 0
 
 

@@ -8,6 +8,7 @@ import click
 from protege.commands.progress import bar
 from protege.commands.types import SEED, Number, Size, examples
 from protege.core.paths import labeled_segments, models, raw_playthrough, shown
+from protege.core.text import printable
 
 
 @click.command(
@@ -81,7 +82,7 @@ def _export_zarr(folder: Path, out: Path, size: tuple[int, int] | None, cut: flo
     with bar("sessions") as progress:
         done = export_sessions(folder, out, size, cut_s=cut, progress=progress)
     for problem in done.problems:
-        click.echo(problem, err=True)
+        click.echo(printable(str(problem)), err=True)
     there = f" ({done.skipped} sessions were there already)" if done.skipped else ""
     click.echo(f"{shown(out)}: {done.episodes} episodes, {done.frames:,} frames{there}")
     return 0

@@ -8,7 +8,7 @@ import click
 
 from protege.commands.types import Number, Size, examples
 from protege.core.paths import raw_playthrough, shown
-from protege.core.text import one_line
+from protege.core.text import one_line, printable
 
 SHOWN_BREAKS: Final = 10
 
@@ -40,7 +40,7 @@ def command(source: Path, out: Path | None, fps: float | None, size: tuple[int, 
 
     def progress(name: str, frames: int) -> None:
         if sys.stderr.isatty():
-            click.echo(f"\r{name}: {frames} frames", nl=False, err=True)
+            click.echo(f"\r{printable(name)}: {frames} frames", nl=False, err=True)
 
     for done in import_each(source, out or raw_playthrough(), fps=fps, size=size, progress=progress):
         counts = one_line(", ".join(f"{name.replace('_', ' ')} {count}" for name, count in done.counts.items()))

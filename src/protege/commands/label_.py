@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
-from protege.commands.types import Count, Number, examples
+from protege.commands.types import Count, GoalText, Number, examples
 from protege.core.paths import agent_runs, labeled_segments, raw_playthrough, shown
+from protege.core.text import one_line, printable
 
 if TYPE_CHECKING:
     from protege.labeling.backends.base import Labeler
@@ -39,11 +41,12 @@ DEFAULT_MODEL = "unsloth/Qwen3-VL-8B-Instruct-unsloth-bnb-4bit"
     type=click.Choice(["transformers", "openai", "ray", "given"]),
     help="Who names the goals. Default: transformers; given, if --goal is.",
 )
-@click.option("--goal", help="The goal of every segment, instead of asking a model.")
+@click.option("--goal", type=GoalText(), help="The goal of every segment, instead of asking a model.")
 @click.option("--model", help=f"Model name or folder. Default: {DEFAULT_MODEL}; the server's own for openai.")
 @click.option("--url", default="http://127.0.0.1:8000/v1", show_default=True, help="openai: the server.")
 @click.option("--api-key", envvar="OPENAI_API_KEY", default="none", help="openai: its key, or OPENAI_API_KEY.")
 @click.option("--concurrency", type=Count(1), default=8, show_default=True, help="openai: requests at once.")
+@click.option("--max-tokens", type=Count(1), default=200, show_default=True, help="openai: longest answer.")
 @click.option(
     "--timeout", type=Number(0, min_open=True), default=120.0, show_default=True, help="openai: seconds for one answer."
 )
@@ -55,7 +58,7 @@ DEFAULT_MODEL = "unsloth/Qwen3-VL-8B-Instruct-unsloth-bnb-4bit"
 @click.option("--address", help="ray: of a running cluster. Default: a local one.")
 @click.option("--seconds", type=Number(0, min_open=True), default=4.0, show_default=True, help="Length of a segment.")
 @click.option("--chords", is_flag=True, help='A slot may name several keys ("w+right").')
-@click.option("--tau-ms", type=Number(), default=0.0, show_default=True, help="The player's reaction time.")
+@click.option("--tau-ms", type=Number(0), default=0.0, show_default=True, help="The player's reaction time.")
 @click.option("--keep-idle", is_flag=True, help="Keep windows without a key inside a segment.")
 @click.option("--join", is_flag=True, help="Adjacent segments with the same goal become one.")
 @click.option("--paraphrases", type=Count(0), default=0, show_default=True, help="Other ways to say each goal.")
@@ -84,6 +87,9 @@ def command(
     names = ("seconds", "chords", "tau_ms", "keep_idle", "join", "paraphrases", "pictures", "prompt", "redo")
     wanted = LabelOptions(**{name: options.pop(name) for name in names})
     folders = _recordings(sessions, raw or (agent_runs() if corrections else None))
+    context = click.get_current_context()
+    if _is_default(context, "url") and context.get_parameter_source("api_key") is ParameterSource.ENVIRONMENT:
+        options["api_key"] = "none"  # the key in the environment is for another server than the one that is guessed
     labeler = _labeler(backend or ("given" if corrections else None), **options)
     if score_:
         return _score(folders, labeler, wanted, json_)
@@ -93,15 +99,20 @@ def command(
     def tell(line: str) -> None:
         nonlocal done
         done += 1
-        click.echo(f"[{done}/{len(folders)}] {line}", err=True)
+        click.echo(one_line(f"[{done}/{len(folders)}] {line}"), err=True)
 
     result = label(folders, out, labeler, wanted, tell)
     for line in result.lines():
-        click.echo(line, err=line.startswith("not labeled"))
-    click.echo(f"labeled data: {shown(out)}")
+        click.echo(one_line(line), err=line.startswith("not labeled"))
+    if out.is_dir():
+        click.echo(f"labeled data: {shown(out)}")
     if isinstance(labeler, RayCluster):
         labeler.close()
     return result.exit_code
+
+
+def _is_default(context: click.Context, name: str) -> bool:
+    return context.get_parameter_source(name) is ParameterSource.DEFAULT
 
 
 def _recordings(sessions: tuple[Path, ...], raw: Path | None) -> list[Path]:
@@ -127,6 +138,7 @@ def _labeler(
     concurrency: int,
     timeout: float,
     retries: int,
+    max_tokens: int,
     batch: int,
     device: str,
     workers: int,
@@ -142,8 +154,10 @@ def _labeler(
     if backend == "given":
         return Given(goal)
     if backend == "openai":
-        return OpenAIServer(url, model, concurrency, timeout, retries, api_key)
+        return OpenAIServer(url, model, concurrency, timeout, retries, api_key, max_tokens=max_tokens)
     local = Transformers(model or DEFAULT_MODEL, batch, device)
+    if backend == "transformers":
+        local.require_device()
     return local if backend == "transformers" else RayCluster(local, workers, gpus, batch=batch, address=address)
 
 
@@ -155,5 +169,5 @@ def _score(folders: list[Path], labeler: "Labeler", wanted: "LabelOptions", json
         json.dump(found.to_json(), sys.stdout, indent=1)
         click.echo()
     else:
-        click.echo(found.table())
+        click.echo(printable(found.table()))
     return 0

@@ -7,6 +7,7 @@ import click
 
 from protege.commands.types import Count, Number, examples
 from protege.core.paths import agent_runs, models, shown
+from protege.core.text import printable
 
 CONTROLS = "control_policy_v2.pt"
 
@@ -86,9 +87,9 @@ def command(
             vision=vision,
             **options,
         ),
-        say=lambda text: click.echo(text, err=True),
+        say=lambda text: click.echo(printable(text), err=True),
     )
-    click.echo(f"ended: {played.ending}")
+    click.echo(printable(f"ended: {played.ending}"))
     if played.folder is not None:
         click.echo(f"recording: {shown(played.folder)}")
     return 0
@@ -97,6 +98,8 @@ def command(
 def _play_features(model: str, features: str, bridge: str, **options: Any) -> int:
     from protege.commands.features import FeatureOptions, play_features
 
-    counts = play_features(FeatureOptions(model, features, bridge, **options), lambda text: click.echo(text, err=True))
+    counts = play_features(
+        FeatureOptions(model, features, bridge, **options), lambda text: click.echo(printable(text), err=True)
+    )
     click.echo(f"frames: {counts.frames}, without anybody in sight: {counts.lost}, presses: {counts.pressed}", err=True)
     return 0

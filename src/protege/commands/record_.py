@@ -8,6 +8,7 @@ import click
 from protege.commands.types import Number, Region, Seconds, Size, examples
 from protege.core.devices import Rect
 from protege.core.paths import raw_playthrough, shown
+from protege.core.text import printable
 
 
 @click.command(
@@ -53,7 +54,7 @@ def command(
 
         for found in windows.list_windows():
             rect = found.state().rect
-            click.echo(f"{found.title}   {rect.width}x{rect.height} at {rect.left},{rect.top}")
+            click.echo(f"{printable(found.title)}   {rect.width}x{rect.height} at {rect.left},{rect.top}")
             found.close()
         return 0
     config = RecorderConfig(
@@ -71,7 +72,7 @@ def command(
     from protege.recorder.run import record
 
     if (blocked := keyboard_blocked(os.environ)) is not None:
-        click.echo(f"warning: {blocked.found}; {blocked.remedy}", err=True)
+        click.echo(printable(f"warning: {blocked.found}; {blocked.remedy}"), err=True)
     folder, ended = record(config)
     if folder is None:
         click.echo("nothing was recorded")
@@ -86,5 +87,5 @@ def summarize(folder: Path) -> None:
     """Judge a finished session, print how it went and where it is."""
     from protege.core import quality
 
-    click.echo(quality.table(quality.judge(folder)))
+    click.echo(printable(quality.table(quality.judge(folder))))
     click.echo(f"recording: {shown(folder)}")

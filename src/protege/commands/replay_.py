@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from protege.commands.types import Number, examples
+from protege.core.text import printable
 
 
 @click.command("replay", epilog=examples('protege replay level1 --window "Chocolate Doom"'))
@@ -17,6 +18,8 @@ def command(session: Path, window: str | None, countdown: float, max_minutes: fl
     from protege.agent.run import replay_game
     from protege.commands.sessions_ import find
 
-    ending = replay_game(find(session), window, countdown, max_minutes, lambda text: click.echo(text, err=True))
+    ending = replay_game(
+        find(session), window, countdown, max_minutes, lambda text: click.echo(printable(text), err=True)
+    )
     click.echo(f"ended: {ending}")
     return 0

@@ -5,7 +5,9 @@ from pathlib import Path
 import click
 
 from protege.commands.types import examples
+from protege.core.labeled import find_segments
 from protege.core.paths import labeled_segments, raw_playthrough, shown
+from protege.core.text import one_line
 
 
 @click.command(
@@ -26,9 +28,9 @@ def command(folder: Path | None, out: Path | None) -> int:
     from protege.labeling.report import write_report
 
     if folder is None:
-        folder = next((path for path in (labeled_segments(), raw_playthrough()) if path.is_dir()), raw_playthrough())
+        folder = labeled_segments() if find_segments(labeled_segments()) else raw_playthrough()
     report = write_report(folder, out)
     for line in report.lines():
-        click.echo(line)
+        click.echo(one_line(line))
     click.echo(f"page: {shown(report.page)}")
     return 0

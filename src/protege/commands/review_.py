@@ -6,6 +6,7 @@ import click
 
 from protege.commands.types import examples
 from protege.core.paths import labeled_segments, shown
+from protege.core.text import one_line
 
 
 @click.command(
@@ -17,19 +18,22 @@ from protege.core.paths import labeled_segments, shown
 )
 @click.argument("segment", type=click.Path(path_type=Path), required=False)
 @click.option("--goal", help="The segment's goal; it is trained on from now on.")
+@click.option("--force", is_flag=True, help="Take the goal as it is, though it would be asked for again of a model.")
 @click.option("--in", "root", type=click.Path(path_type=Path), help="Default: dataset/labeled_segments.")
-def command(segment: Path | None, goal: str | None, root: Path | None) -> int:
+def command(segment: Path | None, goal: str | None, force: bool, root: Path | None) -> int:
     """List the segments that need a person's eye, or give one its goal. They are never trained on unseen."""
-    from protege.labeling.store import NEEDS_REVIEW, LabeledSegment, approve, find_segments
+    from protege.core.labeled import NEEDS_REVIEW, LabeledSegment, find_segments
+    from protege.labeling.store import approve
 
     root = root or labeled_segments()
     if (segment is None) != (goal is None):
         raise click.UsageError("name both a segment and its --goal, or neither to list what needs review")
     if segment is not None and goal is not None:
-        folder = segment if segment.exists() else root / segment
+        folder = segment if segment.exists() or len(segment.parts) > 1 else root / segment
         if not folder.is_dir():
             raise click.UsageError(f"no segment {segment} here or in {shown(root)}; list them with: protege review")
-        click.echo(f"{shown(folder)}: {approve(folder, goal)} samples")
+        samples = approve(folder, goal, force=force)
+        click.echo(f"{shown(folder)}: {samples} samples")
         return 0
     waiting = [
         (folder, labeled)
@@ -37,6 +41,6 @@ def command(segment: Path | None, goal: str | None, root: Path | None) -> int:
         if (labeled := LabeledSegment.load(folder)).status == NEEDS_REVIEW
     ]
     for folder, labeled in waiting:
-        click.echo(f"{folder.name}: {labeled.why}")
+        click.echo(one_line(f"{folder.name}: {labeled.why}"))
     click.echo(f"{len(waiting)} segments need review in {shown(root)}")
     return 0

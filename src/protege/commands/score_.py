@@ -10,6 +10,7 @@ import click
 
 from protege.commands.types import Count, examples
 from protege.core.paths import labeled_segments
+from protege.core.text import printable
 
 
 @click.command(
@@ -35,7 +36,7 @@ def command(model: str, folder: Path | None, no_base: bool, **options: Any) -> i
     with scoring() as progress:
         chosen = ScoreOptions(untuned_base=not no_base, **options)
         judged = score_model(model, folder or labeled_segments(), chosen, progress)
-    click.echo(summary(judged))
+    click.echo(printable(summary(judged)))
     return 0
 
 

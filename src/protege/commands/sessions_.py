@@ -98,7 +98,7 @@ def delete(sessions: tuple[Path, ...], purge: bool) -> None:
 
     kept = editing.delete_all([find(session) for session in sessions], purge=purge)
     for session, where in zip(sessions, kept, strict=True):
-        click.echo(f"{session.name}: " + ("removed" if where is None else f"now in {shown(where)}"))
+        click.echo(printable(f"{session.name}: ") + ("removed" if where is None else f"now in {shown(where)}"))
 
 
 def find(session: Path) -> Path:

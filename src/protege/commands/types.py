@@ -6,7 +6,7 @@ from typing import Any, Final
 import click
 
 from protege.core.devices import Rect
-from protege.core.text import one_line
+from protege.core.text import one_line, printable
 
 _MOST_DIGITS: Final = 40
 _LARGEST_SIDE: Final = 16_384
@@ -42,6 +42,18 @@ class Count(click.IntRange):
 
 
 SEED: Final = Count(0, most=2**32 - 1)
+
+
+class GoalText(click.ParamType):
+    """A goal: words on one line."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        goal = str(value).strip()
+        if not goal or len(goal) > 200 or "\n" in goal or printable(goal) != goal:
+            self.fail(f"{_short(value)} is not a goal; expected a few words on one line", param, ctx)
+        return goal
 
 
 class Size(click.ParamType):

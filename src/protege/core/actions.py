@@ -77,6 +77,8 @@ class ActionSpace:
         """The action that `spell` wrote; ValueError on an unknown or repeated key."""
         if text == NONE:
             return NO_KEYS
+        if not isinstance(text, str):
+            raise ValueError(f"{text!r} is not an action; expected keys joined by '+', or {NONE!r}")
         names = text.split("+")
         if len(set(names)) != len(names) or NONE in names:
             raise ValueError(f"{text!r} is not an action; expected keys joined by '+', or {NONE!r}")

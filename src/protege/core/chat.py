@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from protege.core.actions import ActionSpace
+from protege.core.files import parse_json
 from protege.core.plan import HORIZON, Plan
 
 PROMPT_VERSION: Final = 1
@@ -30,10 +31,12 @@ def read_reply(text: str, space: ActionSpace, horizon: int = HORIZON) -> Plan:
     Raises ValueError on anything else: an answer that cannot be read must never pass for "no keys", which means done.
     """
     try:
-        actions = json.loads(text)["actions"]
+        actions = parse_json(text)["actions"]
+        if not isinstance(actions, list):
+            raise TypeError("actions is no list")
         steps = tuple(space.parse(name) for name in actions)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"not a reply: {text[:80]!r} ({error})") from None
+        raise ValueError(f"not a reply: {str(text)[:80]!r} ({error})") from None
     if len(steps) != horizon:
         raise ValueError(f"a reply has {horizon} actions, got {len(steps)} in {text[:80]!r}")
     return Plan(steps)
@@ -67,9 +70,11 @@ class Sample:
             user, assistant = fields["messages"]
             picture, question = user["content"]
             image, text, answer = picture["image"], question["text"], assistant["content"]
+            if not isinstance(image, str):
+                raise TypeError("image is no text")
             goal = text.removeprefix("Goal: ").removesuffix(prompt("", horizon).removeprefix("Goal: "))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"not a sample: {str(fields)[:80]} ({error!r})") from None
+            raise ValueError(f"not a sample: {str(fields)[:80]!r} ({error!r})") from None
         if text != prompt(goal, horizon):
             raise ValueError(f"not the prompt of this version: {text[:80]!r}")
         return cls(image, goal, read_reply(answer, space, horizon))

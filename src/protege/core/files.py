@@ -5,8 +5,10 @@ Reading: only regular files, bounded sizes, JSON that cannot exhaust the stack. 
 hidden name, then renamed; `locked` keeps a second command out of a folder that is being written.
 """
 
+import errno
 import json
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -164,6 +166,8 @@ def naming(path: Path, beside: Path | None = None) -> Iterator[None]:
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a hidden path to write to; it takes the place of `path` when the block ends well, else it is removed."""
+    if path.exists() and not path.is_file():  # renaming over /dev/null would replace it
+        raise OSError(errno.EEXIST, "not a regular file", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = hidden(path, "part")
     try:
@@ -218,17 +222,48 @@ def staged(folder: Path, doing: str, *, replace: bool = False, already: str = ""
     """
     with locked(folder, doing):
         recover(folder)
-        if not replace and os.path.lexists(folder):
-            raise UserError(f"{folder}: already there; {already or 'write elsewhere'}")
-        part = hidden(folder, "part")
-        try:
-            with naming(folder, part):
-                part.mkdir()
-                yield part
-                _put_in_place(part, folder, replace)
-        except BaseException:
-            shutil.rmtree(part, ignore_errors=True)
-            raise
+        with filled(folder, replace=replace, already=already) as part:
+            yield part
+
+
+@contextmanager
+def filled(folder: Path, *, replace: bool = False, already: str = "") -> Iterator[Path]:
+    """`staged` for a folder inside one whose lock is held, and in which `recover_inside` was called."""
+    if not replace and os.path.lexists(folder):
+        raise UserError(f"{folder}: already there; {already or 'write elsewhere'}")
+    part = hidden(folder, "part")
+    try:
+        with naming(folder, part):
+            part.mkdir(parents=True)
+            yield part
+            _put_in_place(part, folder, replace)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+
+
+def discard(folder: Path) -> None:
+    """Take a folder away in one step, then delete it."""
+    old = hidden(folder, "gone")
+    move(folder, old)
+    shutil.rmtree(old)
+
+
+_LEFT: Final = re.compile(r"\.(.+)\.\d+-[0-9a-f]{8}\.(part|old|gone)")
+
+
+def recover_inside(folder: Path) -> None:
+    """What killed writers left of the folders inside `folder`, whose lock must be held; see `staged`."""
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if not (match := _LEFT.fullmatch(path.name)):
+            continue
+        name, kind = match.groups()
+        if kind == "old" and not os.path.lexists(folder / name):
+            move(path, folder / name)
+        elif path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def recover(folder: Path) -> None:

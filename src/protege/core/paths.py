@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from protege.core.text import printable
+
 
 def project_root(start: Path | None = None) -> Path:
     """The nearest folder upwards that has a `dataset` folder and a `src` or `models` folder; else `start` itself."""
@@ -34,4 +36,4 @@ def models() -> Path:
 def shown(path: Path) -> str:
     """A path as people want to read it: relative when it lies below the current folder."""
     path, here = path.resolve(), Path.cwd().resolve()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+    return printable(str(path.relative_to(here)) if path.is_relative_to(here) else str(path))

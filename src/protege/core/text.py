@@ -1,5 +1,6 @@
 """Text from outside (window titles, goals, server messages, file names) on its way to a terminal."""
 
+import re
 import unicodedata
 from typing import Final
 
@@ -20,3 +21,15 @@ def printable(text: str, most: int | None = None) -> str:
 def one_line(text: str, most: int | None = None) -> str:
     """`printable`, with every run of white space as one space."""
     return printable(" ".join(text.split()), most)
+
+
+_LOGIN: Final = re.compile(r"(?<=://)([^/?#\s@]*:)?[^/?#\s]*@")
+_QUERY: Final = re.compile(r"(://[^\s?#]*\?)[^\s#\"'<>)]*")
+
+
+def masked(text: str, *secrets: str) -> str:
+    """`text` without these secrets, and without the logins and queries of URLs, which often hold others."""
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, "***")
+    return _QUERY.sub(r"\1***", _LOGIN.sub("***@", text))

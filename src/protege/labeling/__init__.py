@@ -1,5 +1,6 @@
 """Recordings to training data: segments, goals from a vision-language model, goal-conditioned chat JSONL."""
 
+from protege.core.labeled import LabeledSegment, find_segments
 from protege.labeling.backends.given import Given
 from protege.labeling.backends.openai import OpenAIServer
 from protege.labeling.backends.ray import RayCluster
@@ -9,7 +10,7 @@ from protege.labeling.export import ExportOptions
 from protege.labeling.job import LabelOptions
 from protege.labeling.run import LabelResult, label
 from protege.labeling.scoring import Score, score
-from protege.labeling.store import LabeledSegment, approve, find_segments
+from protege.labeling.store import approve
 
 __all__ = [
     "ExportOptions",

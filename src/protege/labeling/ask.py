@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protege.core import Session
+from protege.core.labeled import Segment
 from protege.core.session import SessionError
 from protege.labeling.backends.base import Labeler, Question
 from protege.labeling.contact_sheet import PICTURES, choose, contact_sheet, keys_in_words, times_s
-from protege.labeling.goals import clean, complaint, words
-from protege.labeling.segments import Segment
+from protege.labeling.goals import clean, complaint, unusable, words
 from protege.labeling.wording import Wording
 
 ATTEMPTS: Final = 3
@@ -52,7 +52,7 @@ def ask_goals(
         questions = _questions(pending, items, labeler, wording, pictures, last, unread)
         for answer in labeler.answers(questions):
             goal = clean(answer.text) if labeler.sees else answer.text.strip()
-            why = answer.problem or (complaint(goal) if labeler.sees else None)
+            why = answer.problem or (complaint(goal) if labeler.sees else unusable(goal))
             if why:
                 last[answer.number] = Found(goal, why)
                 failed.append(answer.number)

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -10,8 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from protege.core import ActionSpace, Session
+from protege.core.frame import open_picture
+from protege.core.labeled import Segment
 from protege.core.session import SessionError
-from protege.labeling.segments import Segment
 
 PICTURES: Final = 3
 PICTURE_WIDTH: Final = 448
@@ -25,6 +27,7 @@ def choose(segment: Segment, count: int = PICTURES) -> list[int]:
         raise ValueError(f"a contact sheet has at least one picture, got {count}")
     if count == 1:
         return [segment.stop - 1]
+    count = min(count, len(segment))
     spread = np.linspace(segment.start, segment.stop - 1, count).round().astype(int)
     return sorted({int(i) for i in spread})
 
@@ -50,9 +53,9 @@ def contact_sheet(session: Session, segment: Segment, count: int = PICTURES, wid
     return jpeg(side_by_side(pictures))
 
 
-def shrunk(path: object, width: int) -> Image.Image:
-    """A picture at most `width` pixels wide; a JPEG is decoded at a fraction of its size where that is enough."""
-    with Image.open(path) as image:  # pyright: ignore[reportArgumentType]
+def shrunk(path: Path, width: int) -> Image.Image:
+    """A picture at most `width` pixels wide; decoded at a fraction of its size where that is enough. OSError."""
+    with open_picture(path) as image:
         size = (min(width, image.width), max(1, round(image.height * min(width, image.width) / image.width)))
         image.draft("RGB", size)
         image = image.convert("RGB")

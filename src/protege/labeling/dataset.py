@@ -1,13 +1,16 @@
 """Labeled segments as a Hugging Face data set, pictures decoded only when they are looked at; split by session."""
 
+import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from protege.core.chat import prompt, reply
+from protege.core.chat import Sample, prompt, reply
+from protege.core.labeled import LABELED, NEEDS_REVIEW, SAMPLES, LabeledSegment, find_segments, read_samples
+from protege.core.once import relatives, repeated
 from protege.errors import MissingExtra, UserError
-from protege.labeling.samples import read_samples
-from protege.labeling.store import LABELED, NEEDS_REVIEW, LabeledSegment, find_segments
+from protege.labeling.store import count_samples, require_jpeg
 from protege.learn.split import hold_out
 
 if TYPE_CHECKING:
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
 Split = Literal["train", "validation"]
 VALIDATION_SHARE: Final = 0.1
 SEED: Final = 0
+_NAME: Final = re.compile(r"frame_([0-9]{4,9})\.jpg")
 
 
 def load(
@@ -39,13 +43,13 @@ def load(
     found = trainable(Path(folder))
     if split is not None:
         train, held_out = split_segments(
-            [(s.session, s.name, count) for s, _, count in found],
+            [(item.family, item.segment.name, item.samples) for item in found],
             seed=seed,
             validation=validation,
             allow_split_by_segment=allow_split_by_segment,
         )
         wanted = train if split == "train" else held_out
-        found = [item for item in found if item[0].name in wanted]
+        found = [item for item in found if item.segment.name in wanted]
     text = Value("string")
     features = Features(
         image=Image(),
@@ -59,22 +63,37 @@ def load(
         frame=Value("int32"),
     )
     columns: dict[str, list[Any]] = {name: [] for name in features}
-    for row in rows([(segment, path) for segment, path, _ in found]):
+    for row in rows(found):
         for name, value in row.items():
             columns[name].append(value)
     return Dataset.from_dict(columns, features=features)
 
 
-def trainable(folder: Path) -> list[tuple[LabeledSegment, Path, int]]:
-    """(segment, folder, how many samples) of everything under `folder` that may be trained on; UserError if nothing."""
+@dataclass(frozen=True)
+class Trainable:
+    """A segment that may be trained on; repeated: its frames (from 0) that another one has, too; samples: without them;
+    family: the first session of those that share play with its own."""
+
+    segment: LabeledSegment
+    folder: Path
+    repeated: frozenset[int]
+    samples: int
+    family: str
+
+
+def trainable(folder: Path) -> list[Trainable]:
+    """Everything under `folder` that may be trained on, every frame of play once; UserError if nothing."""
     paths = find_segments(folder)
     if not paths:
         raise UserError(f"{folder}: no labeled segments; make some with: protege label")
     segments = [(LabeledSegment.load(path), path) for path in paths]
-    found = []
-    for segment, path in segments:
-        if segment.status == LABELED and (lines := (path / "samples.jsonl").read_bytes().count(b"\n")):
-            found.append((segment, path, lines))
+    used = [(segment, path) for segment, path in segments if segment.status == LABELED and count_samples(path)]
+    whole = [segment for segment, _ in used]
+    found: list[Trainable] = []
+    for (segment, path), again, family in zip(used, repeated(whole), relatives(whole), strict=True):
+        count = sum(1 for _ in _samples(segment, path, again)) if again else count_samples(path)
+        if count:
+            found.append(Trainable(segment, path, again, count, family))
     if not found:
         waiting = sum(s.status == NEEDS_REVIEW for s, _ in segments)
         why = f"{waiting} need review" if waiting else segments[0][0].why or "they hold no samples"
@@ -82,14 +101,24 @@ def trainable(folder: Path) -> list[tuple[LabeledSegment, Path, int]]:
     return found
 
 
-def rows(found: Sequence[tuple[LabeledSegment, Path]]) -> Iterator[dict[str, Any]]:
-    """The samples of segments one by one, pictures as paths; UserError names a line that is no sample."""
-    for segment, path in found:
-        try:
-            read = read_samples(path / "samples.jsonl", segment.space, segment.shape.horizon)
-        except (OSError, ValueError) as error:
-            raise UserError(f"{error}; remove {path} and label again") from None
-        for sample in read:
+def _samples(segment: LabeledSegment, path: Path, repeated: frozenset[int]) -> Iterator[tuple[int, Sample]]:
+    """(frame, sample) of a segment, without the frames that another has, too."""
+    for sample in read_samples(path / SAMPLES, segment.space, segment.shape.horizon):
+        if not (number := _NAME.fullmatch(sample.image)):
+            raise UserError(
+                f"{path / SAMPLES}: the picture {sample.image[:60]!r}, expected one like frame_0000.jpg; "
+                f"remove {path} and label again"
+            )
+        if int(number[1]) not in repeated:
+            yield int(number[1]), sample
+
+
+def rows(found: Sequence[Trainable]) -> Iterator[dict[str, Any]]:
+    """The samples of segments one by one, pictures as paths; UserError names a bad line or picture."""
+    for item in found:
+        segment, path = item.segment, item.folder
+        for frame, sample in _samples(segment, path, item.repeated):
+            require_jpeg(path / sample.image, f"remove {path} and label again")
             yield {
                 "image": str(path / sample.image),
                 "goal": sample.goal,
@@ -99,14 +128,14 @@ def rows(found: Sequence[tuple[LabeledSegment, Path]]) -> Iterator[dict[str, Any
                 "completion": reply(sample.plan, segment.space),
                 "session": segment.session,
                 "segment": segment.name,
-                "frame": int(Path(sample.image).stem.removeprefix("frame_")),
+                "frame": frame,
             }
 
 
 def split_segments(
     segments: Sequence[tuple[str, str, int]], *, seed: int, validation: float, allow_split_by_segment: bool
 ) -> tuple[set[str], set[str]]:
-    """The names of the segments to train on and of those held out, from (session, segment, samples).
+    """The names of the segments to train on and of those held out, from (family, segment, samples).
 
     The same seed and segments give the same split, whatever their order.
     """

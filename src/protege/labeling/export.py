@@ -1,11 +1,12 @@
 """Writes training data as one self-contained folder in the format of other tools: hf, llamafactory, swift, jsonl."""
 
 import json
-import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
+from protege.core.files import staged
 from protege.errors import MissingExtra, UserError
 from protege.labeling.dataset import SEED, VALIDATION_SHARE, load, rows, split_segments, trainable
 from protege.labeling.store import place
@@ -34,23 +35,15 @@ def export_folder(folder: Path, out: Path, options: ExportOptions | None = None)
     options = options or ExportOptions()
     if options.to not in TARGETS:
         raise UserError(f"--to {options.to}: unknown format; expected one of {', '.join(TARGETS)}")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} exists already; remove it or choose another place with --out")
     splits = _splits(folder, options)
-    beside = out.with_name(f".{out.name}.part")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    try:
+    with suppress(OSError):  # an empty folder is as good as none
+        out.rmdir()
+    with staged(out, "protege export", already="remove it or choose another place with --out") as part:
         if options.to == "hf":
-            counts = _write_parquet(folder, beside, options)
+            counts = _write_parquet(folder, part, options)
         else:
-            counts = {split: _write_lines(folder, beside, split, names, options.to) for split, names in splits.items()}
-        _write_description(beside, options.to, counts)
-        if out.exists():
-            out.rmdir()
-        beside.rename(out)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+            counts = {split: _write_lines(folder, part, split, names, options.to) for split, names in splits.items()}
+        _write_description(part, options.to, counts)
     return counts
 
 
@@ -58,9 +51,9 @@ def _splits(folder: Path, options: ExportOptions) -> dict[str, set[str]]:
     """The names of the segments in each split."""
     found = trainable(folder)
     if not options.validation:
-        return {"train": {segment.name for segment, _, _ in found}}
+        return {"train": {item.segment.name for item in found}}
     train, held_out = split_segments(
-        [(s.session, s.name, count) for s, _, count in found],
+        [(item.family, item.segment.name, item.samples) for item in found],
         seed=options.seed,
         validation=options.validation,
         allow_split_by_segment=options.allow_split_by_segment,
@@ -70,14 +63,14 @@ def _splits(folder: Path, options: ExportOptions) -> dict[str, set[str]]:
 
 def _write_lines(folder: Path, out: Path, split: str, names: set[str], to: Target) -> int:
     """One <split>.jsonl, its pictures under images/<segment>/."""
-    found = [(segment, path) for segment, path, _ in trainable(folder) if segment.name in names]
+    found = [item for item in trainable(folder) if item.segment.name in names]
     count = 0
     with (out / f"{split}.jsonl").open("w", encoding="utf-8") as file:
         for row in rows(found):
             picture = Path(row["image"])
             image = f"images/{row['segment']}/{picture.name}"
             (out / image).parent.mkdir(parents=True, exist_ok=True)
-            place(picture, out / image)
+            place(picture, out / image, f"remove {picture.parent} and label again")
             file.write(json.dumps(_line(row, image, to), ensure_ascii=False) + "\n")
             count += 1
     return count

@@ -3,34 +3,38 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protege.core import HORIZON, Session
+from protege.core.labeled import MAX_HORIZON, NEEDS_REVIEW, LabeledSegment, Segment, Shape
+from protege.core.lineage import origins
+from protege.core.once import Claims
 from protege.errors import UserError
 from protege.labeling.ask import Found, Item
 from protege.labeling.backends.base import Labeler
 from protege.labeling.backends.given import Given
 from protege.labeling.contact_sheet import PICTURES
 from protege.labeling.journal import Journal
-from protege.labeling.segments import NO_GOAL, Aside, Segment, cut
+from protege.labeling.segments import NO_GOAL, Aside, cut
 from protege.labeling.settle import NO_KEYS, settle, with_keys
-from protege.labeling.store import (
-    NEEDS_REVIEW,
-    LabeledSegment,
-    SessionRecord,
-    Shape,
-    count_samples,
-    remove_segment,
-    session_segments,
-    write_segment,
-)
+from protege.labeling.store import SessionRecord, count_samples, remove_segment, session_segments, write_segment
 from protege.labeling.wording import Wording
 
 
 class Refused(UserError):
     """A session that cannot be labeled as asked; the others are."""
+
+
+_LIMITS: Final = {
+    "seconds": (1, 86_400),
+    "horizon": (1, MAX_HORIZON),
+    "paraphrases": (0, 100),
+    "pictures": (1, 100),
+    "tau_ms": (0, 10_000),
+}
 
 
 @dataclass(frozen=True)
@@ -55,9 +59,9 @@ class LabelOptions:
     redo: bool = False
 
     def __post_init__(self) -> None:
-        for name, least in (("seconds", 1), ("horizon", 1), ("paraphrases", 0), ("pictures", 1), ("tau_ms", 0)):
-            if (value := getattr(self, name)) < least:
-                raise UserError(f"--{name.replace('_', '-')} is {value}, expected at least {least}")
+        for name, (least, most) in _LIMITS.items():
+            if not least <= (value := getattr(self, name)) <= most:  # nan fails, too
+                raise UserError(f"--{name.replace('_', '-')} is {value}, expected {least} to {most}")
 
     @property
     def shape(self) -> Shape:
@@ -68,7 +72,8 @@ class LabelOptions:
 class Job:
     """A session that is not done. found: goals by position in `segments`; the rest has to be asked.
 
-    actions: (T, K), or None if it has no keys; told: whether the user named the goal.
+    actions: (T, K), or None if it has no keys; told: whether the user named the goal; known: its segments on disk;
+    redo: they are replaced.
     """
 
     session: Session
@@ -80,6 +85,7 @@ class Job:
     found: dict[int, Found]
     shape: Shape
     told: bool
+    redo: bool = False
 
     @property
     def missing(self) -> list[int]:
@@ -103,7 +109,7 @@ class Job:
 
     def unwritten(self, pieces: Sequence[LabeledSegment]) -> list[LabeledSegment]:
         """Those of its segments that are not on disk as they should be."""
-        there = {k.name: k for k in self.known}
+        there = {} if self.redo else {k.name: k for k in self.known}
         return [p for p in pieces if p.name not in there or not p.same_as(there[p.name])]
 
     def write(
@@ -111,6 +117,8 @@ class Job:
     ) -> SessionRecord:
         """Write what is missing, then the record that the session is done. phrases: other ways to say each goal."""
         session = self.session
+        if self.redo:  # from here on it is not done; a kill leaves the old segments or the new, each whole
+            (out / f"{session.name}.json").unlink(missing_ok=True)
         unwritten = {piece.name for piece in self.unwritten(pieces)}
         counts: list[int] = []
         for piece in pieces:
@@ -120,8 +128,9 @@ class Job:
                 counts.append(write_segment(out, complete, pictures))
             else:
                 counts.append(count_samples(out / piece.name))
-        for name in {k.name for k in self.known} - {p.name for p in pieces}:
-            remove_segment(out, out / name)
+        for old in session_segments(out, session.name):
+            if old.name not in {p.name for p in pieces}:
+                remove_segment(old)
         record = SessionRecord(
             session=session.name,
             folder=str(session.folder),
@@ -138,27 +147,32 @@ class Job:
         return record
 
 
-def prepare(folder: Path, out: Path, labeler: Labeler, options: LabelOptions, wording: Wording) -> Job | SessionRecord:
-    """The work a session needs, or its record if it is done. UserError if it cannot be labeled as asked."""
-    session = Session.open(folder)
-    if options.redo:
-        (out / f"{session.name}.json").unlink(missing_ok=True)
-        for old in session_segments(out, session.name):
-            remove_segment(out, old)
-    done = _done_before(session, out, options)
-    known = [LabeledSegment.load(path) for path in session_segments(out, session.name)]
+def prepare(
+    folder: Path, out: Path, labeler: Labeler, options: LabelOptions, wording: Wording, claims: Claims
+) -> Job | SessionRecord:
+    """The work a session needs, or its record if it is done. UserError if it cannot be labeled as asked.
+
+    claims: who has which frames of play already; the session's are added.
+    """
+    session = Session.open(folder if folder.name not in ("", "..") else folder.resolve())
+    repeats = claims.take(origins(session), session.name)
+    goal = labeler.goal if isinstance(labeler, Given) else None
+    done = None if options.redo else _done_before(session, out, options)
+    known = [] if options.redo else [LabeledSegment.load(path) for path in session_segments(out, session.name)]
+    if goal and (others := sorted({k.goal for k in known} - {goal.strip()})):
+        raise Refused(_other_goals(session.name, others))
     if done and done.segments == len(known):
         return replace(done, **_tally(known, [count_samples(out / k.name) for k in known]))
-    if known and known[0].shape != options.shape:
-        raise Refused(_other_shape(session.name, known[0].shape, options.shape))
+    if other := next((k for k in known if k.shape != options.shape), None):
+        raise Refused(_other_shape(session.name, other.shape, options.shape))
     actions = None if session.info.extra.get("keys") is False else session.actions(options.tau_ms)
-    goal = labeler.goal if isinstance(labeler, Given) else None
-    segments, aside = cut(session, actions, options.seconds, goal)
+    segments, aside = cut(session, actions, options.seconds, goal, repeats)
     if not labeler.sees and not goal:
         segments, aside = _without_goal(session, segments, aside)
     journal = Journal(out, session.name, labeler, wording, options.pictures)
     found = _found_before(segments, known, journal.read())
-    return Job(session, actions, segments, aside, known, journal, found, options.shape, goal is not None)
+    told = goal is not None
+    return Job(session, actions, segments, aside, known, journal, found, options.shape, told, options.redo)
 
 
 def _found_before(
@@ -193,6 +207,12 @@ def _done_before(session: Session, out: Path, options: LabelOptions) -> SessionR
 def _other_shape(session: str, then: Shape, now: Shape) -> str:
     changed = [f"{k} {v} then, {getattr(now, k)} now" for k, v in vars(then).items() if v != getattr(now, k)]
     return f"{session}: labeled before with other settings ({'; '.join(changed)}); label it again with --redo"
+
+
+def _other_goals(session: str, goals: Sequence[str]) -> str:
+    named = ", ".join(f'"{goal}"' for goal in goals[:3])
+    more = f" and {len(goals) - 3} others" if len(goals) > 3 else ""
+    return f"{session}: labeled before, as {named}{more}; replace that with --redo, or one segment with: protege review"
 
 
 def _without_goal(session: Session, segments: list[Segment], aside: list[Aside]) -> tuple[list[Segment], list[Aside]]:

@@ -2,13 +2,16 @@
 
 import hashlib
 import json
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+from protege.core.files import parse_json, read_bytes
+from protege.core.labeled import Segment
+from protege.errors import UserError
 from protege.labeling.ask import Found
 from protege.labeling.backends.base import Labeler
-from protege.labeling.segments import Segment
 from protege.labeling.store import STAGING
 from protege.labeling.wording import Wording
 
@@ -25,13 +28,18 @@ class Journal:
     def read(self) -> dict[tuple[int, int], Found]:
         """The answers of a run that was cut off, by start and stop of their segment; a torn last line is forgiven."""
         found: dict[tuple[int, int], Found] = {}
-        if not self._path.exists():
+        try:
+            lines = read_bytes(self._path).split(b"\n")
+        except FileNotFoundError:
             return found
-        for line in self._path.read_text(encoding="utf-8", errors="replace").splitlines():
+        except ValueError as error:
+            raise UserError(f"{self._path}: cannot be read ({error}); remove it") from None
+        for line in lines:
             try:
-                fields = json.loads(line)
-                if fields["asked"] == self._asked:
-                    found[fields["start"], fields["stop"]] = Found(fields["goal"], fields["why"])
+                fields = parse_json(line)
+                start, stop, goal, why = fields["start"], fields["stop"], fields["goal"], fields["why"]
+                if fields["asked"] == self._asked and isinstance(goal, str) and isinstance(why, str):
+                    found[start, stop] = Found(goal, why)
             except (ValueError, KeyError, TypeError):
                 continue
         return found
@@ -49,6 +57,8 @@ class Journal:
     def remove(self) -> None:
         """The segments are written, so the answers stand there."""
         self._path.unlink(missing_ok=True)
+        with suppress(OSError):  # others' answers wait in it, or there was none
+            self._path.parent.rmdir()
 
     def __enter__(self) -> Self:
         return self

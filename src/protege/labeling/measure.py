@@ -9,12 +9,12 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from protege.core import KEYBOARD_12, Action, ActionSpace
+from protege.core.frame import open_picture
+from protege.core.labeled import LABELED, NEEDS_REVIEW
 from protege.core.quality import SAME
 from protege.labeling.pieces import Piece
-from protege.labeling.store import LABELED, NEEDS_REVIEW
 
 PAIRS: Final = 400
 """Neighbouring frames compared, spread evenly: enough to know the share of equal ones within a few per cent."""
@@ -43,7 +43,8 @@ class Measured:
 
     held: frames holding each key; holds: for each key the lengths of its holds, by frames; chord_frames: by their text;
     first, chunks: windows by their first action and by all of them; constant: windows that are one action throughout;
-    done: windows that are all none; duplicates: (equal, compared) neighbouring frames.
+    done: windows that are all none; repeated: frames that another recording has, too, not counted; duplicates:
+    (equal, compared) neighbouring frames.
     """
 
     space: ActionSpace = KEYBOARD_12
@@ -61,6 +62,7 @@ class Measured:
     constant: Counter[str] = field(default_factory=Counter)
     windows: int = 0
     done: int = 0
+    repeated: int = 0
     chords_named: bool = False
     goals: dict[str, GoalFacts] = field(default_factory=dict)
     duplicates: tuple[int, int] = (0, 0)
@@ -111,8 +113,10 @@ def measure(pieces: Iterable[Piece], *, shown_per_goal: int = 3) -> Measured:
         found.chords_named |= labeled.shape.chords
         if labeled.why:
             found.reviews[labeled.why] += 1
-        _count_keys(found, labeled.held[: len(labeled)])
-        holds.extend(labeled.session, labeled.start, labeled.held[: len(labeled)])
+        for start, stop in piece.stretches():
+            _count_keys(found, labeled.held[start:stop])
+            holds.extend(labeled.session, labeled.start + start, labeled.held[start:stop])
+        found.repeated += len(piece.repeated)
         plans = piece.plans() if labeled.status == LABELED else []
         for _, plan in plans:
             _count_window(found, plan.steps)
@@ -209,6 +213,6 @@ class _Pairs:
 
 def _thumbnail(path: Path) -> NDArray[np.int16]:
     """(h, w) grey levels, decoded at an eighth of the size."""
-    with Image.open(path) as image:
+    with open_picture(path) as image:
         image.draft("L", (max(1, image.width // 8), max(1, image.height // 8)))
         return np.asarray(image.convert("L"), dtype=np.int16)

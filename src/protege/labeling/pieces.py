@@ -2,33 +2,49 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 
 from protege.core import Plan, Session
+from protege.core.labeled import NO_SAMPLES, LabeledSegment, Shape, find_segments, frame_name
+from protege.core.lineage import origins
+from protege.core.once import Claims, repeated
 from protege.core.quality import assess
 from protege.core.session import SessionError, find_sessions
 from protege.errors import UserError
 from protege.labeling.ask import Found
-from protege.labeling.samples import frame_name, windows
-from protege.labeling.segments import count_aside, cut
+from protege.labeling.once import comes_second
+from protege.labeling.samples import windows
+from protege.labeling.segments import REPEATED, count_aside, cut
 from protege.labeling.settle import NO_KEYS, settle, with_keys
-from protege.labeling.store import NO_SAMPLES, LabeledSegment, SessionRecord, Shape, find_segments
+from protege.labeling.store import SessionRecord
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A segment and its pictures. `labeled.held` may look further than the segment: `len(labeled)` says how far."""
+    """A segment and its pictures. `labeled.held` may look further than the segment: `len(labeled)` says how far.
+
+    repeated: frames (from 0) that another recording has, too, which are not counted a second time.
+    """
 
     labeled: LabeledSegment
     pictures: tuple[Path, ...]
+    repeated: frozenset[int] = frozenset()
+
+    def stretches(self) -> list[tuple[int, int]]:
+        """Frames [start, stop) that count."""
+        kept = [i for i in range(len(self.labeled)) if i not in self.repeated]
+        edges = [0, *(n for n in range(1, len(kept)) if kept[n] != kept[n - 1] + 1), len(kept)]
+        return [(kept[a], kept[b - 1] + 1) for a, b in pairwise(edges) if b > a]
 
     def plans(self) -> list[tuple[int, Plan]]:
         """(frame, plan) of its training windows; none where there are no keys."""
         shape = self.labeled.shape
         if self.labeled.status == NO_SAMPLES:
             return []
-        return windows(self.labeled.slots, self.labeled.segment, shape.horizon, keep_idle=shape.keep_idle)
+        found = windows(self.labeled.slots, self.labeled.segment, shape.horizon, keep_idle=shape.keep_idle)
+        return [(i, plan) for i, plan in found if i not in self.repeated]
 
 
 @dataclass(frozen=True)
@@ -71,16 +87,18 @@ def open_contents(folder: Path) -> tuple[Contents, Iterator[Piece]]:
 
 
 def _raw(contents: Contents) -> Iterator[Piece]:
-    for folder in find_sessions(contents.folder):
+    claims = Claims()
+    for folder in sorted(find_sessions(contents.folder), key=comes_second):
         try:
             session = Session.open(folder)
-            contents.sessions.append(_facts(session))
+            repeats = claims.take(origins(session), session.name)
+            contents.sessions.append(_counted(_facts(session), sum(stop - start for start, stop, _ in repeats)))
         except SessionError as error:
             contents.unread.append(str(error))
             continue
         keys = session.info.extra.get("keys") is not False
         actions = session.actions() if keys else None
-        segments, aside = cut(session, actions)
+        segments, aside = cut(session, actions, repeats=repeats)
         contents.aside.update(count_aside(aside))
         if not keys:
             contents.unread.append(f"{folder}: no samples, since {NO_KEYS}")
@@ -93,18 +111,28 @@ def _raw(contents: Contents) -> Iterator[Piece]:
 def _labeled(contents: Contents) -> Iterator[Piece]:
     seen: dict[str, int] = {}
     hz: dict[str, float] = {}
-    for path in find_segments(contents.folder):
-        labeled = LabeledSegment.load(path)
+    twice: Counter[str] = Counter()
+    paths = find_segments(contents.folder)
+    segments = [LabeledSegment.load(path) for path in paths]
+    for path, labeled, again in zip(paths, segments, repeated(segments), strict=True):
         seen[labeled.session] = seen.get(labeled.session, 0) + len(labeled)
+        twice[labeled.session] += len(again)
         hz[labeled.session] = labeled.frame_hz
-        yield Piece(labeled, tuple(path / frame_name(i) for i in range(len(labeled))))
+        yield Piece(labeled, tuple(path / frame_name(i) for i in range(len(labeled))), again)
     for name, frames in seen.items():
         record = SessionRecord.load(contents.folder, name)
         if record is not None:
             contents.aside.update(count_aside(list(record.aside)))
             if record.refused:
                 contents.unread.append(f"{record.folder}: no samples, since {record.refused}")
-        contents.sessions.append(_facts_of_labeled(name, frames, hz[name], record))
+        aside = sum(a.stop - a.start for a in record.aside if a.why.startswith(REPEATED[:10])) if record else 0
+        facts = _facts_of_labeled(name, frames, hz[name], record)
+        contents.sessions.append(_counted(facts, twice[name] + aside))
+
+
+def _counted(facts: SessionFacts, again: int) -> SessionFacts:
+    """The facts without the time of `again` frames, which another session has, too."""
+    return replace(facts, minutes=facts.minutes * max(0, facts.frames - again) / facts.frames)
 
 
 def _facts(session: Session) -> SessionFacts:
@@ -115,8 +143,8 @@ def _facts(session: Session) -> SessionFacts:
 def _facts_of_labeled(name: str, frames: int, hz: float, record: SessionRecord | None) -> SessionFacts:
     """From the recording where it still lies, else from the segments alone."""
     try:
-        if record is not None:
-            return _facts(Session.open(Path(record.folder)))
+        if record is not None and (folder := record.recording) is not None:
+            return _facts(Session.open(folder))
     except SessionError:
         pass
     return SessionFacts(name, frames / hz / 60, frames, None, None)

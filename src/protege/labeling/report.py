@@ -1,10 +1,12 @@
 """One HTML page and a few lines of text about a folder of recordings or of labeled data: is it any good?"""
 
 import base64
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from protege.core.files import write_text
 from protege.errors import MissingExtra, UserError
 from protege.labeling.contact_sheet import jpeg, shrunk, side_by_side, stamp
 from protege.labeling.measure import GoalFacts, Measured, measure
@@ -41,10 +43,10 @@ def write_report(folder: Path, page: Path | None = None) -> Report:
     data = measure(pieces)
     report = Report(page, contents, data, tuple(warnings(contents, data)))
     text = _render(report)
-    beside = page.with_name(f".{page.name}.part")
     try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(page)
+        if not page.parent.is_dir():
+            raise FileNotFoundError(errno.ENOENT, "no such folder", str(page.parent))
+        write_text(page, text)
     except OSError as error:
         raise UserError(f"--out {page}: cannot be written ({error.strerror}); choose another place") from None
     return report
@@ -80,6 +82,10 @@ def essence(contents: Contents, data: Measured) -> list[tuple[str, str]]:
         ("goals", f"{len(data.goals)} different"),
         ("equal frames", f"{percent(equal / max(1, compared))} of {compared} neighbouring pairs"),
     ]
+    if data.repeated:
+        rows.append(
+            ("counted once", f"{data.repeated:,} frames that several recordings have; one of each was left out")
+        )
     return rows + [("set aside", f"{n} pieces, {why}") for why, n in contents.aside.most_common()]
 
 

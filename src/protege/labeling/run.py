@@ -1,6 +1,5 @@
 """Labels recordings: sessions in, folders of labeled segments out. Whatever is there already is not done again."""
 
-import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -8,12 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from protege.core.labeled import LABELED
 from protege.errors import MissingExtra, UserError
 from protege.labeling.ask import ask_goals, ask_paraphrases
 from protege.labeling.backends.base import Labeler
 from protege.labeling.job import Job, LabelOptions, prepare
+from protege.labeling.once import claimed, comes_second
 from protege.labeling.segments import count_aside
-from protege.labeling.store import LABELED, STAGING, SessionRecord
+from protege.labeling.store import SessionRecord, writing
 from protege.labeling.wording import Wording
 
 GROUP: Final = 256
@@ -49,7 +50,7 @@ class LabelResult:
 
     def lines(self) -> list[str]:
         """The summary that a command prints at the end."""
-        again = f" ({self.skipped} done before)" if self.skipped else ""
+        again = f" ({self.skipped} done before; --redo labels them again)" if self.skipped else ""
         found = [f"{self.sessions} sessions{again}: {self.segments} segments, {self.samples:,} samples"]
         if self.needs_review:
             found.append(f"{self.needs_review} segments need review; they are not trained on until you approve them")
@@ -68,15 +69,28 @@ def label(
     """Label every session folder into `out`. A session that cannot be read is reported in the result; the rest is done.
 
     tell: gets a line of progress a session. BackendError if the labeler cannot work at all; answers so far are kept.
+    `Locked` while another command writes to `out`.
     """
     options = options or LabelOptions()
     wording = Wording.load(options.prompt)
+    with writing(out, "protege label"):
+        return _label(sessions, out, labeler, options, wording, tell)
+
+
+def _label(
+    sessions: Sequence[Path],
+    out: Path,
+    labeler: Labeler,
+    options: LabelOptions,
+    wording: Wording,
+    tell: Callable[[str], None],
+) -> LabelResult:
     result = LabelResult()
-    out.mkdir(parents=True, exist_ok=True)
     waiting: list[Job] = []
-    for folder in sessions:
+    claims = claimed(out, sessions if options.redo else ())
+    for folder in sorted(sessions, key=comes_second):
         try:
-            job = prepare(folder, out, labeler, options, wording)
+            job = prepare(folder, out, labeler, options, wording, claims)
         except (UserError, OSError) as error:
             _report(result, tell, folder, error)
             continue
@@ -89,18 +103,7 @@ def label(
             _finish(waiting, out, labeler, options, wording, result, tell)
             waiting.clear()
     _finish(waiting, out, labeler, options, wording, result, tell)
-    _tidy(out / STAGING)
     return result
-
-
-def _tidy(staging: Path) -> None:
-    """Remove what killed runs left half-written; answers of sessions that are not done stay."""
-    if staging.is_dir():
-        for path in staging.iterdir():
-            if path.is_dir():
-                shutil.rmtree(path)
-        if not any(staging.iterdir()):
-            staging.rmdir()
 
 
 def _finish(

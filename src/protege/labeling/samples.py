@@ -2,19 +2,13 @@
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protege.core import HORIZON, NO_KEYS, Action, ActionSpace, Plan
 from protege.core.chat import Sample
-from protege.labeling.segments import Segment
-
-
-def frame_name(number: int) -> str:
-    """A segment's picture: frame_0000.jpg, frame_0001.jpg …"""
-    return f"frame_{number:04d}.jpg"
+from protege.core.labeled import Segment, frame_name
 
 
 def held_for(rows: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -98,31 +92,3 @@ def samples(
 def to_jsonl(found: Sequence[Sample], space: ActionSpace) -> str:
     """The text of samples.jsonl."""
     return "".join(json.dumps(sample.to_json(space), ensure_ascii=False) + "\n" for sample in found)
-
-
-def read_samples(path: Path, space: ActionSpace, horizon: int = HORIZON) -> list[Sample]:
-    """The examples of a samples.jsonl; ValueError names the line that is none."""
-    found: list[Sample] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
-        if line:
-            try:
-                found.append(Sample.from_json(json.loads(line), space, horizon))
-            except ValueError as error:
-                raise ValueError(f"{path}:{number}: {error}") from None
-    return found
-
-
-def runs(steps: Sequence[str]) -> list[tuple[str, int]]:
-    """Consecutive equal texts with their counts; `unroll` undoes it."""
-    found: list[tuple[str, int]] = []
-    for text in steps:
-        if found and found[-1][0] == text:
-            found[-1] = (text, found[-1][1] + 1)
-        else:
-            found.append((text, 1))
-    return found
-
-
-def unroll(pairs: Sequence[tuple[str, int]]) -> list[str]:
-    """The texts that `runs` counted."""
-    return [text for text, count in pairs for _ in range(count)]

@@ -2,13 +2,15 @@
 
 import itertools
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protege.core import Session
+from protege.core.labeled import Segment
 from protege.core.session import Span
 
 SEGMENT_S: Final = 4.0
@@ -18,38 +20,8 @@ KEEP_S: Final = 1.0
 TOO_SHORT: Final = "shorter than 1 s"
 NO_KEYS_HELD: Final = "no key held"
 NO_GOAL: Final = "no goal stored"
+REPEATED: Final = "play that {} has, too"
 AGENT_PLAYED: Final = "the agent's own play"
-
-
-@dataclass(frozen=True)
-class Segment:
-    """Frames [start, stop) of a session, all of one span.
-
-    goal: what it is told or found to be about, or None; goal_stop: the frame after the last one that the goal
-    covers (later than `stop` where the goal goes on); reached: whether the goal is reached there; end: how its episode
-    ended, if the game said so.
-    """
-
-    start: int
-    stop: int
-    goal: str | None = None
-    goal_stop: int = 0
-    reached: bool = True
-    end: str | None = None
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.start < self.stop:
-            raise ValueError(f"a segment holds frames [start, stop), got [{self.start}, {self.stop})")
-        if self.goal_stop < self.stop:
-            object.__setattr__(self, "goal_stop", self.stop)
-
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-    @property
-    def last(self) -> bool:
-        """Whether the goal is over at the end of this segment."""
-        return self.stop == self.goal_stop
 
 
 @dataclass(frozen=True)
@@ -63,6 +35,14 @@ class Aside:
     def to_json(self) -> dict[str, Any]:
         return dict(vars(self))
 
+    @classmethod
+    def from_json(cls, fields: Any) -> Self:
+        """The inverse of `to_json`; TypeError on anything else."""
+        piece = cls(**fields)
+        if type(piece.start) is not int or type(piece.stop) is not int or not isinstance(piece.why, str):
+            raise TypeError(f"{str(fields)[:80]!r} was not set aside by us")
+        return piece
+
 
 def cut_times(t_ns: NDArray[np.int64], seconds: float, period_ns: int) -> list[tuple[int, int]]:
     """Positions [start, stop) of the pieces of (T,) increasing times, each `seconds` long by the clock.
@@ -71,25 +51,33 @@ def cut_times(t_ns: NDArray[np.int64], seconds: float, period_ns: int) -> list[t
     """
     if not len(t_ns):
         return []
-    step = round(seconds * 1e9)
-    count = int(t_ns[-1] - t_ns[0]) // step + 2
-    edges = np.searchsorted(t_ns, t_ns[0] + np.arange(1, count) * step - period_ns // 2)
-    bounds = [0, *(int(edge) for edge in edges), len(t_ns)]
-    return [(a, b) for a, b in itertools.pairwise(bounds) if b > a]
+    # by division, not by counting edges: a clock that jumps by years would need billions of them
+    piece = (t_ns - t_ns[0] + period_ns // 2) // round(seconds * 1e9)
+    bounds = [0, *(int(edge) for edge in np.flatnonzero(np.diff(piece)) + 1), len(t_ns)]
+    return list(itertools.pairwise(bounds))
 
 
 def cut(
-    session: Session, actions: NDArray[np.bool_] | None, seconds: float = SEGMENT_S, goal: str | None = None
+    session: Session,
+    actions: NDArray[np.bool_] | None,
+    seconds: float = SEGMENT_S,
+    goal: str | None = None,
+    repeats: Sequence[tuple[int, int, str]] = (),
 ) -> tuple[list[Segment], list[Aside]]:
     """A session's segments in order, and what was set aside.
 
-    actions: (T, K) of the session, or None if it has no keys at all; goal: in place of the stored ones. A segment lies
-    within one span, so it never crosses a pause, a loss of focus, a takeover or an episode's end.
+    actions: (T, K) of the session, or None if it has no keys at all; goal: in place of the stored ones; repeats: frames
+    [start, stop) that another recording has, too, and its name: they are set aside. A segment lies within one span, so
+    it never crosses a pause, a loss of focus, a takeover or an episode's end.
     """
     segments: list[Segment] = []
     aside: list[Aside] = []
     spans = [replace(span, goal=goal or span.goal) for span in session.spans()]
+    spans, repeat = _apart(spans, repeats)
     for number, span in enumerate(spans):
+        if number in repeat:
+            aside.append(Aside(span.start, span.stop, repeat[number]))
+            continue
         kept: list[tuple[int, int]] = []
         for start, stop in _pieces(session, span, seconds):
             if span.by == "agent":  # it would learn to be as it is; what a person did instead is what it lacks
@@ -104,8 +92,27 @@ def cut(
             # nothing is done for a stored goal after the last piece with a key, so it is reached there
             covers = kept[-1][1] if span.goal is not None else stop
             reached = span.goal is None or _reached(spans, number)
-            segments.append(Segment(start, stop, span.goal, covers, reached, span.end))
+            # how the agent's run ended says nothing against what a person did in it
+            end = span.end if span.by is None or reached else None
+            segments.append(Segment(start, stop, span.goal, covers, reached, end))
     return segments, aside
+
+
+def _apart(spans: list[Span], repeats: Sequence[tuple[int, int, str]]) -> tuple[list[Span], dict[int, str]]:
+    """The spans cut where repeated play begins and ends, and which of them are repeated, each with the reason."""
+    found: list[Span] = []
+    repeat: dict[int, str] = {}
+    for span in spans:
+        inside = [
+            (max(a, span.start), min(b, span.stop), who) for a, b, who in repeats if a < span.stop and b > span.start
+        ]
+        edges = sorted({span.start, span.stop, *(edge for a, b, _ in inside for edge in (a, b))})
+        for start, stop in itertools.pairwise(edges):
+            if who := next((who for a, b, who in inside if a <= start < b), None):
+                repeat[len(found)] = REPEATED.format(who)
+            # only the last part ends as the whole does
+            found.append(replace(span, start=start, stop=stop, end=span.end if stop == span.stop else None))
+    return found, repeat
 
 
 def _pieces(session: Session, span: Span, seconds: float) -> list[tuple[int, int]]:

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protege.core import Session
+from protege.core.labeled import LABELED, NEEDS_REVIEW, NO_SAMPLES, LabeledSegment, Segment, Shape
+from protege.core.lineage import Origin, origins
 from protege.labeling.ask import Found
 from protege.labeling.samples import slots
-from protege.labeling.segments import Segment
-from protege.labeling.store import LABELED, NEEDS_REVIEW, NO_SAMPLES, LabeledSegment, Shape, segment_name
+from protege.labeling.store import segment_name
 
 NO_KEYS: Final = "the session has no keys (it was imported from a plain video)"
 
@@ -81,6 +82,7 @@ def with_keys(
     """
     info = session.info
     common = {"by": by, "frame_hz": info.frame_hz, "shape": shape, "space": info.space}
+    pieces = [replace(piece, origin=_origin(session, piece)) for piece in pieces]
     if actions is None:
         return [replace(piece, status=NO_SAMPLES, why=NO_KEYS, **common) for piece in pieces]
     spans = [(span.start, span.stop) for span in session.spans()]
@@ -91,3 +93,9 @@ def with_keys(
         seen = slice(piece.start, min(piece.goal_stop, piece.stop + shape.horizon - 1))
         complete.append(replace(piece, held=tuple(held[seen]), slots=tuple(named[seen]), **common))
     return complete
+
+
+def _origin(session: Session, piece: LabeledSegment) -> tuple[Origin, ...]:
+    """Where a segment's frames were recorded first, positions counted from its start."""
+    first = piece.start
+    return tuple(replace(o, start=o.start - first, stop=o.stop - first) for o in origins(session, first, piece.stop))

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Final
 
+from protege.core.labeled import NEEDS_REVIEW
 from protege.core.quality import MIN_ACTIVE
 from protege.labeling.measure import Measured
 from protege.labeling.pieces import Contents
-from protege.labeling.store import NEEDS_REVIEW
 
 STRAIGHT: Final = 0.6
 MIN_TURNING: Final = 0.05

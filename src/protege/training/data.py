@@ -1,21 +1,24 @@
 """Labeled segments as training reads them: a few numbers for every sample; pictures stay on disk until used."""
 
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protege.core import HORIZON, KEYBOARD_12, ActionSpace, Plan
 from protege.core.chat import PROMPT_VERSION, Sample
+from protege.core.labeled import SAMPLES, LabeledSegment, read_samples
+from protege.core.once import relatives, repeated
 from protege.errors import UserError
 
-SAMPLES: Final = "samples.jsonl"
 NAME_BYTES: Final = 24
 """Longest picture name that is kept; frame_0000.jpg has 14."""
+_NUMBER: Final = re.compile(r"frame_([0-9]+)\.jpg")
+MAX_KEYS: Final = 32
+"""Keys held are kept as bits of one number."""
 
 
 @dataclass(frozen=True)
@@ -44,18 +47,21 @@ class LabeledData:
 
     held: (N, H) uint32, a bit for each key held in a slot; names: (N,) picture names in their segment's folder;
     segment, goal: (N,) positions in `folders` and `goals`; session: for each folder the recording it came from;
-    paraphrases: for each goal, other ways to say it.
+    family: the first of the recordings that share play with that one; paraphrases: for each goal, other ways to say it;
+    repeated: samples left out since their frame of play stands in another recording, too.
     """
 
     shape: Shape
     folders: tuple[Path, ...]
     session: tuple[str, ...]
+    family: tuple[str, ...]
     goals: tuple[str, ...]
     paraphrases: tuple[tuple[str, ...], ...]
     held: NDArray[np.uint32]
     names: NDArray[np.bytes_]
     segment: NDArray[np.int32]
     goal: NDArray[np.int32]
+    repeated: int = 0
 
     def __len__(self) -> int:
         return len(self.held)
@@ -78,14 +84,17 @@ class LabeledData:
     def take(self, rows: NDArray[np.integer]) -> "LabeledData":
         """The samples at these positions."""
         parts = (self.held[rows], self.names[rows], self.segment[rows], self.goal[rows])
-        return LabeledData(self.shape, self.folders, self.session, self.goals, self.paraphrases, *parts)
+        named = (self.folders, self.session, self.family, self.goals, self.paraphrases)
+        return LabeledData(self.shape, *named, *parts, self.repeated)
 
     @classmethod
     def open(cls, folder: Path) -> Self:
         """Read every samples.jsonl below `folder`; UserError in words when there is nothing to train on."""
         collected = _Collected()
-        for segment in find_segments(folder):
-            collected.add(segment)
+        folders = find_segments(folder)
+        segments = [replace(LabeledSegment.load(path, partial=True), held=(), slots=()) for path in folders]
+        for path, labeled, again in zip(folders, segments, repeated(segments), strict=True):
+            collected.add(path, labeled, again)
         if not collected.held:
             raise UserError(
                 f"{folder}: its {len(collected.folders)} segments hold no sample; record with keys and label again"
@@ -94,12 +103,14 @@ class LabeledData:
             collected.shape or Shape(),
             tuple(collected.folders),
             tuple(collected.session),
+            tuple(relatives(segments)),
             tuple(collected.goals),
             tuple(tuple(sorted(words)) for words in collected.paraphrases),
             np.frombuffer(collected.held, np.uint32).reshape(-1, (collected.shape or Shape()).horizon),
             np.frombuffer(collected.names, f"S{NAME_BYTES}"),
             np.repeat(np.arange(len(collected.counts), dtype=np.int32), collected.counts),
             np.frombuffer(collected.goal, np.int32),
+            collected.repeated,
         )
 
 
@@ -127,11 +138,12 @@ class _Collected:
         self.counts: list[int] = []
         self.goals: dict[str, int] = {}
         self.paraphrases: list[set[str]] = []
+        self.repeated = 0
         self.held, self.names, self.goal = bytearray(), bytearray(), bytearray()
 
-    def add(self, folder: Path) -> None:
-        fields = _segment_fields(folder)
-        shape = _shape(folder, fields)
+    def add(self, folder: Path, labeled: LabeledSegment, repeated: frozenset[int]) -> None:
+        """repeated: frames (from 0) that are read from another segment."""
+        shape = _shape(folder, labeled)
         if self.shape not in (None, shape):
             raise UserError(
                 f"{folder}: labeled with {shape}, other segments with {self.shape}; "
@@ -139,63 +151,36 @@ class _Collected:
             )
         self.shape = shape
         count = 0
-        for sample in read_samples(folder / SAMPLES, shape):
-            self._add(sample, shape, fields)
+        for sample in read_samples(folder / SAMPLES, shape.space, shape.horizon):
+            if repeated and (found := _NUMBER.fullmatch(sample.image)) and int(found[1]) in repeated:
+                self.repeated += 1
+                continue
+            self._add(sample, shape, labeled)
             count += 1
         self.folders.append(folder)
-        self.session.append(str(fields.get("session") or folder.name.rpartition("_seg")[0] or folder.name))
+        self.session.append(labeled.session)
         self.counts.append(count)
 
-    def _add(self, sample: Sample, shape: Shape, fields: dict[str, Any]) -> None:
+    def _add(self, sample: Sample, shape: Shape, labeled: LabeledSegment) -> None:
         name = sample.image.encode()
-        if len(name) > NAME_BYTES or "/" in sample.image or "\\" in sample.image:
+        if len(name) > NAME_BYTES:
             raise UserError(f"{sample.image!r}: a sample names a picture beside it, such as frame_0000.jpg")
         if sample.goal not in self.goals:
             self.goals[sample.goal] = len(self.goals)
             self.paraphrases.append(set())
         number = self.goals[sample.goal]
-        self.paraphrases[number].update(fields.get("paraphrases") or ())
+        self.paraphrases[number].update(labeled.paraphrases)
         bits = [sum(1 << shape.space.index(key) for key in step) for step in sample.plan.steps]
         self.held += np.array(bits, np.uint32).tobytes()
         self.names += name.ljust(NAME_BYTES, b"\0")
         self.goal += np.int32(number).tobytes()
 
 
-def read_samples(path: Path, shape: Shape) -> Iterator[Sample]:
-    """The samples of one file, line by line; UserError names a line that is none."""
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                yield Sample.from_json(json.loads(line), shape.space, shape.horizon)
-            except ValueError as error:
-                raise UserError(f"{path}:{number}: {error}; label its session again") from None
-
-
-def _segment_fields(folder: Path) -> dict[str, Any]:
-    path = folder / "segment.json"
-    try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(fields, dict):
-            raise TypeError(f"a {type(fields).__name__}")
-    except FileNotFoundError:
-        return {}  # samples alone are enough; everything else then is as in the source documents
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); label its session again") from None
-    return fields
-
-
-def _shape(folder: Path, fields: dict[str, Any]) -> Shape:
-    try:
-        made = fields.get("shape") or {}
-        space = fields.get("action_space")
-        return Shape(
-            space=ActionSpace.from_json(space) if space else KEYBOARD_12,
-            horizon=int(made.get("horizon", HORIZON)),
-            chords=bool(made.get("chords", False)),
-            frame_hz=float(fields.get("frame_hz", 10.0)),
-            prompt_version=int(fields.get("prompt_version", PROMPT_VERSION)),
+def _shape(folder: Path, labeled: LabeledSegment) -> Shape:
+    if len(labeled.space.pressable) > MAX_KEYS:
+        raise UserError(
+            f"{folder / 'segment.json'}: {len(labeled.space.pressable)} keys, at most {MAX_KEYS} can be learned"
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{folder / 'segment.json'}: cannot be read ({error!r}); label its session again") from None
+    return Shape(
+        labeled.space, labeled.shape.horizon, labeled.shape.chords, float(labeled.frame_hz), labeled.prompt_version
+    )

@@ -17,8 +17,8 @@ WHOLE: Final = 2
 
 
 def units(data: LabeledData, by: Unit) -> list[str]:
-    """For each of the data's folders what it is a part of: its recording, or itself."""
-    return list(data.session) if by == "recording" else [folder.name for folder in data.folders]
+    """For each of the data's folders what it is a part of: its family of recordings, or itself."""
+    return list(data.family) if by == "recording" else [folder.name for folder in data.folders]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,11 @@ class TrainedOn:
 
     def part(self, data: LabeledData) -> tuple[LabeledData, LabeledData]:
         """The samples of it, and all others."""
-        seen = np.array([name in self.names for name in units(data, self.by)])[data.segment]
+        if self.by == "recording":  # names are of recordings, since a family's may change as it grows
+            known = {family for family, name in zip(data.family, data.session, strict=True) if name in self.names}
+        else:
+            known = self.names
+        seen = np.array([name in known for name in units(data, self.by)])[data.segment]
         return data.take(np.flatnonzero(seen)), data.take(np.flatnonzero(~seen))
 
     def to_json(self) -> dict[str, Any]:
@@ -72,15 +76,17 @@ def split(data: LabeledData, validation: float, seed: int, before: Sides | None 
     Whole recordings are held back; where there is one only, whole segments. before: the sides of the run that this one
     goes on from; what has one keeps it.
     """
-    by: Unit = before.by if before else "recording" if len(set(data.session)) >= WHOLE else "segment"
-    groups = _groups(data, by, before)
+    by: Unit = before.by if before else "recording" if len(set(data.family)) >= WHOLE else "segment"
+    groups, names = _groups(data, by, before), _names(data, by)
     sizes: dict[str, int] = {}
     for group, count in zip(groups, np.bincount(data.segment, minlength=len(data.folders)), strict=True):
         sizes[group] = sizes.get(group, 0) + int(count)
     trained, held = (before.trained, before.held) if before else (frozenset[str](), frozenset[str]())
-    apart = set(held) & sizes.keys()
+    held_groups = {group for group, name in zip(groups, names, strict=True) if name in held}
+    trained_groups = {group for group, name in zip(groups, names, strict=True) if name in trained} - held_groups
+    apart = held_groups
     if validation > 0:
-        apart = hold_out(sizes, validation, seed, trained=trained, held=held)
+        apart = hold_out(sizes, validation, seed, trained=trained_groups, held=held_groups)
     held_back = sum(sizes[name] for name in apart)
     line = f"{len(data) - held_back:,} samples to train on, {held_back:,} held back"
     if apart:
@@ -89,15 +95,23 @@ def split(data: LabeledData, validation: float, seed: int, before: Sides | None 
         line += f" (there is one {by} only)"
     if apart and by == "segment":
         line += "; they are parts of the only recording, which flatters the scores: record a second one"
+    if data.repeated:
+        line += f"; {data.repeated:,} left out, whose play stands in another recording, too"
     sides: dict[bool, set[str]] = {False: set(trained), True: set(held)}
-    for name, group in zip(units(data, by), groups, strict=True):
-        sides[group in apart].add(name)
+    for name, group in zip(names, groups, strict=True):
+        if name not in trained | held:
+            sides[group in apart].add(name)
     return Sides(by, frozenset(sides[False]), frozenset(sides[True])), line
 
 
+def _names(data: LabeledData, by: Unit) -> list[str]:
+    """For each of the data's folders the name that a run remembers: a family's own may change as it grows."""
+    return list(data.session) if by == "recording" else units(data, by)
+
+
 def _groups(data: LabeledData, by: Unit, before: Sides | None) -> list[str]:
-    """For each of the data's folders what it is split with. Where segments were split, those of a new recording, too,
-    go together.
+    """For each of the data's folders what it is split with: its family of recordings, or its segment. Where segments
+    were split, those of a new recording, too, go together.
     """
     names = units(data, by)
     if by == "recording" or before is None:

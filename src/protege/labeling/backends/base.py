@@ -23,11 +23,12 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """text: what the model said; problem: why there is no answer, or None."""
+    """text: what the model said; problem: why that cannot be used, or None; failed: the server is to blame for it."""
 
     number: int
     text: str = ""
     problem: str | None = None
+    failed: bool = False
 
 
 class Labeler(Protocol):

@@ -6,34 +6,53 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
+from urllib.parse import urlsplit
 
-from protege.errors import MissingExtra
+from protege.core.text import masked, one_line
+from protege.errors import MissingExtra, UserError
 from protege.labeling.backends.base import Answer, BackendError, Question
 
 FAILURES_IN_A_ROW: Final = 20
 """Questions that may fail one after another, each retried, before the server counts as broken."""
 
 MAX_TOKENS: Final = 200
+MAX_TIMEOUT_S: Final = 86_400
+NO_KEY: Final = "none"
+"""Servers on this machine ask for none, but the library insists on one."""
 
 
 @dataclass(frozen=True)
 class OpenAIServer:
     """url: with its /v1; model: the server's first if not named; concurrency: questions under way at once; timeout_s:
-    for one answer; retries: after a refused connection, a time-out, 429 or 5xx, each waiting longer than the last.
+    for one answer; retries: after a refused connection, a time-out, 429 or 5xx, each waiting longer than the last;
+    max_tokens: longest answer, thoughts included. UserError if one of them is impossible.
     """
 
-    url: str = "http://127.0.0.1:8000/v1"
+    url: str = field(default="http://127.0.0.1:8000/v1", repr=False)
     model: str | None = None
     concurrency: int = 8
     timeout_s: float = 120.0
     retries: int = 4
-    api_key: str = field(default="none", repr=False)
+    api_key: str = field(default=NO_KEY, repr=False)
     sees: bool = True
+    max_tokens: int = MAX_TOKENS
+
+    def __post_init__(self) -> None:
+        check_url(self.url)
+        if not self.api_key.isascii() or not self.api_key.isprintable() or not self.api_key.strip():
+            raise UserError("--api-key: has characters that no key has; copy it again")
+        if not 0 < self.timeout_s <= MAX_TIMEOUT_S:
+            raise UserError(f"--timeout is {self.timeout_s}, expected seconds up to {MAX_TIMEOUT_S:,}")
 
     @property
     def name(self) -> str:
         """The model's name; asks the server once when it is not given."""
         return self.model or self._served
+
+    @property
+    def where(self) -> str:
+        """The URL as it may be shown."""
+        return masked(self.url)
 
     @cached_property
     def _served(self) -> str:
@@ -52,35 +71,30 @@ class OpenAIServer:
                     if not tasks:
                         return
                     for answer in runner.run(_first_answers(tasks)):
-                        failures = failures + 1 if answer.problem else 0
+                        failures = failures + 1 if answer.failed else 0
                         if failures >= FAILURES_IN_A_ROW:
-                            raise BackendError(f"{self.url}: {failures} questions in a row failed: {answer.problem}")
+                            raise BackendError(f"{self.where}: {failures} questions in a row failed: {answer.problem}")
                         yield answer
             finally:
                 runner.run(_stop(client, tasks))
 
     def _client(self) -> Any:
-        try:
-            from openai import AsyncOpenAI
-        except ImportError:
-            raise MissingExtra("openai", "serve") from None
-        return AsyncOpenAI(base_url=self.url, api_key=self.api_key, timeout=self.timeout_s, max_retries=self.retries)
+        options = {"timeout": self.timeout_s, "max_retries": self.retries}
+        return _openai().AsyncOpenAI(base_url=self.url, api_key=self.api_key, **options)
 
     async def _first_model(self) -> str:
-        import openai
-
+        openai = _openai()
         async with self._client() as client:
             try:
                 models = await client.models.list()
-                return models.data[0].id
+                return one_line(masked(str(models.data[0].id), self._secret), 200)
             except (openai.APIError, AttributeError, IndexError, TypeError, ValueError) as error:
                 raise BackendError(
-                    f"{self.url}: does not name its model ({_brief(error)}); start it, or name it with --model"
+                    f"{self.where}: does not name its model ({self._brief(error)}); start it, or name it with --model"
                 ) from None
 
     async def _ask(self, client: Any, model: str, question: Question) -> Answer:
-        import openai
-
+        openai = _openai()
         content: list[dict[str, Any]] = [{"type": "text", "text": question.text}]
         if question.picture is not None:
             data = base64.b64encode(question.picture).decode()
@@ -90,21 +104,80 @@ class OpenAIServer:
                 model=model,
                 messages=[{"role": "user", "content": content}],
                 temperature=0,
-                max_tokens=MAX_TOKENS,
+                max_tokens=self.max_tokens,
             )
-            return Answer(question.number, reply.choices[0].message.content or "")
+            return self._answer(question.number, reply)
         except openai.APITimeoutError:
-            return Answer(question.number, problem=f"no answer within {self.timeout_s:g} s")
+            return Answer(question.number, problem=f"no answer within {self.timeout_s:g} s", failed=True)
         except openai.APIConnectionError as error:
             raise BackendError(
-                f"{self.url}: cannot be reached ({_brief(error.__cause__ or error)}); start the server or correct --url"
+                f"{self.where}: cannot be reached ({self._brief(error.__cause__ or error)}); "
+                "start the server or correct --url"
             ) from None
         except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as error:
-            raise BackendError(f"{self.url}: refused ({_brief(error)}); check --model, --url and the key") from None
+            raise BackendError(
+                f"{self.where}: refused ({self._brief(error)}); check --model, --url and the key"
+            ) from None
         except openai.APIError as error:
-            return Answer(question.number, problem=f"the server failed ({_brief(error)})")
-        except (AttributeError, IndexError, TypeError, ValueError) as error:
-            return Answer(question.number, problem=f"the server's answer is no chat completion ({_brief(error)})")
+            return Answer(question.number, problem=f"the server failed ({self._brief(error)})", failed=True)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            problem = f"the server's answer is no chat completion ({self._brief(error)})"
+            return Answer(question.number, problem=problem, failed=True)
+
+    def _answer(self, number: int, reply: Any) -> Answer:
+        """What a chat completion says; why it cannot be used where it is cut off, withheld or empty."""
+        if not reply.choices:
+            return Answer(number, problem="the server sent no answer (a reply without choices)")
+        choice = reply.choices[0]
+        text = masked(_text_of(choice.message.content), self._secret)
+        if choice.finish_reason == "length":
+            limit = f"the length limit of {self.max_tokens} tokens; raise it with --max-tokens"
+            if text.strip():
+                return Answer(number, text, f"the answer was cut off at {limit}")
+            return Answer(number, problem=f"the model was still thinking at {limit}, or ask one that does not think")
+        if choice.finish_reason == "content_filter":
+            return Answer(number, text, "the server withheld the answer (its content filter)")
+        return Answer(number, text, None if text.strip() else "the model's answer is empty")
+
+    @property
+    def _secret(self) -> str:
+        return "" if self.api_key == NO_KEY else self.api_key
+
+    def _brief(self, error: BaseException) -> str:
+        """The first line of an error, short enough for one line of output, without key and logins."""
+        lines = masked(str(error), self._secret).strip().splitlines()
+        return one_line(lines[0], 160) if lines else type(error).__name__
+
+
+def check_url(url: str) -> None:
+    """UserError unless it is the address of a web server."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        (parts.hostname or "").encode("idna")
+    except ValueError:  # a port that is none, brackets that do not match
+        good = False
+    if not good or not url.isprintable() or " " in url:
+        raise UserError(f"--url {masked(url)}: not a server's address; expected one like http://127.0.0.1:8000/v1")
+
+
+def _openai() -> Any:
+    try:
+        import openai
+    except ImportError:
+        raise MissingExtra("openai", "serve") from None
+    return openai
+
+
+def _text_of(content: Any) -> str:
+    """A message's content: a text, or a list of parts of which some are text."""
+    if content is None or isinstance(content, str):
+        return content or ""
+    if not isinstance(content, list):
+        raise TypeError(f"content is a {type(content).__name__}")
+    parts = [part if isinstance(part, dict) else vars(part) for part in content]
+    texts = [part["text"] for part in parts if part.get("type") in ("text", "output_text")]
+    return "".join(text for text in texts if isinstance(text, str))
 
 
 async def _first_answers(tasks: set[asyncio.Task[Answer]]) -> list[Answer]:
@@ -121,9 +194,3 @@ async def _stop(client: Any, tasks: set[asyncio.Task[Answer]]) -> None:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     await client.close()
-
-
-def _brief(error: BaseException) -> str:
-    """The first line of an error, short enough for one line of output."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:160] if lines else type(error).__name__

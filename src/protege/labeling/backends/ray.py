@@ -47,7 +47,7 @@ class RayCluster:
         data = ray.data.from_items(rows, override_num_blocks=-(-len(rows) // size))
         answered = data.map_batches(ask, batch_size=size, num_cpus=0.1, concurrency=len(actors))
         for row in answered.iter_rows():
-            yield Answer(int(row["number"]), row["text"], row["problem"] or None)
+            yield Answer(int(row["number"]), row["text"], row["problem"] or None, bool(row["failed"]))
 
     def close(self) -> None:
         """Let go of the workers; the cluster itself goes on."""

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from PIL import Image
 
+from protege.errors import UserError
 from protege.labeling.backends.base import Answer, Question
 
 DEFAULT_MODEL: Final = "unsloth/Qwen3-VL-8B-Instruct-unsloth-bnb-4bit"
@@ -33,8 +34,22 @@ class Transformers:
     def answers(self, questions: Iterable[Question]) -> Iterator[Answer]:
         waiting = iter(questions)
         while group := list(itertools.islice(waiting, self.batch)):
-            texts = self._generate(group)
-            yield from (Answer(q.number, text) for q, text in zip(group, texts, strict=True))
+            yield from self._generate(group)
+
+    def require_device(self) -> None:
+        """UserError where the default model would be loaded without a GPU, before anything is downloaded."""
+        from protege.vlm.load import require_vision
+
+        require_vision()
+        import torch
+
+        if self.model == DEFAULT_MODEL and self.device == "auto" and not torch.cuda.is_available():
+            raise UserError(
+                f"no GPU here, and {DEFAULT_MODEL} needs one (8 GB); what works without: name the goal yourself with "
+                "--goal, ask a server elsewhere with --backend openai --url, or only try the way with the small model "
+                "that protege tiny-base makes and --model (about a second a segment, but it was trained to play: its "
+                "answers will need review)"
+            )
 
     @cached_property
     def _loaded(self) -> tuple[Any, Any]:
@@ -64,7 +79,7 @@ class Transformers:
 
         return load_model(self.model, device=self.device), load_processor(self.model)
 
-    def _generate(self, questions: list[Question]) -> list[str]:
+    def _generate(self, questions: list[Question]) -> list[Answer]:
         import torch
 
         model, processor = self._loaded
@@ -79,11 +94,28 @@ class Transformers:
         ).to(model.device)
         with torch.inference_mode():
             tokens = model.generate(**inputs, max_new_tokens=self.max_tokens, do_sample=False)
-        return processor.batch_decode(tokens[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+        said = tokens[:, inputs["input_ids"].shape[1] :]
+        texts = processor.batch_decode(said, skip_special_tokens=True)
+        ends = set(_end_tokens(model, processor))
+        return [
+            Answer(q.number, text, None if ends & set(row.tolist()) or len(row) < self.max_tokens else self._cut)
+            for q, text, row in zip(questions, texts, said, strict=True)
+        ]
+
+    @property
+    def _cut(self) -> str:
+        return f"the answer was cut off at the length limit of {self.max_tokens} tokens"
+
+
+def _end_tokens(model: Any, processor: Any) -> list[int]:
+    """The tokens with which an answer ends."""
+    ends = model.generation_config.eos_token_id
+    return [*(ends if isinstance(ends, list) else [ends]), processor.tokenizer.eos_token_id]
 
 
 def _conversation(question: Question) -> list[dict[str, Any]]:
     content: list[dict[str, Any]] = [{"type": "text", "text": question.text}]
     if question.picture is not None:
-        content.insert(0, {"type": "image", "image": Image.open(io.BytesIO(question.picture)).convert("RGB")})
+        picture = Image.open(io.BytesIO(question.picture), formats=["JPEG"])
+        content.insert(0, {"type": "image", "image": picture.convert("RGB")})
     return [{"role": "user", "content": content}]
