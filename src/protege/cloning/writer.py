@@ -1,5 +1,6 @@
 """Writes zarr episodes: one writer at a time, each episode whole or not at all."""
 
+import logging
 import shutil
 import time
 from collections import Counter
@@ -28,6 +29,15 @@ _ROWS: Final = 1000
 """Rows of actions and state in a chunk."""
 _PIECE: Final = 64
 """Frames written at a time."""
+
+
+def _not_told_yet(record: logging.LogRecord) -> bool:
+    """False for the errors of zarr's other threads after one has failed, of which asyncio prints a traceback each."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not (isinstance(error, OSError) and "never retrieved" in record.getMessage())
+
+
+logging.getLogger("asyncio").addFilter(_not_told_yet)
 
 
 class Writer:
