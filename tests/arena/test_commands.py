@@ -26,9 +26,9 @@ def test_playing_without_a_display_is_one_line(run_protege, display):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--seconds", "nan"), "protege: --seconds nan: expected a number of seconds above 0"),
-        (("--seconds", "inf"), "protege: --seconds inf: expected a number of seconds above 0"),
-        (("--seconds", "-1"), "protege: --seconds -1: expected a number of seconds above 0"),
+        (("--seconds", "nan"), "protege arena play: Invalid value for '--seconds': 'nan' is not a finite number"),
+        (("--seconds", "inf"), "protege arena play: Invalid value for '--seconds': 'inf' is not a finite number"),
+        (("--seconds", "-1"), "protege arena play: Invalid value for '--seconds': -1.0 is not in the range x>0"),
         (("--goal", "Fly away"), "protege: the arena has no goal 'Fly away'; its goals are: lantern"),
         (("--size", "100x100"), "protege: the arena cannot draw 100x100; its sizes are 160x120"),
         (("--log", "nosuch/log"), "protege: --log nosuch/log: cannot be written (No such file or directory)"),

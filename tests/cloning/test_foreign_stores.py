@@ -265,3 +265,33 @@ def test_metadata_that_are_no_json_are_one_line(tmp_path, name, text):
         return
     (found,) = Dataset.open(path).problems
     assert found.startswith(f"{path}/episode_1: ")
+
+
+def test_two_episodes_and_the_documents_own_configuration_train_and_are_scored(tmp_path, caplog):
+    from protege.cloning.checkpoint import load_model
+    from protege.cloning.evaluate import evaluate
+    from protege.cloning.train import train
+    from tests.cloning.tiny import run
+
+    path = write(tmp_path / "d.zarr", count=2)
+    options = ("training.num_epochs=1", "dataset.channel_order=bgr")
+    trained = train(run(path, tmp_path / "model", *options))
+    splits = load_model(trained.folder).about["splits"]
+    assert [len(splits[part]) for part in ("train", "validation", "test")] == [1, 1, 0]
+    found = evaluate(trained.folder)
+    assert found.evaluation.about["split"] == "validation"
+    assert "channel_order" not in caplog.text
+    with pytest.raises(UserError, match="--split test: the training kept no episodes for it"):
+        evaluate(trained.folder, split="test")
+    blue_first = found.cache.frames[: len(frames_of(0)["frames"])]
+    assert np.array_equal(blue_first, frames_of(0)["frames"][:, ::-1])
+
+
+def test_training_says_what_it_assumed(tmp_path, caplog):
+    from protege.cloning.train import Data
+    from tests.cloning.tiny import run
+
+    path = write(tmp_path / "d.zarr", idle, count=6)
+    Data.open(run(path, tmp_path / "model", "dataset.train_ratio=0.8", "dataset.val_ratio=0.2"))
+    assert caplog.text.count("no channel_order is stored, so red first is assumed") == 1
+    assert caplog.text.count("zarr leaves out what holds only zeros") == 1

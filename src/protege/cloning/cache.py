@@ -90,7 +90,7 @@ def build(
     UserError if the folder holds something else, another process is building there, or the disk is too small.
     """
     folder = folder or default_folder(dataset.path, frame_size)
-    with _locked(folder, wait):
+    with _locked(folder, wait), files.writing(folder):
         _claim(folder)
         offsets = _offsets(dataset.episodes)
         total = max(stop for _, stop in offsets.values())
@@ -98,7 +98,7 @@ def build(
         done = _resumable(folder, dataset, offsets, shape)
         _require_space(folder, shape)
         ready = 0
-        with files.writing(folder), (folder / _FRAMES).open("r+b") as frames:
+        with (folder / _FRAMES).open("r+b") as frames:
             for episode in dataset.episodes:
                 start, stop = offsets[episode.name]
                 source = fingerprint(episode)
@@ -111,8 +111,7 @@ def build(
                     _save_index(folder, shape, dataset, done)
                 ready += len(episode)
                 progress(ready, total)
-        with files.writing(folder):
-            _save_rows(folder, dataset)
+        _save_rows(folder, dataset)
         return _open(folder, offsets, shape)
 
 

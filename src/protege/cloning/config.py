@@ -82,7 +82,10 @@ class DatasetConfig:
             _within(f"dataset.{name}", getattr(self, name), 0, 1)
         _within("dataset.split_seed", self.split_seed, 0, 2**32 - 1)
         if abs(sum(self.ratios) - 1) > 1e-6:
-            raise UserError(f"dataset: train_ratio, val_ratio and test_ratio sum to 1, got {sum(self.ratios):g}")
+            raise UserError(
+                f"dataset: train_ratio, val_ratio and test_ratio sum to 1, got {sum(self.ratios):g}; with none to test "
+                "on: dataset.test_ratio=0"
+            )
         if self.frame_size is not None and not (min(self.frame_size) >= 8 and max(self.frame_size) <= 4096):
             raise UserError(f"dataset.frame_size is [height, width] from 8 to 4096 pixels, got {list(self.frame_size)}")
         if self.channel_order is not None:

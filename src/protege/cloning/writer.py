@@ -1,6 +1,8 @@
 """Writes zarr episodes: one writer at a time, each episode whole or not at all."""
 
+import logging
 import shutil
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -27,6 +29,15 @@ _ROWS: Final = 1000
 """Rows of actions and state in a chunk."""
 _PIECE: Final = 64
 """Frames written at a time."""
+
+
+def _not_told_yet(record: logging.LogRecord) -> bool:
+    """False for the errors of zarr's other threads after one has failed, of which asyncio prints a traceback each."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not (isinstance(error, OSError) and "never retrieved" in record.getMessage())
+
+
+logging.getLogger("asyncio").addFilter(_not_told_yet)
 
 
 class Writer:
@@ -146,7 +157,7 @@ class Writer:
                     _create(group, "goal", goal.shape, np.int32)[:] = goal
                 move(part, self.path / name)
         except BaseException:
-            shutil.rmtree(part, ignore_errors=True)
+            _remove(part)
             raise
         self._next += 1
         return name
@@ -167,6 +178,15 @@ class Writer:
         if written != count or waiting or self.size is None:
             raise ValueError(f"{count} actions, but not as many frames")
         return self.size
+
+
+def _remove(folder: Path) -> None:
+    """Delete a folder that zarr's threads may still be writing to: they go on for a moment after one has failed."""
+    for _ in range(20):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.05)
 
 
 def _session(about: Mapping[str, Any]) -> str | None:

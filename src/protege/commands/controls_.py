@@ -31,7 +31,9 @@ def command() -> None:
 @click.option("--noise", type=Number(0, 1), default=0.01, show_default=True, help="Of landmarks, in metres.")
 @click.option("--missing", type=Number(0, 0.9), default=0.1, show_default=True, help="Of the hands' time.")
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Of the first recording.")
-@click.option("--out", type=click.Path(path_type=Path), default=RECORDINGS, show_default=True, help="Folder.")
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), default=RECORDINGS, show_default=True, help="Folder."
+)
 def synth(
     recordings: int, frames: int, session_type: str | None, noise: float, missing: float, seed: int, out: Path
 ) -> None:
