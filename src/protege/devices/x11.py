@@ -32,6 +32,7 @@ class XWindow:
     def __init__(self, window_id: int, title: str) -> None:
         self.id = window_id
         self.title = title
+        self._watched = self._grabbed = self._covered = False
 
     @cached_property
     def _display(self) -> Any:
@@ -45,15 +46,56 @@ class XWindow:
         from Xlib import X, error
 
         try:
+            self._watch()
             size = self._window.get_geometry()
             at = self._window.translate_coords(self._display.screen().root, 0, 0)
             shown = self._window.get_attributes().map_state == X.IsViewable
             rect = Rect(-at.x, -at.y, size.width, size.height)
-            return WindowState(rect, shown and self._has_focus())
+            focused = shown and self._has_focus()
+            obstacle = self._obstacle(rect) if focused else ""
+            return WindowState(rect, focused and not obstacle, obstacle)
         except (error.BadWindow, error.BadDrawable):
             raise WindowGone(f"the window {self.title!r} was closed") from None
         except (error.ConnectionClosedError, OSError):
             raise DisplayGone("the display is gone") from None
+
+    def _watch(self) -> None:
+        """Hear of grabs of the keyboard, which change no focus, and of what covers the window."""
+        from Xlib import X
+
+        if not self._watched:
+            mask = X.FocusChangeMask | X.VisibilityChangeMask
+            self._window.change_attributes(event_mask=mask)
+            self._display.sync()
+            self._watched = True
+        while self._display.pending_events():
+            event = self._display.next_event()
+            if event.type == X.VisibilityNotify:
+                self._covered = event.state == X.VisibilityFullyObscured
+            elif event.type == X.FocusOut and event.mode == X.NotifyGrab and event.detail != X.NotifyInferior:
+                self._grabbed = True
+            elif event.type == X.FocusIn:  # also when the game grabs the keyboard for itself
+                self._grabbed = event.mode == X.NotifyWhileGrabbed
+
+    def _obstacle(self, rect: Rect) -> str:
+        """What keeps keys, or the picture, from a window that has the focus; "" if nothing does."""
+        if self._grabbed:
+            return "another program has grabbed the keyboard"
+        return "another window covers the game" if self._covered or self._beneath(rect) else ""
+
+    def _beneath(self, rect: Rect) -> bool:
+        """Whether another window lies over the middle of what is on the screen of this one.
+
+        Where a compositor runs the server calls every window unobscured, so it is asked for the topmost one.
+        """
+        screen = self._display.screen().root
+        size = screen.get_geometry()
+        x = (max(rect.left, 0) + min(rect.left + rect.width, size.width)) // 2
+        y = (max(rect.top, 0) + min(rect.top + rect.height, size.height)) // 2
+        top = screen.translate_coords(screen, x, y).child
+        if top == 0 or not (0 <= x < size.width and 0 <= y < size.height):
+            return False
+        return all(window.id != top.id for window in _upwards(self._display, self.id))
 
     def _has_focus(self) -> bool:
         """Whether key presses go to this window: it, or a window inside it or around it, has the focus."""
