@@ -20,9 +20,23 @@ def x_server(program, package, *arguments, screen="800x600x24"):
             with os.fdopen(read) as file:
                 number = file.readline().strip()
             assert number, f"{program} did not start"
-            yield server, f":{number}"
+            with _extensions_apart():
+                yield server, f":{number}"
         finally:
             server.kill()
+
+
+@contextmanager
+def _extensions_apart():
+    """python-xlib keeps the extensions' numbers of one server for all of them, which is wrong for another kind."""
+    from Xlib.protocol import display, event
+
+    kept = display.Display.event_classes
+    display.Display.event_classes = event.event_class.copy()
+    try:
+        yield
+    finally:
+        display.Display.event_classes = kept
 
 
 def wait_for(condition, seconds=20):
