@@ -4,6 +4,7 @@ import os
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from protege.core.devices import Rect, WindowState
@@ -29,9 +30,12 @@ def open_display() -> Any:
 class XWindow:
     """One window of an X server; implements `core.devices.Window`."""
 
-    def __init__(self, window_id: int, title: str) -> None:
+    def __init__(self, window_id: int, title: str, inside: frozenset[int] = frozenset(), pid: int = 0) -> None:
+        """inside: the windows around it; pid: of the program that made it; 0 if it does not say."""
         self.id = window_id
         self.title = title
+        self.inside = inside
+        self.pid = pid
         self._watched = self._grabbed = self._covered = False
 
     @cached_property
@@ -153,11 +157,11 @@ def windows() -> list[XWindow]:
     from Xlib import X, error
 
     display = open_display()
-    found: list[tuple[int, str]] = []
-    layer = [display.screen().root]
+    found: list[XWindow] = []
+    layer: list[tuple[Any, frozenset[int]]] = [(display.screen().root, frozenset())]
     while layer:
         below = []
-        for parent in layer:
+        for parent, inside in layer:
             try:
                 children = parent.query_tree().children
             except error.BadWindow:
@@ -165,13 +169,36 @@ def windows() -> list[XWindow]:
             for window in children:
                 try:
                     if window.get_attributes().map_state == X.IsViewable and (title := _title(display, window)):
-                        found.append((window.id, title))
+                        found.append(XWindow(window.id, title, inside, _pid(display, window)))
                 except error.BadWindow:
                     continue
-                below.append(window)
+                below.append((window, inside | {window.id}))
         layer = below
     display.close()
-    return [XWindow(window_id, title) for window_id, title in found]
+    return found
+
+
+def is_ours(window: XWindow) -> bool:
+    """Whether a window belongs to a program that we run in: a terminal says which it is, or is one of our parents."""
+    return str(window.id) == os.environ.get("WINDOWID") or window.pid in _family()
+
+
+def _family() -> set[int]:
+    """Our process and those above it."""
+    found, pid = set(), os.getpid()
+    while pid > 1 and pid not in found:
+        found.add(pid)
+        with suppress(OSError, ValueError, IndexError):
+            pid = int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+    return found
+
+
+def _pid(display: Any, window: Any) -> int:
+    """What a window says of its maker, 0 if nothing."""
+    from Xlib import Xatom
+
+    told = window.get_full_property(display.intern_atom("_NET_WM_PID"), Xatom.CARDINAL)
+    return int(told.value[0]) if told is not None and len(told.value) else 0
 
 
 def focused_window() -> XWindow | None:
