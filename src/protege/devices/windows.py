@@ -1,4 +1,4 @@
-"""Finding the game's window: X11 through python-xlib, Windows and macOS through pywinctl."""
+"""Finding the game's window: X11 through python-xlib, macOS through Quartz, Windows through pywinctl."""
 
 import re
 import sys
@@ -11,7 +11,7 @@ from protege.errors import MissingExtra, UserError
 
 
 class DesktopWindow:
-    """A window on Windows or macOS; implements `core.devices.Window`."""
+    """A window on Windows; implements `core.devices.Window`."""
 
     def __init__(self, window: Any) -> None:
         self._window = window
@@ -34,6 +34,10 @@ def list_windows() -> list[Window]:
         from protege.devices import x11
 
         return list(x11.windows())
+    if sys.platform == "darwin":
+        from protege.devices import mac_windows
+
+        return list(mac_windows.windows())
     return [DesktopWindow(window) for window in _pywinctl().getAllWindows() if window.title]
 
 
@@ -95,6 +99,10 @@ def focused_window() -> Window | None:
         from protege.devices import x11
 
         return x11.focused_window()
+    if sys.platform == "darwin":
+        from protege.devices import mac_windows
+
+        return mac_windows.focused_window()
     window = _pywinctl().getActiveWindow()
     return DesktopWindow(window) if window is not None and window.title else None
 
