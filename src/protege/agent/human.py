@@ -19,7 +19,6 @@ class HumanKeys:
         self._hot = hot
         self._queue: queue.SimpleQueue[KeyEvent] = queue.SimpleQueue()
         self._keys = HeldKeys(frozenset(space.pressable) | hot.keys())
-        self._agents: dict[int, str] = {}
         self._hook = open_hook(self._queue.put, own)
 
     @property
@@ -35,19 +34,12 @@ class HumanKeys:
         return found
 
     def _take(self, event: KeyEvent) -> Heard | None:
-        if (name := self._keys.name(event.place)) is None:
+        """What an event means. A release that was not preceded by a press is the watchdog's, and no person's."""
+        if event.own or (name := self._keys.take(event)) is None:
             return None
-        if event.own:
-            if event.down:
-                self._agents[event.code] = name
-            else:
-                self._agents.pop(event.code, None)
-            return None
-        let_go = not event.down and self._agents.pop(event.code, None) is not None  # of a key that the agent holds
-        changed = self._keys.take(event)
         if name in self._hot:
-            return Heard(event.t_ns, self._hot[name]) if event.down and changed else None
-        return Heard(event.t_ns, name, event.down) if changed or let_go else None
+            return Heard(event.t_ns, self._hot[name]) if event.down else None
+        return Heard(event.t_ns, name, event.down)
 
     def __enter__(self) -> "HumanKeys":
         self._keys.begin(self._hook.start())

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from protege.commands.choose import ask_window
 from protege.commands.types import Count, Number, examples
 from protege.core.paths import agent_runs, models, shown
 from protege.core.text import printable
@@ -29,7 +30,11 @@ CONTROLS = "control_policy_v2.pt"
 @click.option("--goals", type=click.Path(path_type=Path), help="A file of goals, one a line, done one after the other.")
 @click.option("--features", metavar="FILE", help="Landmarks for a control policy: a recording, JSON lines, or - .")
 @click.option("--bridge", default="keyboard", show_default=True, help="For --features: keyboard, or ws://HOST:PORT.")
-@click.option("--window", metavar="TITLE", help="Part of the window's title. Default: the window that has the focus.")
+@click.option(
+    "--window",
+    metavar="TITLE",
+    help="The window's title, a part of it, or a /pattern/. Default: the window that has the focus.",
+)
 @click.option("--temperature", type=Number(0), default=0.0, show_default=True, help="0: always the best action.")
 @click.option("--execute", type=Count(1, 7), default=1, show_default=True, help="Slots to play before re-planning.")
 @click.option("--max-minutes", type=Number(0, 600, min_open=True), default=10.0, show_default=True)
@@ -77,6 +82,7 @@ def command(
     from protege.agent.run import PlayOptions, play_game
     from protege.agent.vision import VisionOptions
 
+    options["window"] = ask_window(options["window"], "the one that has the focus when the countdown ends")
     vision = VisionOptions(temperature=temperature, backend=backend, four_bit=four_bit, device=device)
     played = play_game(
         PlayOptions(

@@ -4,13 +4,18 @@ from pathlib import Path
 
 import click
 
+from protege.commands.choose import ask_window
 from protege.commands.types import Number, examples
 from protege.core.text import printable
 
 
 @click.command("replay", epilog=examples('protege replay level1 --window "Chocolate Doom"'))
 @click.argument("session", type=click.Path(path_type=Path))
-@click.option("--window", metavar="TITLE", help="Part of the window's title. Default: the window that has the focus.")
+@click.option(
+    "--window",
+    metavar="TITLE",
+    help="The window's title, a part of it, or a /pattern/. Default: the window that has the focus.",
+)
 @click.option("--countdown", type=Number(0, 60), default=3.0, show_default=True, help="Seconds before it starts.")
 @click.option("--max-minutes", type=Number(0, 600, min_open=True), default=10.0, show_default=True)
 def command(session: Path, window: str | None, countdown: float, max_minutes: float) -> int:
@@ -18,8 +23,12 @@ def command(session: Path, window: str | None, countdown: float, max_minutes: fl
     from protege.agent.run import replay_game
     from protege.commands.sessions_ import find
 
-    ending = replay_game(
-        find(session), window, countdown, max_minutes, lambda text: click.echo(printable(text), err=True)
-    )
+    recorded = find(session)
+    window = ask_window(window, "the one that has the focus when the countdown ends")
+
+    def say(text: str) -> None:
+        click.echo(printable(text), err=True)
+
+    ending = replay_game(recorded, window, countdown, max_minutes, say)
     click.echo(f"ended: {ending}")
     return 0

@@ -42,10 +42,14 @@ class RealKeys:
             self.presser.press(self._places[name][0])
         self.held = action
 
+    def release(self, names: Action) -> None:
+        """Release these keys, held by us or not."""
+        for name in sorted(names & self._places.keys()):
+            self.presser.release(self._places[name][0])
+        self.held -= names
+
     def release_all(self) -> None:
-        for places in self._places.values():
-            self.presser.release(places[0])
-        self.held = NO_KEYS
+        self.release(frozenset(self._places))
 
     def close(self) -> None:
         """Release everything and let go of the system."""

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -37,8 +37,8 @@ class XKeyboard:
         self.display: Any = open_display()
         self.lock = threading.Lock()
         """Everything on the connection happens under it: python-xlib's own threading loses wake-ups."""
-        self.woken: tuple[int, int] | None = None
-        """A pipe to the hook's thread, which waits on the socket that a press may read empty."""
+        self.pump: Callable[[], None] | None = None
+        """The hook's, which takes what a request's answer brought along. Under the lock."""
         self._pressed: deque[tuple[int, int, bool]] = deque()
         if not self.display.has_extension("XTEST"):
             self.display.close()
@@ -77,11 +77,11 @@ class XKeyboard:
                     x=0,
                     y=0,
                 )
-                if self.woken is not None:
+                if self.pump is not None:
                     self._pressed.append((request._serial, code, down))
                 self.display.sync()
-                if self.woken is not None:
-                    os.write(self.woken[1], b".")
+                if self.pump is not None:
+                    self.pump()
         except connection_errors() as error:
             raise DisplayGone(f"the display is gone ({type(error).__name__})") from None
 
@@ -131,7 +131,8 @@ class XHook:
         try:
             with self._keyboard.lock:
                 self._select(display)
-                self._pipe = self._keyboard.woken = os.pipe()
+                self._pipe = os.pipe()
+                self._keyboard.pump = self._pump
         except connection_errors() as error:
             raise DisplayGone(f"the display is gone ({type(error).__name__})") from None
         self._thread.start()
@@ -141,8 +142,7 @@ class XHook:
         try:
             with self._keyboard.lock:
                 bits = self._keyboard.display.query_keymap()
-                if self._pipe is not None:
-                    os.write(self._pipe[1], b".")  # the answer may have brought events with it
+                self._pump()
         except connection_errors() as error:
             raise DisplayGone(f"the display is gone ({type(error).__name__})") from None
         codes = [code for code in range(256) if bits[code // 8] >> (code % 8) & 1]
@@ -153,7 +153,7 @@ class XHook:
         if self._pipe is not None:
             os.write(self._pipe[1], b".")
             self._thread.join()
-            self._keyboard.woken = None
+            self._keyboard.pump = None
             for end in self._pipe:
                 os.close(end)
             self._pipe = None
@@ -179,12 +179,14 @@ class XHook:
         woken = self._pipe[0]
         with suppress(*connection_errors()):
             while not self._stopping:
-                ready, _, _ = select.select([display.fileno(), woken], [], [])
-                if woken in ready:
-                    os.read(woken, 1024)
+                select.select([display.fileno(), woken], [], [])
                 with self._keyboard.lock:
-                    while display.pending_events():
-                        self._take(display.next_event())
+                    self._pump()
+
+    def _pump(self) -> None:
+        display = self._keyboard.display
+        while display.pending_events():
+            self._take(display.next_event())
 
     def _take(self, event: Any) -> None:
         from Xlib.ext import ge, xinput
