@@ -1,6 +1,7 @@
 """Commands run in forks of one process that has imported everything already: a start costs milliseconds."""
 
 import contextlib
+import functools
 import importlib
 import io
 import json
@@ -55,6 +56,7 @@ QUIET: Final = {
     **{"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"},
     **{"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false"},
     **{"TF_CPP_MIN_LOG_LEVEL": "3", "MPLBACKEND": "agg"},
+    **{"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0", "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0"},
 }
 
 
@@ -77,7 +79,7 @@ class Fork:
         self, work: Callable[[], int], folder: Path, output: Path, limits: Sequence[tuple[int, int]] = ()
     ) -> None:
         """limits: (resource, value) pairs, e.g. (resource.RLIMIT_FSIZE, 1 << 28)."""
-        self.base = _memory()
+        self.base = _at_start(os.getpid())
         self.started = time.monotonic()
         self._killed = False
         sys.stdout.flush()
@@ -94,27 +96,51 @@ class Fork:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
 
-    def waited(self) -> float:
-        """Seconds it has had a turn, or slept: the time it stood in the queue for a core is not its own."""
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    def own_seconds(self) -> float:
+        """Seconds of work, or of waiting for something that never comes: the time its threads stood in the queue for a
+        core is the machine's.
+        """
         try:
-            queued = int(Path(f"/proc/{self.pid}/schedstat").read_text().split()[1]) / 1e9
+            fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+            worked = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+            threads = Path(f"/proc/{self.pid}/task").glob("*/schedstat")
+            queued = sum(int(thread.read_text().split()[1]) for thread in threads) / 1e9
         except (OSError, IndexError, ValueError):
-            queued = 0.0
-        return time.monotonic() - self.started - queued
+            return 0.0
+        return max(worked, self.seconds() - queued)
+
+    def grown(self) -> int:
+        """Bytes of memory it has more than it began with, now."""
+        return _memory(self.pid) - self.base
 
     def poll(self, wait: bool = False) -> Ended | None:
         pid, status, used = os.wait4(self.pid, 0 if wait else os.WNOHANG)
         if pid == 0:
             return None
-        seconds = time.monotonic() - self.started
+        seconds = self.seconds()
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)  # whatever it left running
         return Ended(os.waitstatus_to_exitcode(status), seconds, used.ru_maxrss * 1024 - self.base, self._killed)
 
 
-def _memory() -> int:
-    """Bytes of this process in memory now: a fork begins with as much."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+def _memory(pid: int) -> int:
+    """Bytes of a process in memory now."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
+    except (OSError, IndexError):
+        return 0
+
+
+@functools.cache
+def _at_start(parent: int) -> int:
+    """Bytes of a fork of this process that does nothing: what only lies in files is not counted for a fork."""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    return os.wait4(pid, 0)[2].ru_maxrss * 1024
 
 
 def _child(work: Callable[[], int], folder: Path, output: Path, limits: Sequence[tuple[int, int]]) -> None:

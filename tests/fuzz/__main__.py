@@ -7,6 +7,7 @@ again, says what it does and keeps its folder.
 import argparse
 import gc
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests import forked
-from tests.fuzz.case import SECONDS, Case, Failure
+from tests.fuzz.case import MEMORY, SECONDS, Case, Failure
 from tests.fuzz.targets import GROUPS, ORDER
 
 FIGURES: Final = {
@@ -91,6 +92,7 @@ class _Group:
     def run(self) -> int:
         from tests.fuzz import inputs
 
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(self.keep / "compiled")
         forked.warm_up(self.name)
         root = self.keep / f"inputs-{self.name}"
         shutil.rmtree(root, ignore_errors=True)
@@ -122,10 +124,10 @@ class _Group:
                 running[case] = case.start()
             if not running:
                 return found
-            time.sleep(0.002)
+            time.sleep(0.004)
             for case, fork in list(running.items()):
                 if (ended := fork.poll()) is None:
-                    if fork.waited() > SECONDS or time.monotonic() - fork.started > HARD_S:
+                    if fork.seconds() > HARD_S or fork.own_seconds() > SECONDS or fork.grown() > 3 * MEMORY:
                         fork.kill()
                     continue
                 del running[case]

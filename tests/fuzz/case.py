@@ -133,7 +133,7 @@ class Case:
     def judge(self, ended: Ended) -> list[Failure]:
         said = self.output.read_bytes()[: 4 << 20].decode("utf-8", "replace") if self.output.exists() else ""
         found = [
-            *([] if not ended.stopped else [("time", f"not done after {SECONDS:g} s")]),
+            *([] if not ended.stopped or ended.grown > MEMORY else [("time", f"not done after {SECONDS:g} s")]),
             *([] if ended.grown <= MEMORY else [("memory", f"{ended.grown >> 20} MB more")]),
             *([] if ended.stopped else _internal(ended.code, said)),
             *[("outside", f"{what} {path}") for what, path in self._changed()],

@@ -368,7 +368,11 @@ def mutate(path: Path, rng: random.Random) -> str:
         return instead(path, rng)
     data = path.read_bytes()
     kind = KINDS.get(path.suffix or path.name, raw)
-    changed = kind(data, rng).replace(b"{case}", str(path_of_case(path)).encode())
+    try:
+        changed = kind(data, rng)
+    except Exception:  # broken once already, so that its own format's reader gives up
+        kind, changed = raw, raw(data, rng)
+    changed = changed.replace(b"{case}", str(path_of_case(path)).encode())
     replace(path, changed)
     return f"{kind.__name__} {path.name}"
 

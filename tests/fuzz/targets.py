@@ -201,9 +201,9 @@ TARGETS: Final = (
         (
             one(f"{ANALYZE} --dataset episodes.zarr", ".*"),
             one(f"{ANALYZE} --dataset old.zarr --json", ".*"),
-            one(f"{CLONE} training.max_steps=0", "cloned*", ".*"),
-            one(f"{CLONE} training.max_steps=0 dataset.path=old.zarr", "cloned*", ".*"),
-            one(f"{CLONE} training.checkpoint_dir=out", "out*", ".*", every=6),
+            one(f"{CLONE} training.max_steps=1", "cloned*", ".*", every=5),
+            one(f"{CLONE} training.max_steps=1 dataset.path=old.zarr", "cloned*", ".*", every=5),
+            one(f"{CLONE} training.checkpoint_dir=out", "out*", ".*", every=5),
         ),
         3,
     ),
