@@ -63,11 +63,12 @@ QUIET: Final = {
 @dataclass
 class Ended:
     """How a fork ended. code: its exit code, minus the signal that ended it; grown: bytes of memory it had more than
-    its parent, at most; stopped: it ran too long, or ended by our kill.
+    its parent, at most; worked: seconds on a core; stopped: it ran too long, or ended by our kill.
     """
 
     code: int
     seconds: float
+    worked: float
     grown: int
     stopped: bool
 
@@ -123,7 +124,7 @@ class Fork:
         seconds = self.seconds()
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)  # whatever it left running
-        return Ended(os.waitstatus_to_exitcode(status), seconds, used.ru_maxrss * 1024 - self.base, self._killed)
+        return Ended(os.waitstatus_to_exitcode(status), seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 - self.base, self._killed)
 
 
 def _memory(pid: int) -> int:

@@ -140,11 +140,9 @@ class _Group:
             print(case.output.read_text(errors="replace"), ended, *failures, sep="\n")
         elif not failures:
             case.remove()
-        slow = ended.seconds
+        line = f"{ended.worked:.3f} {ended.seconds:.3f} {ended.grown >> 20} {ended.code} {case.number} "
         with (self.keep / f"{self.name}.times").open("a") as log:
-            log.write(
-                f"{slow:.3f} {ended.grown >> 20} {ended.code} {case.number} {case.target.name}: {case.command.name}\n"
-            )
+            log.write(f"{line}{case.target.name}: {case.command.name}\n")
 
 
 def _digest(root: Path) -> list[tuple[str, int, int]]:

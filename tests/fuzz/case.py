@@ -209,9 +209,7 @@ def _internal(code: int, said: str) -> list[tuple[str, str]]:
             return [("internal", (match[1] if match.groups() else last)[:200])]
     if code not in (0, 1, 2, 130):
         return [("internal", f"exit code {code}")]
-    if code == 2 and not any(line.startswith(("protege", "python -m", "usage")) for line in said.splitlines()):
-        return [("wordless", "exit code 2 without a line that says why")]
-    return []
+    return [] if code == 0 or said.strip() else [("wordless", f"exit code {code} and not a word")]
 
 
 def _copy(source: Path, target: Path) -> None:
