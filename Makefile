@@ -18,7 +18,7 @@ test: .venv/test-ready lint
 
 # A real Windows Python under wine, with real windows and keys; made once, in .wine (needs .venv to be Python 3.11).
 test-windows: .venv/test-ready
-	@sh scripts/system_packages.sh wine wine64 gcc-mingw-w64-x86-64-win32 xvfb xdotool unzip
+	@sh scripts/system_packages.sh wine wine64 gcc-mingw-w64-x86-64-win32 xvfb unzip
 	@bash scripts/windows/make_python.sh
 	@bash scripts/windows/run_tests.sh
 

@@ -19,7 +19,7 @@ WINESERVER=$(command -v wineserver || echo "$(dirname "$(command -v "$WINE")")/w
 start_display() {
     local number
     exec {number}< <(exec Xvfb -displayfd 1 -screen 0 1280x800x24 -noreset -nolisten tcp 2>/dev/null)
-    XVFB=$!
+    STARTED=$!
     trap stop_display EXIT
     trap 'exit 130' INT TERM HUP
     read -r -t 30 -u "$number" DISPLAY || { echo "Xvfb does not start" >&2; exit 1; }
@@ -28,5 +28,5 @@ start_display() {
 
 stop_display() {
     "$WINESERVER" -k >/dev/null 2>&1 || true  # of this prefix alone
-    kill "$XVFB" 2>/dev/null || true
+    kill $STARTED 2>/dev/null || true
 }
