@@ -8,9 +8,12 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from protege.errors import ProtegeError
+
+if TYPE_CHECKING:
+    from protege.devices.key_check import Trial
 
 GB_PER_HOUR: Final = 1.8
 """Disk that an hour at 10 fps and 640x480 takes, measured on Doom (JPEG q90)."""
@@ -84,12 +87,27 @@ def check_keyboard(environ: Mapping[str, str]) -> Check:
     if (blocked := keyboard_blocked(environ)) is not None:
         return blocked
     try:
+        from protege.core.actions import KEYBOARD_12
+        from protege.devices.key_check import try_keys
         from protege.devices.keyboard import KeyListener
 
-        with KeyListener(frozenset(), lambda name, down: None) as listener:
-            return Check("keyboard", listener.alive, "keys can be heard and pressed")
+        with KeyListener(frozenset(), lambda name, down, t_ns: None) as listener:
+            if not listener.alive:
+                return Check("keyboard", False, "keys cannot be heard", "see docs/recording.md")
+        return _tried(try_keys(KEYBOARD_12))
     except ProtegeError as error:
         return Check("keyboard", False, str(error), "see docs/recording.md")
+
+
+def _tried(trial: "Trial | None") -> Check:
+    """What pressing each key of the action space showed."""
+    if trial is None:
+        return Check("keyboard", True, "keys can be heard")
+    if not trial.unheard and not trial.lost:
+        return Check("keyboard", True, f"each of the {len(trial.tried)} keys was pressed, heard and reached a window")
+    parts = [("not heard", trial.unheard), ("did not reach a window", trial.lost)]
+    found = "; ".join(f"{what}: {' '.join(names)}" for what, names in parts if names)
+    return Check("keyboard", False, found, "another program may keep them for itself (a hot key, a remapper)")
 
 
 def _macos_trusted() -> bool:

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from protege.agent.human import EXPIRES_NS, AnnouncedKeys, OwnPresses
 from protege.agent.listener import Slot
 from protege.agent.numbers import Numbers
 from protege.agent.record import RunRecorder
@@ -18,8 +17,7 @@ from protege.core import KEYBOARD_12, NO_KEYS, Frame, Session, SessionInfo, Sess
 from protege.core.events import Control, Key, Pause
 from protege.core.session import check
 from protege.errors import ProtegeError, UserError
-from tests.agent.fakes import LEFT, FakeKeys, W
-from tests.fakes import FakeClock
+from tests.agent.fakes import LEFT, W
 
 
 class Warm:
@@ -117,24 +115,6 @@ def test_a_recording_that_cannot_be_written_ends_the_run_in_words(tmp_path):
     recorder.finish(2, {})
     with pytest.raises(ProtegeError, match="cannot write"):
         recorder.slot(slot(0, NO_KEYS))
-
-
-def test_own_presses_count_once_in_their_order_and_are_forgotten_after_a_while():
-    clock = FakeClock()
-    own = OwnPresses(clock)
-    keys = AnnouncedKeys(FakeKeys(clock), own, KEYBOARD_12)
-    keys.hold(W)
-    assert own.is_own("w", True)
-    assert not own.is_own("w", True)
-    keys.hold(NO_KEYS)
-    keys.hold(W)
-    assert own.is_own("w", False)
-    assert own.is_own("w", True)
-    keys.release_all()
-    clock.time_ns += EXPIRES_NS + 1
-    assert not own.is_own("w", False)
-    with pytest.raises(ValueError, match="never pressed"):
-        keys.hold(frozenset(("f5",)))
 
 
 def test_the_status_line_says_who_plays_what_comes_and_how_fast():

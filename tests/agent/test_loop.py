@@ -270,10 +270,12 @@ def test_options_that_make_no_sense_are_refused_in_words():
             LoopOptions(**options)
 
 
-def test_plans_of_another_length_are_played_to_their_end():
-    setting = Setting(Plan((W, W)))
-    _, ear, _ = run(setting, execute=7, max_s=1.5)
-    assert [bool(slot.action) for slot in ear.slots[1:6]] == [True, True, False, False, False]
+@pytest.mark.parametrize("steps", [2, 70])
+def test_a_plan_of_another_length_ends_the_run_in_words(steps):
+    setting = Setting(Plan((W,) * steps))
+    with pytest.raises(ProtegeError, match=f"plan has {steps} steps, expected 7"):
+        run(setting, max_s=1.5)
+    assert setting.keys.held == NO_KEYS
 
 
 def test_a_replay_presses_at_the_recordings_own_times_without_its_pauses(tmp_path):

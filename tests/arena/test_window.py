@@ -13,7 +13,7 @@ from protege.arena.player import play_window
 from protege.arena.window import main, parse_size
 from protege.core.actions import KEYBOARD_12
 from protege.core.devices import MonotonicClock
-from protege.devices.keyboard import PynputKeys
+from protege.devices.keyboard import RealKeys
 from protege.devices.windows import find_window, list_windows
 from protege.errors import UserError
 
@@ -42,7 +42,7 @@ def test_the_scripted_player_wins_with_real_keys_and_the_log_says_what_the_engin
                 lines.append(line)
                 yield line
 
-        presses = play_window(copied(), PynputKeys(KEYBOARD_12), MonotonicClock(), seconds=60)
+        presses = play_window(copied(), RealKeys(KEYBOARD_12), MonotonicClock(), seconds=60)
         assert process.wait(20) == 0
         log = list(read_lines(lines))
     assert isinstance(log[0], Opened)
@@ -61,7 +61,7 @@ def test_every_key_reaches_its_button(tmp_path):
         assert process.stdout is not None
         log = read_lines(process.stdout)
         assert isinstance(next(log), Opened)
-        keys = PynputKeys(KEYBOARD_12)
+        keys = RealKeys(KEYBOARD_12)
         try:
             for key in KEYBOARD_12.pressable:
                 keys.hold(frozenset((key,)))

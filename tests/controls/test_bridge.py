@@ -16,7 +16,7 @@ from protege.controls.postprocess import ControlOutput
 from protege.controls.websocket import WebSocketBridge
 from protege.core import Rect
 from protege.devices import x11
-from protege.devices.keyboard import PynputKeys
+from protege.devices.keyboard import RealKeys
 from protege.devices.pointer import XPointer
 from protege.errors import UserError
 from tests.fakes import FakeWindow
@@ -254,7 +254,7 @@ def desk():
     window = FakeWindow(Rect(100, 50, 401, 301))
     pointer = XPointer()
     pointer.place(300, 300)
-    bridge = KeyboardBridge(PynputKeys(MINECRAFT), pointer, window, pixels_per_deg=2)
+    bridge = KeyboardBridge(RealKeys(MINECRAFT), pointer, window, pixels_per_deg=2)
     try:
         yield bridge, window
     finally:

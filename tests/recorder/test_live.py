@@ -14,12 +14,23 @@ import pytest
 from protege.core import KEYBOARD_12, NO_KEYS, Session
 from protege.core.events import Held, Key, Pause
 from protege.core.session import check, find_sessions, repair
-from protege.devices.keyboard import PynputKeys, platform_key
+from protege.devices.keyboard import RealKeys
+from protege.devices.keys import open_presser
+from protege.devices.places import places_of
 from protege.devices.windows import find_window, focused_window, list_windows
 from protege.errors import UserError
 from tests.conftest import need
 
 CONFIG = Path(__file__).parents[1] / "fixtures" / "chocolate-doom"
+
+
+def tap(name, seconds=0.1):
+    """Somebody presses a key, in the space or not."""
+    presser = open_presser()
+    presser.press(places_of(name)[0])
+    time.sleep(seconds)
+    presser.release(places_of(name)[0])
+    presser.close()
 
 
 def start_doom(folder, **environment):
@@ -108,16 +119,13 @@ def difference(a, b):
 
 def test_a_real_game_is_recorded_with_a_good_verdict_and_keys_move_the_player(doom, tmp_path):
     recording = Recording(tmp_path, "--window", "chocolate doom")
-    from pynput.keyboard import Controller  # needs a display, so not at the top
-
-    keys = PynputKeys(KEYBOARD_12)
+    keys = RealKeys(KEYBOARD_12)
     time.sleep(2)
     assert not (tmp_path / "s").exists()  # P has not been pressed
-    p = platform_key("p")
-    Controller().tap(p)
+    tap("p")
     recording.wait_for_frames(10)
     play(keys, 6)
-    Controller().tap(p)
+    tap("p")
     time.sleep(0.5)
     frames = recording.frames()
     time.sleep(0.5)
@@ -146,7 +154,7 @@ def test_a_real_game_is_recorded_with_a_good_verdict_and_keys_move_the_player(do
 def test_auto_repeat_is_not_recorded(doom, tmp_path):
     recording = Recording(tmp_path, "--window", "chocolate doom", "--start-now")
     recording.wait_for_frames(3)
-    keys = PynputKeys(KEYBOARD_12)
+    keys = RealKeys(KEYBOARD_12)
     keys.hold(frozenset({"left"}))
     time.sleep(1.5)  # the server repeats a held key from 0.66 s on
     keys.hold(NO_KEYS)
@@ -159,14 +167,8 @@ def test_auto_repeat_is_not_recorded(doom, tmp_path):
 def test_ctrl_counts_as_c_and_keys_outside_the_space_leave_no_trace(doom, tmp_path):
     recording = Recording(tmp_path, "--window", "chocolate doom", "--start-now")
     recording.wait_for_frames(3)
-    from pynput.keyboard import Controller
-    from pynput.keyboard import Key as PynputKey
-
-    controller = Controller()
-    for key in (PynputKey.ctrl, platform_key("x"), platform_key("7")):
-        controller.press(key)
-        time.sleep(0.1)
-        controller.release(key)
+    for name in ("ctrl", "x", "7"):
+        tap(name)
     time.sleep(0.3)
     recording.stop()
     session = recording.session()
@@ -270,7 +272,7 @@ def test_windows_are_listed(doom, run_protege):
 
 
 def test_keys_of_another_space_are_never_pressed(doom):
-    keys = PynputKeys(KEYBOARD_12)
+    keys = RealKeys(KEYBOARD_12)
     with pytest.raises(ValueError, match="never pressed"):
         keys.hold(frozenset({"f12"}))
 

@@ -76,7 +76,9 @@ class LoopOptions:
 
 @dataclass(frozen=True)
 class World:
-    """The devices. lost: what has died that the run cannot do without (watchdog, listener), None while all is well."""
+    """The devices. lost: what has died that the run cannot do without (watchdog, listener), None while all is well;
+    hindered: why nothing may be held for the moment, "" when it may.
+    """
 
     screen: Screen
     keys: Keys
@@ -84,6 +86,7 @@ class World:
     window: Window
     human: Human
     lost: Callable[[], str | None] = lambda: None
+    hindered: Callable[[], str] = lambda: ""
 
 
 @contextmanager
@@ -132,6 +135,8 @@ class _Loop:
         self._goal: str | None = None
         self._by = AGENT
         self._focused = True
+        self._obstacle = ""
+        self._hindered = ""
         self._thought: Thought | None = None
         self._arrived: Thought | None = None
         self._starved = False
@@ -192,7 +197,9 @@ class _Loop:
         if self.ending is not None:
             return str(self.ending)
         if not self._focused:
-            return "another window has the focus"
+            return self._obstacle or "another window has the focus"
+        if self._hindered:
+            return self._hindered
         if self._by == HUMAN:
             return "you play"
         return "" if self._goal is not None else "no goal"
@@ -212,7 +219,11 @@ class _Loop:
         if (lost := self.world.lost()) is not None:
             raise ProtegeError(f"{lost}; the agent stopped")
         now = self.world.clock.now_ns()
-        focused = self.world.window.state().focused
+        if (hindered := self.world.hindered()) != self._hindered:
+            self._hindered = hindered
+            self._drop_plan()
+        state = self.world.window.state()
+        focused, self._obstacle = state.focused, state.obstacle
         if focused != self._focused:
             self._focused = focused
             self._drop_plan()
@@ -249,6 +260,8 @@ class _Loop:
 
     def _adopt(self, thought: Thought) -> None:
         """A new plan: its slots that have passed are dropped; reached is what it says twice in a row."""
+        if (steps := len(thought.plan.steps)) != self.options.horizon:
+            raise ProtegeError(f"the policy's plan has {steps} steps, expected {self.options.horizon}; no key is held")
         step = self._step(thought)
         self.numbers.thought(thought.latency_ns)
         self.numbers.dropped_slots += min(step, len(thought.plan.steps))

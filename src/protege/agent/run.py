@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, cast
 
 from protege.agent.goals import goal_source, read_goals
-from protege.agent.human import AnnouncedKeys, HumanKeys, OwnPresses
+from protege.agent.human import HumanKeys
 from protege.agent.listener import Listener
 from protege.agent.loop import Ending, Goals, LoopOptions, World, play
 from protege.agent.numbers import Numbers
@@ -20,21 +20,25 @@ from protege.agent.record import SOURCE, RunRecorder
 from protege.agent.sequence import replay
 from protege.agent.status import Picture, Status
 from protege.agent.stuck import Sampled, StuckDetector, StuckOptions
-from protege.agent.thinker import ThreadThinker
+from protege.agent.thinker import ThreadThinker, ended
 from protege.agent.vision import VisionOptions
 from protege.core.actions import Action
-from protege.core.devices import Clock, Keys, MonotonicClock, Window
+from protege.core.devices import Clock, MonotonicClock, Window
 from protege.core.frame import Frame
 from protege.core.paths import agent_runs
 from protege.core.plan import Policy
 from protege.core.session import Session, SessionInfo, SessionWriter
-from protege.devices.keyboard import PynputKeys
+from protege.devices.guard import Guard
+from protege.devices.keyboard import RealKeys, check_names
 from protege.devices.screen import MssScreen
 from protege.devices.turns import short_turns
 from protege.devices.watchdog import Watchdog
 from protege.devices.windows import find_window, focused_window
 from protege.errors import ProtegeError, UserError
 
+UNWATCHED_S: Final = 2.0
+"""A run ends when its watchdog has not answered for so long; nothing is held meanwhile."""
+NOT_WATCHED: Final = "the watchdog does not answer"
 SWITCH_S: Final = 0.001
 """How long the thinking thread may keep the interpreter from the acting one; Python's own 5 ms make slots late."""
 
@@ -68,6 +72,7 @@ class PlayOptions:
     def __post_init__(self) -> None:
         if self.goal is None and self.goals is None:
             raise UserError('give a goal: --goal "Go to the lantern", or --goals FILE')
+        check_names("--stop-key, --toggle-key", (self.stop_key, self.toggle_key))
         for key in (self.stop_key, self.toggle_key):
             if key in self.vision.space.pressable:
                 raise UserError(f"key {key!r} is one the agent presses; choose another as stop or toggle key")
@@ -77,8 +82,9 @@ class PlayOptions:
             raise UserError(f"stop key and toggle key are both {self.stop_key!r}; choose two keys")
         self.loop(10.0)
 
-    def loop(self, frame_hz: float) -> LoopOptions:
-        return LoopOptions(round(1e9 / frame_hz), self.execute, self.vision.horizon, self.max_minutes * 60)
+    def loop(self, frame_hz: float, horizon: int = 0) -> LoopOptions:
+        horizon = max(horizon, self.vision.horizon)
+        return LoopOptions(round(1e9 / frame_hz), self.execute, horizon, self.max_minutes * 60)
 
 
 @dataclass(frozen=True)
@@ -123,16 +129,20 @@ def play_game(
     ProtegeError when the window closes, the policy fails or a device is gone; UserError when it cannot begin. Every
     key is up again in all cases, and the recording is closed.
     """
-    policy = policy or load_policy(options.model, options.vision)
-    policy.warm_up()
+    try:
+        policy = policy or load_policy(options.model, options.vision)
+        policy.warm_up()
+    except SystemExit as error:
+        raise ended(error) from None
     clock = MonotonicClock()
     listed = ([options.goal] if options.goal else []) + (read_goals(options.goals) if options.goals else [])
-    hz = float(getattr(getattr(policy, "card", None), "frame_hz", 10.0))
+    card = getattr(policy, "card", None)
+    hz = float(getattr(card, "frame_hz", 10.0))
     with _stoppable(), ExitStack() as stack:
-        world = real_world(options, clock, stack, say)
         numbers = Numbers()
         status = Status(options.vision.space, numbers)
         stack.callback(status.close)
+        world = real_world(options, clock, stack, say, status.say)
         thinker = ThreadThinker(policy, clock)
         stack.callback(thinker.close)
         recorder = run_recorder(options, world, hz) if options.record else None
@@ -141,7 +151,7 @@ def play_game(
                 world,
                 thinker,
                 goals or goal_source(listed, status.say),
-                options.loop(hz),
+                options.loop(hz, getattr(card, "horizon", 0)),
                 _listeners(options, policy, status, recorder),
                 numbers,
             )
@@ -177,31 +187,48 @@ def replay_game(
             return Ending.STOPPED
 
 
-def real_world(options: PlayOptions, clock: Clock, stack: ExitStack, say: Callable[[str], None]) -> World:
-    """The real devices, closed by `stack`; waits for the window's focus and counts down. For the thread that plays."""
+def real_world(
+    options: PlayOptions,
+    clock: Clock,
+    stack: ExitStack,
+    say: Callable[[str], None],
+    warn: Callable[[str], None] | None = None,
+) -> World:
+    """The real devices, closed by `stack`; waits for the window's focus and counts down. For the thread that plays,
+    which must sleep by the world's clock: that is how the watchdog knows that it is well. warn: for what happens later.
+    """
     short_turns()
     space = options.vision.space
     window = _focused(options, clock, say)
     stack.callback(window.close)
     screen = FollowingScreen(window)
     stack.callback(screen.close)
-    own = OwnPresses(clock)
     hot = {options.stop_key: "stop", options.toggle_key: "toggle"}
     heard_space = replace(space, keys=("none",), movement=frozenset(), camera=frozenset()) if options.dry_run else space
-    keys: Keys = NoKeys()
-    watchdog: Watchdog | None = None
-    if not options.dry_run:
-        watchdog = stack.enter_context(Watchdog(space))
-        keys = AnnouncedKeys(PynputKeys(space), own, space)
-    human = HumanKeys(heard_space, own, clock, hot)
-    stack.enter_context(human)
+    if options.dry_run:
+        human = stack.enter_context(HumanKeys(heard_space, hot))
+        return World(screen, NoKeys(), clock, window, human, lambda: _deaf(human))
+    watchdog = stack.enter_context(Watchdog(space))
+    keys = RealKeys(space)
+    stack.callback(keys.presser.close)
+    human = stack.enter_context(HumanKeys(heard_space, hot, keys.presser))
+
+    def lapsed(seconds: float) -> None:
+        (warn or say)(f"the agent stood still for {seconds:.2f} s, so its keys were let go of")
 
     def lost() -> str | None:
-        if watchdog is not None and not watchdog.alive:
+        if not watchdog.alive:
             return "the watchdog that would release the keys has ended"
-        return None if human.alive else "the keyboard can no longer be heard"
+        if guard.unwatched_s > UNWATCHED_S:
+            return "the watchdog that would release the keys does not answer"
+        return _deaf(human)
 
-    return World(screen, keys, clock, window, human, lost)
+    guard = Guard(keys, watchdog, clock, lapsed)
+    return World(screen, guard, guard, window, human, lost, lambda: "" if guard.watched else NOT_WATCHED)
+
+
+def _deaf(human: HumanKeys) -> str | None:
+    return None if human.alive else "the keyboard can no longer be heard"
 
 
 def _focused(options: PlayOptions, clock: Clock, say: Callable[[str], None]) -> Window:

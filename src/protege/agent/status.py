@@ -28,11 +28,13 @@ class Status(Listener):
         self._due_ns = 0
         self._start_ns: int | None = None
         self._width = 0
+        self._waiting = ""
 
     def slot(self, slot: Slot) -> None:
         self._start_ns = slot.t_ns if self._start_ns is None else self._start_ns
-        if slot.t_ns < self._due_ns:
+        if slot.t_ns < self._due_ns and slot.waiting == self._waiting:
             return
+        self._waiting = slot.waiting
         self._due_ns = slot.t_ns + (LIVE_NS if self._live else LOG_NS)
         text = slot_text(slot, self._space) + "  " + self._numbers.line((slot.t_ns - self._start_ns) / 1e9)
         if self._live:

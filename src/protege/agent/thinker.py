@@ -7,6 +7,7 @@ from typing import Protocol
 from protege.core.devices import Clock
 from protege.core.frame import Frame
 from protege.core.plan import Plan, Policy
+from protege.errors import ProtegeError
 
 
 @dataclass(frozen=True)
@@ -83,13 +84,18 @@ class ThreadThinker:
                 frame, goal = self._question
             try:
                 plan = self._policy.predict(frame, goal)
-            except Exception as error:
+            except BaseException as error:  # sys.exit() in a policy, too, would end this thread unseen
                 with self._wake:
-                    self._error = error  # raised again in the loop, which lets go of the keys
+                    self._error = error if isinstance(error, Exception) else ended(error)
                 return
             with self._wake:
                 self._thought = Thought(plan, goal, frame.t_ns, self._clock.now_ns() - frame.t_ns)
                 self._question = None
+
+
+def ended(error: BaseException) -> ProtegeError:
+    """For what a policy raises to end a program; raised in the loop, which lets go of the keys."""
+    return ProtegeError(f"the policy ended itself ({type(error).__name__}: {error}); no key is held")
 
 
 class InstantThinker:

@@ -191,7 +191,7 @@ def _end_once(*_: Any) -> NoReturn:
 
 def _play(command: Sequence[str], out: Path, seconds: float | None, episodes: int | None) -> None:
     """Open the window and play it; keys are released and the window is gone afterwards, also if we are killed."""
-    from protege.devices.keyboard import PynputKeys
+    from protege.devices.keyboard import RealKeys
 
     focus = Focus()
     with (
@@ -204,7 +204,7 @@ def _play(command: Sequence[str], out: Path, seconds: float | None, episodes: in
         try:
             play_window(
                 _copied(window.stdout, log, focus),
-                PynputKeys(KEYBOARD_12),
+                RealKeys(KEYBOARD_12),
                 MonotonicClock(),
                 seconds,
                 episodes,

@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from protege.agent.goals import GoalList
-from protege.agent.human import HumanKeys, OwnPresses
+from protege.agent.human import HumanKeys
 from protege.agent.listener import Listener, Slot
 from protege.agent.loop import Heard, play
 from protege.agent.numbers import Numbers
@@ -209,7 +209,7 @@ def _playing(policy: Policy, human: Any, listeners: Sequence[Listener], numbers:
 
     before = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_S)
-    ear = HumanKeys(KEYBOARD_12, OwnPresses(clock), clock, {})
+    ear = HumanKeys(KEYBOARD_12, {})
     thread = threading.Thread(target=work)
     try:
         with ear:

@@ -20,10 +20,13 @@ class Rect:
 
 @dataclass(frozen=True)
 class WindowState:
-    """rect: the window's client area on the screen; focused: whether it gets the keyboard now."""
+    """rect: the window's client area on the screen; focused: whether it gets the keyboard now, and can be seen;
+    obstacle: what keeps it from that although it has the focus, in words, such as "another window covers the game".
+    """
 
     rect: Rect
     focused: bool
+    obstacle: str = ""
 
 
 class Window(Protocol):

@@ -1,153 +1,157 @@
-"""Hearing and pressing keys with pynput: the only place that knows how a key is called on each platform."""
+"""The keys of an action space: pressing them, and hearing which of them are held. Backends know how (see `keys`)."""
 
-import sys
-from collections.abc import Callable
-from contextlib import suppress
-from typing import Any, Final, Protocol
+import queue
+import threading
+from collections.abc import Mapping
+from typing import Final, Protocol
 
 from protege.core.actions import NO_KEYS, Action, ActionSpace
-from protege.errors import MissingExtra, ProtegeError, UserError
+from protege.devices.keys import Hook, KeyEvent, Presser, open_hook, open_presser
+from protege.devices.places import NAMES, Place, places_of
+from protege.errors import UserError
 
-NAMED: Final = ("up", "down", "left", "right", "space", "enter", "tab", "esc", "shift", "ctrl", "alt")
-"""Keys that pynput knows by name; every other key of a space is a single character."""
-
-ALIASES: Final = {"ctrl_l": "ctrl", "ctrl_r": "ctrl", "shift_l": "shift", "shift_r": "shift", "alt_l": "alt"}
-
-
-def _pynput() -> Any:
-    """pynput's keyboard module. Importing it needs a display, so it happens here and not at the top."""
-    try:
-        from pynput import keyboard
-    except ImportError as error:
-        if isinstance(error, ModuleNotFoundError):
-            raise MissingExtra("pynput", "record") from None
-        first = str(error).strip().splitlines()[0] if str(error).strip() else "no backend"
-        raise UserError(f"cannot reach the keyboard ({first}); run inside a graphical session") from None
-    return keyboard
+JOIN_S: Final = 2.0
 
 
-def key_name(key: Any) -> str | None:
-    """What we call a key that pynput reports: lower case whatever the shift state; None if it has no name."""
-    name = getattr(key, "name", None)
-    if name is None:
-        char = getattr(key, "char", None)
-        return char.lower() if char else None
-    return ALIASES.get(name, name)
+def check_names(what: str, names: tuple[str, ...]) -> None:
+    """UserError for names that no key has; what: the flag or space they come from."""
+    if unknown := [name for name in names if name not in NAMES]:
+        raise UserError(
+            f"{what}: no key is called {', '.join(map(repr, unknown))}; a key is called as on a US keyboard: "
+            "a letter, a digit, f1 to f12, up, down, left, right, space, enter, tab, esc, ctrl, shift, alt, …"
+        )
 
 
-def platform_key(name: str) -> Any:
-    """The key to press for a name. On X11 a letter must go through its keysym: pressed as a character, pynput would
-    only send the focused window an event, which other programs (a recorder) never see.
-    """
-    keyboard = _pynput()
-    if name in NAMED:
-        return getattr(keyboard.Key, name)
-    if len(name) != 1:
-        raise ValueError(f"no such key: {name!r}")
-    return keyboard.KeyCode.from_vk(ord(name)) if sys.platform == "linux" else keyboard.KeyCode.from_char(name)
-
-
-class PynputKeys:
+class RealKeys:
     """Presses real keys; implements `core.devices.Keys`. Keys outside its action space cannot be pressed."""
 
-    def __init__(self, space: ActionSpace) -> None:
-        keyboard = _pynput()
-        self._controller: Any = keyboard.Controller()
-        self._keys = {name: platform_key(name) for name in space.pressable}
+    def __init__(self, space: ActionSpace, presser: Presser | None = None) -> None:
+        """presser: this system's unless given. UserError for a space with a key that does not exist."""
+        check_names(f"action space {space.name}", space.pressable)
+        self.presser = presser or open_presser()
+        self._places: dict[str, tuple[Place, ...]] = {name: places_of(name) for name in space.pressable}
         self.held: Action = NO_KEYS
         self.release_all()  # a key whose presser was killed stays down in the X server
 
     def hold(self, action: Action) -> None:
-        if unknown := action - self._keys.keys():
+        if unknown := action - self._places.keys():
             raise ValueError(f"keys outside the action space are never pressed: {sorted(unknown)}")
         for name in sorted(self.held - action):
-            self._controller.release(self._keys[name])
+            self.presser.release(self._places[name][0])
         for name in sorted(action - self.held):
-            self._controller.press(self._keys[name])
+            self.presser.press(self._places[name][0])
         self.held = action
 
+    def release(self, names: Action) -> None:
+        """Release these keys, held by us or not."""
+        for name in sorted(names & self._places.keys()):
+            self.presser.release(self._places[name][0])
+        self.held -= names
+
     def release_all(self) -> None:
-        for key in self._keys.values():
-            self._controller.release(key)
-        self.held = NO_KEYS
+        self.release(frozenset(self._places))
+
+    def close(self) -> None:
+        """Release everything and let go of the system."""
+        self.release_all()
+        self.presser.close()
+
+
+class HeldKeys:
+    """Which keys of interest are down, from a hook's events: counted by physical key, named by name.
+
+    Left and the 4 of the keypad are both "left": it is held from the first press to the last release. Auto-repeat
+    changes nothing.
+    """
+
+    def __init__(self, names: frozenset[str], aliases: Mapping[str, str] | None = None) -> None:
+        """names: the keys of interest; aliases: other keys that count as one of them, e.g. {"ctrl": "c"}."""
+        self._names = names
+        self._aliases = aliases or {}
+        self._down: dict[int, str] = {}
+
+    def name(self, place: Place | None) -> str | None:
+        """What a key counts as; None if it is of no interest."""
+        if place is None:
+            return None
+        name = self._aliases.get(place.name, place.name)
+        return name if name in self._names else None
+
+    def begin(self, down: Mapping[int, Place | None]) -> None:
+        """These keys are down already."""
+        self._down |= {code: name for code, place in down.items() if (name := self.name(place)) is not None}
+
+    def take(self, event: KeyEvent) -> str | None:
+        """The name that is held from now on, or no longer; None if the event changes nothing that is of interest."""
+        if (name := self.name(event.place)) is None:
+            return None
+        before = name in self._down.values()
+        if event.down:
+            self._down[event.code] = name
+        else:
+            self._down.pop(event.code, None)
+        return name if (name in self._down.values()) != before else None
+
+    @property
+    def held(self) -> Action:
+        """May be asked for by any thread."""
+        return frozenset(tuple(self._down.values()))
 
 
 class KeyHeard(Protocol):
-    """Called for every true change of a key: its name and whether it went down."""
+    """Called for every true change of a key: its name, whether it went down, and when (perf_counter, ns)."""
 
-    def __call__(self, name: str, down: bool) -> None: ...
+    def __call__(self, name: str, down: bool, t_ns: int) -> None: ...
 
 
 class KeyListener:
-    """Hears every key of the machine, without auto-repeat: a held key goes down once.
+    """Hears every key of the machine, without auto-repeat: a held key goes down once. A context manager.
 
-    It knows names only while they are being handled; nothing is stored here but which of `names` are held.
+    The hook's thread only stamps and queues; `heard` is called in another one, in order. Nothing is stored here but
+    which of `names` are held, and how many presses there were of keys that are not in our table.
     """
 
-    def __init__(self, names: frozenset[str], heard: KeyHeard, aliases: dict[str, str] | None = None) -> None:
+    def __init__(self, names: frozenset[str], heard: KeyHeard, aliases: Mapping[str, str] | None = None) -> None:
         """names: the keys to report; aliases: other keys that count as one of them, e.g. {"ctrl": "c"}."""
-        self._names = names
         self._heard = heard
-        self._aliases = aliases or {}
-        self._down: set[str] = set()
-        self._listener: Any = _pynput().Listener(on_press=self._on(True), on_release=self._on(False))
+        self._keys = HeldKeys(names, aliases)
+        self._queue: queue.SimpleQueue[KeyEvent | None] = queue.SimpleQueue()
+        self._hook: Hook = open_hook(self._queue.put)
+        self._thread = threading.Thread(target=self._work, name="keys taken", daemon=True)
+        self.presses = 0
+        """Of any key, repeats left out where the system tells them apart."""
+        self.unknown = 0
+        """Of them, those of keys that have no place in our table."""
 
     @property
     def held(self) -> Action:
         """Which of the names are down now, as far as heard."""
-        return frozenset(self._aliases.get(name, name) for name in tuple(self._down))
+        return self._keys.held
+
+    def down_now(self) -> Action:
+        """Which of the names are down by the system's own word, heard or not."""
+        down = (self._keys.name(place) for place in self._hook.down().values())
+        return frozenset(name for name in down if name is not None)
 
     @property
     def alive(self) -> bool:
-        return self._listener.is_alive()
+        return self._hook.alive
 
-    def _on(self, down: bool) -> Callable[..., None]:
-        def handle(key: Any, injected: bool = False) -> None:
-            name = key_name(key)
-            if name is None or self._aliases.get(name, name) not in self._names or (name in self._down) == down:
-                return
-            before = self.held
-            (self._down.add if down else self._down.discard)(name)
-            if self.held != before:
-                self._heard(self._aliases.get(name, name), down)
-
-        return handle
+    def _work(self) -> None:
+        while (event := self._queue.get()) is not None:
+            if event.down:
+                self.presses += 1
+                self.unknown += event.place is None
+            if (name := self._keys.take(event)) is not None:
+                self._heard(name, event.down, event.t_ns)
 
     def __enter__(self) -> "KeyListener":
-        self._listener.start()
-        self._listener.wait()
-        if sys.platform == "linux":  # elsewhere a key that is held already is known from its first repeat on
-            from protege.devices import x11
-
-            self._down |= x11.keys_down(self._names | self._aliases.keys())
+        self._keys.begin(self._hook.start())
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Ends the listener's thread. pynput's own stop waits, on X11, behind the very request it should end, so the
-        server is asked once more on a connection of its own.
-        """
-        gone = _connection_errors()
-        with suppress(*gone):
-            self._listener.stop()
-        context = getattr(self._listener, "_context", None)
-        if sys.platform == "linux" and context is not None:
-            from protege.devices import x11
-
-            with suppress(ProtegeError, *gone):
-                display = x11.open_display()
-                for _try in range(10):  # the thread may only be about to make its request
-                    display.record_disable_context(context)
-                    display.sync()
-                    self._listener.join(timeout=0.2)
-                    if not self._listener.is_alive():
-                        break
-                display.close()
-
-
-def _connection_errors() -> tuple[type[Exception], ...]:
-    """What is raised when the X server has gone before us."""
-    if sys.platform != "linux":
-        return ()
-    from Xlib import error
-
-    return (error.ConnectionClosedError, error.XError, OSError)
+        """Ends its threads; what was heard before is told first."""
+        self._hook.stop()
+        self._queue.put(None)
+        self._thread.join(JOIN_S)

@@ -1,32 +1,53 @@
-"""Releases every key when the program that pressed them is killed: an X server keeps a dead program's keys down.
+"""Releases every key when the program that pressed them is killed or stands still: the system keeps its keys down.
 
-A small process of its own: it waits for the end of a pipe that only its parent holds open. When the parent exits, for
-whatever reason, the pipe ends, and the watchdog releases the keys of the action space and ends too.
+A small process of its own, in a session of its own and nobody's child. The program tells it many times a second which
+keys it holds, and is answered. When it falls silent with keys held, they are released at once; when its end of the
+pipe closes, for whatever reason, everything is released and the watchdog ends.
 """
 
+import os
+import queue
+import signal
 import subprocess
 import sys
+import threading
+import time
 from contextlib import suppress
 from types import TracebackType
-from typing import Final, Self
+from typing import IO, TYPE_CHECKING, Final, Self
 
-from protege.core.actions import ActionSpace
+from protege.core.actions import NO_KEYS, Action, ActionSpace
 from protege.errors import ProtegeError
+
+if TYPE_CHECKING:
+    from protege.devices.keyboard import RealKeys
 
 READY: Final = b"ready"
 MOUSE: Final = "--mouse"
+SILENCE_S: Final = 0.1
+"""A program that holds keys and says nothing for so long has its keys released."""
+ANSWER_S: Final = 0.15
+"""A watchdog that does not answer for so long is not there."""
+END_S: Final = 3.0
 
 
 class Watchdog:
     """A watchdog process for one action space; a context manager around the time in which keys are pressed.
 
-    mouse: whether mouse buttons are pressed too, and must be released.
+    mouse: whether mouse buttons are pressed too, and must be released. Until the first `beat` only the program's end
+    releases keys, from then on also its silence.
     """
 
     def __init__(self, space: ActionSpace, mouse: bool = False) -> None:
         self._space = space
         self._mouse = mouse
         self._process: subprocess.Popen[bytes] | None = None
+        self._reader: threading.Thread | None = None
+        self.pid = 0
+        self._sent = self._answered = 0
+        self._waiting_ns: int | None = None
+        self._released = False
+        self._known = 0
 
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", "protege.devices.watchdog", *self._space.pressable]
@@ -35,44 +56,142 @@ class Watchdog:
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C in the terminal must not end it before us
+            start_new_session=True,  # what is sent to our terminal, group or session must not end it before us
         )
         assert self._process.stdout is not None
         # it says when it is ready; from here on a kill releases the keys
-        if self._process.stdout.readline().strip() != READY:
-            self.__exit__(None, None, None)
+        ready, _, pid = self._process.stdout.readline().strip().partition(b" ")
+        if ready != READY:
+            self._close()
             raise ProtegeError("the watchdog that would release the keys cannot start; nothing was pressed")
+        self.pid = int(pid)
+        if self.pid != self._process.pid:
+            self._process.wait()  # it has left a child of its own behind, which is the watchdog
+        self._reader = threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True)
+        self._reader.start()
         return self
 
     @property
     def alive(self) -> bool:
-        return self._process is not None and self._process.poll() is None
+        return self._reader is not None and self._reader.is_alive()
+
+    @property
+    def answers(self) -> bool:
+        """Whether what it was told was answered in time."""
+        waiting_ns = self._waiting_ns
+        return self.alive and (waiting_ns is None or time.perf_counter_ns() - waiting_ns < ANSWER_S * 1e9)
+
+    def beat(self, held: Action) -> None:
+        """Say that the acting thread is well and holds these keys, or is about to. From that thread, often."""
+        assert self._process is not None
+        assert self._process.stdin is not None
+        if self._waiting_ns is None:
+            self._waiting_ns = time.perf_counter_ns()
+        elif not self.answers:
+            return  # what nobody reads would fill the pipe, and then we would wait
+        self._sent += 1
+        with suppress(OSError):  # `alive` tells
+            self._process.stdin.write(" ".join(sorted(held)).encode() + b"\n")
+            self._process.stdin.flush()
+
+    def released(self) -> bool:
+        """Whether it has released keys since `expect_released`, since nothing was heard from us."""
+        return self._released
+
+    def expect_released(self) -> None:
+        """Whatever it released before it hears the next beat is known; an answer may have come while we stood still."""
+        self._known, self._released = self._sent, False
+        if self._waiting_ns is not None:
+            self._waiting_ns = time.perf_counter_ns()
+
+    def _read(self, answers: IO[bytes]) -> None:
+        while byte := answers.read(1):
+            if byte == b"R":
+                self._released = self._released or self._answered > self._known
+                continue
+            self._answered += 1
+            self._waiting_ns = None if self._answered >= self._sent else time.perf_counter_ns()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._close()
+
+    def _close(self) -> None:
         assert self._process is not None
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        with suppress(BrokenPipeError):
+        with suppress(OSError):
             self._process.stdin.close()
+        if self._reader is not None:
+            self._reader.join(END_S)
+            if self._reader.is_alive():  # stopped by somebody, or its display does not answer
+                with suppress(OSError):
+                    os.kill(self.pid, signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL)
+                self._reader.join()
         self._process.wait()
         self._process.stdout.close()
 
 
 def main(names: list[str]) -> None:
-    """Wait for the parent's end, then release the named keys."""
-    from protege.devices.keyboard import PynputKeys
+    """Release the named keys when the parent ends, or falls silent while it holds some."""
+    from protege.devices.errors import DisplayGone
+    from protege.devices.keyboard import RealKeys
 
-    keys = PynputKeys(ActionSpace("WATCHED", (*(name for name in names if name != MOUSE), "none")))
-    sys.stdout.write(READY.decode() + "\n")
-    sys.stdout.flush()
-    sys.stdin.buffer.read()
-    keys.release_all()
-    if MOUSE in names:
-        from protege.devices.pointer import open_pointer
+    _leave_the_family()
+    keys = RealKeys(ActionSpace("WATCHED", (*(name for name in names if name != MOUSE), "none")))
+    told: queue.Queue[bytes] = queue.Queue()
+    threading.Thread(target=_listen, args=(told,), daemon=True).start()
+    with suppress(DisplayGone):  # with the display its keys are gone
+        _say(READY + f" {os.getpid()}\n".encode())
+        _watch(told, keys)
+        keys.release_all()
+        if MOUSE in names:
+            from protege.devices.pointer import open_pointer
 
-        open_pointer().release_all()
+            open_pointer().release_all()
+        keys.close()
+
+
+def _leave_the_family() -> None:
+    """Be found by nobody who ends the parent with all that belongs to it; only the pipe's end ends us."""
+    if sys.platform != "win32":
+        if os.fork():
+            os._exit(0)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+    from protege.devices.turns import short_turns
+
+    short_turns()
+
+
+def _listen(told: "queue.Queue[bytes]") -> None:
+    for line in sys.stdin.buffer:
+        told.put(line)
+    told.put(b"")
+
+
+def _watch(told: "queue.Queue[bytes]", keys: "RealKeys") -> None:
+    """Until the pipe ends."""
+    held: Action = NO_KEYS
+    while True:
+        try:
+            line = told.get(timeout=SILENCE_S if held else None)
+        except queue.Empty:
+            keys.release(held)
+            held = NO_KEYS
+            _say(b"R")
+            continue
+        if not line:
+            return
+        held = frozenset(line.decode().split())
+        _say(b".")
+
+
+def _say(answer: bytes) -> None:
+    with suppress(OSError):  # the parent has just gone; the other pipe tells
+        sys.stdout.buffer.write(answer)
+        sys.stdout.buffer.flush()
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """Windows on an X server: by title, with or without a window manager, through python-xlib."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from functools import cached_property
-from typing import Any, Final
+from typing import Any
 
 from protege.core.devices import Rect, WindowState
 from protege.devices.errors import DisplayGone, WindowGone
@@ -144,34 +144,15 @@ def focused_window() -> XWindow | None:
         display.close()
 
 
-KEYSYMS: Final = {
-    "up": ("Up",),
-    "down": ("Down",),
-    "left": ("Left",),
-    "right": ("Right",),
-    "enter": ("Return",),
-    "ctrl": ("Control_L", "Control_R"),
-    "shift": ("Shift_L", "Shift_R"),
-    "alt": ("Alt_L", "Alt_R"),
-    "tab": ("Tab",),
-    "esc": ("Escape",),
-}
-"""X's names of our keys, where they differ."""
-
-
-def keys_down(names: Iterable[str]) -> set[str]:
+def keys_down(names: Collection[str]) -> set[str]:
     """Which of the named keys are down in the X server now, whoever pressed them."""
-    from Xlib import XK
+    from protege.devices.x11_keys import keymap
 
     display = open_display()
     try:
         bits = display.query_keymap()
-        down = set()
-        for name in names:
-            codes = [display.keysym_to_keycode(XK.string_to_keysym(x)) for x in KEYSYMS.get(name, (name,))]
-            if any(code and bits[code // 8] >> (code % 8) & 1 for code in codes):
-                down.add(name)
-        return down
+        down = {place.name for code, place in keymap(display).items() if bits[code // 8] >> (code % 8) & 1}
+        return down & set(names)
     finally:
         display.close()
 

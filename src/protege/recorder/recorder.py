@@ -87,8 +87,8 @@ class Recorder:
         limit = self.config.stop_after_s
         return limit is not None and self._recorded_ns >= limit * 1e9
 
-    def key(self, name: str, down: bool) -> None:
-        """A key of the action space, or the toggle key, changed."""
+    def key(self, name: str, down: bool, t_ns: int | None = None) -> None:
+        """A key of the action space, or the toggle key, changed. t_ns: when it was heard; now unless given."""
         with self._lock:
             try:
                 self._key(name, down)

@@ -1,0 +1,79 @@
+"""Keys that are held only while a watchdog answers, and the clock by which it hears that the holder is well."""
+
+from collections.abc import Callable
+from typing import Final
+
+from protege.core.actions import NO_KEYS, Action
+from protege.core.devices import Clock
+from protege.devices.keyboard import RealKeys
+from protege.devices.watchdog import SILENCE_S, Watchdog
+
+BEAT_NS: Final = 20_000_000
+"""So often the watchdog is told that the acting thread is well, also while it sleeps."""
+LAPSE_NS: Final = round((SILENCE_S - 0.015) * 1e9)
+"""After so long a silence of our own, the watchdog may have released what was held."""
+
+
+class Guard:
+    """Implements `core.devices.Keys` and `Clock`, both for the one thread that acts.
+
+    lapsed: called when keys were, or may have been, released by the watchdog, with the seconds that the acting thread
+    had stood still; nothing is held then.
+    """
+
+    def __init__(
+        self, keys: RealKeys, watchdog: Watchdog, clock: Clock, lapsed: Callable[[float], None] = lambda s: None
+    ) -> None:
+        self._keys = keys
+        self._watchdog = watchdog
+        self._clock = clock
+        self._lapsed = lapsed
+        self._beat_ns = clock.now_ns()
+        self._silent_ns: int | None = None
+
+    @property
+    def watched(self) -> bool:
+        """Whether the watchdog answers; nothing is held while it does not."""
+        return self._watchdog.answers
+
+    @property
+    def unwatched_s(self) -> float:
+        """For how long the watchdog has not answered, 0 while it does."""
+        return 0.0 if self._silent_ns is None else (self._clock.now_ns() - self._silent_ns) / 1e9
+
+    def hold(self, action: Action) -> None:
+        if not self.watched:
+            action = NO_KEYS
+        self._beat(self._keys.held | action)
+        self._keys.hold(action)
+
+    def release_all(self) -> None:
+        self._keys.release_all()
+        self._watchdog.beat(NO_KEYS)
+
+    def now_ns(self) -> int:
+        return self._clock.now_ns()
+
+    def sleep_until(self, t_ns: int) -> None:
+        while True:
+            self._beat(self._keys.held)
+            now = self._clock.now_ns()
+            if now >= t_ns:
+                return
+            self._clock.sleep_until(min(t_ns, now + BEAT_NS))
+
+    def _beat(self, held: Action) -> None:
+        now = self._clock.now_ns()
+        silence, self._beat_ns = now - self._beat_ns, now
+        if self._watchdog.released() or (silence > LAPSE_NS and self._keys.held):
+            self._watchdog.expect_released()
+            self._keys.release_all()
+            held = NO_KEYS
+            self._lapsed(silence / 1e9)
+        self._watchdog.beat(held)
+        if self.watched:
+            self._silent_ns = None
+        else:
+            self._silent_ns = now if self._silent_ns is None else self._silent_ns
+            if self._keys.held:
+                self._keys.release_all()

@@ -1,0 +1,87 @@
+"""Keys on macOS by virtual key code, whatever the layout, through pynput's event tap. Not tested: we have no Mac."""
+
+import os
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from protege.devices.keys import KeyEvent, Presser, Put
+from protege.devices.places import PLACES, Place
+from protege.errors import MissingExtra
+
+MODIFIER_BITS: Final = {54: 0x10, 55: 0x08, 56: 0x02, 57: 0x10000, 58: 0x20, 59: 0x01, 60: 0x04, 61: 0x40, 62: 0x2000}
+"""Of a modifier's key code, the bit of an event's flags that says it is down (left and right apart)."""
+_BY_CODE: Final = {place.mac: place for place in PLACES if place.mac >= 0}
+
+
+def _quartz() -> Any:
+    try:
+        import Quartz  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        raise MissingExtra("pyobjc-framework-Quartz", "record") from None
+    return Quartz
+
+
+class MacPresser:
+    """Implements `Presser`."""
+
+    def __init__(self) -> None:
+        self._quartz = _quartz()
+
+    def press(self, place: Place) -> None:
+        self._send(place, True)
+
+    def release(self, place: Place) -> None:
+        self._send(place, False)
+
+    def _send(self, place: Place, down: bool) -> None:
+        if place.mac >= 0:
+            event = self._quartz.CGEventCreateKeyboardEvent(None, place.mac, down)
+            self._quartz.CGEventPost(self._quartz.kCGHIDEventTap, event)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+class MacHook:
+    """Implements `Hook`: an event says which process made it, which tells our own presses."""
+
+    def __init__(self, put: Put, own: Presser | None = None) -> None:
+        try:
+            from pynput import keyboard
+        except ImportError:
+            raise MissingExtra("pynput", "record") from None
+        self._quartz = _quartz()
+        self._put = put
+        self._own = own is not None
+        self._listener: Any = keyboard.Listener(darwin_intercept=self._take)
+
+    @property
+    def alive(self) -> bool:
+        return self._listener.is_alive()
+
+    def start(self) -> Mapping[int, Place | None]:
+        self._listener.start()
+        self._listener.wait()
+        return self.down()
+
+    def down(self) -> Mapping[int, Place | None]:
+        state = self._quartz.kCGEventSourceStateCombinedSessionState
+        return {code: _BY_CODE[code] for code in _BY_CODE if self._quartz.CGEventSourceKeyState(state, code)}
+
+    def stop(self) -> None:
+        self._listener.stop()
+
+    def _take(self, kind: int, event: Any) -> Any:
+        t_ns = time.perf_counter_ns()
+        quartz = self._quartz
+        if kind not in (quartz.kCGEventKeyDown, quartz.kCGEventKeyUp, quartz.kCGEventFlagsChanged):
+            return event
+        code = quartz.CGEventGetIntegerValueField(event, quartz.kCGKeyboardEventKeycode)
+        if kind == quartz.kCGEventFlagsChanged:
+            down = bool(quartz.CGEventGetFlags(event) & MODIFIER_BITS.get(code, 0))
+        else:
+            down = kind == quartz.kCGEventKeyDown
+        maker = quartz.CGEventGetIntegerValueField(event, quartz.kCGEventSourceUnixProcessID)
+        self._put(KeyEvent(_BY_CODE.get(code), code, down, self._own and maker == os.getpid(), t_ns))
+        return event
