@@ -1,4 +1,4 @@
-"""A person's hands at the keyboard of an X server, for tests that run inside wine: what they send to a socket is pressed.
+"""A person's hands at the keyboard of an X server, for tests inside wine: what they send to a socket is pressed.
 
 One command a line, answered by "ok": "down CODE" and "up CODE" with Linux's number of the physical key (evdev), and
 "layout NAME". usage: hands.py, with DISPLAY set; prints the port on the loopback that it listens on.

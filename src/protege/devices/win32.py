@@ -1,4 +1,4 @@
-"""Windows' own functions with their types (without them ctypes cuts 64-bit handles to 32), and the program's DPI awareness.
+"""Windows' own functions with their types (without them ctypes cuts 64-bit handles to 32), and DPI awareness.
 
 Importable everywhere; the libraries are None on other systems.
 """
@@ -59,58 +59,103 @@ class KeyHeard(Structure):
     )
 
 
-if sys.platform == "win32":
-    user32: Any = ctypes.WinDLL("user32", use_last_error=True)
-    kernel32: Any = ctypes.WinDLL("kernel32", use_last_error=True)
-    dwmapi: Any = ctypes.WinDLL("dwmapi", use_last_error=True)
-    HOOKPROC: Any = ctypes.WINFUNCTYPE(LRESULT, c_int, wintypes.WPARAM, wintypes.LPARAM)
-    WNDENUMPROC: Any = ctypes.WINFUNCTYPE(wintypes.BOOL, wintypes.HWND, wintypes.LPARAM)
-    CTRLPROC: Any = ctypes.WINFUNCTYPE(wintypes.BOOL, wintypes.DWORD)
-else:
-    user32 = kernel32 = dwmapi = HOOKPROC = WNDENUMPROC = CTRLPROC = None
+def library(name: str) -> Any:
+    """A system library; None elsewhere."""
+    return ctypes.WinDLL(name, use_last_error=True) if sys.platform == "win32" else None
+
+
+def _callback(*types: Any) -> Any:
+    return ctypes.WINFUNCTYPE(*types) if sys.platform == "win32" else c_void_p
+
+
+user32 = library("user32")
+kernel32 = library("kernel32")
+dwmapi = library("dwmapi")
+HOOKPROC = _callback(LRESULT, c_int, wintypes.WPARAM, wintypes.LPARAM)
+WNDPROC = _callback(LRESULT, wintypes.HWND, c_uint, wintypes.WPARAM, wintypes.LPARAM)
+WNDENUMPROC = _callback(wintypes.BOOL, wintypes.HWND, wintypes.LPARAM)
+CTRLPROC = _callback(wintypes.BOOL, wintypes.DWORD)
+
+
+class WindowClass(Structure):
+    """WNDCLASSW."""
+
+    _fields_ = (
+        ("style", c_uint),
+        ("procedure", WNDPROC),
+        ("class_extra", c_int),
+        ("window_extra", c_int),
+        ("instance", c_void_p),
+        ("icon", c_void_p),
+        ("cursor", c_void_p),
+        ("background", c_void_p),
+        ("menu", wintypes.LPCWSTR),
+        ("name", wintypes.LPCWSTR),
+    )
+
 
 _HWND: Final = wintypes.HWND
+_DWORD: Final = wintypes.DWORD
+_TEXT: Final = wintypes.LPCWSTR
 _FUNCTIONS: Final[tuple[tuple[Any, str, Any, tuple[Any, ...]], ...]] = (
     (user32, "SendInput", c_uint, (c_uint, POINTER(Input), c_int)),
-    (user32, "SetWindowsHookExW", c_void_p, (c_int, HOOKPROC, c_void_p, wintypes.DWORD)),
+    (user32, "SetWindowsHookExW", c_void_p, (c_int, HOOKPROC, c_void_p, _DWORD)),
     (user32, "UnhookWindowsHookEx", wintypes.BOOL, (c_void_p,)),
     (user32, "CallNextHookEx", LRESULT, (c_void_p, c_int, wintypes.WPARAM, wintypes.LPARAM)),
     (user32, "PeekMessageW", wintypes.BOOL, (POINTER(wintypes.MSG), _HWND, c_uint, c_uint, c_uint)),
-    (user32, "MsgWaitForMultipleObjects", wintypes.DWORD, (wintypes.DWORD, c_void_p, wintypes.BOOL, *[wintypes.DWORD] * 2)),
-    (user32, "PostThreadMessageW", wintypes.BOOL, (wintypes.DWORD, c_uint, wintypes.WPARAM, wintypes.LPARAM)),
+    (
+        user32,
+        "MsgWaitForMultipleObjects",
+        _DWORD,
+        (_DWORD, c_void_p, wintypes.BOOL, *[_DWORD] * 2),
+    ),
+    (user32, "PostThreadMessageW", wintypes.BOOL, (_DWORD, c_uint, wintypes.WPARAM, wintypes.LPARAM)),
     (user32, "GetAsyncKeyState", ctypes.c_short, (c_int,)),
     (user32, "MapVirtualKeyExW", c_uint, (c_uint, c_uint, c_void_p)),
-    (user32, "GetKeyboardLayout", c_void_p, (wintypes.DWORD,)),
+    (user32, "GetKeyboardLayout", c_void_p, (_DWORD,)),
     (user32, "EnumWindows", wintypes.BOOL, (WNDENUMPROC, wintypes.LPARAM)),
     (user32, "IsWindow", wintypes.BOOL, (_HWND,)),
     (user32, "IsWindowVisible", wintypes.BOOL, (_HWND,)),
     (user32, "IsIconic", wintypes.BOOL, (_HWND,)),
     (user32, "GetWindowTextLengthW", c_int, (_HWND,)),
     (user32, "GetWindowTextW", c_int, (_HWND, wintypes.LPWSTR, c_int)),
-    (user32, "GetWindowThreadProcessId", wintypes.DWORD, (_HWND, POINTER(wintypes.DWORD))),
+    (user32, "GetWindowThreadProcessId", _DWORD, (_HWND, POINTER(_DWORD))),
     (user32, "GetClientRect", wintypes.BOOL, (_HWND, POINTER(wintypes.RECT))),
     (user32, "ClientToScreen", wintypes.BOOL, (_HWND, POINTER(wintypes.POINT))),
     (user32, "GetForegroundWindow", _HWND, ()),
+    (user32, "SetForegroundWindow", wintypes.BOOL, (_HWND,)),
+    (user32, "RegisterClassW", wintypes.ATOM, (POINTER(WindowClass),)),
+    (user32, "UnregisterClassW", wintypes.BOOL, (_TEXT, c_void_p)),
+    (
+        user32,
+        "CreateWindowExW",
+        _HWND,
+        (_DWORD, *[_TEXT] * 2, _DWORD, *[c_int] * 4, *[c_void_p] * 4),
+    ),
+    (user32, "DestroyWindow", wintypes.BOOL, (_HWND,)),
+    (user32, "DefWindowProcW", LRESULT, (_HWND, c_uint, wintypes.WPARAM, wintypes.LPARAM)),
+    (user32, "DispatchMessageW", LRESULT, (POINTER(wintypes.MSG),)),
     (user32, "GetShellWindow", _HWND, ()),
     (user32, "GetAncestor", _HWND, (_HWND, c_uint)),
-    (user32, "OpenInputDesktop", c_void_p, (wintypes.DWORD, wintypes.BOOL, wintypes.DWORD)),
+    (user32, "OpenInputDesktop", c_void_p, (_DWORD, wintypes.BOOL, _DWORD)),
     (user32, "CloseDesktop", wintypes.BOOL, (c_void_p,)),
-    (user32, "GetThreadDesktop", c_void_p, (wintypes.DWORD,)),
-    (user32, "GetUserObjectInformationW", wintypes.BOOL, (c_void_p, c_int, c_void_p, wintypes.DWORD, c_void_p)),
-    (kernel32, "GetCurrentThreadId", wintypes.DWORD, ()),
+    (user32, "GetThreadDesktop", c_void_p, (_DWORD,)),
+    (user32, "GetUserObjectInformationW", wintypes.BOOL, (c_void_p, c_int, c_void_p, _DWORD, c_void_p)),
+    (kernel32, "GetCurrentThreadId", _DWORD, ()),
+    (kernel32, "GetModuleHandleW", c_void_p, (_TEXT,)),
     (kernel32, "SetConsoleCtrlHandler", wintypes.BOOL, (CTRLPROC, wintypes.BOOL)),
-    (dwmapi, "DwmGetWindowAttribute", c_long, (_HWND, wintypes.DWORD, c_void_p, wintypes.DWORD)),
+    (dwmapi, "DwmGetWindowAttribute", c_long, (_HWND, _DWORD, c_void_p, _DWORD)),
 )
 
 if sys.platform == "win32":
-    for _library, _name, _result, _arguments in _FUNCTIONS:
-        _function = getattr(_library, _name)
+    for _dll, _name, _result, _arguments in _FUNCTIONS:
+        _function = getattr(_dll, _name)
         _function.restype, _function.argtypes = _result, _arguments
 
 
 def be_dpi_aware() -> None:
-    """Count in real pixels, on every monitor. Windows would tell a program that does not ask for this made-up sizes, and
-    only until some library asks, so that windows and screen would not fit. Once a process, before anything is measured.
+    """Count in real pixels, on every monitor. Windows tells a program that does not ask for this made-up sizes, until
+    some library asks, so that windows and screen would not fit. Once a process, before anything is measured.
     """
     if sys.platform == "win32":
         per_monitor_v2 = c_void_p(-4)

@@ -30,9 +30,14 @@ _VK_TO_SCAN = 4
 _VK_PACKET: Final = 0xE7
 """Text that a program types without keys."""
 
-_PLACES: Final = {place.scan | (EXTENDED if place.extended else 0): place for place in PLACES}
-# Windows reports these two as extended, though their keyboards send no prefix.
-_PLACES |= {place.scan | EXTENDED: place for place in PLACES if place.id in ("shift_r", "num_lock")}
+_NAVIGATION: Final = (*range(0x21, 0x29), 0x2D, 0x2E)
+"""Arrows, Home, Insert, …: the keypad has them too, and not every Windows answers with these."""
+
+_PLACES: Final = {
+    **{place.scan | (EXTENDED if place.extended else 0): place for place in PLACES},
+    # Windows' hooks report these two as extended, though a keyboard sends no prefix.
+    **{place.scan | EXTENDED: place for place in PLACES if place.id in ("shift_r", "num_lock")},
+}
 
 _VIRTUAL_KEYS: Final = (*range(0x08, 0x10), *range(0x13, 0x93), *range(0xA0, 0xA6), *range(0xBA, 0xE3))
 """Those of real keys: no mouse buttons, no "either Ctrl", none of the input methods' own."""
@@ -100,16 +105,16 @@ class Win32Hook:
         return self._thread.is_alive() and self.handle is not None
 
     def start(self) -> Mapping[int, Place | None]:
-        layout = user32.GetKeyboardLayout(user32.GetWindowThreadProcessId(user32.GetForegroundWindow(), None))
-        for key in _VIRTUAL_KEYS:
-            if user32.GetAsyncKeyState(key) & 0x8000 and (code := _code_of(key, layout)):
-                self._down[code] = (key, False)
+        self._down = {code: (key, False) for code, key in _state().items()}
         down = {code: _PLACES.get(code) for code in self._down}
         self._thread.start()
         self._ready.wait()
         if self.handle is None:
             raise UserError("Windows does not let this program hear keys (SetWindowsHookEx); run it on your desktop")
         return down
+
+    def down(self) -> Mapping[int, Place | None]:
+        return {code: _PLACES.get(code) for code in _state()}
 
     def stop(self) -> None:
         self._stopping = True
@@ -173,7 +178,14 @@ class Win32Hook:
             self._set()
 
 
+def _state() -> dict[int, int]:
+    """The keys that are down by Windows' own word: code to virtual key, under the layout of the front window."""
+    layout = user32.GetKeyboardLayout(user32.GetWindowThreadProcessId(user32.GetForegroundWindow(), None))
+    down = (key for key in _VIRTUAL_KEYS if user32.GetAsyncKeyState(key) & 0x8000)
+    return {code: key for key in down if (code := _code_of(key, layout))}
+
+
 def _code_of(key: int, layout: int | None) -> int:
     """The scan code of a virtual key under a layout, 0 if it has none."""
     code = user32.MapVirtualKeyExW(key, _VK_TO_SCAN, layout)
-    return code & 0xFF | (EXTENDED if code >> 8 == 0xE0 else 0)
+    return code & 0xFF | (EXTENDED if code >> 8 == 0xE0 or key in _NAVIGATION else 0)

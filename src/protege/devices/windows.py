@@ -1,4 +1,4 @@
-"""Finding the game's window: X11 through python-xlib, Windows and macOS through pywinctl."""
+"""Finding the game's window: X11 through python-xlib, Windows through user32, macOS through pywinctl."""
 
 import sys
 from typing import Any
@@ -9,7 +9,7 @@ from protege.errors import MissingExtra, UserError
 
 
 class DesktopWindow:
-    """A window on Windows or macOS; implements `core.devices.Window`."""
+    """A window on macOS; implements `core.devices.Window`."""
 
     def __init__(self, window: Any) -> None:
         self._window = window
@@ -32,6 +32,10 @@ def list_windows() -> list[Window]:
         from protege.devices import x11
 
         return list(x11.windows())
+    if sys.platform == "win32":
+        from protege.devices import win32_windows
+
+        return list(win32_windows.windows())
     return [DesktopWindow(window) for window in _pywinctl().getAllWindows() if window.title]
 
 
@@ -51,6 +55,10 @@ def focused_window() -> Window | None:
         from protege.devices import x11
 
         return x11.focused_window()
+    if sys.platform == "win32":
+        from protege.devices import win32_windows
+
+        return win32_windows.focused_window()
     window = _pywinctl().getActiveWindow()
     return DesktopWindow(window) if window is not None and window.title else None
 

@@ -22,7 +22,8 @@ from protege.labeling.segments import Aside, Segment
 FORMAT_VERSION: Final = 1
 LABELED, NEEDS_REVIEW, NO_SAMPLES = "labeled", "needs_review", "no_samples"
 STAGING: Final = ".staging"
-_NO_LINKS: Final = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES, errno.ENOSYS}
+# EINVAL: exFAT on Windows
+_NO_LINKS: Final = {getattr(errno, n) for n in ("EXDEV", "EPERM", "EMLINK", "ENOTSUP", "EACCES", "ENOSYS", "EINVAL")}
 
 
 @dataclass(frozen=True)
