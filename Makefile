@@ -1,9 +1,10 @@
-# make demo: see it work (QUICK=1: in minutes).  make test: everything that must hold.  Both make .venv and install what they need.
+# make demo: see it work (QUICK=1: in minutes).  make test: everything that must hold.  make test-windows: the same for
+# Windows, under wine.  All of them make .venv and install what they need.
 PYTHON ?= python3
 PY := .venv/bin/python
 EXTRAS := record,arena,demo,vision,controls,cloning,serve,ray,dev
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-windows lint clean
 
 demo: .venv/demo-ready
 	@sh scripts/system_packages.sh xvfb-unless-display
@@ -14,6 +15,12 @@ test: .venv/test-ready lint
 	$(PY) -m coverage erase
 	$(PY) -m pytest -n 2 --dist loadfile --cov --cov-report= --cov-fail-under=0
 	$(PY) -m coverage report --fail-under=90
+
+# A real Windows Python under wine, with real windows and keys; made once, in .wine (needs .venv to be Python 3.11).
+test-windows: .venv/test-ready
+	@sh scripts/system_packages.sh wine wine64 gcc-mingw-w64-x86-64-win32 xvfb unzip
+	@bash scripts/windows/make_python.sh
+	@bash scripts/windows/run_tests.sh
 
 lint: .venv/test-ready
 	$(PY) -m ruff check .
@@ -37,4 +44,4 @@ lint: .venv/test-ready
 	@touch $@
 
 clean:
-	rm -rf .venv .pytest_cache .ruff_cache .coverage .coverage.*
+	rm -rf .venv .wine .pytest_cache .ruff_cache .coverage .coverage.*

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 GB_PER_HOUR: Final = 1.8
 """Disk that an hour at 10 fps and 640x480 takes, measured on Doom (JPEG q90)."""
 
-WINDOWS_BY: Final = "Xlib" if sys.platform == "linux" else "pywinctl"
+WINDOWS_BY: Final = {"linux": ("Xlib",), "darwin": ("pywinctl",)}.get(sys.platform, ())
 
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
-    "record": ("mss", "pynput", "cv2", "av", "mcap", "lz4", "zstandard", WINDOWS_BY),
+    "record": ("mss", "pynput", "cv2", "av", "mcap", "lz4", "zstandard", *WINDOWS_BY),
     "demo": ("pyvirtualdisplay", "psutil"),
     "arena": ("vizdoom", "gymnasium"),
     "vision": ("torch", "transformers", "trl", "peft", "bitsandbytes", "datasets", "accelerate", "omegaconf"),

@@ -32,7 +32,7 @@ def _extensions_apart():
     from Xlib.protocol import display, event
 
     kept = display.Display.event_classes
-    display.Display.event_classes = event.event_class.copy()
+    display.Display.event_classes = event.event_class.copy()  # pyright: ignore[reportAttributeAccessIssue]
     try:
         yield
     finally:

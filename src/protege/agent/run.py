@@ -1,8 +1,6 @@
 """`protege play` and `protege replay`: the loop with the real screen, keyboard and window."""
 
-import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -28,6 +26,7 @@ from protege.core.frame import Frame
 from protege.core.paths import agent_runs
 from protege.core.plan import Policy
 from protege.core.session import Session, SessionInfo, SessionWriter
+from protege.devices.ending import interruptible
 from protege.devices.guard import Guard
 from protege.devices.keyboard import RealKeys, check_names
 from protege.devices.screen import MssScreen
@@ -287,14 +286,10 @@ def _listeners(options: PlayOptions, policy: Policy, status: Status, recorder: R
 @contextmanager
 def _stoppable() -> Iterator[None]:
     """A polite kill or a closed terminal ends the run as Ctrl-C does; threads take turns often enough for the slots."""
-    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    in_main = threading.current_thread() is threading.main_thread()
-    before = {name: signal.signal(getattr(signal, name), signal.default_int_handler) for name in names if in_main}
     interval = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_S)
     try:
-        yield
+        with interruptible():
+            yield
     finally:
         sys.setswitchinterval(interval)
-        for name, handler in before.items():
-            signal.signal(getattr(signal, name), handler)

@@ -1,6 +1,7 @@
 """What a run shows while it goes on: a status line, and with --show the picture the agent sees with its keys on it."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -92,10 +93,10 @@ class Picture(Listener):
             return
         self._due_ns = frame.t_ns + self._every_ns
         beside = self._path.with_suffix(".part")
-        Image.fromarray(drawn(frame.rgb, slot_text(self._slot, self._space), self._slot.goal or "")).save(
-            beside, "JPEG", quality=80
-        )
-        beside.replace(self._path)
+        picture = Image.fromarray(drawn(frame.rgb, slot_text(self._slot, self._space), self._slot.goal or ""))
+        with suppress(PermissionError):  # Windows: a viewer is just reading it, and the run waits for nobody
+            picture.save(beside, "JPEG", quality=80)
+            beside.replace(self._path)
 
 
 def drawn(rgb: NDArray[np.uint8], keys: str, goal: str) -> NDArray[np.uint8]:

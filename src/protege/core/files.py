@@ -28,6 +28,12 @@ _RETRY_S: Final = 2.0
 """How long a file that another program has open (Windows only) is tried again."""
 
 
+_DEVICES: Final = frozenset(
+    ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$", *(port + n for port in ("COM", "LPT") for n in "0123456789¹²³")]
+)
+"""Names that Windows keeps for devices, in every folder and before every ending."""
+
+
 class Locked(UserError):
     """Another command is writing this folder."""
 
@@ -92,10 +98,14 @@ def read_json(path: Path, most: int = MAX_TEXT_BYTES, finite: bool = True) -> An
 
 
 def is_component(name: object) -> bool:
-    """Whether `name` is one plain part of a path, on every system: no separator, no drive, no dots alone, no NUL."""
+    """Whether `name` is one plain part of a path, on every system: no separator, no drive, no dots alone, no NUL, no
+    device of Windows (`nul`, `com1.txt`), nothing at its end that Windows would cut off.
+    """
     return (
         isinstance(name, str)
         and name not in ("", ".", "..")
+        and name[-1] not in ". "
+        and name.split(".")[0].rstrip().upper() not in _DEVICES
         and not any(c in '/\\:*?"<>|' or ord(c) < 32 or 0xD800 <= ord(c) < 0xE000 for c in name)
         and len(name.encode()) <= 255
     )

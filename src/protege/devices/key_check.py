@@ -4,7 +4,7 @@ import queue
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -41,14 +41,14 @@ def try_keys(space: ActionSpace) -> Trial | None:
 
     ProtegeError if the window does not get the keyboard, so that no key is pressed into another one.
     """
-    if sys.platform != "linux":
+    if sys.platform == "darwin":
         return None
     events: queue.SimpleQueue[KeyEvent] = queue.SimpleQueue()
     presser = open_presser()
     hook = open_hook(events.put, presser)
     try:
         hook.start()
-        with _x_window() as window:
+        with _window() as window:
             unheard, lost = [], []
             for name in space.pressable:
                 if not window.focused():
@@ -63,6 +63,14 @@ def try_keys(space: ActionSpace) -> Trial | None:
     finally:
         hook.stop()
         presser.close()
+
+
+def _window() -> AbstractContextManager[TrialWindow]:
+    if sys.platform == "win32":
+        from protege.devices.win32_trial import trial_window
+
+        return trial_window(TITLE)
+    return _x_window()
 
 
 def _collect(events: "queue.SimpleQueue[KeyEvent]", window: TrialWindow, name: str) -> tuple[bool, bool]:

@@ -29,6 +29,8 @@ SILENCE_S: Final = 0.1
 ANSWER_S: Final = 0.15
 """A watchdog that does not answer for so long is not there."""
 END_S: Final = 3.0
+APART: Final = subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP if sys.platform == "win32" else 0
+"""Windows: a console of its own that nobody sees, so that closing ours, Ctrl-C and Ctrl-Break do not reach it."""
 
 
 class Watchdog:
@@ -57,6 +59,7 @@ class Watchdog:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,  # what is sent to our terminal, group or session must not end it before us
+            creationflags=APART,
         )
         assert self._process.stdout is not None
         # it says when it is ready; from here on a kill releases the keys
@@ -65,7 +68,7 @@ class Watchdog:
             self._close()
             raise ProtegeError("the watchdog that would release the keys cannot start; nothing was pressed")
         self.pid = int(pid)
-        if self.pid != self._process.pid:
+        if sys.platform != "win32" and self.pid != self._process.pid:
             self._process.wait()  # it has left a child of its own behind, which is the watchdog
         self._reader = threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True)
         self._reader.start()

@@ -1,31 +1,11 @@
-"""Finding the game's window: X11 through python-xlib, macOS through Quartz, Windows through pywinctl."""
+"""Finding the game's window: X11 through python-xlib, Windows through user32, macOS through Quartz."""
 
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from protege.core.devices import Rect, Window, WindowState
-from protege.devices.errors import WindowGone
-from protege.errors import MissingExtra, UserError
-
-
-class DesktopWindow:
-    """A window on Windows; implements `core.devices.Window`."""
-
-    def __init__(self, window: Any) -> None:
-        self._window = window
-        self.title: str = window.title
-
-    def state(self) -> WindowState:
-        if not self._window.isAlive:
-            raise WindowGone(f"the window {self.title!r} was closed")
-        frame = self._window.getClientFrame()
-        rect = Rect(frame.left, frame.top, frame.right - frame.left, frame.bottom - frame.top)
-        return WindowState(rect, bool(self._window.isActive))
-
-    def close(self) -> None:
-        """Nothing is held."""
+from protege.core.devices import Window
+from protege.errors import UserError
 
 
 def list_windows() -> list[Window]:
@@ -38,7 +18,11 @@ def list_windows() -> list[Window]:
         from protege.devices import mac_windows
 
         return list(mac_windows.windows())
-    return [DesktopWindow(window) for window in _pywinctl().getAllWindows() if window.title]
+    if sys.platform == "win32":
+        from protege.devices import win32_windows
+
+        return list(win32_windows.windows())
+    raise UserError(f"no way to look at windows on {sys.platform}; protege runs on Linux, Windows and macOS")
 
 
 def find_window(title: str) -> Window:
@@ -103,13 +87,8 @@ def focused_window() -> Window | None:
         from protege.devices import mac_windows
 
         return mac_windows.focused_window()
-    window = _pywinctl().getActiveWindow()
-    return DesktopWindow(window) if window is not None and window.title else None
+    if sys.platform == "win32":
+        from protege.devices import win32_windows
 
-
-def _pywinctl() -> Any:
-    try:
-        import pywinctl  # pyright: ignore[reportMissingImports]
-    except ImportError:
-        raise MissingExtra("pywinctl", "record") from None
-    return pywinctl
+        return win32_windows.focused_window()
+    return None

@@ -41,7 +41,8 @@ from protege.labeling.segments import Aside
 
 STAGING: Final = ".staging"
 """Folder of the answers of sessions that are not done (see `journal`)."""
-_NO_LINKS: Final = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES, errno.ENOSYS}
+# EINVAL: exFAT on Windows
+_NO_LINKS: Final = {getattr(errno, n) for n in ("EXDEV", "EPERM", "EMLINK", "ENOTSUP", "EACCES", "ENOSYS", "EINVAL")}
 
 
 @dataclass(frozen=True)

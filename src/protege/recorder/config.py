@@ -6,6 +6,7 @@ from typing import Final
 
 from protege.core.actions import KEYBOARD_12, ActionSpace
 from protege.core.devices import Rect
+from protege.core.files import is_component
 from protege.errors import UserError
 
 IDLE_S: Final = 30.0
@@ -19,8 +20,11 @@ SETTLE_S: Final = 0.5
 def check_name(flag: str, name: str) -> None:
     """UserError if a session cannot be called this."""
     plain = name.strip() == name and name.isprintable() and not set(name) & set('/\\:*?"<>|')
-    if not name or not plain or name.startswith(".") or len(name.encode()) > 120:
-        raise UserError(f"{flag} {name[:120]!r}: expected a short folder name, without / \\ : or a leading dot")
+    if not plain or not is_component(name) or name.startswith(".") or len(name.encode()) > 120:
+        raise UserError(
+            f"{flag} {name[:120]!r}: expected a short folder name, without / \\ : or a dot at an end, "
+            "and none that Windows keeps for a device (nul, con, com1 …)"
+        )
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 import logging
 import shutil
-import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from typing import Final
 
 from protege.core.devices import Clock, MonotonicClock, Rect, Window
 from protege.core.session import SessionInfo, SessionWriter, library_versions
+from protege.devices.ending import hold_off, interruptible
 from protege.devices.errors import DisplayGone
 from protege.devices.keyboard import KeyListener
 from protege.devices.screen import MssScreen
@@ -21,7 +21,6 @@ from protege.recorder.config import RecorderConfig
 from protege.recorder.recorder import Recorder
 from protege.recorder.status import StatusLine, status_text
 
-ENDING_SIGNALS: Final = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 ALIASES: Final = {"ctrl": "c"}
 """Keys that count as another: many games crouch with ctrl."""
 
@@ -44,7 +43,7 @@ def record(config: RecorderConfig) -> tuple[Path | None, ProtegeError | None]:
     names = frozenset(config.space.pressable) | {config.toggle_key}
     ended: ProtegeError | None = None
     status = StatusLine()
-    with _quiet_threads(), _interruptible(), KeyListener(names, recorder.key, ALIASES) as listener:
+    with _quiet_threads(), interruptible(), KeyListener(names, recorder.key, ALIASES) as listener:
         recorder.held = lambda: config.space.only(listener.held)
         recorder.down_now = lambda: config.space.only(listener.down_now())
         recorder.presses = lambda: (listener.presses, listener.unknown)
@@ -58,8 +57,7 @@ def record(config: RecorderConfig) -> tuple[Path | None, ProtegeError | None]:
             ended = error
         except OSError as error:
             ended = ProtegeError(f"{error.filename or config.out}: {error.strerror}; recording ended")
-        for number in ENDING_SIGNALS:
-            signal.signal(number, signal.SIG_IGN)  # closing takes a moment, and must not be cut short
+        hold_off()
         status.close()
         writer = recorder.finish()
     screen.close()
@@ -110,17 +108,6 @@ def _create(config: RecorderConfig, window: Window, rect: Rect) -> SessionWriter
         libraries=library_versions("mss", "pynput", "opencv-python-headless"),
     )
     return SessionWriter.create(config.out, info, config.name)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let a polite kill, or a terminal that is closed, end the recording as Ctrl-C does."""
-    before = {number: signal.signal(number, signal.default_int_handler) for number in ENDING_SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

@@ -1,0 +1,67 @@
+"""Every polite way to end a program (Ctrl-C, a kill, a terminal that is closed) is a KeyboardInterrupt."""
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+ENDING_SIGNALS: Final = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
+]
+"""SIGBREAK is Windows' Ctrl-Break."""
+
+CLOSING_S: Final = 4.5
+"""Windows ends a program 5 s after its console was closed."""
+_CLOSED: Final = (2, 5, 6)
+"""Console closed, user logs off, system shuts down."""
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Inside the block every polite end is a KeyboardInterrupt. Does nothing outside the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.default_int_handler) for number in ENDING_SIGNALS}
+    try:
+        with _closed_console():
+            yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def hold_off() -> None:
+    """To the end of `interruptible` nothing interrupts any more: closing takes a moment, and must not be cut short."""
+    for number in ENDING_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def _closed_console() -> Iterator[None]:
+    """Windows ends a program as soon as its handler for a closed console returns: ours waits for the block's end."""
+    if sys.platform != "win32":
+        yield
+        return
+    import _thread
+
+    from protege.devices.win32 import CTRLPROC, kernel32
+
+    ended = threading.Event()
+
+    def handle(what: int) -> bool:
+        if what not in _CLOSED:
+            return False
+        _thread.interrupt_main(signal.SIGINT)
+        ended.wait(CLOSING_S)
+        return True
+
+    procedure = CTRLPROC(handle)
+    kernel32.SetConsoleCtrlHandler(procedure, True)
+    try:
+        yield
+    finally:
+        ended.set()
+        kernel32.SetConsoleCtrlHandler(procedure, False)
