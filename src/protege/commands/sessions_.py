@@ -47,9 +47,7 @@ def command(ctx: click.Context, root: Path | None) -> int:
             continue
         keys = one_line(shares_text(row.key_shares or {}))
         verdict = verdict_text(row.verdict)
-        click.echo(
-            f"{name:<{width}}  {row.minutes:7.1f}  {row.fps:5.1f}  {row.frames:6d}  {verdict:<10}  {keys}"
-        )
+        click.echo(f"{name:<{width}}  {row.minutes:7.1f}  {row.fps:5.1f}  {row.frames:6d}  {verdict:<10}  {keys}")
     return 1 if any(row.problem is not None for row in rows) else 0
 
 
