@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any, Final, Self
 
 from protege.core.events import Event, event_to_json
-from protege.core.files import staged, write_text
+from protege.core.files import naming, staged, write_text
 from protege.core.session.info import COMPLETE, RECORDING, SessionInfo
 from protege.core.session.lock import Lock
 
@@ -62,14 +62,16 @@ class SessionWriter:
     def frame(self, t_ns: int, jpeg: bytes) -> int:
         """Append a frame; returns its number. The picture is written before the line that names it."""
         number = self._count
-        frame_path(self.folder, number).write_bytes(jpeg)
-        self._frames.write(frame_line(number, t_ns))
+        path = frame_path(self.folder, number)
+        with naming(path):
+            path.write_bytes(jpeg)
+            self._frames.write(frame_line(number, t_ns))
         self._count += 1
         return number
 
     def event(self, event: Event) -> None:
         line = event_lines([event])
-        with self._lock:
+        with self._lock, naming(self.folder / "events.jsonl"):
             self._events.write(line)
 
     def finish(self, dropped: int = 0, extra: Mapping[str, Any] | None = None) -> Path:
