@@ -1,5 +1,7 @@
 """A model's answer is cleaned and checked; the questions are golden and can be edited."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -117,3 +119,8 @@ def test_a_broken_prompt_file_is_refused_before_anything_is_asked(tmp_path, old,
 def test_a_missing_prompt_file_is_one_line(tmp_path):
     with pytest.raises(UserError, match=r"--prompt .*cannot be read"):
         Wording.load(tmp_path / "none.md")
+
+
+def test_a_prompt_that_is_no_file_is_one_line():
+    with pytest.raises(UserError, match=r"--prompt /dev/zero: cannot be read .*a device"):
+        Wording.load(Path("/dev/zero"))

@@ -7,9 +7,11 @@ from pathlib import Path
 from string import Template
 from typing import Final, Self
 
+from protege.core.files import read_bytes
 from protege.errors import UserError
 
 DEFAULT: Final = Path(__file__).with_name("prompt.md")
+MAX_BYTES: Final = 1 << 20
 _PARTS: Final = {
     "goal": {"count", "times", "seconds", "keys"},
     "again": {"answer", "complaint"},
@@ -30,8 +32,8 @@ class Wording:
         """UserError if the file lacks a heading, or uses a $word that nothing fills in."""
         path = path or DEFAULT
         try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            text = read_bytes(path, MAX_BYTES).decode()
+        except (OSError, ValueError) as error:
             raise UserError(f"--prompt {path}: cannot be read ({error}); start from a copy of {DEFAULT}") from None
         _, *pieces = re.split(r"^# +(.+?)\s*$", text, flags=re.MULTILINE)
         found = {name.lower(): body.strip() for name, body in zip(pieces[::2], pieces[1::2], strict=True)}
