@@ -32,6 +32,9 @@ class Windows:
         return window
 
     def close(self):
+        for window in self.display.screen().root.query_tree().children:
+            window.destroy()
+        self.display.sync()
         self.display.close()
 
 
