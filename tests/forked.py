@@ -124,7 +124,13 @@ class Fork:
         seconds = self.seconds()
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)  # whatever it left running
-        return Ended(os.waitstatus_to_exitcode(status), seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 - self.base, self._killed)
+        return Ended(
+            os.waitstatus_to_exitcode(status),
+            seconds,
+            used.ru_utime + used.ru_stime,
+            used.ru_maxrss * 1024 - self.base,
+            self._killed,
+        )
 
 
 def _memory(pid: int) -> int:

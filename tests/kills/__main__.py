@@ -58,7 +58,9 @@ def _all_groups(jobs: list[Job], kills: int, seed: int, keep: Path) -> list[dict
     running = {}
     for group in GROUPS:
         if mine := [job for job in jobs if job.group == group]:
-            running[group] = forked.Fork(lambda g=group, m=mine: _group(g, m, kills, seed, keep), keep, keep / f"{group}.output")
+            running[group] = forked.Fork(
+                lambda g=group, m=mine: _group(g, m, kills, seed, keep), keep, keep / f"{group}.output"
+            )
     rows: list[dict[str, Any]] = []
     for group, fork in running.items():
         ended = fork.poll(wait=True)
@@ -118,7 +120,13 @@ class _Killing:
             else:
                 shutil.rmtree(folder)
         counts = {kind: len({d["folder"] for d in self.found if d["kind"] == kind}) for kind in DAMAGE}
-        return {"job": self.job.name, "kills": done, **counts, "seconds_unharmed": round(ended.seconds, 2), "found": self.found}
+        return {
+            "job": self.job.name,
+            "kills": done,
+            **counts,
+            "seconds_unharmed": round(ended.seconds, 2),
+            "found": self.found,
+        }
 
     def _folder(self, name: str) -> Path:
         folder = self.root / name
@@ -170,7 +178,9 @@ class _Killing:
                 return found if advised else [*found, ("stuck", f"exit code {ended.code}: {said.strip()[-300:]}")]
             found += [("stuck", f"left behind: {path}") for path in self._hidden(work)]
         now = self.job.contents(work)
-        found += [("lost", f"{name} is not as it should be") for name in expected if now.get(name) != expected[name]][:3]
+        found += [("lost", f"{name} is not as it should be") for name in expected if now.get(name) != expected[name]][
+            :3
+        ]
         found += [("doubled", f"{name} should not be there") for name in now if name not in expected][:3]
         found += [("doubled", what) for what in self.job.doubled(work)]
         return found + [("lost", path) for path in self._changed(work)]
@@ -193,7 +203,9 @@ class _Killing:
 
     def _hidden(self, work: Path) -> list[str]:
         """Hidden files and folders, which only something unfinished has."""
-        found = [path for path in work.rglob(".*") if path.name not in HIDDEN_MAY_STAY and not path.name.startswith(".z")]
+        found = [
+            path for path in work.rglob(".*") if path.name not in HIDDEN_MAY_STAY and not path.name.startswith(".z")
+        ]
         given = {path.name for path in self.inputs.rglob(".*")}
         return sorted(str(path.relative_to(work)) for path in found if path.name not in given)[:3]
 
