@@ -127,7 +127,7 @@ class _Group:
             time.sleep(0.004)
             for case, fork in list(running.items()):
                 if (ended := fork.poll()) is None:
-                    if fork.seconds() > HARD_S or fork.own_seconds() > SECONDS or fork.grown() > 3 * MEMORY:
+                    if _too_much(fork):
                         fork.kill()
                     continue
                 del running[case]
@@ -143,6 +143,11 @@ class _Group:
         line = f"{ended.worked:.3f} {ended.seconds:.3f} {ended.grown >> 20} {ended.code} {case.number} "
         with (self.keep / f"{self.name}.times").open("a") as log:
             log.write(f"{line}{case.target.name}: {case.command.name}\n")
+
+
+def _too_much(fork: forked.Fork) -> bool:
+    late = fork.seconds() > SECONDS and (fork.own_seconds() > SECONDS or fork.seconds() > HARD_S)
+    return late or fork.grown() > 3 * MEMORY
 
 
 def _digest(root: Path) -> list[tuple[str, int, int]]:

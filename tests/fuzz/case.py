@@ -212,17 +212,24 @@ def _internal(code: int, said: str) -> list[tuple[str, str]]:
     return [] if code == 0 or said.strip() else [("wordless", f"exit code {code} and not a word")]
 
 
+LINKED: Final = (".jpg", ".png", ".mkv", ".mp4", ".safetensors", "")
+"""Files that nothing writes in place; the run ends with a look at whether that is so."""
+
+
 def _copy(source: Path, target: Path) -> None:
-    """Large files are linked: nothing here is ever changed in place."""
-
-    def link(a: str, b: str) -> None:
-        (os.link if Path(a).stat().st_size > 65_536 else shutil.copyfile)(a, b)
-
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if source.is_dir():
-        shutil.copytree(source, target, copy_function=link)
-    else:
-        link(str(source), str(target))
+    if not source.is_dir():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+        return
+    target.mkdir(parents=True)
+    for entry in os.scandir(source):
+        path = target / entry.name
+        if entry.is_dir():
+            _copy(Path(entry.path), path)
+        elif path.suffix in LINKED and not entry.name.startswith("."):
+            os.link(entry.path, path)
+        else:
+            shutil.copyfile(entry.path, path)
 
 
 def _serve(work: Path) -> str:

@@ -11,7 +11,7 @@ from tests.cloning.stores import store, store_2
 from tests.labeling.recordings import HOLD, record
 from tests.recorder.foreign import OWAMCAP, origin, video
 
-GOALS: Final = [(0, "Go to the lantern", 12, "success"), (12, "Open the door", 24, "success")]
+GOALS: Final = [(0, "Go to the lantern", 8, "success"), (8, "Open the door", 16, "success")]
 TINY_CLONE: Final = (
     *("model.name=pure_cnn", "model.conv_features=[4,8]", "model.dense_features=[8]", "system.compile_cache=null"),
     *("dataset.path=episodes.zarr", "training.checkpoint_dir=cloned", "training.batch_size=8"),
@@ -35,13 +35,13 @@ def make(root: Path, group: str) -> None:
     texts(root)
     _yaml(root)
     if group in ("light", "torch"):
-        line = ["label", "--raw", "raw", "--backend", "given", "--out", "labeled", "--seconds", "1.2"]
+        line = ["label", "--raw", "raw", "--backend", "given", "--out", "labeled", "--seconds", "0.8"]
         forked.run([[*line, "--paraphrases", "1"]], root)
     if group == "light":
         pictures_and_videos(root)
     if group in ("light", "jax"):
-        store(root / "episodes.zarr", (8, 7, 9, 6), state=2, goals=("Go to the lantern", "Open the door", "", ""))
-        store_2(root / "old.zarr", (5, 6, 7, 5))
+        store(root / "episodes.zarr", (5, 4, 6, 4), state=2, goals=("Go to the lantern", "Open the door", "", ""))
+        store_2(root / "old.zarr", (3, 3, 4, 3))
     if group == "jax":
         forked.run([["clone", "train", "--config", "clone.yaml"], ["clone", "evaluate", "cloned", "--no-films"]], root)
     if group == "torch":
@@ -68,7 +68,7 @@ def _torch(root: Path) -> None:
 
 
 def sessions(root: Path) -> None:
-    held = [HOLD["w"]] * 6 + [HOLD["wr"]] * 3 + [HOLD["none"]] * 3 + [HOLD["right"]] * 6 + [HOLD["w"]] * 6
+    held = [HOLD["w"]] * 4 + [HOLD["wr"]] * 2 + [HOLD["none"]] * 2 + [HOLD["right"]] * 4 + [HOLD["w"]] * 4
     for number in range(2):
         record(root / "raw", held, f"s{number}", GOALS, extra={"arena": {"seed": number}}, start_ns=10**9)
     shutil.copytree(root / "raw" / "s0", root / "runs" / "run0")

@@ -202,7 +202,6 @@ JAX: Final = (
     ),
     *(
         "clone rollout missing --page out.html",
-        "clone setup-check",
         "BC_training.analyze_dataset --dataset episodes.zarr",
     ),
 )

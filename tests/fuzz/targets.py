@@ -82,8 +82,8 @@ READ_LABELED: Final = (
     one("export labeled --to llamafactory --out out --validation 0.3", "out*"),
     one("export labeled --to swift --out out", "out*"),
     one("export labeled --to jsonl --out out --allow-split-by-segment --validation 0.5", "out*"),
-    one("label --raw raw --backend given --out labeled --seconds 1.2", "labeled/*"),
-    one("label --raw raw --backend given --out labeled --seconds 1.2 --redo", "labeled/*"),
+    one("label --raw raw --backend given --out labeled --seconds 0.8", "labeled/*"),
+    one("label --raw raw --backend given --out labeled --seconds 0.8 --redo", "labeled/*"),
 )
 SESSION_FILES: Final = ("raw/s0/session.json", "raw/s0/frames.jsonl", "raw/s0/events.jsonl")
 SEGMENT_FILES: Final = ("labeled/*/segment.json", "labeled/*/samples.jsonl", "labeled/*.json")
@@ -99,7 +99,7 @@ TARGETS: Final = (
     Target(
         "labeled picture", "light", ("labeled", "raw"), ("labeled/*/*.jpg",), READ_LABELED, 1, ("labeled/s0_seg000",)
     ),
-    Target("answer", "light", ("raw",), ("answers",), (one("label --raw raw --out out {server}", "out*"),), 3),
+    Target("answer", "light", ("raw",), ("answers",), (one("label --raw raw --out out {server}", "out*"),), 2),
     Target("owamcap", "light", ("owa",), ("owa/*",), (one("import owa/0.4.2.mcap --out out --size 64x48", "out*"),), 3),
     Target("origin", "light", ("origin",), ("origin/*",), (one("import origin --out out --size 64x48", "out*"),), 2),
     Target(
@@ -201,11 +201,11 @@ TARGETS: Final = (
         (
             one(f"{ANALYZE} --dataset episodes.zarr", ".*"),
             one(f"{ANALYZE} --dataset old.zarr --json", ".*"),
-            one(f"{CLONE} training.max_steps=1", "cloned*", ".*", every=5),
-            one(f"{CLONE} training.max_steps=1 dataset.path=old.zarr", "cloned*", ".*", every=5),
-            one(f"{CLONE} training.checkpoint_dir=out", "out*", ".*", every=5),
+            one(f"{CLONE} training.max_steps=1", "cloned*", ".*", every=8),
+            one(f"{CLONE} training.max_steps=1 dataset.path=old.zarr", "cloned*", ".*", every=8),
+            one(f"{CLONE} training.checkpoint_dir=out", "out*", ".*", every=8),
         ),
-        3,
+        2,
     ),
     Target(
         "cloned model",
@@ -215,7 +215,7 @@ TARGETS: Final = (
         (
             one("clone compare cloned cloned"),
             one("clone evaluate cloned --no-films --out out", "out*", ".*", every=5),
-            one(f"{CLONE} training.max_steps=3", "cloned*", ".*", every=5),
+            one(f"{CLONE} training.max_steps=3", "cloned*", ".*", every=8),
             one("clone rollout cloned --episodes 1 --page out.html", "out.html", ".*", every=8),
             one("clone compare cloned other"),
         ),
