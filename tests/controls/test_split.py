@@ -64,3 +64,9 @@ def test_shares_that_leave_nothing_are_refused(validation, test):
 
 def test_large_shares_still_leave_something_to_train_on():
     assert len(split(files(a=3), 0.45, 0.45).train) == 1
+
+
+def test_parts_that_would_take_all_leave_one_to_train_on():
+    """Of three, round(3 * 0.6) and round(3 * 0.3) are all of them."""
+    found = split(sources("mixed", "mixed", "mixed"), 0.6, 0.3)
+    assert (len(found.train), len(found.validation), len(found.test)) == (1, 1, 1)
