@@ -80,6 +80,8 @@ def test_a_run_on_more_recordings_begins_with_the_best_weights_and_their_scale(c
     more(copied)
     made = config(copied / "recordings", copied / "m")
     before = find_before(made)
+    assert before is not None
+    assert before.statistics is not None
     going = Run(made, load_data(made, before), lambda line: None)
     going.resume(before)
     assert same(weights(copied), going.learner.model.state_dict())

@@ -185,7 +185,7 @@ class Run:
         self, config: ControlsConfig, data: Data, say: Say, progress: Progress = _unseen, asked: Asked | None = None
     ) -> None:
         self.config, self.data, self.say, self._told = config, data, say, progress
-        self.asked = asked or Asked()
+        self.asked = Asked() if asked is None else asked
         self.files = ModelFiles.named(Path(config.output), config.files)
         self.checkpoint = Path(config.output) / CHECKPOINT
         self.learner = Learner(config, weights_for(data.plain, config.training.pos_weight))
@@ -267,6 +267,7 @@ class Run:
             self._told(f"epoch {state.epoch + 1}", state.batch, len(batches))
             if stopping:
                 raise Stopped
+        self.asked.check()
         self._close_epoch(means(sums), rate, stage.name)
 
     def _windows(self) -> Prepared:

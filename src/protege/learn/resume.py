@@ -157,6 +157,18 @@ def require_same(
             )
 
 
+def require_contained(before: Run, now: Run, name: str, was: Path, here: Path, folder: Path) -> None:
+    """UserError where data lies at another place than before and what was trained on is not all there.
+
+    name: of the setting that says where it lies; folder: the model's.
+    """
+    if was.absolute() != here.absolute() and not all(now.data.get(part) == held for part, held in before.data.items()):
+        raise UserError(
+            f"{folder} holds a run with {name}={was}, and what it was trained on is not all in {here}; put new data "
+            "beside the old, start over with training.resume=never, or choose another folder for the model"
+        )
+
+
 def _free(name: str, allowed: frozenset[str]) -> bool:
     parts = name.split(".")
     return any(".".join(parts[:n]) in allowed for n in range(1, len(parts) + 1))
