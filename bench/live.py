@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 
+from bench import live_safety
 from protege.agent.goals import GoalList
 from protege.agent.human import HumanKeys
 from protege.agent.listener import Listener, Slot
@@ -22,13 +23,7 @@ from protege.agent.policies import ScriptedPolicy
 from protege.agent.run import SWITCH_S, PlayOptions, real_world
 from protege.agent.thinker import ThreadThinker
 from protege.agent.vision import VisionAgent
-<<<<<<< HEAD:bench/live.py
-from bench import live_safety
 from protege.arena import stage
-=======
-from protege.bench import live_safety, stage
-from protege.evaluation.figures import Figure
->>>>>>> x11:src/protege/bench/live.py
 from protege.core.actions import KEYBOARD_12, NO_KEYS, Action
 from protege.core.devices import MonotonicClock
 from protege.core.frame import Frame

@@ -1,4 +1,4 @@
-"""What `python -m bench live` says of safety: keys of an agent that stands still or is killed, layouts, and takeovers."""
+"""What `python -m bench live` says of safety: keys of an agent that stands still or is killed, layouts, takeovers."""
 
 import os
 import shutil

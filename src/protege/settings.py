@@ -113,6 +113,8 @@ def build(kind: type[T], fields: Any, prefix: str = "") -> T:
 def _cast(hint: Any, value: Any, name: str) -> Any:
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return build(hint, value if value is not None else {}, f"{name}.")
+    if hint is str and isinstance(value, bool):
+        value = str(value).lower()  # YAML reads some words, such as true, as what they are not meant for
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
         if value is None:

@@ -12,9 +12,9 @@ import pytest
 
 from protege.cloning import models
 from protege.cloning.config import CloningConfig, from_fields, load
+from protege.cloning.data import loader_options
 from protege.cloning.state import StateEncoder
 from protege.cloning.steps import Network, Setting
-from protege.cloning.train import loader_options
 from protege.errors import UserError
 from protege.settings import shipped, to_fields, to_yaml
 from tests.cloning.tiny import config

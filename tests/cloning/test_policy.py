@@ -10,9 +10,10 @@ from protege.agent.policies import load_policy
 from protege.agent.vision import VisionOptions
 from protege.arena.record_steps import record_steps
 from protege.cloning import loader, thresholds
+from protege.cloning.data import Data, loader_options
 from protege.cloning.episodes import StepStore
 from protege.cloning.policy import CloningPolicy
-from protege.cloning.train import Data, loader_options, train
+from protege.cloning.train import train
 from protege.core import KEYBOARD_12, Frame
 from protege.errors import UserError
 from protege.evaluation.episodes import Job, Player, Runner

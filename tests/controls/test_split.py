@@ -64,3 +64,20 @@ def test_shares_that_leave_nothing_are_refused(validation, test):
 
 def test_large_shares_still_leave_something_to_train_on():
     assert len(split(files(a=3), 0.45, 0.45).train) == 1
+
+
+def test_parts_that_would_take_all_leave_one_to_train_on():
+    """Of three, round(3 * 0.6) and round(3 * 0.3) are all of them."""
+    found = split(files(a=3), 0.6, 0.3)
+    assert (len(found.train), len(found.validation), len(found.test)) == (1, 1, 1)
+
+
+def test_recordings_keep_their_part_as_more_come():
+    old, new = files(a=8, b=2), files(a=20, b=5)
+    first = split(old)
+    before = {file.path.name: part for part in ("train", "validation", "test") for file in getattr(first, part)}
+    now = split(new, before=before)
+    parts = {file.path.name: part for part in ("train", "validation", "test") for file in getattr(now, part)}
+    assert parts.items() >= before.items()
+    assert len(parts) == 25
+    assert [sum(p == part and n[0] == "a" for n, p in parts.items()) for part in ("validation", "test")] == [4, 4]

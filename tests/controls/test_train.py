@@ -20,7 +20,7 @@ from protege.controls.files import load_model, read_config  # noqa: E402
 from protege.controls.learn import Learner, learning_rate, weights_for, windows_of  # noqa: E402
 from protege.controls.predict import of_model, predict_all, truth_of  # noqa: E402
 from protege.controls.thresholds import tune  # noqa: E402
-from protege.controls.train import HEADER, Run, load_data, means, table_row, train  # noqa: E402
+from protege.controls.train import HEADER, Run, find_before, load_data, means, table_row, train  # noqa: E402
 from protege.controls.windows import prepare  # noqa: E402
 from protege.core.card import ModelCard  # noqa: E402
 
@@ -62,8 +62,9 @@ def killed_at(epoch, batch):
 
 def run(made, progress=lambda *at: None):
     """Everything but the files that are written at the end."""
-    going = Run(made, load_data(made), lambda line: None, progress)
-    going.resume()
+    before = find_before(made)
+    going = Run(made, load_data(made, before), lambda line: None, progress)
+    going.resume(before)
     going.learn()
     return going
 
@@ -169,7 +170,7 @@ def test_the_same_seed_gives_the_same_run_and_another_gives_another(recordings, 
 def test_a_checkpoint_of_another_run_is_refused_or_dropped(recordings, tmp_path):
     run(config(recordings, tmp_path, "training.epochs=1"))
     changed = config(recordings, tmp_path, "training.epochs=1", "training.learning_rate=1e-3")
-    with pytest.raises(UserError, match=r"another training\.learning_rate \(0\.003\).*training\.resume=false"):
+    with pytest.raises(UserError, match=r"with training\.learning_rate=0\.003.*training\.resume=never"):
         run(changed)
     again = run(config(recordings, tmp_path, "training.epochs=1", "training.seed=7", "training.resume=false"))
     assert len(again.state.history) == 1

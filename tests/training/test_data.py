@@ -60,7 +60,7 @@ def test_samples_alone_are_enough(tmp_path):
 def parts(folder, validation, seed=0):
     data = LabeledData.open(folder)
     seen, line = split(data, validation, seed)
-    return *seen.trained_on.part(data), line
+    return *seen.part(data), line
 
 
 def test_held_back_samples_share_no_recording_with_those_trained_on(labeled):
@@ -85,7 +85,7 @@ def test_training_holds_back_what_an_export_holds_out(tmp_path):
     data = LabeledData.open(label(tmp_path, segments=12, frames=5))
     sizes = [(data.session[i], folder.name, 5) for i, folder in enumerate(data.folders)]
     train, _ = split_segments(sizes, seed=3, validation=0.2, allow_split_by_segment=False)
-    seen = split(data, 0.2, 3)[0].trained_on.part(data)[0]
+    seen = split(data, 0.2, 3)[0].part(data)[0]
     assert {data.folders[s].name for s in seen.segment} == train
 
 
@@ -162,3 +162,10 @@ def test_a_sample_may_not_name_a_picture_elsewhere(tmp_path):
     file.write_text(file.read_text().replace("frame_0000.jpg", "../../frame.jpg"))
     with pytest.raises(UserError, match=r"the image of line 1 is .*expected a plain name"):
         LabeledData.open(tmp_path)
+
+
+def test_two_recordings_are_enough_to_hold_a_whole_one_back(tmp_path):
+    data = LabeledData.open(label(tmp_path, segments=4, frames=3))
+    sides, line = split(data, 0.1, 0)
+    assert "1 of 2 recordings" in line
+    assert {len(sides.trained), len(sides.held), sides.by} == {1, "recording"}

@@ -25,7 +25,9 @@ from protege.cloning.state import StateEncoder
 from protege.cloning.steps import Network, Setting, State, to_arrays
 from protege.core.actions import KEYBOARD_12, NONE, ActionSpace
 from protege.core.card import ModelCard
+from protege.core.text import one_line
 from protege.errors import UserError
+from protege.learn.resume import damaged
 from protege.settings import to_fields
 
 CHECKPOINTS: Final = "checkpoints"
@@ -34,8 +36,8 @@ CHECKPOINTS: Final = "checkpoints"
 class Checkpoints:
     """Saves and restores; keeps the best, every n-th epoch's and the last n."""
 
-    def __init__(self, folder: Path, config: CloningConfig, batches: int) -> None:
-        """folder: the model's; batches: in an epoch."""
+    def __init__(self, folder: Path, config: CloningConfig, batches: int, place: Path | None = None) -> None:
+        """folder: the model's; batches: in an epoch; place: where to save instead, to be moved there later."""
         options = config.training
         policy = keep.AnyPreservationPolicy(
             [
@@ -44,7 +46,7 @@ class Checkpoints:
                 keep.BestN(get_metric_fn=_score, n=1, keep_checkpoints_without_metrics=False),
             ]
         )
-        self._manager = _manager(folder, policy)
+        self._manager = _manager(place or folder / CHECKPOINTS, policy)
 
     def save(self, state: State, about: Mapping[str, Any], score: float | None) -> None:
         """Whole or not at all. about: JSON; score: of the validation episodes, higher is better, None where they were
@@ -131,13 +133,13 @@ def load_model(folder: Path | str) -> Loaded:
     folder = Path(folder)
     if not (folder / CHECKPOINTS).is_dir():
         raise UserError(f"{folder}: no {CHECKPOINTS} here; train a model with: protege clone train")
-    manager = _manager(folder, None)
+    manager = _manager(folder / CHECKPOINTS, None)
     try:
-        step = manager.best_step() or manager.latest_step()
+        step = best_step(manager)
         if step is None:
             raise UserError(f"{folder}: no finished checkpoint yet; train on with: protege clone train")
         about = _about(manager, step)
-        config, setting = from_fields(about["config"]), setting_from(about)
+        config, setting, thresholds, frame_hz = parsed(about, folder / CHECKPOINTS / str(step))
         network = Network(config, setting)
         here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
         weights, stats = _restore(manager, step, "model", (network.weights, network.stats), here)
@@ -148,18 +150,52 @@ def load_model(folder: Path | str) -> Loaded:
         nnx.merge(network.graph, weights, stats),
         config,
         setting,
-        np.array([about["thresholds"][key] for key in setting.keys]),
-        float(about["frame_hz"]),
+        thresholds,
+        frame_hz,
         about,
         functools.partial(run, weights, stats),
     )
+
+
+def best_step(manager: ocp.CheckpointManager) -> int | None:
+    """The step whose weights play: the best that was judged, else the last."""
+    best = manager.best_step()
+    return manager.latest_step() if best is None else best
+
+
+def parsed(about: Mapping[str, Any], place: Path) -> tuple[CloningConfig, Setting, NDArray[np.float64], float]:
+    """Configuration, setting, (A,) thresholds and frame rate that a checkpoint tells of; UserError if it cannot."""
+    try:
+        config, setting = from_fields(about["config"]), setting_from(about)
+        thresholds = np.array([float(about["thresholds"][key]) for key in setting.keys])
+        frame_hz = float(about["frame_hz"])
+        named = [name for part in ("train", "validation", "test") for name in about["splits"][part]]
+        if not all(isinstance(name, str) for name in (*setting.keys, *setting.goals, *named)):
+            raise TypeError("names of actions, goals and episodes are texts")
+        if not (0 < frame_hz < 10_000 and all(0 < size <= 16_384 for size in setting.frame_size)):
+            raise ValueError(f"frames of {setting.frame_size} at {frame_hz} Hz cannot be")
+        return config, setting, thresholds, frame_hz
+    except (UserError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise damaged(place, one_line(repr(error), 160)) from None
+
+
+def load_weights(folder: Path, like: State, sharding: Any) -> tuple[State, dict[str, Any]]:
+    """The best weights of a model's folder in a state that has learned nothing else, and what was saved of them."""
+    manager = _manager(folder / CHECKPOINTS, None)
+    try:
+        step = best_step(manager)
+        assert step is not None, "a run that is gone on from has a checkpoint"
+        weights, stats = _restore(manager, step, "model", (like.weights, like.stats), sharding)
+        return State(like.step, weights, stats, like.opt), _about(manager, step)
+    finally:
+        manager.close()
 
 
 def last_about(folder: Path) -> dict[str, Any] | None:
     """What the last checkpoint of a model's folder says of itself; None where there is none. Changes nothing."""
     if not (folder / CHECKPOINTS).is_dir():
         return None
-    manager = _manager(folder, None)
+    manager = _manager(folder / CHECKPOINTS, None)
     try:
         step = manager.latest_step()
         return None if step is None else _about(manager, step)
@@ -211,8 +247,11 @@ def _score(metrics: Mapping[str, float]) -> float:
     return float(metrics.get("score", -math.inf))
 
 
-def _manager(folder: Path, policy: Any) -> ocp.CheckpointManager:
-    """policy: what to keep, None to read only. Synchronous, since a step reuses the memory of its state."""
+def _manager(place: Path, policy: Any) -> ocp.CheckpointManager:
+    """place: the folder of checkpoints; policy: what to keep, None to read only.
+
+    Synchronous, since a step reuses the memory of its state.
+    """
     options = ocp.CheckpointManagerOptions(
         preservation_policy=policy,
         best_fn=_score,
@@ -220,7 +259,7 @@ def _manager(folder: Path, policy: Any) -> ocp.CheckpointManager:
         enable_async_checkpointing=False,
         cleanup_tmp_directories=policy is not None,
     )
-    return ocp.CheckpointManager((folder / CHECKPOINTS).resolve(), options=options)
+    return ocp.CheckpointManager(place.resolve(), options=options)
 
 
 def _about(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
@@ -239,10 +278,10 @@ def _item(manager: ocp.CheckpointManager, step: int, item: str, args: Any) -> An
     """UserError where the checkpoint is of another model, or not whole."""
     try:
         return manager.restore(step, args=ocp.args.Composite(**{item: args}))[item]
-    except (ValueError, KeyError, FileNotFoundError) as error:
-        raise UserError(
-            f"{manager.directory}/{step}: not a checkpoint of this model ({str(error).splitlines()[0][:160]}); "
-            "train again with training.resume=never"
+    except Exception as error:  # what is damaged can make the libraries below raise anything
+        reason = one_line((str(error).splitlines() or [repr(error)])[0], 160)
+        raise damaged(
+            Path(manager.directory) / str(step), f"{item}: not a checkpoint of this model, {reason}"
         ) from error
 
 

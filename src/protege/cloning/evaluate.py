@@ -18,12 +18,12 @@ from protege.cloning import loader
 from protege.cloning.cache import Cache, build
 from protege.cloning.checkpoint import Loaded, load_model
 from protege.cloning.compare import METRICS, PAGE
+from protege.cloning.data import loader_options
 from protege.cloning.goals import goal_table
 from protege.cloning.loader import Batch
 from protege.cloning.pages import page_of, write_files
 from protege.cloning.predictions import Evaluation, collect, judge
 from protege.cloning.store import Dataset
-from protege.cloning.train import loader_options
 from protege.errors import UserError
 
 SPLITS: Final = ("test", "validation", "train", "all")

@@ -3,7 +3,7 @@
 import itertools
 import logging
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -16,6 +16,7 @@ from orbax.checkpoint import multihost
 from protege.cloning.config import AUTO, SystemConfig
 from protege.cloning.steps import Devices
 from protege.errors import ProtegeError, UserError
+from protege.learn.interrupt import Asked
 
 log = logging.getLogger(__name__)
 
@@ -111,8 +112,8 @@ class Stop:
     known by now and no step has to wait for it. agreed: the last answer.
     """
 
-    def __init__(self, asked: Sequence[bool], devices: Devices) -> None:
-        """asked: holds something once this process was asked."""
+    def __init__(self, asked: Asked, devices: Devices) -> None:
+        """asked: whether this process was."""
         self.agreed = False
         self._asked, self._devices = asked, devices
         self._any = jax.jit(jnp.any, out_shardings=devices.same)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from protege.cloning.config import CloningConfig
+from protege.core.files import write_text
 from protege.errors import MissingExtra, ProtegeError, UserError
 from protege.settings import to_fields
 
@@ -24,12 +25,24 @@ class Log:
             raise UserError("logging.use_wandb=true, but wandb is not installed; install it with: pip install wandb")
         self._folder, self._config = folder, config
         self._file: IO[str] | None = None
+        self._run: dict[str, int] = {}
         self._tensorboard: Any = None
         self._wandb: Any = None
 
-    def open(self) -> None:
-        """Make the folder and go on with what is logged there. ProtegeError where Weights & Biases cannot be had."""
+    def open(self, step: int = 0, run: int = 0) -> None:
+        """Make the folder and go on with what is logged there. ProtegeError where Weights & Biases cannot be had.
+
+        step: what was logged after it, by a run that was killed before its next checkpoint, goes. run: how many runs
+        there were before this one, on other data; their rows stay.
+        """
         self._folder.mkdir(parents=True, exist_ok=True)
+        self._run = {"run": run} if run else {}
+        path = self._folder / LOG_NAME
+        if path.is_file():
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+            kept = [line for line in lines if _before(line, step, run)]
+            if len(kept) < len(lines):
+                write_text(path, "".join(kept))
         if self._config.logging.use_wandb:
             self._wandb = _wandb(self._folder, self._config)
         if self._config.logging.use_tensorboard:
@@ -38,7 +51,7 @@ class Log:
 
     def write(self, step: int, **numbers: float) -> None:
         if self._file is not None:
-            self._file.write(json.dumps({"step": step, **numbers}) + "\n")
+            self._file.write(json.dumps({"step": step, **self._run, **numbers}) + "\n")
             self._file.flush()
         if self._tensorboard is not None:
             for name, value in numbers.items():
@@ -56,6 +69,15 @@ class Log:
             self._tensorboard.close()
         if self._wandb is not None:
             self._wandb.finish()
+
+
+def _before(line: str, step: int, run: int) -> bool:
+    """Whether a row was logged up to a step of a run; one that a kill cut off was not."""
+    try:
+        row = json.loads(line)
+        return line.endswith("\n") and (int(row.get("run", 0)), int(row["step"])) <= (run, step)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return False
 
 
 class _Scalars:

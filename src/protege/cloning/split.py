@@ -1,6 +1,6 @@
 """Which episodes are trained on, which choose the best weights, and which are only ever reported on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,11 +21,14 @@ class Splits:
     test: tuple[Episode, ...]
 
 
-def split(dataset: Dataset, ratios: Sequence[float] = RATIOS, seed: int = 42) -> Splits:
+def split(
+    dataset: Dataset, ratios: Sequence[float] = RATIOS, seed: int = 42, before: Mapping[str, str] | None = None
+) -> Splits:
     """The usable episodes of a data set, shuffled by `seed` and shared out by `ratios` (train, validation, test).
 
-    Each part gets at least one episode; to test gets none where its ratio is 0, or there are only two episodes.
-    UserError for ratios that do not add up to 1, or a single episode.
+    Each part gets at least one episode; to test gets none where its ratio is 0, or there are only two episodes. before:
+    the parts of episodes that an earlier run had, by what is in them; they stay, whatever comes to them. UserError for
+    ratios that do not add up to 1, or a single episode.
     """
     if len(ratios) != 3 or min(ratios[:2]) <= 0 or ratios[2] < 0 or abs(sum(ratios) - 1) > 1e-6:
         raise UserError(
@@ -43,10 +46,17 @@ def split(dataset: Dataset, ratios: Sequence[float] = RATIOS, seed: int = 42) ->
         held_out = [1, 0]
     while sum(held_out) > count - 1:
         held_out[held_out.index(max(held_out))] -= 1
-    validation, test = held_out
-    train = count - validation - test
-
-    def chosen(start: int, stop: int) -> tuple[Episode, ...]:
-        return tuple(dataset.episodes[i] for i in sorted(order[start:stop]))
-
-    return Splits(chosen(0, train), chosen(train, train + validation), chosen(train + validation, count))
+    known = [before.get(episode.identity) if before else None for episode in dataset.episodes]
+    parts = {name: [i for i in order if known[i] == name] for name in ("train", "validation", "test")}
+    new = [i for i in order if known[i] not in parts]
+    for name, size in (("test", held_out[1]), ("validation", held_out[0])):
+        left = max(0, len(new) - max(0, size - len(parts[name])))
+        parts[name] += new[left:]
+        new = new[:left]
+    parts["train"] += new
+    if not parts["train"]:
+        raise UserError(
+            f"{dataset.path}: all of its episodes were held back by the run before; record more, or start over with "
+            "training.resume=never"
+        )
+    return Splits(*(tuple(dataset.episodes[i] for i in sorted(chosen)) for chosen in parts.values()))

@@ -4,12 +4,10 @@ import functools
 import itertools
 import logging
 import shutil
-import signal
 import time
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, nullcontext, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,10 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protege.cloning import hosts, loader, metrics
-from protege.cloning.agreement import require_same, shared
-from protege.cloning.cache import Cache, build
-from protege.cloning.checkpoint import CHECKPOINTS, Checkpoints, last_about, make_card, setting_to
-from protege.cloning.config import CloningConfig, alone, from_fields
+from protege.cloning.agreement import record_of, require_place, require_same, shared
+from protege.cloning.checkpoint import (
+    CHECKPOINTS,
+    Checkpoints,
+    last_about,
+    load_weights,
+    make_card,
+    parsed,
+    setting_from,
+    setting_to,
+)
+from protege.cloning.compare import METRICS, PAGE
+from protege.cloning.config import CloningConfig, alone
+from protege.cloning.data import QUIET, Data, Progress, where
 from protege.cloning.loader import Batch, LoaderOptions
 from protege.cloning.logs import Log
 from protege.cloning.losses import class_weights
@@ -29,73 +37,20 @@ from protege.cloning.memory import keep_freed_memory
 from protege.cloning.metrics import Scores
 from protege.cloning.optim import last_step, schedule
 from protege.cloning.predictions import collect, cross_entropy
-from protege.cloning.split import Splits, split
-from protege.cloning.state import StateEncoder
-from protege.cloning.steps import Devices, Network, Setting, State, Steps, make_steps, to_arrays
-from protege.cloning.store import Dataset
+from protege.cloning.steps import Devices, Network, State, Steps, make_steps, to_arrays
 from protege.cloning.thresholds import choose, pressed, untuned
+from protege.core.files import locked, recover, staged, write_text
 from protege.errors import ProtegeError, UserError
+from protege.learn import resume
+from protege.learn.interrupt import Asked, Stopped, ctrl_c
+from protege.learn.progress import LoggedProgress
+from protege.learn.resume import Run as Record
+from protege.learn.resume import changed
 from protege.settings import to_fields, to_yaml
 
 log = logging.getLogger(__name__)
 
 CONFIG_NAME: Final = "config.yaml"
-Progress = Callable[[], AbstractContextManager[Callable[[int, int], None]]]
-"""Opens a bar that is told how much is done, and of how much."""
-QUIET: Final[Progress] = lambda: nullcontext(lambda done, total: None)  # noqa: E731
-
-
-@dataclass(frozen=True)
-class Data:
-    """An opened data set as a configuration wants it."""
-
-    cache: Cache
-    splits: Splits
-    setting: Setting
-    options: LoaderOptions
-    frame_hz: float
-
-    @classmethod
-    def open(cls, config: CloningConfig, progress: Progress = QUIET) -> "Data":
-        """Open, check, split and cache; UserError for what is wrong with the store. progress: of the cache."""
-        wanted = config.dataset
-        dataset = Dataset.open(wanted.path, use_state=wanted.use_state, channel_order=wanted.channel_order)
-        for line in dataset.assumed:
-            log.warning("%s", line)
-        for problem in dataset.problems:
-            if not wanted.validate_episodes:
-                raise UserError(f"{problem}; dataset.validate_episodes=true leaves such episodes out")
-            log.warning("%s", problem)
-        splits = split(dataset, wanted.ratios, wanted.split_seed)
-        loader.require_horizon(splits.train, config.model.horizon, wanted.path)
-        folder = Path(wanted.cache) if wanted.cache else None
-        with progress() as told:
-            cache = build(dataset, folder, wanted.frame_size, wait=jax.process_count() > 1, progress=told)
-        encoder = None
-        if wanted.use_state and cache.state is not None:
-            encoder = StateEncoder.fit(cache.state[cache.rows(splits.train)], wanted.state)
-        height, width = cache.frames.shape[2:]
-        setting = Setting(dataset.keys, dataset.goals, (int(height), int(width)), encoder)
-        frame_hz = float(dataset.episodes[0].attributes.get("fps", 10.0))
-        return cls(cache, splits, setting, loader_options(config), frame_hz)
-
-    @property
-    def identity(self) -> tuple[Any, ...]:
-        """What hosts with the same episodes have alike."""
-        return setting_to(self.setting), self.cache.offsets, zlib.crc32(self.cache.actions.tobytes())
-
-
-def loader_options(config: CloningConfig) -> LoaderOptions:
-    """What of the configuration the loader knows."""
-    model = config.model
-    return LoaderOptions(
-        batch_size=config.training.batch_size,
-        frames=model.num_frames,
-        skip=model.frame_skip,
-        horizon=model.horizon,
-        history=max(1, model.action_history),  # onsets are told from the action before
-        threads=config.system.num_workers,
-    )
 
 
 @dataclass(frozen=True)
@@ -125,10 +80,16 @@ def train(config: CloningConfig, progress: Progress = QUIET) -> Trained:
     folder = Path(config.training.checkpoint_dir)
     hosts.require_alike(shared(config))
     hosts.require_shared("training.checkpoint_dir", folder)
-    config = alone(config)
+    with ExitStack() as stack:
+        lock = locked(folder, "protege clone train") if hosts.first() else nullcontext()
+        hosts.together(lambda: stack.enter_context(lock))
+        return _train(alone(config), folder, progress)
+
+
+def _train(config: CloningConfig, folder: Path, progress: Progress) -> Trained:
     run = hosts.together(lambda: prepared(config, folder, progress))
     hosts.require_alike({"episodes": run.data.identity})
-    with run.log, ctrl_c() as asked:
+    with run.log, ctrl_c(log.warning) as asked:
         hosts.together(run.begin)
         try:
             trained = run.go(asked)
@@ -141,9 +102,17 @@ def prepared(config: CloningConfig, folder: Path, progress: Progress) -> "Run":
     """A run that can begin; UserError where it cannot, told before the long work of reading episodes where possible."""
     Devices(config.system.devices, config.training.batch_size)
     written = Log(folder, config)
-    if config.training.resume == "auto" and (about := last_about(folder)) is not None:
-        require_same(from_fields(about["config"]), config, folder)
-    return Run(config, Data.open(config, progress), folder, written)
+    if hosts.first():
+        recover(folder / CHECKPOINTS)
+    before = last_about(folder) if config.training.resume == "auto" else None
+    if before is None:
+        return Run(config, Data.open(config, progress), folder, written)
+    was = parsed(before, folder / CHECKPOINTS)[0]
+    require_same(was, config, folder)
+    run = Run(config, Data.open(config, progress, before), folder, written, before)
+    if run.change and jax.process_count() > 1:
+        raise UserError(f"{folder}: {run.change}; go on with other data in one process, or start over")
+    return run
 
 
 def use_compile_cache(folder: str | None) -> None:
@@ -156,9 +125,23 @@ def use_compile_cache(folder: str | None) -> None:
 class Run:
     """One run from its first or its last step on."""
 
-    def __init__(self, config: CloningConfig, data: Data, folder: Path, written: Log) -> None:
-        """Makes no file: what is wrong is said before anything is written. written: opened by `begin`."""
+    def __init__(
+        self,
+        config: CloningConfig,
+        data: Data,
+        folder: Path,
+        written: Log,
+        before: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Makes no file: what is wrong is said before anything is written. written: opened by `begin`; before: what the
+        last checkpoint says of the run that this one goes on from.
+        """
         self.config, self.data, self.folder, self.log = config, data, folder, written
+        self.asked = Asked()
+        self.record = Record(resume.dotted(to_fields(config)), data.contents)
+        self.change = None
+        if before is not None:
+            self._go_on_from(before)
         self.held = data.cache.actions[data.cache.rows(data.splits.train)]
         self.batches = loader.steps(data.cache, data.splits.train, data.options)
         self.devices = Devices(config.system.devices, config.training.batch_size)
@@ -180,29 +163,86 @@ class Run:
         """Makes their folder."""
         return Checkpoints(self.folder, self.config, self.batches)
 
+    def _go_on_from(self, before: Mapping[str, Any]) -> None:
+        """Whether the data is that of the run before; UserError where its weights cannot learn from it."""
+        was = record_of(before)
+        change = changed(was.data, self.record.data)
+        if not was.data or not change:
+            self.record = replace(self.record, id=was.id or self.record.id, chain=was.chain, new=was.new)
+            return
+        require_place(was, self.record, self.config, self.folder)
+        setting, old = self.data.setting, setting_from(before)
+        parts = [("actions", old.keys, setting.keys), ("frame size", old.frame_size, setting.frame_size)]
+        parts += [("goals", old.goals, setting.goals)] if self.config.model.goal != "none" else []
+        for name, had, has in parts:
+            if had != has:
+                raise UserError(
+                    f"{self.config.dataset.path}: other {name} than {self.folder} was trained on; start over with "
+                    "training.resume=never, or choose another training.checkpoint_dir"
+                )
+        self.change = change
+        steps = int(before.get("step", 0))
+        self.record = self.record.after(replace(was, steps=steps))
+
     def begin(self) -> None:
-        """Open the log, and forget what was there where training.resume says so."""
+        """Open the log, and forget what was there where training.resume says so. With other data than before, the best
+        weights become the first checkpoint of this run, in one step.
+        """
+        if self.change:
+            log.info("%s: %s (frames); going on from the weights that are there", self.folder, self.change)
+            like = self.steps.init(jax.random.key(self.config.system.seed))
+            state, about = load_weights(self.folder, like, self.devices.same)
+            facts = self._facts() | {"thresholds": about["thresholds"], "best": None, "stale": 0}
+            with staged(self.folder / CHECKPOINTS, "protege clone train", replace=True) as part:
+                self._save_in(part, state, facts, None)
         if hosts.first():
-            self.log.open()
             if self.config.training.resume == "never" and (self.folder / CHECKPOINTS).exists():
                 shutil.rmtree(self.folder / CHECKPOINTS)
+            self.log.open(self.checkpoints.latest() or 0, len(self.record.chain))
 
-    def go(self, asked: list[bool]) -> Trained:
-        """To the end, or until `asked` holds something."""
+    def _save_in(self, place: Path, state: State, about: Mapping[str, Any], score: float | None) -> None:
+        checkpoints = Checkpoints(self.folder, self.config, self.batches, place)
+        try:
+            checkpoints.save(state, about, score)
+        finally:
+            checkpoints.close()
+
+    def go(self, asked: Asked) -> Trained:
+        """To the end, or until somebody asked for it."""
+        self.asked = asked
         state = self._start()
         if hosts.first():
-            (self.folder / CONFIG_NAME).write_text(to_yaml(self.config), encoding="utf-8")
+            write_text(self.folder / CONFIG_NAME, to_yaml(self.config))
             make_card(self.config, self.data.setting, self.data.frame_hz).save(self.folder)
         log.info("%s", to_yaml(self.config))
         log.info("%s: %d weights, %d device(s)", self.config.model.name, self.network.num_weights, self.devices.number)
         step = int(state.step)
         last = last_step(self.config.training, self.batches)
         stop = hosts.Stop(asked, self.devices)
+        if step < last and hosts.first():
+            for name in (METRICS, PAGE):  # scores of other weights than those to come
+                (self.folder / name).unlink(missing_ok=True)
+        elif step >= last and "scores" not in self.about and jax.process_count() == 1:
+            self._judge_again(state, step)
         while step < last and not stop() and not self._stale():
             state = self.epoch(state, step, last, stop)
             step = int(state.step)
-            self._finish(state, step, over=step >= last or stop.agreed)
-        return Trained(self.folder, step, tuple(self.losses), self.about.get("scores", {}), stop.agreed)
+            self._finish(state, step, over=step >= last, stopped=stop.agreed)
+        interrupted = bool(stop.agreed or asked) and (step < last or "scores" not in self.about)
+        return Trained(self.folder, step, tuple(self.losses), self.about.get("scores", {}), interrupted)
+
+    def _judge_again(self, state: State, step: int) -> None:
+        """The last weights of a run that was stopped while they were judged; they are saved anew with their scores."""
+        with suppress(Stopped):
+            score = self._judge(state, step)
+            self.checkpoints.close()
+            del self.checkpoints
+            with staged(self.folder / CHECKPOINTS, "protege clone train", replace=True) as part:
+                there, own = self.folder / CHECKPOINTS, str(step)
+                shutil.copytree(
+                    there, part, dirs_exist_ok=True, ignore=lambda at, _: [own] if Path(at) == there else []
+                )
+                self._save_in(part, state, self.about | {"best": self.best, "stale": self.stale}, score)
 
     def _start(self) -> State:
         """The state of the last checkpoint, or a new one."""
@@ -259,13 +299,16 @@ class Run:
             total = last_step(self.config.training, self.batches)
             log.info(line, step, total, epoch, found["loss"], rate, per_s)
 
-    def _finish(self, state: State, step: int, *, over: bool) -> None:
-        """Judge where it is due, and save."""
+    def _finish(self, state: State, step: int, *, over: bool, stopped: bool) -> None:
+        """Judge where it is due and nobody is waiting for the end, and save."""
         epoch, inside = divmod(step, self.batches)
         score = None
-        if over or (not inside and epoch % self.config.evaluation.eval_every_n_epochs == 0):
-            score = self._judge(state, step)
-        self.checkpoints.save(state, self.about | {"best": self.best, "stale": self.stale}, score)
+        self.about = self._facts() | {"thresholds": self.about["thresholds"]}
+        if not stopped and (over or (not inside and epoch % self.config.evaluation.eval_every_n_epochs == 0)):
+            with suppress(Stopped):
+                score = self._judge(state, step)
+        about = self.about | {"step": step, "best": self.best, "stale": self.stale}
+        self.checkpoints.save(state, about, score)
 
     def _judge(self, state: State, step: int) -> float:
         """Score the validation episodes; returns the number by which the best weights are chosen, higher is better."""
@@ -294,7 +337,11 @@ class Run:
             "frame_hz": self.data.frame_hz,
             "thresholds": dict(zip(setting.keys, map(float, self.thresholds), strict=True)),
             "splits": {name: [e.name for e in episodes] for name, episodes in vars(self.data.splits).items()},
-            "identities": {e.name: e.identity for episodes in vars(self.data.splits).values() for e in episodes},
+            "identities": {e.name: e.identity for e in self.data.episodes},
+            "frames": {e.name: len(e) for e in self.data.episodes},
+            "run": self.record.id,
+            "new": self.record.new,
+            "runs": list(self.record.chain),
         }
 
     def _validate(self, state: State) -> tuple[Scores, NDArray[np.float64], float]:
@@ -303,7 +350,14 @@ class Run:
         quiet = LoaderOptions(**{**vars(data.options), "shuffle": False})
         batches = loader.batches(data.cache, data.splits.validation, quiet)
 
+        done, told = 0, LoggedProgress(log)
+
         def forward(batch: Batch) -> NDArray[np.float32]:
+            nonlocal done
+            if jax.process_count() == 1:  # several must leave at the same batch
+                self.asked.check()
+            done += int(batch.valid.sum())
+            told("validation frames", done, sum(len(e) for e in data.splits.validation))
             arrays = self.devices.place(to_arrays(batch, data.setting))
             return np.asarray(self.steps.probabilities(state.weights, state.stats, arrays))
 
@@ -330,35 +384,3 @@ def per_action(scores: Scores) -> dict[str, float]:
         for name in ("accuracy", "precision", "recall", "f1")
         if (value := getattr(each, name)) is not None
     }
-
-
-def where(batch: Batch, cache: Cache, most: int = 4) -> str:
-    """A batch's frames in words: "frame 3 of episode_1, frame 7 of episode_0, … (32 in all)"."""
-    rows = batch.rows[batch.valid]
-    named = []
-    for row in rows[:most]:
-        name, (start, _) = next((n, span) for n, span in cache.offsets.items() if span[0] <= row < span[1])
-        named.append(f"frame {row - start} of {name}")
-    return ", ".join(named) + (f", … ({len(rows)} in all)" if len(rows) > most else "")
-
-
-@contextmanager
-def ctrl_c() -> Iterator[list[bool]]:
-    """Yields a list that the first Ctrl-C puts something into; the second one ends the run at once."""
-    asked: list[bool] = []
-
-    def handle(*_: Any) -> None:
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(True)
-        log.warning("stopping after this step and saving; press Ctrl-C again to stop at once")
-
-    try:
-        before = signal.signal(signal.SIGINT, handle)
-    except ValueError:  # not the main thread: whoever runs it handles its own signals
-        yield asked
-        return
-    try:
-        yield asked
-    finally:
-        signal.signal(signal.SIGINT, before)

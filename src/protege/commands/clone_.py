@@ -11,6 +11,7 @@ import click
 from protege.commands.progress import bar
 from protege.commands.types import SEED, Count, examples
 from protege.core.card import ModelCard
+from protege.core.files import locked
 from protege.core.paths import shown
 from protege.core.text import printable
 from protege.errors import UserError
@@ -92,9 +93,10 @@ def evaluate(model: Path, dataset: Path | None, split: str | None, out: Path | N
     from protege.cloning.evaluate import evaluate
     from protege.cloning.tables import table
 
-    with bar("frames") as progress:
-        found = evaluate(model, dataset, split, progress)
-    page = found.save(out or model, films)
+    with locked(out or model, "protege clone evaluate"):
+        with bar("frames") as progress:
+            found = evaluate(model, dataset, split, progress)
+        page = found.save(out or model, films)
     numbers = found.evaluation.to_json()
     click.echo(printable(f"{found.intro}\n\n{table({model.resolve().name: numbers, **numbers['others']})}"))
     click.echo(f"page: {shown(page)}", err=True)

@@ -85,7 +85,7 @@ def inspect(files: tuple[Path, ...], json_: bool) -> int:
 )
 @click.option("--config", type=click.Path(path_type=Path), help="A YAML file. Default: that of configs/controls.yaml.")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-def train(config: Path | None, overrides: tuple[str, ...]) -> None:
+def train(config: Path | None, overrides: tuple[str, ...]) -> int:
     """Train the control transformer on recordings; a run that was stopped goes on with the same command.
 
     Every value of the config can be changed here, as KEY=VALUE.
@@ -100,8 +100,11 @@ def train(config: Path | None, overrides: tuple[str, ...]) -> None:
 
     click.echo(to_yaml(options), err=True)
     result = train(options, click.echo, _progress)
+    if result.evaluation is None:
+        return 130
     click.echo(f"\nbest epoch {result.best_epoch + 1}; on the test recordings:\n{result.evaluation.table()}")
     click.echo(f"model: {shown(result.files.weights)}\nreport: {shown(result.files.page)}")
+    return 0
 
 
 @command.command(

@@ -36,8 +36,8 @@ class Architecture:
 
     def __post_init__(self) -> None:
         _within("model.dropout", self.dropout, 0, 0.9)
-        for name in ("d_model", "nhead", "num_layers", "dim_feedforward"):
-            _within(f"model.{name}", getattr(self, name), 1, 65_536)
+        for name, most in (("d_model", 4096), ("nhead", 256), ("num_layers", 96), ("dim_feedforward", 16_384)):
+            _within(f"model.{name}", getattr(self, name), 1, most)
         if self.d_model % self.nhead or self.d_model % 2:
             raise UserError(f"model.d_model is even and a multiple of model.nhead, got {self.d_model} and {self.nhead}")
         fixed = {"input_dim": tables.INPUT, "max_seq_len": tables.WINDOW}
@@ -64,7 +64,8 @@ class Architecture:
 class DataOptions:
     """recordings: files, or folders of .npz files; validation, test: the part of the recordings of each type held
     back; augment: trim, warp and noise, drawn anew each epoch; look_rule: when a look target counts, "norm" (its length
-    over 0.08) or "any" (either axis, as in 000); history_dropout: how often a window is shown without any history.
+    over 0.08) or "any" (either axis, as in 000); history_dropout: how often a window is shown without any history, or,
+    with history_dropout_by "frame" (as in 000), without one of its five frames, each for itself.
     """
 
     recordings: tuple[str, ...] = ("recordings",)
@@ -73,11 +74,13 @@ class DataOptions:
     augment: bool = True
     look_rule: str = "norm"
     history_dropout: float = 0.3
+    history_dropout_by: str = "window"
 
     def __post_init__(self) -> None:
         if not self.recordings:
             raise UserError("data.recordings is empty; give files, or folders of .npz files")
         _one_of("data.look_rule", self.look_rule, ("norm", "any"))
+        _one_of("data.history_dropout_by", self.history_dropout_by, ("window", "frame"))
         for name in ("validation", "test"):
             _within(f"data.{name}", getattr(self, name), 0.01, 0.8)
         _within("data.history_dropout", self.history_dropout, 0, 1)
@@ -88,7 +91,8 @@ class TrainingOptions:
     """loss_weighting: "masked" means, or "seed000", the formula of the source document 000 with its double masking;
     pos_weight: min(negatives / positives, 50), or "seed000", min(all / (2 positives), 50); patience: epochs without a
     better combined score before stopping, 0 never stops; precision: "auto" is mixed on CUDA; checkpoint_steps: besides
-    one each epoch, 0 for none; resume: go on with the run that was begun in the same folder.
+    one each epoch, 0 for none; resume: "auto" goes on with the run that was begun in the same folder, "never" starts
+    over (true and false mean the same).
     """
 
     batch_size: int = 64
@@ -107,13 +111,16 @@ class TrainingOptions:
     threads: int = 0
     seed: int = 42
     checkpoint_steps: int = 500
-    resume: bool = True
+    resume: str = "auto"
 
     def __post_init__(self) -> None:
         _one_of("training.loss_weighting", self.loss_weighting, WEIGHTINGS)
         _one_of("training.pos_weight", self.pos_weight, POS_WEIGHTS)
         _one_of("training.thresholds", self.thresholds, SWEEPS)
         _one_of("training.precision", self.precision, PRECISIONS)
+        old = {"true": "auto", "false": "never"}
+        object.__setattr__(self, "resume", old.get(str(self.resume).lower(), self.resume))
+        _one_of("training.resume", self.resume, ("auto", "never"))
         if not 0 < self.final_rate <= self.learning_rate < 1:
             raise UserError(
                 "training.learning_rate lies below 1 and training.final_rate above 0 and not above it, "
@@ -121,8 +128,9 @@ class TrainingOptions:
             )
         for name in ("batch_size", "epochs"):
             _within(f"training.{name}", getattr(self, name), 1, 1e6)
-        for name in ("patience", "warmup_epochs", "checkpoint_steps", "weight_decay", "threads", "seed"):
+        for name in ("patience", "warmup_epochs", "checkpoint_steps", "weight_decay", "seed"):
             _within(f"training.{name}", getattr(self, name), 0, 1e9)
+        _within("training.threads", self.threads, 0, 1024)
         _within("training.max_grad_norm", self.max_grad_norm, 1e-9, 1e9)
 
 
@@ -177,6 +185,8 @@ class ControlsConfig:
 
     def __post_init__(self) -> None:
         _one_of("files", self.files, FILES)
+        if not self.output.strip():
+            raise UserError("output is empty; expected a folder")
         if self.curriculum.enabled and sum(self.curriculum.epochs) >= self.training.epochs:
             raise UserError(
                 f"curriculum.epochs are {list(self.curriculum.epochs)}, which leaves none of training.epochs="

@@ -43,12 +43,12 @@ def evaluate(
     test: Prepared,
     training: Truth | None,
     thresholds: Thresholds,
-    progress: Callable[[int, int], None] = lambda done, of: None,
+    progress: Callable[[str, int, int], None] = lambda what, done, of: None,
 ) -> Evaluation:
     """Scores of every window of `test`. training: what the majority is taken from."""
     truth = truth_of(test)
-    predicted = predict_all(predict, test)
-    own = roll_out(predict, test, thresholds, progress)
+    predicted = predict_all(predict, test, progress=lambda *at: progress("recorded history", *at))
+    own = roll_out(predict, test, thresholds, lambda *at: progress("own history", *at))
     return Evaluation(
         model=score(predicted, truth, thresholds),
         own_history=score(own, truth, thresholds),
@@ -67,7 +67,5 @@ def evaluate_files(
     network, config = load_model(model)
     found = scan(places)
     prepared = prepare(found.files, statistics=Statistics(config.mean, config.deviation))
-    result = evaluate(
-        of_model(network), prepared, None, config.thresholds, lambda done, of: progress("own history", done, of)
-    )
+    result = evaluate(of_model(network), prepared, None, config.thresholds, progress)
     return result, tuple(f"skipped {one.path}: {one.reason}" for one in (*found.skipped, *prepared.skipped))

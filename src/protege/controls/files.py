@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protege.controls import tables
-from protege.controls.config import Architecture
+from protege.controls.config import Architecture, DataOptions
 from protege.controls.metrics import Thresholds
 from protege.core import files as storage
 from protege.core.card import ModelCard
@@ -126,6 +126,7 @@ class PolicyConfig:
             "look_deadzone": self.post_processing.deadzone,
             "look_smoothing_alpha": self.post_processing.look_ema,
             "action_history_length": tables.HISTORY_FRAMES,
+            "action_history_dropout": self.training.get("action_history_dropout", DataOptions.history_dropout),
             "game_state_dim": len(tables.STATE),
             "feature_mean": [float(value) for value in self.mean],
             "feature_std": [float(value) for value in self.deviation],

@@ -1,6 +1,7 @@
 """The model while it learns: one step, the learning rate, what a stage of a curriculum leaves alone, its state."""
 
 import math
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from protege.controls import tables
 from protege.controls.config import ControlsConfig, Stage, TrainingOptions
-from protege.controls.losses import PosWeights, Term, combined, pos_weights, seed000, terms
+from protege.controls.losses import PosWeights, Term, batch_mean, combined, pos_weights, seed000, terms
 from protege.controls.model import ControlTransformer
 from protege.controls.predict import add_terms, tensors
 from protege.controls.windows import Batch, Prepared, Targets
@@ -98,10 +99,9 @@ class Learner:
         with torch.autocast(self.device.type, dtype, enabled=self.mixed):
             out = self.model(inputs, mask)
         found = terms(out, targets, self.weights, self._learned)
+        loss = combined(found)
         if self.options.loss_weighting == "seed000":
             loss = seed000(out, targets, self.weights, self._learned)
-        else:
-            loss = combined(found)
         if not torch.isfinite(loss):
             broken = [name for name, term in found.items() if not torch.isfinite(term.total)]
             raise ProtegeError(
@@ -115,6 +115,8 @@ class Learner:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self._restore_frozen_rows()
+        if self.options.loss_weighting == "seed000":
+            found["loss"] = batch_mean(loss, len(targets.controls))
         return add_terms({}, found)
 
     def _restore_frozen_rows(self) -> None:
@@ -131,8 +133,10 @@ class Learner:
         parts = {"model": self.model, "optimizer": self.optimizer, "scaler": self.scaler}
         return {name: part.state_dict() for name, part in parts.items()}
 
-    def load_state(self, state: dict[str, Any]) -> None:
+    def load_state(self, state: Mapping[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
+        if "optimizer" not in state:  # of a run that is finished
+            return
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
 

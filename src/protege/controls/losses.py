@@ -114,6 +114,12 @@ def combined(found: Mapping[str, Term]) -> Tensor:
     return torch.stack([weight * found[name].mean for name, weight in LOSS_WEIGHTS.items()]).sum()
 
 
+def batch_mean(loss: Tensor, rows: int) -> Term:
+    """A loss that is known of a whole batch only, so that those of several batches add up to a mean over their rows."""
+    count = torch.tensor(rows, device=loss.device)
+    return Term(loss.detach() * count, count)
+
+
 def seed000(outputs: Outputs, targets: TargetTensors, weights: PosWeights, learned: Tensor | None = None) -> Tensor:
     """The combined loss as the source document 000 writes it, for comparison with runs that were made with it.
 

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from protege.controls import tables
-from protege.controls.losses import PosWeights, TargetTensors, Term, terms
+from protege.controls.losses import PosWeights, TargetTensors, Term, batch_mean, seed000, terms
 from protege.controls.metrics import Floats, Predictions, Thresholds, Truth
 from protege.controls.model import ControlTransformer, Outputs
 from protege.controls.windows import Batch, Prepared, Statistics
@@ -65,19 +65,31 @@ def tensors(batch: Batch, device: torch.device | str) -> tuple[torch.Tensor, tor
     return torch.from_numpy(batch.inputs).to(device), torch.from_numpy(batch.mask).to(device), moved
 
 
-def predict_all(predict: Predict, prepared: Prepared, batch_size: int = 256) -> Predictions:
+def predict_all(
+    predict: Predict,
+    prepared: Prepared,
+    batch_size: int = 256,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> Predictions:
     """Of every window, on the history that was recorded (teacher-forced)."""
     parts = []
     for start in range(0, len(prepared), batch_size):
         batch = prepared.batch(np.arange(start, min(start + batch_size, len(prepared))))
         parts.append(predict(batch.inputs, batch.mask))
+        progress(min(start + batch_size, len(prepared)), len(prepared))
     return Predictions.concatenate(parts)
 
 
 def judge_all(
-    model: ControlTransformer, prepared: Prepared, weights: PosWeights, batch_size: int = 256
+    model: ControlTransformer,
+    prepared: Prepared,
+    weights: PosWeights,
+    batch_size: int = 256,
+    *,
+    weighting: str = "masked",
+    progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> tuple[Predictions, dict[str, Term]]:
-    """As `predict_all`, with the six losses summed over all windows."""
+    """As `predict_all`, with the six losses summed over all windows; weighting "seed000" adds its "loss"."""
     device = model.positions.device
     model.eval()
     parts: list[Predictions] = []
@@ -88,7 +100,11 @@ def judge_all(
             inputs, mask, targets = tensors(batch, device)
             out = model(inputs, mask)
             parts.append(predictions(out))
-            sums = add_terms(sums, terms(out, targets, weights))
+            found = terms(out, targets, weights)
+            if weighting == "seed000":
+                found["loss"] = batch_mean(seed000(out, targets, weights), len(targets.controls))
+            sums = add_terms(sums, found)
+            progress(min(start + batch_size, len(prepared)), len(prepared))
     return Predictions.concatenate(parts), sums
 
 

@@ -1,6 +1,6 @@
 """Which recordings are trained on, which choose the model and its thresholds, and which only ever test it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,8 +22,29 @@ class Split:
     alone: tuple[str, ...] = ()
 
 
-def split(sources: Sequence[Source], validation: float = 0.2, test: float = 0.2, seed: int = 42) -> Split:
+def names(sources: Sequence[Source]) -> dict[str, Source]:
+    """Recordings by the names that a split is kept by: their files', with their folders' where two are called alike."""
+    found: dict[str, Source] = {}
+    for source in sorted(sources, key=lambda s: str(s.path)):
+        name = source.path.name
+        for part in reversed(source.path.parts[:-1]):
+            if name not in found:
+                break
+            name = f"{part}/{name}"
+        found[name] = source
+    return found
+
+
+def split(
+    sources: Sequence[Source],
+    validation: float = 0.2,
+    test: float = 0.2,
+    seed: int = 42,
+    before: Mapping[str, str] | None = None,
+) -> Split:
     """Split whole recordings, each type by itself. The same recordings and seed give the same split.
+
+    before: the parts of recordings by `names`, from a run that this one goes on from; they stay as they are.
 
     Of a type with three recordings or more, every part gets at least one; of two, one is trained on and the other held
     back; a single one is trained on. UserError says what to record when a part would stay empty.
@@ -36,14 +57,20 @@ def split(sources: Sequence[Source], validation: float = 0.2, test: float = 0.2,
     parts: dict[str, list[Source]] = {"train": [], "validation": [], "test": []}
     alone = []
     types = sorted({source.session_type for source in sources})
+    known = {source.path: (before or {}).get(name) for name, source in names(sources).items()}
     for kind in types:
         group = sorted((s for s in sources if s.session_type == kind), key=lambda s: str(s.path))
         shuffled = [group[i] for i in rng.permutation(len(group))]
         if len(group) < 3:
             alone.append(kind)
+        old = {name: [s for s in shuffled if known[s.path] == name] for name in parts}
+        shuffled = [s for s in shuffled if known[s.path] not in parts]
+        for name in parts:
+            parts[name] += old[name]
         for name, size in _held_back(len(group), {"validation": validation, "test": test}, parts).items():
-            parts[name] += shuffled[:size]
-            shuffled = shuffled[size:]
+            more = max(0, size - len(old[name]))
+            parts[name] += shuffled[:more]
+            shuffled = shuffled[more:]
         parts["train"] += shuffled
     if empty := [name for name in HELD_BACK if not parts[name]]:
         counts = ", ".join(f"{sum(s.session_type == kind for s in sources)} {kind}" for kind in types)

@@ -2,54 +2,57 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
 
+from protege.controls import checkpoint
 from protege.controls.augment import Augmentation
+from protege.controls.checkpoint import CHECKPOINT, Saved, State
 from protege.controls.config import LOSS_WEIGHTS, ControlsConfig
 from protege.controls.evaluate import Evaluation, evaluate
 from protege.controls.files import (
     ModelFiles,
     PolicyConfig,
     load_tensors,
+    read_config,
     weights_card,
-    with_temporary,
     write_json,
     write_model,
 )
-from protege.controls.learn import Learner, learning_rate, weights_for, windows_of
+from protege.controls.learn import Learner, choose_device, learning_rate, weights_for, windows_of
 from protege.controls.losses import Term
 from protege.controls.metrics import Thresholds, Truth, score
 from protege.controls.onnx import export
 from protege.controls.predict import add_terms, judge_all, of_model, predict_all, truth_of
 from protege.controls.recordings import Source, scan
 from protege.controls.report import write_curves, write_report
-from protege.controls.split import split
+from protege.controls.split import names, split
 from protege.controls.thresholds import tune
 from protege.controls.windows import Prepared, Statistics, prepare
-from protege.errors import UserError
+from protege.core.files import locked, read_json
+from protege.core.together import settle, together
+from protege.learn.interrupt import Asked, Stopped, ctrl_c
+from protege.learn.progress import Progress
+from protege.learn.resume import Run as Record
+from protege.learn.resume import changed, contents, damaged, dotted, require_same
 from protege.settings import to_fields
 
 log = logging.getLogger(__name__)
 
-CHECKPOINT: Final = "control_checkpoint.pt"
-MAY_CHANGE: Final = ("checkpoint_steps", "device", "resume", "threads")
-"""Options that a run may be resumed with a change of."""
 Say = Callable[[str], None]
-Progress = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and how much there is."""
-
 HEADER: Final = "  Ep  TrLoss  Act    Look   Hbar   Curs   Inv    Idle   VlLoss  VlF1   Score  LR"
 
 
 @dataclass(frozen=True)
 class Data:
     """The recordings of a run. train: their sources, prepared anew each epoch; plain: the same, as recorded;
-    test_sources: what `test` was prepared from.
+    test_sources: what `test` was prepared from; run: the record of what
+    it is.
     """
 
     train: tuple[Source, ...]
@@ -59,33 +62,22 @@ class Data:
     test: Prepared
     statistics: Statistics
     fps: float
+    run: Record
     skipped: tuple[str, ...] = ()
-
-
-@dataclass
-class State:
-    """How far a run has come. epoch, batch: the next step; sums: losses of the epoch so far; stale: epochs since the
-    best score.
-    """
-
-    epoch: int = 0
-    batch: int = 0
-    best: float = -1.0
-    best_epoch: int = -1
-    stale: int = 0
-    finished: bool = False
-    sums: dict[str, list[float]] = field(default_factory=dict)
-    history: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a run made. history: one entry an epoch."""
+    """What a run made. history: one entry an epoch; evaluation: None where Ctrl-C stopped it, to be gone on with."""
 
     files: ModelFiles
     history: tuple[dict[str, Any], ...]
     best_epoch: int
-    evaluation: Evaluation
+    evaluation: Evaluation | None
+
+    @property
+    def interrupted(self) -> bool:
+        return self.evaluation is None
 
 
 def _unseen(*_: Any) -> None:
@@ -99,73 +91,137 @@ def train(config: ControlsConfig, say: Say = _unseen, progress: Progress = _unse
     """
     if config.training.threads:
         torch.set_num_threads(config.training.threads)
-    data = load_data(config)
-    for line in data.skipped:
-        say(line)
-    run = Run(config, data, say, progress)
-    run.resume()
-    run.learn()
-    return run.finish()
+    output = Path(config.output)
+    with locked(output, "protege controls train"), ctrl_c(say) as asked:
+        if output.is_dir():
+            settle(output)
+        before = find_before(config)
+        data = load_data(config, before)
+        for line in data.skipped:
+            say(line)
+        run = Run(config, data, say, progress, asked)
+        run.resume(before)
+        with suppress(Stopped):
+            run.learn()
+            return run.finish()
+        run.save()
+        say("interrupted, go on with the same command")
+        return Trained(run.files, tuple(run.state.history), run.state.best_epoch, None)
 
 
-def load_data(config: ControlsConfig) -> Data:
-    """Scan, split, and prepare what does not change from epoch to epoch."""
+def find_before(config: ControlsConfig) -> Saved | None:
+    """What was begun in the same folder, if it is to be gone on with. UserError if it is damaged, or another run."""
+    if config.training.resume == "never":
+        return None
+    folder = Path(config.output)
+    device = str(choose_device(config.training.device))
+    if (folder / CHECKPOINT).is_file():
+        before = checkpoint.load(folder / CHECKPOINT, device)
+    else:
+        before = _of_model(ModelFiles.named(folder, config.files), device)
+    if before is not None:
+        require_same("controls", before.run.settings, to_fields(config), folder)
+    return before
+
+
+def _of_model(files: ModelFiles, device: str) -> Saved | None:
+    """A finished run whose checkpoint was deleted, from the files of its model."""
+    run = Record.load(files.weights.parent, record_name(files))
+    if run is None or not files.weights.is_file():
+        return None
+    found = read_config(files.config)
+    try:
+        history = [dict(row) for row in read_json(files.log)]
+        scores = [float(row["score"]) for row in history]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise damaged(files.log, error) from None
+    if not scores:
+        return None
+    best = int(np.argmax(scores))
+    state = State(len(scores), 0, scores[best], best, len(scores) - 1 - best, True, {}, history)
+    return Saved(run, state, {"model": load_tensors(files.weights, device)}, Statistics(found.mean, found.deviation))
+
+
+def record_name(files: ModelFiles) -> str:
+    """Beside a model's files, the record of its run: control_run_v2.json."""
+    return files.config.name.replace("config", "run")
+
+
+def load_data(config: ControlsConfig, before: Saved | None = None) -> Data:
+    """Scan, split, and prepare what does not change from epoch to epoch. before: the run that this one goes on from,
+    whose recordings keep their parts and whose scale stays.
+    """
     options, seed = config.data, config.training.seed
     found = scan([Path(place) for place in options.recordings])
-    parts = split(found.files, options.validation, options.test, seed)
+    sources = names(found.files)
+    run = Record(
+        dotted(to_fields(config)),
+        contents({name: s.path for name, s in sources.items()}, {name: len(s) for name, s in sources.items()}),
+    )
+    other = before is not None and bool(before.run.data) and bool(changed(before.run.data, run.data))
+    parts = split(found.files, options.validation, options.test, seed, before.run.parts if before else None)
+    sides = {s.path: name for name, s in sources.items()}
+    trained, held, tested = (tuple(sides[s.path] for s in part) for part in (parts.train, parts.validation, parts.test))
+    run = replace(run, trained=trained, held=held, tested=tested)
+    if before is not None:
+        same = replace(run, id=before.run.id, chain=before.run.chain, new=before.run.new)
+        run = run.after(before.run) if other else same
     rule: Any = options.look_rule
     plain = prepare(parts.train, look_rule=rule)
-    statistics = Statistics.of(plain.known_rows)
+    statistics = before.statistics if before and other and before.statistics else Statistics.of(plain.known_rows)
     validation, test = (prepare(part, statistics=statistics, look_rule=rule) for part in (parts.validation, parts.test))
     skipped = (*found.skipped, *plain.skipped, *validation.skipped, *test.skipped)
     lines = [f"skipped {one.path}: {one.reason}" for one in skipped]
     lines += [f"type {kind!r}: too few recordings to hold one back for both scores" for kind in parts.alone]
     return Data(
-        parts.train, parts.test, truth_of(plain), validation, test, statistics, found.files[0].fps, tuple(lines)
+        parts.train, parts.test, truth_of(plain), validation, test, statistics, found.files[0].fps, run, tuple(lines)
     )
 
 
 class Run:
     """A run in progress."""
 
-    def __init__(self, config: ControlsConfig, data: Data, say: Say, progress: Progress = _unseen) -> None:
-        self.config, self.data, self.say, self.progress = config, data, say, progress
+    def __init__(
+        self, config: ControlsConfig, data: Data, say: Say, progress: Progress = _unseen, asked: Asked | None = None
+    ) -> None:
+        self.config, self.data, self.say, self._told = config, data, say, progress
+        self.asked = Asked() if asked is None else asked
         self.files = ModelFiles.named(Path(config.output), config.files)
         self.checkpoint = Path(config.output) / CHECKPOINT
         self.learner = Learner(config, weights_for(data.plain, config.training.pos_weight))
+        self.run = data.run
         self.truth = truth_of(data.validation)
         self.state = State()
 
-    def resume(self) -> None:
-        """Take up the checkpoint, if there is one and it is of this very run. UserError if it is of another."""
-        if not self.config.training.resume:
-            self.checkpoint.unlink(missing_ok=True)
-        if not self.checkpoint.is_file():
+    def progress(self, what: str, done: int, of: int) -> None:
+        """Tell how far scoring is; raises Stopped once somebody asked to stop."""
+        self._told(what, done, of)
+        self.asked.check()
+
+    def resume(self, before: Saved | None) -> None:
+        """Take up what was begun; with other recordings only its weights, the best where it was finished."""
+        if before is None:
+            self.save()  # what was there is over
             return
-        saved = load_tensors(self.checkpoint, str(self.learner.device))
-        changed = [name for name, value in self._identity().items() if saved["identity"].get(name) != value]
-        if changed:
-            raise UserError(
-                f"{self.checkpoint}: of a run with another {changed[0]} ({saved['identity'].get(changed[0])}); "
-                "start over with training.resume=false, or choose another output"
-            )
-        self.state = State(**saved["state"])
-        self.learner.load_state(saved["learner"])
-        if self.state.epoch:
+        difference = changed(before.run.data, self.run.data) if before.run.data else None
+        try:
+            if not difference:
+                self.state = before.state
+                self.learner.load_state(before.learner)
+            elif before.state.finished and self.files.weights.is_file():
+                self.learner.model.load_state_dict(load_tensors(self.files.weights, str(self.learner.device)))
+            else:
+                self.learner.model.load_state_dict(before.learner["model"])
+        except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
+            raise damaged(self.checkpoint, error) from None
+        if difference:
+            self.say(f"{difference} (frames); going on from the weights that are there")
+            self.save()
+        elif self.state.epoch:
             self.say(f"going on after epoch {self.state.epoch}, best score {self.state.best:.3f}")
 
-    def _identity(self) -> dict[str, Any]:
-        """What must be the same for a checkpoint to fit."""
-        values = to_fields(self.config)
-        groups = {name: group for name, group in values.items() if isinstance(group, dict)}
-        named = {f"{name}.{key}": repr(value) for name, group in groups.items() for key, value in group.items()}
-        kept = {name: value for name, value in named.items() if name.split(".")[1] not in MAY_CHANGE}
-        return kept | {"recordings": repr([(s.path.name, len(s)) for s in self.data.train])}
-
     def save(self) -> None:
-        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        held = {"identity": self._identity(), "state": asdict(self.state), "learner": self.learner.state()}
-        with_temporary(self.checkpoint, lambda beside: torch.save(held, beside))
+        checkpoint.save(self.checkpoint, self.run, self.state, self.learner.state(), self.data.statistics)
 
     def learn(self) -> None:
         """Epoch by epoch until the last, or until patience ends."""
@@ -198,13 +254,20 @@ class Run:
             rate = learning_rate(state.epoch + (number + 1) / len(batches), options)
             rng = np.random.default_rng([options.seed, state.epoch, 2, number])
             rows = order[batches[number] : batches[number] + options.batch_size]
-            batch = prepared.batch(rows, rng, self.config.data.history_dropout)
+            dropped = self.config.data
+            batch = prepared.batch(rows, rng, dropped.history_dropout, dropped.history_dropout_by == "window")
             sums = add_terms(sums, self.learner.step(batch, rate, int(rng.integers(2**62))))
             state.batch += 1
-            self.progress(f"epoch {state.epoch + 1}", state.batch, len(batches))
-            if options.checkpoint_steps and state.batch % options.checkpoint_steps == 0:
+            saving = options.checkpoint_steps and state.batch % options.checkpoint_steps == 0
+            stopping = bool(self.asked)
+            if saving or stopping or state.batch == len(batches):
                 state.sums = {name: [float(t.total), float(t.elements)] for name, t in sums.items()}
+            if saving:
                 self.save()
+            self._told(f"epoch {state.epoch + 1}", state.batch, len(batches))
+            if stopping:
+                raise Stopped
+        self.asked.check()
         self._close_epoch(means(sums), rate, stage.name)
 
     def _windows(self) -> Prepared:
@@ -216,7 +279,13 @@ class Run:
 
     def _close_epoch(self, losses: dict[str, float], rate: float, stage: str) -> None:
         state = self.state
-        predicted, sums = judge_all(self.learner.model, self.data.validation, self.learner.weights)
+        predicted, sums = judge_all(
+            self.learner.model,
+            self.data.validation,
+            self.learner.weights,
+            weighting=self.config.training.loss_weighting,
+            progress=lambda *at: self.progress("validation", *at),
+        )
         scores, held_back = score(predicted, self.truth), means(sums)
         better = scores.combined > state.best
         row = {
@@ -241,29 +310,43 @@ class Run:
             state.best, state.best_epoch = scores.combined, state.epoch
             self._write(Thresholds(), {"epochs_trained": state.epoch + 1, "best_combined_score": state.best})
         state.epoch, state.batch, state.sums = state.epoch + 1, 0, {}
+        write_json(self.files.log, state.history)
         self.say(table_row(row))
 
-    def _write(self, thresholds: Thresholds, training: dict[str, Any]) -> None:
-        """The model's files, from the weights that the learner has."""
+    def _write(
+        self, thresholds: Thresholds, training: dict[str, Any], more: Callable[[ModelFiles], None] = _unseen
+    ) -> None:
+        """The model's files, from the weights that the learner has, all at once; those that are not written go.
+
+        more: writes what there is only at the end.
+        """
         weights = {name: value.cpu() for name, value in self.learner.model.state_dict().items()}
         found = self.learner.weights
         training = {
             **to_fields(self.config.training),
             "pos_weights_action": found.action.tolist(),
             "pos_weights_inv": found.inventory.tolist(),
+            "action_history_dropout": self.config.data.history_dropout,
+            "runs": [*self.run.chain, replace(self.run, steps=self.state.epoch).link],
             **training,
         }
         scale = self.data.statistics
         config = PolicyConfig(self.config.model, thresholds, mean=scale.mean, deviation=scale.std, training=training)
-        write_model(self.files, weights, config, weights_card(to_fields(self.config), self.data.fps))
+        old = [path.name for path in (self.files.onnx, self.files.curves, self.files.page)]
+        with together(self.files.weights.parent, [*old, record_name(self.files)]) as part:
+            files = ModelFiles.named(part, self.config.files)
+            write_model(files, weights, config, weights_card(to_fields(self.config), self.data.fps))
+            more(files)
 
     def judge(self) -> Evaluation:
         """The best weights with thresholds from the validation recordings, judged on the test recordings."""
         model, data = self.learner.model, self.data
         model.load_state_dict(load_tensors(self.files.weights, str(self.learner.device)))
         predict = of_model(model)
-        thresholds = tune(predict_all(predict, data.validation), self.truth, self.config.training.thresholds)
-        return evaluate(predict, data.test, data.plain, thresholds, lambda *at: self.progress("own history", *at))
+        told = lambda *at: self.progress("thresholds", *at)  # noqa: E731
+        predicted = predict_all(predict, data.validation, progress=told)
+        thresholds = tune(predicted, self.truth, self.config.training.thresholds)
+        return evaluate(predict, data.test, data.plain, thresholds, self.progress)
 
     def finish(self) -> Trained:
         """Every file of the model that was learned."""
@@ -275,19 +358,26 @@ class Run:
             "test_score": found.model.combined,
             "per_head_metrics": found.to_json(),
         }
-        self._write(found.thresholds, training)
         write_json(self.files.log, state.history)
-        self.progress("export", 0, 1)
-        export(self.learner.model, self.files.onnx)
-        write_curves(state.history, self.files.curves)
-        write_report(found, state.history, self.files.page, self.files.weights.name)
+
+        def rest(files: ModelFiles) -> None:
+            self.progress("export", 0, 1)
+            export(self.learner.model, files.onnx)
+            write_curves(state.history, files.curves)
+            write_report(found, state.history, files.page, files.weights.name)
+            replace(self.run, steps=state.epoch, finished=True).save(files.weights.parent, record_name(files))
+
+        self._write(found.thresholds, training, rest)
         return Trained(self.files, tuple(state.history), state.best_epoch, found)
 
 
 def means(sums: dict[str, Term]) -> dict[str, float]:
-    """Every loss over all its frames, and their weighted sum under "loss"."""
-    each = {name: float(term.mean) for name, term in sums.items()}
-    return {"loss": sum(LOSS_WEIGHTS[name] * value for name, value in each.items()), **each}
+    """Every loss over all its frames, and under "loss" the one that was optimised: their weighted sum, where it is no
+    other.
+    """
+    each = {name: float(term.mean) for name, term in sums.items() if name != "loss"}
+    whole = float(sums["loss"].mean) if "loss" in sums else sum(LOSS_WEIGHTS[n] * value for n, value in each.items())
+    return {"loss": whole, **each}
 
 
 def table_row(row: dict[str, Any]) -> str:

@@ -52,22 +52,29 @@ Data = Mapping[str, tuple[str, int]]
 
 @dataclass(frozen=True)
 class Run:
-    """What a run was made from. settings: by their dotted names; trained, held: names of what was trained on and held
-    back, also by the runs before; by: what they are names of; chain: the runs before, oldest first, whose weights this
-    one began with; new: samples that the run before did not have; steps: done, when it was written; finished: it went
-    to its end, and the files of the model are its.
+    """What a run was made from. settings: by their dotted names; trained, held, tested: names of what was trained on,
+    held back, and only ever reported on, also by the runs before; by: what they are names of; chain: the runs before,
+    oldest first, whose weights this one began with; new: samples that the run before did not have; steps: done, when it
+    was written; finished: it went to its end, and the files of the model are its.
     """
 
     settings: Mapping[str, Any]
     data: Data
     trained: tuple[str, ...] = ()
     held: tuple[str, ...] = ()
+    tested: tuple[str, ...] = ()
     by: str = "recording"
     chain: tuple[Mapping[str, Any], ...] = ()
     new: int = 0
     steps: int = 0
     finished: bool = False
     id: str = field(default_factory=lambda: secrets.token_hex(8))
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """By name: "train", "validation" or "test"."""
+        named = {"train": self.trained, "validation": self.held, "test": self.tested}
+        return {name: part for part, names in named.items() for name in names}
 
     @property
     def link(self) -> dict[str, Any]:
@@ -80,19 +87,22 @@ class Run:
         """This run as one that begins with the weights of another."""
         return replace(self, chain=(*before.chain, before.link), new=changed(before.data, self.data).new)
 
-    def save(self, folder: Path) -> None:
-        write_json(folder / RUN_NAME, {"format_version": FORMAT_VERSION, **vars(self)})
+    def to_json(self) -> dict[str, Any]:
+        return {"format_version": FORMAT_VERSION, **vars(self)}
+
+    def save(self, folder: Path, name: str = RUN_NAME) -> None:
+        write_json(folder / name, self.to_json())
 
     @classmethod
-    def load(cls, folder: Path) -> Self | None:
+    def load(cls, folder: Path, name: str = RUN_NAME) -> Self | None:
         """None where there is none; UserError where it cannot be read."""
         try:
-            return cls.from_json(read_json(folder / RUN_NAME))
+            return cls.from_json(read_json(folder / name))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(
-                f"{folder / RUN_NAME}: not the record of a run ({error}); start over with training.resume=never, or "
+                f"{folder / name}: not the record of a run ({error}); start over with training.resume=never, or "
                 "choose another folder"
             ) from None
 
@@ -102,7 +112,7 @@ class Run:
         if fields["format_version"] > FORMAT_VERSION:
             raise ValueError(f"format version {fields['format_version']}; update protege")
         chain = tuple(dict(link) for link in _list(fields["chain"]))
-        names = {side: tuple(map(str, _list(fields[side]))) for side in ("trained", "held")}
+        names = {side: tuple(map(str, _list(fields[side]))) for side in ("trained", "held", "tested")}
         if fields["by"] not in ("recording", "segment") or not isinstance(fields["settings"], dict):
             raise ValueError("settings or by are not as a run writes them")
         return cls(
@@ -110,6 +120,7 @@ class Run:
             data=_data(fields["data"]),
             trained=names["trained"],
             held=names["held"],
+            tested=names["tested"],
             by=fields["by"],
             chain=chain,
             new=int(fields["new"]),
@@ -144,6 +155,18 @@ def require_same(
                 f"{folder} holds a run with {name}={_shown(was[name])}, this one has {_shown(wanted[name])}; "
                 f"choose another {output}, or start over with training.resume=never"
             )
+
+
+def require_contained(before: Run, now: Run, name: str, was: Path, here: Path, folder: Path) -> None:
+    """UserError where data lies at another place than before and what was trained on is not all there.
+
+    name: of the setting that says where it lies; folder: the model's.
+    """
+    if was.absolute() != here.absolute() and not all(now.data.get(part) == held for part, held in before.data.items()):
+        raise UserError(
+            f"{folder} holds a run with {name}={was}, and what it was trained on is not all in {here}; put new data "
+            "beside the old, start over with training.resume=never, or choose another folder for the model"
+        )
 
 
 def _free(name: str, allowed: frozenset[str]) -> bool:
@@ -201,6 +224,21 @@ def digest(parts: Iterable[bytes]) -> str:
         hashed.update(len(part).to_bytes(8, "little"))
         hashed.update(part)
     return hashed.hexdigest()
+
+
+def contents(paths: Mapping[str, Path], counts: Mapping[str, int]) -> Data:
+    """By name, a digest of each file and how many samples it holds. UserError for a file that cannot be read."""
+    found: dict[str, tuple[str, int]] = {}
+    for name, path in paths.items():
+        hashed = hashlib.blake2b(digest_size=16)
+        try:
+            with path.open("rb") as file:
+                while block := file.read(1 << 20):
+                    hashed.update(block)
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+        found[name] = (hashed.hexdigest(), counts[name])
+    return found
 
 
 def damaged(checkpoint: Path, error: object, instead: str = "") -> UserError:

@@ -94,7 +94,7 @@ def _train(config: VisionConfig, progress: Progress) -> Trained:
     if start.done:
         log.info("%s: trained for %d steps already; nothing to do", output, start.run.steps)
         return _done_before(output, start.run.steps)
-    training, held_back = start.sides.trained_on.part(data)
+    training, held_back = start.sides.part(data)
     if config.data.limit:
         rng = np.random.default_rng(config.training.seed)
         training = training.take(np.sort(rng.permutation(len(training))[: config.data.limit]))

@@ -17,8 +17,13 @@ WHOLE: Final = 2
 
 
 def units(data: LabeledData, by: Unit) -> list[str]:
-    """For each of the data's folders what it is a part of: its family of recordings, or itself."""
-    return list(data.family) if by == "recording" else [folder.name for folder in data.folders]
+    """For each of the data's folders the name that a split is kept by: its recording's, or its own."""
+    return list(data.session) if by == "recording" else [folder.name for folder in data.folders]
+
+
+def families(data: LabeledData) -> list[str]:
+    """For each of the data's folders its recording, one name for recordings that hold the same play."""
+    return list(getattr(data, "family", data.session))
 
 
 @dataclass(frozen=True)
@@ -29,13 +34,10 @@ class TrainedOn:
     names: frozenset[str]
 
     def part(self, data: LabeledData) -> tuple[LabeledData, LabeledData]:
-        """The samples of it, and all others."""
-        if self.by == "recording":  # names are of recordings, since a family's may change as it grows
-            known = {family for family, name in zip(data.family, data.session, strict=True) if name in self.names}
-        else:
-            known = self.names
-        seen = np.array([name in known for name in units(data, self.by)])[data.segment]
-        return data.take(np.flatnonzero(seen)), data.take(np.flatnonzero(~seen))
+        """The samples of it, and all others; a recording that shares play with one of it is of it, too."""
+        names, groups = units(data, self.by), families(data) if self.by == "recording" else units(data, self.by)
+        known = {group for group, name in zip(groups, names, strict=True) if name in self.names}
+        return _parts(data, [group in known for group in groups])
 
     def to_json(self) -> dict[str, Any]:
         return {"by": self.by, "names": sorted(self.names)}
@@ -69,53 +71,64 @@ class Sides:
     def trained_on(self) -> TrainedOn:
         return TrainedOn(self.by, self.trained)
 
+    def part(self, data: LabeledData) -> tuple[LabeledData, LabeledData]:
+        """The samples to train on, and those held back."""
+        return _parts(data, [name in self.trained for name in units(data, self.by)])
+
+
+def _parts(data: LabeledData, seen: list[bool]) -> tuple[LabeledData, LabeledData]:
+    rows = np.array(seen)[data.segment]
+    return data.take(np.flatnonzero(rows)), data.take(np.flatnonzero(~rows))
+
 
 def split(data: LabeledData, validation: float, seed: int, before: Sides | None = None) -> tuple[Sides, str]:
     """What of the data to train on, about `validation` of the samples left over, and a line that says so.
 
-    Whole recordings are held back; where there is one only, whole segments. before: the sides of the run that this one
-    goes on from; what has one keeps it.
+    Whole recordings are held back, relatives together; where there is one only, whole segments. before: the sides of
+    the run that this one goes on from; what has one keeps it, and a relative of what was held back is held back.
     """
-    by: Unit = before.by if before else "recording" if len(set(data.family)) >= WHOLE else "segment"
-    groups, names = _groups(data, by, before), _names(data, by)
+    by: Unit = before.by if before else "recording" if len(set(families(data))) >= WHOLE else "segment"
+    names, groups = units(data, by), _groups(data, by, before)
     sizes: dict[str, int] = {}
     for group, count in zip(groups, np.bincount(data.segment, minlength=len(data.folders)), strict=True):
         sizes[group] = sizes.get(group, 0) + int(count)
-    trained, held = (before.trained, before.held) if before else (frozenset[str](), frozenset[str]())
-    held_groups = {group for group, name in zip(groups, names, strict=True) if name in held}
-    trained_groups = {group for group, name in zip(groups, names, strict=True) if name in trained} - held_groups
-    apart = held_groups
-    if validation > 0:
-        apart = hold_out(sizes, validation, seed, trained=trained_groups, held=held_groups)
-    held_back = sum(sizes[name] for name in apart)
-    line = f"{len(data) - held_back:,} samples to train on, {held_back:,} held back"
+    was_trained, was_held = (before.trained, before.held) if before else (frozenset[str](), frozenset[str]())
+    held = {group for name, group in zip(names, groups, strict=True) if name in was_held}
+    trained = {group for name, group in zip(names, groups, strict=True) if name in was_trained}
+    apart = hold_out(sizes, validation, seed, trained=trained - held, held=held) if validation > 0 else held
+    sides: dict[bool, set[str]] = {False: set(was_trained), True: set(was_held)}
+    for name, group in zip(names, groups, strict=True):
+        if name not in was_trained and name not in was_held:
+            sides[group in apart].add(name)
+    found = Sides(by, frozenset(sides[False]), frozenset(sides[True]))
+    return found, _told(found.part(data), len(apart), len(sizes), validation, by) + _left_out(data)
+
+
+def _told(parts: tuple[LabeledData, LabeledData], apart: int, of: int, validation: float, by: Unit) -> str:
+    line = f"{len(parts[0]):,} samples to train on, {len(parts[1]):,} held back"
     if apart:
-        line += f" ({len(apart)} of {len(sizes)} {by}s)"
+        line += f" ({apart} of {of} {by}s)"
     elif validation > 0:
         line += f" (there is one {by} only)"
     if apart and by == "segment":
         line += "; they are parts of the only recording, which flatters the scores: record a second one"
-    if data.repeated:
-        line += f"; {data.repeated:,} left out, whose play stands in another recording, too"
-    sides: dict[bool, set[str]] = {False: set(trained), True: set(held)}
-    for name, group in zip(names, groups, strict=True):
-        if name not in trained | held:
-            sides[group in apart].add(name)
-    return Sides(by, frozenset(sides[False]), frozenset(sides[True])), line
+    return line
 
 
-def _names(data: LabeledData, by: Unit) -> list[str]:
-    """For each of the data's folders the name that a run remembers: a family's own may change as it grows."""
-    return list(data.session) if by == "recording" else units(data, by)
+def _left_out(data: LabeledData) -> str:
+    count = getattr(data, "repeated", 0)
+    return f"; {count:,} left out, whose play stands in another recording, too" if count else ""
 
 
 def _groups(data: LabeledData, by: Unit, before: Sides | None) -> list[str]:
-    """For each of the data's folders what it is split with: its family of recordings, or its segment. Where segments
-    were split, those of a new recording, too, go together.
+    """For each of the data's folders what it is split with: its family of recordings. Where segments were split, each
+    segment of that recording, and the others' as families.
     """
+    if by == "recording":
+        return families(data)
     names = units(data, by)
-    if by == "recording" or before is None:
+    if before is None:
         return names
     known = before.trained | before.held
-    old = {session for name, session in zip(names, data.session, strict=True) if name in known}
-    return [name if session in old else session for name, session in zip(names, data.session, strict=True)]
+    old = {family for name, family in zip(names, families(data), strict=True) if name in known}
+    return [name if family in old else family for name, family in zip(names, families(data), strict=True)]

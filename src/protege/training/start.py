@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from protege.core.files import read_bytes, read_json, recover, staged
 from protege.errors import UserError
-from protege.learn.resume import Run, changed, damaged, digest, dotted, require_same
+from protege.learn.resume import Run, changed, damaged, digest, dotted, require_contained, require_same
 from protege.settings import build, read_fields, to_fields
 from protege.training.config import VisionConfig
 from protege.training.data import LabeledData
@@ -108,18 +108,10 @@ _OVER: Final = "start over with training.resume=never, or choose another output"
 def _other_data(config: VisionConfig, data: LabeledData, output: Path, before: Run, now: Run) -> Start:
     difference = changed(before.data, now.data)
     was, here = Path(str(before.settings["data.folder"])), Path(config.data.folder)
-    if was.absolute() != here.absolute() and not _contains(now, before):
-        raise UserError(
-            f"{output} holds a run with data.folder={was}, and what it was trained on is not all in {here}; "
-            f"put the new segments beside the others, or {_OVER}"
-        )
+    require_contained(before, now, "data.folder", was, here, output)
     last = last_checkpoint(output / CHECKPOINTS)
     log.info("%s: %s; going on from the weights that are there", output, difference)
     return Start(*_sides(config, data, now.after(before), before), None, _weights(output, before, last))
-
-
-def _contains(now: Run, before: Run) -> bool:
-    return all(now.data.get(name) == part for name, part in before.data.items())
 
 
 def _weights(output: Path, before: Run, last: Path | None) -> Path | None:

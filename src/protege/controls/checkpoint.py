@@ -1,0 +1,83 @@
+"""What a run is gone on from: its progress, weights and scales in one file, and the record of what it was made from."""
+
+import ast
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+from protege.controls.files import load_tensors, with_temporary
+from protege.controls.windows import Statistics
+from protege.errors import UserError
+from protege.learn.resume import Run, damaged
+
+CHECKPOINT: Final = "control_checkpoint.pt"
+
+
+@dataclass
+class State:
+    """How far a run has come. epoch, batch: the next step; sums: losses of the epoch so far; stale: epochs since the
+    best score.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    best: float = -1.0
+    best_epoch: int = -1
+    stale: int = 0
+    finished: bool = False
+    sums: dict[str, list[float]] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A checkpoint. learner: what `Learner.load_state` takes; statistics: None where an older version wrote it."""
+
+    run: Run
+    state: State
+    learner: Mapping[str, Any]
+    statistics: Statistics | None
+
+
+def save(path: Path, run: Run, state: State, learner: Mapping[str, Any], statistics: Statistics) -> None:
+    """Write a checkpoint, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scale = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in vars(statistics).items()}
+    held = {"run": run.to_json(), "state": asdict(state), "learner": dict(learner), "statistics": scale}
+    with_temporary(path, lambda beside: torch.save(held, beside))
+
+
+def load(path: Path, device: str) -> Saved:
+    """UserError for a checkpoint that is damaged."""
+    try:
+        fields = load_tensors(path, device)
+        state = State(**fields["state"])
+        if not (0 <= state.epoch <= 10**9 and 0 <= state.batch <= 10**9 and len(state.history) == state.epoch):
+            raise ValueError("its progress cannot be")
+        statistics = None
+        if "statistics" in fields:
+            statistics = Statistics(**{name: value.cpu().numpy() for name, value in fields["statistics"].items()})
+        return Saved(_run(fields), state, {**fields["learner"]}, statistics)
+    except (UserError, KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = str(error).removeprefix(f"{path}: ").partition("; train")[0] if isinstance(error, UserError) else error
+        raise damaged(path, reason) from None
+
+
+def _run(fields: Mapping[str, Any]) -> Run:
+    if "run" in fields:
+        return Run.from_json(_lists(fields["run"]))
+    # Of a version that kept settings as text, and of its data the names of what it was trained on
+    before = {name: ast.literal_eval(text) for name, text in fields["identity"].items()}
+    trained = tuple(name for name, _ in before.pop("recordings"))
+    return Run({name: list(v) if isinstance(v, tuple) else v for name, v in before.items()}, {}, trained)
+
+
+def _lists(value: Any) -> Any:
+    """Tuples as the lists that JSON makes of them."""
+    if isinstance(value, Mapping):
+        return {name: _lists(item) for name, item in value.items()}
+    return [_lists(item) for item in value] if isinstance(value, list | tuple) else value
