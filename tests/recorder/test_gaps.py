@@ -72,6 +72,16 @@ def test_the_toggle_key_heard_late_toggles_nothing(tmp_path):
     game.finish()
 
 
+def test_the_toggle_key_starts_it_however_busy_the_machine_was(tmp_path):
+    game = Game(tmp_path)
+    game.frames(3)
+    game.clock.advance(13)
+    game.recorder.key("p", True)
+    assert game.recorder.status().paused is None
+    game.frames(2)
+    assert len(game.finish()) == 2
+
+
 def test_a_stutter_of_a_few_frames_is_no_gap(tmp_path):
     game = Game(tmp_path)
     game.recorder.toggle()

@@ -115,6 +115,13 @@ def test_a_list_of_other_files_is_no_video(tmp_path):
         import_recordings(tmp_path / "b.mp4", tmp_path / "out")
 
 
+def test_pictures_coded_in_an_unknown_way_are_refused(tmp_path):
+    path = video(tmp_path / "v.mkv", frames=2)
+    path.write_bytes(path.read_bytes().replace(b"V_MPEG4/ISO/ASP", b"V_MPEGX/ISO/ASP"))
+    with pytest.raises(UserError, match=r"v.mkv: its pictures are coded in a way that is not known; convert it"):
+        import_recordings(path, tmp_path / "out")
+
+
 def test_pictures_too_large_are_refused_before_one_is_decoded(tmp_path):
     path = video(tmp_path / "v.mp4", frames=1, size=(8000, 16))
     with pytest.raises(UserError, match=r"v.mp4: its pictures are 8000x16, expected at most 7680x4320"):
@@ -221,6 +228,14 @@ def chunked(data, claimed, compression):
     fields = struct.pack("<QQQI", 0, 0, claimed, 0) + struct.pack("<I", len(compression)) + compression.encode()
     body = fields + struct.pack("<Q", len(data)) + data
     return head + b"\x06" + struct.pack("<Q", len(body)) + body
+
+
+def test_a_length_inside_a_chunk_is_held_against_the_file(case):
+    whole = bytearray(chunked(b"abc", 3, ""))
+    whole[-11:-3] = struct.pack("<Q", 2**63)
+    case.write_bytes(whole)
+    with pytest.raises(UserError, match=r"case.mcap: not an mcap file \(a part of 9,223,372,036,854,775,808 bytes\)"):
+        list(messages(case, {}, Recording()))
 
 
 @pytest.mark.parametrize("claimed", [100, 1 << 20, 10**18])

@@ -8,9 +8,8 @@ from protege.core import Rect, Session, SessionInfo, SessionWriter
 from protege.core.events import Focus, Held, Key, Pause
 from protege.core.session import check
 from protege.devices.errors import DisplayGone, WindowGone
-from protege.errors import ProtegeError, UserError
+from protege.errors import UserError
 from protege.recorder.config import RecorderConfig
-from protege.recorder.pipeline import QUEUE_FRAMES, FramePipeline
 from protege.recorder.recorder import Recorder
 from protege.recorder.status import status_text
 from tests.fakes import FakeCapture, FakeClock, FakeWindow
@@ -19,7 +18,8 @@ from tests.fakes import FakeCapture, FakeClock, FakeWindow
 class Game:
     """A recorder with fake devices, played frame by frame."""
 
-    def __init__(self, tmp_path, **config):
+    def __init__(self, tmp_path, writer=SessionWriter, **config):
+        self.writer = writer
         self.clock = FakeClock()
         self.window = FakeWindow()
         self.screen = FakeCapture(self.clock)
@@ -30,7 +30,7 @@ class Game:
 
     def create(self, window, rect):
         info = SessionInfo(frame_size=self.config.size, window={"title": window.title, **vars(rect)})
-        return SessionWriter.create(self.config.out, info)
+        return self.writer.create(self.config.out, info)
 
     def press(self, *names):
         for name in names:
@@ -307,44 +307,6 @@ def test_a_window_closed_while_a_key_is_heard_is_raised_by_the_loop(tmp_path):
     game.finish()
 
 
-class SlowWriter(SessionWriter):
-    """A disk that takes no frame until it is told to."""
-
-    gate = threading.Event()
-
-    def frame(self, t_ns, jpeg):
-        self.gate.wait(10)
-        return super().frame(t_ns, jpeg)
-
-
-def test_a_slow_disk_drops_and_counts_frames_and_never_blocks(tmp_path):
-    writer = SlowWriter.create(tmp_path, SessionInfo())
-    pipeline = FramePipeline(writer, (64, 48))
-    screen = FakeCapture(FakeClock())
-    for _ in range(QUEUE_FRAMES + 20):
-        pipeline.put(*screen.grab_bgra())
-    assert 19 <= pipeline.dropped <= 20
-    writer.gate.set()
-    pipeline.close()
-    assert pipeline.written + pipeline.dropped == QUEUE_FRAMES + 20
-    writer.finish()
-
-
-class FullDisk(SessionWriter):
-    def frame(self, t_ns, jpeg):
-        raise OSError(28, "No space left on device")
-
-
-def test_a_full_disk_ends_the_recording_with_one_line(tmp_path):
-    writer = FullDisk.create(tmp_path, SessionInfo())
-    pipeline = FramePipeline(writer, (64, 48))
-    pipeline.put(*FakeCapture(FakeClock()).grab_bgra())
-    pipeline.close()
-    assert isinstance(pipeline.error, ProtegeError)
-    assert "No space left on device" in str(pipeline.error)
-    writer.finish()
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -364,3 +326,21 @@ def test_a_full_disk_ends_the_recording_with_one_line(tmp_path):
 def test_options_that_make_no_sense_are_refused(tmp_path, options, message):
     with pytest.raises(UserError, match=message):
         RecorderConfig(out=tmp_path, **options)
+
+
+def test_presses_of_unknown_keys_and_the_picture_off_the_screen_are_counted_while_recording(tmp_path):
+    game = Game(tmp_path)
+    heard = [0, 0]
+    game.recorder.presses = lambda: (heard[0], heard[1])
+    heard[:] = [50, 40]  # before it began
+    game.frames(2)
+    game.recorder.toggle()
+    game.frames(2)
+    heard[:] = [60, 43]
+    game.screen.outside = 0.5
+    game.frames(2)
+    game.recorder.toggle()
+    heard[:] = [900, 900]  # paused
+    game.frames(2)
+    extra = game.finish().info.extra
+    assert (extra["presses_heard"], extra["presses_unknown"], extra["outside_screen"]) == (10, 3, 0.25)

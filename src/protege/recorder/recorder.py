@@ -207,7 +207,7 @@ class Recorder:
         nothing heard in the next moment is trusted. since: when the key that is being taken was heard.
         """
         last = self._running_ns
-        if last is None:
+        if last is None or self._paused == WAITING:  # nothing but the toggle key counts then
             return
         if now - min(last, now if since is None else since) > longest_step_ns(self.config.period_ns):
             if self._paused is None:
@@ -260,9 +260,10 @@ class Recorder:
             assert self._rect is not None
             self.writer = self._create_writer(self._window, self._rect)
             self._pipeline = FramePipeline(self.writer, self.config.size)
-        held = self.held() - self._foreign
+        held, now = self.held() - self._foreign, self._clock.now_ns()
         self._stored = set(held)
-        self._event(Held(self._clock.now_ns(), held))
+        self._running_ns = now
+        self._event(Held(now, held))
 
     def _pause(self, why: str, t_ns: int | None = None) -> None:
         self._paused = why

@@ -62,6 +62,10 @@ class Video:
         if not container.streams.video:
             raise UserError(f"{self.path}: no video stream in it; expected a recording of the screen")
         stream = container.streams.video[0]
+        if stream.codec_context is None:
+            raise UserError(
+                f"{self.path}: its pictures are coded in a way that is not known; convert it to mp4 (H.264)"
+            )
         width, height = stream.codec_context.width, stream.codec_context.height
         if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
             raise UserError(

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from protege.core.events import NEVER_NS
 from protege.core.files import parse_json, regular_size
@@ -86,7 +86,8 @@ def messages(path: Path, topics: dict[int, str], recording: Recording) -> Iterat
     except ValueError as error:
         raise UserError(f"{path}: {error}; expected a recording made by ocap") from None
     with path.open("rb") as file:
-        records = StreamReader(file, emit_chunks=True, record_size_limit=limit).records
+        bounded: Any = _Bounded(file, limit)
+        records = StreamReader(bounded, emit_chunks=True, record_size_limit=limit).records
         while True:
             try:
                 record = next(records, None)
@@ -103,6 +104,19 @@ def messages(path: Path, topics: dict[int, str], recording: Recording) -> Iterat
                     topics[part.id] = part.topic
                 elif isinstance(part, Message) and part.channel_id in topics:
                     yield topics[part.channel_id], part.publish_time or part.log_time, part.data
+
+
+class _Bounded:
+    """A file that is never asked for more than it has: lengths inside a record are not held against its own."""
+
+    def __init__(self, file: IO[bytes], most: int) -> None:
+        self._file = file
+        self._most = most
+
+    def read(self, size: int) -> bytes:
+        if size > self._most:
+            raise ValueError(f"a part of {size:,} bytes")
+        return self._file.read(size)
 
 
 def _unpacked(chunk: Any) -> Any:
