@@ -1,7 +1,7 @@
 """Runs `protege …` in this process's console, waits for a file, and then presses Ctrl-C there.
 
-usage: in_console.py FOLDER ARG…   waits for FOLDER/go; the command's exit code is written to FOLDER/code, what it said to
-FOLDER/out and FOLDER/err.
+usage: in_console.py FOLDER ARG…   waits for FOLDER/go; the command's exit code is written to FOLDER/code, what it said
+to FOLDER/out and FOLDER/err.
 """
 
 import subprocess

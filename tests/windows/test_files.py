@@ -50,15 +50,6 @@ def test_a_folder_takes_the_place_of_another(tmp_path):
     assert [found.name for found in tmp_path.iterdir() if not found.name.endswith(".lock")] == ["уровень"]
 
 
-def test_a_folder_with_an_open_file_stays(tmp_path):
-    folder = tmp_path / "level"
-    with staged(folder, "test") as part:
-        (part / "file").write_text("old")
-    with (folder / "file").open("rb"), pytest.raises(PermissionError), staged(folder, "test", replace=True) as part:
-        (part / "file").write_text("new")
-    assert (folder / "file").read_text() == "old"
-
-
 def test_the_second_command_is_told_who_writes_and_a_kill_lets_go(tmp_path):
     folder = tmp_path / "data"
     holder = subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)

@@ -115,7 +115,7 @@ def test_ctrl_c_in_the_console_ends_a_run_cleanly(target, tmp_path):
         creationflags=subprocess.CREATE_NEW_CONSOLE,
         startupinfo=subprocess.STARTUPINFO(dwFlags=subprocess.STARTF_USESHOWWINDOW, wShowWindow=SHOWN_BEHIND),
     )
-    until(lambda: (tmp_path / "err").exists())
+    until((tmp_path / "err").exists)
     target.focus()
     until(lambda: target.held() == {W} or process.poll() is not None, 60)
     (tmp_path / "go").touch()
