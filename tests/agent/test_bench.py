@@ -161,7 +161,9 @@ def test_the_large_shape_is_told_apart_into_what_decoding_takes_and_what_comes_b
 def test_the_live_benchmark_reports_every_key(xvfb):
     figures = {f.key: f.value for f in live.run(seconds=4, kills=1)}
     assert {"deadline_p99_ms", "spurious_releases", "held_at_end", "late_plans_slow"} <= figures.keys()
-    assert figures["spurious_releases"] == figures["held_at_end"] == 0
+    assert {"frozen_release_ms", "busy_release_ms", "group_killed_release_ms", "killed_release_ms"} <= figures.keys()
+    assert figures["spurious_releases"] == figures["held_at_end"] == figures["foreign_keys"] == 0
+    assert figures["taken_over"] == len(KEYBOARD_12)  # the keys and the hot key; "none" is no key
     assert set(KEYBOARD_12.pressable) == set(live.KEYS)
 
 

@@ -1,5 +1,6 @@
 """Nothing stays down: an agent that stands still, or is killed with all that belongs to it, has its keys released."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from protege.devices.watchdog import Watchdog
 from protege.errors import ProtegeError
 from tests.agent.test_live import TITLE, Run, down
 from tests.devices.hands import GameWindow, until
+from tests.devices.servers import x_server
 
 AGENT = """
 import re, sys
@@ -165,3 +167,32 @@ def test_a_thinker_says_what_ended_its_policy():
     with pytest.raises(ProtegeError, match="ended itself"):
         thinker.answer()
     assert not [thread for thread in threading.enumerate() if thread.name == "policy" and thread is thinker._thread]
+
+
+@pytest.mark.parametrize("command", ["play", "record"])
+def test_a_display_that_is_gone_is_one_line_and_no_traceback(command, tmp_path, monkeypatch):
+    with x_server("Xvfb", "xvfb", "-noreset") as (server, name):
+        game = GameWindow(TITLE, name=name)
+        monkeypatch.setenv("DISPLAY", name)
+        options = {
+            "play": ["--model", "repeat", "--goal", "Go", "--countdown", "0", "--out", str(tmp_path)],
+            "record": ["--start-now", "--out", str(tmp_path)],
+        }[command]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "protege.cli", command, "--window", TITLE, *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        until(lambda: len(list(tmp_path.glob("*/frames/*"))) > 5, 60)
+        server.kill()
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 1
+        assert "Traceback" not in err + out
+        assert "Exception" not in err + out
+        last = err.strip().splitlines()[-1]
+        assert last.startswith("protege: ")
+        assert "display" in last or "screen" in last or "keyboard" in last
+        for closing in (game.display.close,):
+            with contextlib.suppress(Exception):
+                closing()

@@ -127,15 +127,18 @@ def test_the_status_line_says_who_plays_what_comes_and_how_fast():
     status.goal(0, "Go to the lantern")
     status.slot(slot(0, W))
     status.slot(slot(1, LEFT))  # too soon for another line
+    status.slot(slot(2, NO_KEYS, waiting="another window covers the game"))  # but what stops it is said at once
+    status.slot(slot(3, NO_KEYS, waiting="another window covers the game"))
     status.slot(slot(200, NO_KEYS, by="human", waiting="you play"))
     status.goal_ended(0, "Go to the lantern", "success")
     status.close()
     lines = out.getvalue().splitlines()
     assert lines[0] == "goal: Go to the lantern"
     assert lines[1].startswith("keys: w  then: -")
-    assert lines[2].startswith("[you play]  0.1 decisions/s  thinking 20/400 ms")
-    assert lines[3] == "goal reached: Go to the lantern"
-    assert len(lines) == 4
+    assert lines[2].startswith("[another window covers the game]")
+    assert lines[3].startswith("[you play]  0.1 decisions/s  thinking 20/400 ms")
+    assert lines[4] == "goal reached: Go to the lantern"
+    assert len(lines) == 5
     assert numbers.to_json()["deadline_p99_ms"] == 1.0
 
 

@@ -1,10 +1,12 @@
 """The window on a real X server, played through real key events."""
 
 import itertools
+import os
 import signal
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +17,7 @@ from protege.core.actions import KEYBOARD_12
 from protege.core.devices import MonotonicClock
 from protege.devices.keyboard import RealKeys
 from protege.devices.windows import find_window, list_windows
+from protege.devices.x11 import XWindow
 from protege.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("xvfb")
@@ -94,6 +97,30 @@ def test_it_ends_cleanly_and_keeps_its_log(tmp_path, end):
         assert process.returncode == 0
         assert "Traceback" not in errors
     assert not [w for w in list_windows() if "Protege Arena" in w.title]
+
+
+def test_an_engine_that_hangs_when_its_window_is_closed_is_ended(tmp_path):
+    with window(tmp_path, "--goal", "Open the door") as process:
+        assert process.stdout is not None
+        opened = next(read_lines(process.stdout))
+        assert isinstance(opened, Opened)
+        made = XWindow(opened.window or 0, "")
+        made.state()
+        engine = engine_of(process.pid)
+        os.kill(engine, signal.SIGSTOP)  # as one that waits for itself at its end
+        made._display.create_resource_object("window", made.id).kill_client()
+        made._display.sync()
+        _, errors = process.communicate(timeout=30)
+        made.close()
+        assert process.returncode == 0
+        assert "Traceback" not in errors
+        assert not Path(f"/proc/{engine}").exists()
+
+
+def engine_of(pid):
+    children = Path(f"/proc/{pid}/task").glob("*/children")
+    found = [int(child) for line in children for child in line.read_text().split()]
+    return next(child for child in found if b"vizdoom" in Path(f"/proc/{child}/cmdline").read_bytes())
 
 
 def test_mistakes_are_one_line_and_exit_code_2(capsys):

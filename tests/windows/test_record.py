@@ -65,7 +65,7 @@ def test_what_is_typed_elsewhere_is_not_recorded(record, game, hands):
     assert command.join() == 0, command.err
     session = Session.open(folder)
     assert [key for key, down in keys(session) if down] == ["w"]
-    assert any(isinstance(event, Focus) and not event.focused for event in session.events)
+    assert any(isinstance(event, Focus) and not event.focus for event in session.events)
     assert any(isinstance(event, Pause) and event.why == "focus" for event in session.events)
 
 

@@ -111,10 +111,19 @@ class FollowingScreen:
     def __init__(self, window: Window) -> None:
         self._window = window
         self._screen = MssScreen(window.state().rect)
+        self._grabs, self._outside = 0, 0.0
 
     def grab(self) -> Frame:
         self._screen.rect = self._window.state().rect
-        return self._screen.grab()
+        frame = self._screen.grab()
+        self._grabs += 1
+        self._outside += self._screen.outside
+        return frame
+
+    @property
+    def outside(self) -> float:
+        """The share of all pictures, 0 to 1, that was not on the screen and is black."""
+        return self._outside / max(1, self._grabs)
 
     def close(self) -> None:
         self._screen.close()
@@ -163,6 +172,8 @@ def play_game(
         finally:
             if recorder is not None:
                 about = {"model": str(options.model), "numbers": numbers.to_json(), "dry_run": options.dry_run}
+                if isinstance(world.screen, FollowingScreen) and world.screen.outside:
+                    about["outside_screen"] = round(world.screen.outside, 4)
                 recorder.finish(clock.now_ns(), about)
         return Played(ending, numbers, recorder.writer.folder if recorder else None)
 

@@ -10,11 +10,12 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
 from protege.arena.engine import BUTTONS, Engine
+from protege.arena.gone import WindowWatch
 from protege.arena.log import Ended, Opened, Started, Tic, write_line
 from protege.arena.rooms import Layout, layout
 from protege.arena.state import DECISION_HZ, MAX_DECISIONS, TICS_HZ, ArenaState, Judge, tics_of
@@ -65,7 +66,7 @@ def open_window(
 
         x11.open_display().close()  # without a display the engine would crash the whole process
     won = 0
-    with _closing(), Engine(size, window=True) as engine:
+    with _closing(), Engine(size, window=True) as engine, ExitStack() as watched:
         number = 0
         while not episodes or number < episodes:
             made = layout(seed + number, goal)
@@ -76,6 +77,8 @@ def open_window(
             window = _entitle(title, engine.pid, focus=number == 0)
             if number == 0:
                 _write(log, Opened(time.monotonic_ns(), title, size, window))
+                if window is not None and engine.pid is not None:
+                    watched.enter_context(WindowWatch(window, engine.pid))
             noted(f"{made.goal.sentence} (seed {made.seed})")
             judge = _episode(engine, made, number, log, max_decisions)
             noted(str(judge.end))

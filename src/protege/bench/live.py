@@ -1,9 +1,6 @@
 """protege bench live: does the loop keep its deadlines and let go of its keys, on a real X server through real keys?"""
 
-import os
 import random
-import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -12,20 +9,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from protege.agent.goals import GoalList
 from protege.agent.human import HumanKeys
 from protege.agent.listener import Listener, Slot
-from protege.agent.loop import Heard, play
+from protege.agent.loop import Heard, Human, play
 from protege.agent.numbers import Numbers
 from protege.agent.policies import ScriptedPolicy
 from protege.agent.run import SWITCH_S, PlayOptions, real_world
 from protege.agent.thinker import ThreadThinker
 from protege.agent.vision import VisionAgent
-from protege.bench import stage
+from protege.bench import live_safety, stage
 from protege.bench.report import Figure
 from protege.core.actions import KEYBOARD_12, NO_KEYS, Action
 from protege.core.devices import MonotonicClock
@@ -40,7 +37,6 @@ _HELD: Final = ((("w",), 9), (("w", "left"), 4), (("left",), 3), ((), 1), (("d",
 PATTERN: Final = tuple(frozenset(keys) for keys, slots in _HELD for _ in range(slots))
 FAST_S: Final = 0.06
 SLOW_S: Final = 0.9
-RELEASED_MS: Final = 200.0
 KEYS: Final = KEYBOARD_12.pressable
 
 
@@ -83,18 +79,18 @@ class Deadline:
 
 
 def run(seconds: float = 60.0, kills: int = 5, say: Callable[[str], None] = lambda text: None) -> list[Figure]:
-    """Timing with a quick and with a slow policy, and what a killed agent leaves held."""
-    with stage.own_display(), target():
+    """Timing with a quick and with a slow policy, what a killed or frozen agent leaves held, layouts and takeovers."""
+    with stage.own_display(), target() as window:
         say(f"a policy of {FAST_S * 1e3:g} ms for {seconds:g} s")
         fast, ups, held = _timed(FAST_S, seconds)
         say(f"a policy of {SLOW_S * 1e3:g} ms for {seconds / 3:g} s")
         slow, slow_ups, slow_held = _timed(SLOW_S, seconds / 3)
-        say(f"{kills} kills")
-        released = [killed_release_ms() for _ in range(kills)]
+        safety = live_safety.released(TITLE, kills, 4 * kills, say)
+        safety += live_safety.layouts(window, _handed, seconds, say)
     numbers, slow_numbers = fast.to_json(), slow.to_json()
     p99, spurious, at_end = numbers["deadline_p99_ms"], ups + slow_ups, [*held, *slow_held]
     missed = slow.late_plans
-    figures = [
+    return [
         Figure("deadline_p99_ms", p99, f"{p99:.1f} ms of {fast.slots} slots", "≤ 15 ms", p99 <= 15),
         Figure("deadline_p50_ms", numbers["deadline_p50_ms"], f"{numbers['deadline_p50_ms']:.2f} ms"),
         Figure("spurious_releases", spurious, str(spurious), "0", spurious == 0),
@@ -103,13 +99,8 @@ def run(seconds: float = 60.0, kills: int = 5, say: Callable[[str], None] = lamb
         Figure("late_plans", fast.late_plans, str(fast.late_plans)),
         Figure("late_plans_slow", missed, f"{missed} of {slow.decisions}", "counted", missed > 0),
         Figure("deadline_p99_ms_slow", slow_numbers["deadline_p99_ms"], f"{slow_numbers['deadline_p99_ms']:.1f} ms"),
+        *safety,
     ]  # fmt: skip
-    if released:
-        worst = max(released)
-        figures.append(
-            Figure("killed_release_ms", round(worst, 1), f"{worst:.0f} ms at most", "≤ 200 ms", worst <= RELEASED_MS)
-        )
-    return figures
 
 
 def reaction(
@@ -190,8 +181,13 @@ def _timed(think_s: float, seconds: float) -> tuple[Numbers, int, list[str]]:
 
 
 @contextmanager
-def _playing(policy: Policy, human: Any, listeners: Sequence[Listener], numbers: Numbers) -> Iterator[HumanKeys]:
-    """The loop in a thread with real devices; yields an ear that hears every key it presses. Ends when `human` says."""
+def _playing(
+    policy: Policy, human: Human, listeners: Sequence[Listener], numbers: Numbers, person: bool = False
+) -> Iterator[HumanKeys]:
+    """The loop in a thread with real devices; yields an ear that hears every key it presses. Ends when `human` says.
+
+    person: whether the real keyboard is heard, too.
+    """
     errors: list[Exception] = []
     options = PlayOptions(goal="Go", window=TITLE, countdown_s=0, max_minutes=60)
     clock = MonotonicClock()
@@ -199,7 +195,7 @@ def _playing(policy: Policy, human: Any, listeners: Sequence[Listener], numbers:
     def work() -> None:
         with ExitStack() as stack:
             world = real_world(options, clock, stack, lambda text: None)
-            world = replace(world, human=human)
+            world = replace(world, human=Both(world.human, human) if person else human)
             thinker = ThreadThinker(policy, clock)
             stack.callback(thinker.close)
             try:
@@ -223,27 +219,24 @@ def _playing(policy: Policy, human: Any, listeners: Sequence[Listener], numbers:
         raise errors[0]
 
 
-def killed_release_ms() -> float:
-    """Kill an agent that holds keys; milliseconds until the X server has them up."""
-    code = (
-        "from pathlib import Path\n"
-        "from protege.agent.policies import ConstantPolicy\n"
-        "from protege.agent.run import PlayOptions, play_game\n"
-        f"options = PlayOptions(goal='Go', window={TITLE!r}, countdown_s=0, record=False)\n"
-        "play_game(options, ConstantPolicy(frozenset(('w', 'left'))), lambda text: None)\n"
-    )
-    command = [sys.executable, "-c", code]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as agent:
-        try:
-            stage.wait_for(lambda: x11.keys_down(KEYS) == {"w", "left"}, agent)
-            os.kill(agent.pid, signal.SIGKILL)
-            start = time.perf_counter()
-            while x11.keys_down(KEYS):
-                if time.perf_counter() - start > 10:
-                    raise ProtegeError("a killed agent's keys are still down after 10 s")
-            return (time.perf_counter() - start) * 1e3
-        finally:
-            agent.kill()
+@contextmanager
+def _handed(
+    policy: Policy, seconds: float | None, listeners: Sequence[Listener], numbers: Numbers
+) -> Iterator[Callable[[], None]]:
+    """As `_playing`, but whoever presses plays. Ends after `seconds`, or when what it yields is called."""
+    end = Deadline(3600 if seconds is None else seconds)
+    with _playing(policy, end, listeners, numbers, person=True):
+        yield end.end
+
+
+class Both:
+    """A real person, and the end of the run; implements `loop.Human`."""
+
+    def __init__(self, person: Human, end: Human) -> None:
+        self._person, self._end = person, end
+
+    def heard(self) -> list[Heard]:
+        return [*self._person.heard(), *self._end.heard()]
 
 
 class Target:
@@ -256,7 +249,9 @@ class Target:
         screen = self._display.screen()
         self._colors = (screen.black_pixel, screen.white_pixel)
         self._window = screen.root.create_window(
-            100, 100, 640, 480, 0, screen.root_depth, X.InputOutput, background_pixel=screen.black_pixel
+            *(100, 100, 640, 480, 0, screen.root_depth, X.InputOutput),
+            background_pixel=screen.black_pixel,
+            event_mask=X.KeyPressMask,
         )
         self._window.set_wm_name(TITLE)
         self._window.map()
@@ -268,6 +263,13 @@ class Target:
         self._gc.change(foreground=self._colors[bright])
         self._window.fill_rectangle(self._gc, 0, 0, 640, 480)
         self._display.sync()
+
+    def codes(self) -> list[int]:
+        """The keycodes of the presses that reached it since the last call."""
+        from Xlib import X
+
+        events = [self._display.next_event() for _ in range(self._display.pending_events())]
+        return [event.detail for event in events if event.type == X.KeyPress]
 
     def close(self) -> None:
         self._window.destroy()

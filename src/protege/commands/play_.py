@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from protege.commands.choose import ask_window
 from protege.commands.types import examples
 from protege.core.paths import agent_runs, models, shown
 
@@ -28,7 +29,11 @@ CONTROLS = "control_policy_v2.pt"
 @click.option("--goals", type=click.Path(path_type=Path), help="A file of goals, one a line, done one after the other.")
 @click.option("--features", metavar="FILE", help="Landmarks for a control policy: a recording, JSON lines, or - .")
 @click.option("--bridge", default="keyboard", show_default=True, help="For --features: keyboard, or ws://HOST:PORT.")
-@click.option("--window", metavar="TITLE", help="Part of the window's title. Default: the window that has the focus.")
+@click.option(
+    "--window",
+    metavar="TITLE",
+    help="The window's title, a part of it, or a /pattern/. Default: the window that has the focus.",
+)
 @click.option("--temperature", type=float, default=0.0, show_default=True, help="0: always the best action.")
 @click.option(
     "--execute", type=click.IntRange(1, 7), default=1, show_default=True, help="Slots to play before re-planning."
@@ -80,6 +85,7 @@ def command(
     from protege.agent.run import PlayOptions, play_game
     from protege.agent.vision import VisionOptions
 
+    options["window"] = ask_window(options["window"], "the one that has the focus when the countdown ends")
     vision = VisionOptions(temperature=temperature, backend=backend, four_bit=four_bit, device=device)
     played = play_game(
         PlayOptions(

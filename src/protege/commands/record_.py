@@ -5,9 +5,11 @@ from pathlib import Path
 
 import click
 
+from protege.commands.choose import ask_window
 from protege.commands.types import Region, Seconds, Size, examples
 from protege.core.devices import Rect
 from protege.core.paths import raw_playthrough, shown
+from protege.core.text import one_line
 
 
 @click.command(
@@ -19,7 +21,11 @@ from protege.core.paths import raw_playthrough, shown
         "protege record --list-windows",
     ),
 )
-@click.option("--window", metavar="TITLE", help="Part of the window's title. Default: the window you press P in.")
+@click.option(
+    "--window",
+    metavar="TITLE",
+    help="The window's title, a part of it, or a /pattern/. Default: the window you press P in.",
+)
 @click.option("--list-windows", is_flag=True, help="List the open windows and end.")
 @click.option("--region", type=Region(), help="Record this part of the screen instead of the whole window.")
 @click.option("--fps", type=float, default=10.0, show_default=True, help="Frames a second.")
@@ -53,13 +59,13 @@ def command(
 
         for found in windows.list_windows():
             rect = found.state().rect
-            click.echo(f"{found.title}   {rect.width}x{rect.height} at {rect.left},{rect.top}")
+            click.echo(f"{one_line(found.title)}   {rect.width}x{rect.height} at {rect.left},{rect.top}")
             found.close()
         return 0
     config = RecorderConfig(
         out=out or raw_playthrough(),
         name=name,
-        window=window,
+        window=ask_window(window, f"the one you press {toggle_key.upper()} in"),
         region=region,
         fps=fps,
         size=size,

@@ -6,19 +6,17 @@ from typing import Final
 from protege.core.actions import NO_KEYS, Action
 from protege.core.devices import Clock
 from protege.devices.keyboard import RealKeys
-from protege.devices.watchdog import SILENCE_S, Watchdog
+from protege.devices.watchdog import Watchdog
 
 BEAT_NS: Final = 20_000_000
 """So often the watchdog is told that the acting thread is well, also while it sleeps."""
-LAPSE_NS: Final = round((SILENCE_S - 0.015) * 1e9)
-"""After so long a silence of our own, the watchdog may have released what was held."""
 
 
 class Guard:
     """Implements `core.devices.Keys` and `Clock`, both for the one thread that acts.
 
-    lapsed: called when keys were, or may have been, released by the watchdog, with the seconds that the acting thread
-    had stood still; nothing is held then.
+    lapsed: called when the watchdog has released the keys, with the longest time in seconds that the acting thread has
+    stood still lately; nothing is held then.
     """
 
     def __init__(
@@ -29,6 +27,7 @@ class Guard:
         self._clock = clock
         self._lapsed = lapsed
         self._beat_ns = clock.now_ns()
+        self._silence_ns = 0
         self._silent_ns: int | None = None
 
     @property
@@ -64,12 +63,12 @@ class Guard:
 
     def _beat(self, held: Action) -> None:
         now = self._clock.now_ns()
-        silence, self._beat_ns = now - self._beat_ns, now
-        if self._watchdog.released() or (silence > LAPSE_NS and self._keys.held):
-            self._watchdog.expect_released()
+        self._silence_ns, self._beat_ns = max(self._silence_ns, now - self._beat_ns), now
+        if self._watchdog.released():
             self._keys.release_all()
             held = NO_KEYS
-            self._lapsed(silence / 1e9)
+            self._lapsed(self._silence_ns / 1e9)
+            self._silence_ns = 0
         self._watchdog.beat(held)
         if self.watched:
             self._silent_ns = None

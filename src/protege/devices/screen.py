@@ -1,7 +1,9 @@
-"""Grabbing the screen with mss."""
+"""Grabbing the screen with mss: always the whole rectangle that was asked for, whatever the screen does."""
 
+import sys
 import time
-from typing import Any
+from contextlib import suppress
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,50 +11,53 @@ from numpy.typing import NDArray
 from protege.core.devices import Rect
 from protege.core.frame import Frame
 from protege.devices.errors import DisplayGone
-from protege.errors import MissingExtra, UserError
+from protege.errors import MissingExtra, ProtegeError, UserError
+
+ASK_NS: Final = 1_000_000_000
+"""Where asking for the screen's size is dear, it is asked this often."""
 
 
 class MssScreen:
-    """Implements `core.devices.Screen` for one rectangle; set `rect` to follow a window that moves."""
+    """Implements `core.devices.Screen` for one rectangle; set `rect` to follow a window that moves.
+
+    What is outside the screen is black, so that the scale never changes; the screen itself may change its size.
+    """
 
     def __init__(self, rect: Rect | None = None) -> None:
-        """rect: None for the whole first monitor. UserError without a display."""
-        try:
-            import mss
-        except ImportError:
-            raise MissingExtra("mss", "record") from None
-        try:
-            self._mss: Any = mss.MSS()
-            monitor = self._mss.monitors[0]
-        except mss.ScreenShotError as error:
-            raise UserError(f"cannot read the screen: {error}; run inside a graphical session") from None
-        self._screen = Rect(monitor["left"], monitor["top"], monitor["width"], monitor["height"])
+        """rect: None for all monitors. UserError without a display, or where its pictures cannot be read."""
+        self._mss = _open_mss()
+        self._size = _ScreenSize(self._mss)
+        self._screen = self._size.now()
         self.rect = self._screen if rect is None else rect
+        self.outside = 0.0
+        """Share of the last picture, 0 to 1, that was not on the screen and is black."""
 
-    def require_visible(self, rect: Rect) -> None:
-        """UserError if no part of a rectangle that the user named is on the screen."""
-        on = clip(rect, self._screen)
-        if min(on.width, on.height) < 2:
-            s = self._screen
+    def require_visible(self, rect: Rect) -> float:
+        """The share of a rectangle that the user named that is on the screen; UserError if there is none."""
+        on, s = clip(rect, self._screen), self._screen
+        if on is None or min(on.width, on.height) < 2:
             raise UserError(
                 f"--region {rect.left},{rect.top},{rect.width},{rect.height}: not on the screen, "
                 f"which is {s.left},{s.top},{s.width},{s.height}"
             )
+        return on.width * on.height / (rect.width * rect.height)
 
     def grab_bgra(self) -> tuple[NDArray[np.uint8], int]:
-        """The picture as mss has it, (H, W, 4) uint8 blue-green-red-unused, and when it was taken (monotonic ns).
+        """The picture as mss has it, (H, W, 4) uint8 blue-green-red-unused, and when it was taken (perf_counter ns).
 
-        No copy is made: turning it into RGB costs more than grabbing it. DisplayGone when the screen cannot be read.
+        No copy is made of a rectangle that is on the screen: turning it into RGB costs more than grabbing it.
+        DisplayGone when the screen cannot be read.
         """
-        import mss
-
-        rect = clip(self.rect, self._screen)
-        t_ns = time.monotonic_ns()
+        t_ns = time.perf_counter_ns()
         try:
-            shot = self._mss.grab({"left": rect.left, "top": rect.top, "width": rect.width, "height": rect.height})
-        except (mss.ScreenShotError, OSError) as error:
-            raise DisplayGone(f"the screen can no longer be read: {str(error).splitlines()[0]}") from None
-        return np.frombuffer(shot.raw, dtype=np.uint8).reshape(shot.height, shot.width, 4), t_ns
+            return self._grab(self._size.now()), t_ns
+        except (_shot_error(), OSError) as error:
+            first = error
+        try:  # the screen may just have become smaller than what was asked for
+            self._reopen()
+            return self._grab(self._size.now()), t_ns
+        except (_shot_error(), OSError, ProtegeError):
+            raise DisplayGone(f"the screen can no longer be read: {str(first).splitlines()[0]}") from None
 
     def grab(self) -> Frame:
         import cv2
@@ -62,12 +67,105 @@ class MssScreen:
 
     def close(self) -> None:
         self._mss.close()
+        self._size.close()
+
+    def _grab(self, screen: Rect) -> NDArray[np.uint8]:
+        if screen != self._screen:
+            self._reopen()  # mss keeps a buffer for the size that the screen had
+            self._screen = screen
+        rect, on = self.rect, clip(self.rect, screen)
+        if on is None:
+            self.outside = 1.0
+            return np.zeros((rect.height, rect.width, 4), np.uint8)
+        shot = self._mss.grab({"left": on.left, "top": on.top, "width": on.width, "height": on.height})
+        picture = np.frombuffer(shot.raw, dtype=np.uint8).reshape(shot.height, shot.width, 4)
+        self.outside = 1 - on.width * on.height / (rect.width * rect.height)
+        if on == rect:
+            return picture
+        scale = shot.width / on.width  # macOS counts points, which may be two pixels wide
+        left, top = round((on.left - rect.left) * scale), round((on.top - rect.top) * scale)
+        canvas = np.zeros(
+            (max(round(rect.height * scale), top + shot.height), max(round(rect.width * scale), left + shot.width), 4),
+            np.uint8,
+        )
+        canvas[top : top + shot.height, left : left + shot.width] = picture
+        return canvas
+
+    def _reopen(self) -> None:
+        self._mss.close()
+        self._mss = _open_mss()
+        self._size.reopened(self._mss)
 
 
-def clip(rect: Rect, screen: Rect) -> Rect:
-    """The part of `rect` that is on the screen; at least one pixel, since nothing smaller can be grabbed."""
-    left = min(max(rect.left, screen.left), screen.left + screen.width - 1)
-    top = min(max(rect.top, screen.top), screen.top + screen.height - 1)
-    right = min(max(rect.left + rect.width, left + 1), screen.left + screen.width)
-    bottom = min(max(rect.top + rect.height, top + 1), screen.top + screen.height)
-    return Rect(left, top, right - left, bottom - top)
+class _ScreenSize:
+    """Where the screen is and how large, now: on X11 the server is asked each time."""
+
+    def __init__(self, mss: Any) -> None:
+        self._display: Any = None
+        if sys.platform == "linux":
+            from protege.devices.x11 import open_display
+
+            self._display = open_display()
+        self.reopened(mss)
+
+    def reopened(self, mss: Any) -> None:
+        monitor = mss.monitors[0]
+        self._rect = Rect(monitor["left"], monitor["top"], monitor["width"], monitor["height"])
+        self._due_ns = time.perf_counter_ns() + ASK_NS
+
+    def now(self) -> Rect:
+        """DisplayGone if the display is gone."""
+        if self._display is not None:
+            from protege.devices.x11_keys import connection_errors
+
+            try:
+                size = self._display.screen().root.get_geometry()
+            except connection_errors():
+                raise DisplayGone("the screen can no longer be read: the display is gone") from None
+            return Rect(0, 0, size.width, size.height)
+        if time.perf_counter_ns() > self._due_ns:
+            fresh = _open_mss()
+            self.reopened(fresh)
+            fresh.close()
+        return self._rect
+
+    def close(self) -> None:
+        if self._display is not None:
+            from protege.devices.x11_keys import connection_errors
+
+            with suppress(*connection_errors()):
+                self._display.close()
+
+
+def _open_mss() -> Any:
+    """mss by its default way or, where the server's pictures are not what that expects (TigerVNC's), by plain X11."""
+    try:
+        import mss
+    except ImportError:
+        raise MissingExtra("mss", "record") from None
+    first: mss.ScreenShotError | None = None
+    for backend in ("default", "xlib") if sys.platform == "linux" else ("default",):
+        try:
+            found = mss.MSS(backend=backend)
+            monitor = found.monitors[0]
+            found.grab({**monitor, "width": 1, "height": 1})
+            return found
+        except mss.ScreenShotError as error:
+            first = first or error
+    assert first is not None
+    advice = "give the display a colour depth of 24" if "depth" in str(first) else "run inside a graphical session"
+    raise UserError(f"cannot read the screen: {str(first).splitlines()[0]}; {advice}") from None
+
+
+def _shot_error() -> type[Exception]:
+    import mss
+
+    return mss.ScreenShotError
+
+
+def clip(rect: Rect, screen: Rect) -> Rect | None:
+    """The part of `rect` that is on the screen; None if there is none."""
+    left, top = max(rect.left, screen.left), max(rect.top, screen.top)
+    right = min(rect.left + rect.width, screen.left + screen.width)
+    bottom = min(rect.top + rect.height, screen.top + screen.height)
+    return Rect(left, top, right - left, bottom - top) if right > left and bottom > top else None

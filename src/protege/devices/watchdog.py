@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 READY: Final = b"ready"
 MOUSE: Final = "--mouse"
-SILENCE_S: Final = 0.1
+SILENCE_S: Final = 0.12
 """A program that holds keys and says nothing for so long has its keys released."""
 ANSWER_S: Final = 0.15
 """A watchdog that does not answer for so long is not there."""
@@ -49,7 +49,6 @@ class Watchdog:
         self._sent = self._answered = 0
         self._waiting_ns: int | None = None
         self._released = False
-        self._known = 0
 
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", "protege.devices.watchdog", *self._space.pressable]
@@ -98,19 +97,14 @@ class Watchdog:
             self._process.stdin.flush()
 
     def released(self) -> bool:
-        """Whether it has released keys since `expect_released`, since nothing was heard from us."""
-        return self._released
-
-    def expect_released(self) -> None:
-        """Whatever it released before it hears the next beat is known; an answer may have come while we stood still."""
-        self._known, self._released = self._sent, False
-        if self._waiting_ns is not None:
-            self._waiting_ns = time.perf_counter_ns()
+        """Whether it has released keys since this was last asked, because nothing was heard from us."""
+        released, self._released = self._released, False
+        return released
 
     def _read(self, answers: IO[bytes]) -> None:
         while byte := answers.read(1):
             if byte == b"R":
-                self._released = self._released or self._answered > self._known
+                self._released = True
                 continue
             self._answered += 1
             self._waiting_ns = None if self._answered >= self._sent else time.perf_counter_ns()

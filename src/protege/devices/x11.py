@@ -4,6 +4,7 @@ import os
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from protege.core.devices import Rect, WindowState
@@ -29,9 +30,13 @@ def open_display() -> Any:
 class XWindow:
     """One window of an X server; implements `core.devices.Window`."""
 
-    def __init__(self, window_id: int, title: str) -> None:
+    def __init__(self, window_id: int, title: str, inside: frozenset[int] = frozenset(), pid: int = 0) -> None:
+        """inside: the windows around it; pid: of the program that made it; 0 if it does not say."""
         self.id = window_id
         self.title = title
+        self.inside = inside
+        self.pid = pid
+        self._watched = self._grabbed = self._covered = False
 
     @cached_property
     def _display(self) -> Any:
@@ -45,15 +50,56 @@ class XWindow:
         from Xlib import X, error
 
         try:
+            self._watch()
             size = self._window.get_geometry()
             at = self._window.translate_coords(self._display.screen().root, 0, 0)
             shown = self._window.get_attributes().map_state == X.IsViewable
             rect = Rect(-at.x, -at.y, size.width, size.height)
-            return WindowState(rect, shown and self._has_focus())
+            focused = shown and self._has_focus()
+            obstacle = self._obstacle(rect) if focused else ""
+            return WindowState(rect, focused and not obstacle, obstacle)
         except (error.BadWindow, error.BadDrawable):
             raise WindowGone(f"the window {self.title!r} was closed") from None
         except (error.ConnectionClosedError, OSError):
             raise DisplayGone("the display is gone") from None
+
+    def _watch(self) -> None:
+        """Hear of grabs of the keyboard, which change no focus, and of what covers the window."""
+        from Xlib import X
+
+        if not self._watched:
+            mask = X.FocusChangeMask | X.VisibilityChangeMask
+            self._window.change_attributes(event_mask=mask)
+            self._display.sync()
+            self._watched = True
+        while self._display.pending_events():
+            event = self._display.next_event()
+            if event.type == X.VisibilityNotify:
+                self._covered = event.state == X.VisibilityFullyObscured
+            elif event.type == X.FocusOut and event.mode == X.NotifyGrab and event.detail != X.NotifyInferior:
+                self._grabbed = True
+            elif event.type == X.FocusIn:  # also when the game grabs the keyboard for itself
+                self._grabbed = event.mode == X.NotifyWhileGrabbed
+
+    def _obstacle(self, rect: Rect) -> str:
+        """What keeps keys, or the picture, from a window that has the focus; "" if nothing does."""
+        if self._grabbed:
+            return "another program has grabbed the keyboard"
+        return "another window covers the game" if self._covered or self._beneath(rect) else ""
+
+    def _beneath(self, rect: Rect) -> bool:
+        """Whether another window lies over the middle of what is on the screen of this one.
+
+        Where a compositor runs the server calls every window unobscured, so it is asked for the topmost one.
+        """
+        screen = self._display.screen().root
+        size = screen.get_geometry()
+        x = (max(rect.left, 0) + min(rect.left + rect.width, size.width)) // 2
+        y = (max(rect.top, 0) + min(rect.top + rect.height, size.height)) // 2
+        top = screen.translate_coords(screen, x, y).child
+        if top == 0 or not (0 <= x < size.width and 0 <= y < size.height):
+            return False
+        return all(window.id != top.id for window in _upwards(self._display, self.id))
 
     def _has_focus(self) -> bool:
         """Whether key presses go to this window: it, or a window inside it or around it, has the focus."""
@@ -111,11 +157,11 @@ def windows() -> list[XWindow]:
     from Xlib import X, error
 
     display = open_display()
-    found: list[tuple[int, str]] = []
-    layer = [display.screen().root]
+    found: list[XWindow] = []
+    layer: list[tuple[Any, frozenset[int]]] = [(display.screen().root, frozenset())]
     while layer:
         below = []
-        for parent in layer:
+        for parent, inside in layer:
             try:
                 children = parent.query_tree().children
             except error.BadWindow:
@@ -123,13 +169,36 @@ def windows() -> list[XWindow]:
             for window in children:
                 try:
                     if window.get_attributes().map_state == X.IsViewable and (title := _title(display, window)):
-                        found.append((window.id, title))
+                        found.append(XWindow(window.id, title, inside, _pid(display, window)))
                 except error.BadWindow:
                     continue
-                below.append(window)
+                below.append((window, inside | {window.id}))
         layer = below
     display.close()
-    return [XWindow(window_id, title) for window_id, title in found]
+    return found
+
+
+def is_ours(window: XWindow) -> bool:
+    """Whether a window belongs to a program that we run in: a terminal says which it is, or is one of our parents."""
+    return str(window.id) == os.environ.get("WINDOWID") or window.pid in _family()
+
+
+def _family() -> set[int]:
+    """Our process and those above it."""
+    found, pid = set(), os.getpid()
+    while pid > 1 and pid not in found:
+        found.add(pid)
+        with suppress(OSError, ValueError, IndexError):
+            pid = int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+    return found
+
+
+def _pid(display: Any, window: Any) -> int:
+    """What a window says of its maker, 0 if nothing."""
+    from Xlib import Xatom
+
+    told = window.get_full_property(display.intern_atom("_NET_WM_PID"), Xatom.CARDINAL)
+    return int(told.value[0]) if told is not None and len(told.value) else 0
 
 
 def focused_window() -> XWindow | None:

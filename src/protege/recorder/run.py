@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,7 +34,11 @@ def record(config: RecorderConfig) -> tuple[Path | None, ProtegeError | None]:
     clock = MonotonicClock()
     screen = MssScreen()
     if config.region is not None:
-        screen.require_visible(config.region)
+        shown = screen.require_visible(config.region)
+        if shown < 1:
+            print(
+                f"warning: --region: {100 * (1 - shown):.0f} % of it is not on the screen; it is black", file=sys.stderr
+            )
     recorder = Recorder(config, lambda: _choose(config), screen, clock, lambda w, r: _create(config, w, r))
     names = frozenset(config.space.pressable) | {config.toggle_key}
     ended: ProtegeError | None = None

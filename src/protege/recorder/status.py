@@ -25,6 +25,8 @@ def status_text(status: Status, toggle_key: str) -> str:
         state = f"recording, {toggle_key.upper()} pauses"
     if status.paused is None and status.window is not None:
         state = f"recording {status.window!r}, {toggle_key.upper()} pauses"
+    if status.paused == "focus" and status.window is not None:
+        state = f"waits for {status.window!r} to have the focus; click into it"
     held = " ".join(sorted(status.held)) or "-"
     return (
         f"{seconds // 60:02d}:{seconds % 60:02d}  {status.frames} frames  {fps:.1f} fps  "
