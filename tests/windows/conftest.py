@@ -15,7 +15,7 @@ from protege.devices.places import PLACES
 from protege.devices.win32 import user32
 from protege.devices.win32_windows import windows
 
-ROOT = Path(__file__).parents[2]
+SHOWN_BEHIND = 7
 if sys.platform != "win32":
     collect_ignore_glob = ["*.py"]
 
@@ -148,6 +148,14 @@ class Command:
         for thread in self._threads:
             thread.join(10)
         return code
+
+
+def console_behind():
+    """Options of `subprocess.Popen` for a console of its own, behind the other windows."""
+    if sys.platform != "win32":
+        return {}
+    startup = subprocess.STARTUPINFO(dwFlags=subprocess.STARTF_USESHOWWINDOW, wShowWindow=SHOWN_BEHIND)
+    return {"creationflags": subprocess.CREATE_NEW_CONSOLE, "startupinfo": startup}
 
 
 @pytest.fixture

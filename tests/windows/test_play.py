@@ -11,10 +11,9 @@ from protege.core.events import Control, Key
 from protege.core.session import Session, check
 from protege.devices.places import PLACES, places_of
 from protege.devices.win32_keys import Win32Presser
-from tests.windows.conftest import until
+from tests.windows.conftest import console_behind, until
 
 BY_ID = {place.id: place for place in PLACES}
-SHOWN_BEHIND = 7
 W = (BY_ID["w"].scan, False)
 
 
@@ -112,8 +111,7 @@ def test_ctrl_c_in_the_console_ends_a_run_cleanly(target, tmp_path):
     args = ["play", "--model", "majority", "--goal", "Go", "--window", target.title, "--countdown", "0"]
     process = subprocess.Popen(
         [sys.executable, str(helper), str(tmp_path), *args, "--out", str(tmp_path / "runs")],
-        creationflags=subprocess.CREATE_NEW_CONSOLE,
-        startupinfo=subprocess.STARTUPINFO(dwFlags=subprocess.STARTF_USESHOWWINDOW, wShowWindow=SHOWN_BEHIND),
+        **console_behind(),
     )
     until((tmp_path / "err").exists)
     target.focus()

@@ -66,7 +66,7 @@ def test_what_is_typed_elsewhere_is_not_recorded(record, game, hands):
     session = Session.open(folder)
     assert [key for key, down in keys(session) if down] == ["w"]
     assert any(isinstance(event, Focus) and not event.focus for event in session.events)
-    assert any(isinstance(event, Pause) and event.why == "focus" for event in session.events)
+    assert any(isinstance(event, Pause) and event.pause == "focus" for event in session.events)
 
 
 def test_a_killed_recorder_leaves_a_recording_that_can_be_repaired(record, hands):
