@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 GB_PER_HOUR: Final = 1.8
 """Disk that an hour at 10 fps and 640x480 takes, measured on Doom (JPEG q90)."""
 
-WINDOWS_BY: Final = {"linux": ("Xlib",), "darwin": ("pywinctl",)}.get(sys.platform, ())
+WINDOWS_BY: Final = {"linux": ("Xlib",), "darwin": ("Quartz",)}.get(sys.platform, ())
 
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "record": ("mss", "pynput", "cv2", "av", "mcap", "lz4", "zstandard", *WINDOWS_BY),

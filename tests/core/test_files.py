@@ -14,7 +14,11 @@ from protege.errors import UserError
 
 
 @pytest.mark.parametrize(
-    "name", ["../up", "a/b", "a\\b", "/root", "C:", "..", ".", "", "a\0b", 7, None, "\ud800", "x" * 300]
+    "name",
+    [
+        *("../up", "a/b", "a\\b", "/root", "C:", "..", ".", "", "a\0b", 7, None, "\ud800", "x" * 300),
+        *("nul", "CON", "com1.txt", "Lpt9 .a", "aux.tar.gz", "ends.", "ends "),  # Windows has these for itself
+    ],
 )
 def test_a_name_that_is_no_plain_component_is_refused_with_its_file_and_field(tmp_path, name):
     with pytest.raises(UserError, match=r"segment\.json: name is .* expected a plain name"):

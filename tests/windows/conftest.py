@@ -15,16 +15,16 @@ from protege.devices.places import PLACES
 from protege.devices.win32 import user32
 from protege.devices.win32_windows import windows
 
-ROOT = Path(__file__).parents[2]
+SHOWN_BEHIND = 7
 if sys.platform != "win32":
     collect_ignore_glob = ["*.py"]
 
 
-def until(true, seconds=20.0):
-    """Wait for something to become true; what it returned."""
+def until(true, seconds=20.0, about=lambda: ""):
+    """Wait for something to become true; what it returned. about: more to say if it does not."""
     end = time.monotonic() + seconds
     while not (found := true()):
-        assert time.monotonic() < end, "waited in vain"
+        assert time.monotonic() < end, f"waited in vain; {about()}"
         time.sleep(0.02)
     return found
 
@@ -82,7 +82,7 @@ class Game:
             [sys.executable, str(Path(__file__).with_name("game.py")), title, str(self.log), *map(str, place)]
         )
         self.window = until(self.find)
-        until(lambda: self.window.state().focused)
+        until(lambda: {"ready": True} in self.lines() and self.window.state().focused)
 
     def find(self):
         assert self.process.poll() is None, "the window's program has ended"
@@ -97,10 +97,13 @@ class Game:
         return [(k["scan"], k["extended"], k["down"]) for k in self.lines() if "vk" in k and not k["repeat"]]
 
     def held(self):
-        """The scan codes that are down as far as the game knows."""
+        """The keys, as (scan code, extended), that are down as far as the game knows; none after it lost the focus."""
         down = set()
-        for scan, extended, is_down in self.presses():
-            (down.add if is_down else down.discard)((scan, extended))
+        for line in self.lines():
+            if "vk" in line:
+                (down.add if line["down"] else down.discard)((line["scan"], line["extended"]))
+            elif line.get("focus") is False:
+                down.clear()
         return down
 
     def focus(self):
@@ -145,6 +148,14 @@ class Command:
         for thread in self._threads:
             thread.join(10)
         return code
+
+
+def console_behind():
+    """Options of `subprocess.Popen` for a console of its own, behind the other windows."""
+    if sys.platform != "win32":
+        return {}
+    startup = subprocess.STARTUPINFO(dwFlags=subprocess.STARTF_USESHOWWINDOW, wShowWindow=SHOWN_BEHIND)
+    return {"creationflags": subprocess.CREATE_NEW_CONSOLE, "startupinfo": startup}
 
 
 @pytest.fixture

@@ -39,6 +39,7 @@ class Game:
         )
         user32.SetTimer(self.window, 1, 100, None)
         user32.SetForegroundWindow(self.window)
+        self.write(ready=True)
 
     def write(self, **line):
         self.log.write(json.dumps(line) + "\n")

@@ -3,13 +3,14 @@
 # pyright: reportAttributeAccessIssue=false
 
 import ctypes
+from ctypes import wintypes
 
 import pytest
 
 from protege.core.devices import Rect
 from protege.devices.errors import WindowGone
 from protege.devices.screen import MssScreen
-from protege.devices.win32 import be_dpi_aware, user32
+from protege.devices.win32 import be_dpi_aware, library, user32
 from protege.devices.win32_windows import desktop_is_ours
 from protege.devices.windows import find_window, focused_window, list_windows
 from tests.windows.conftest import until
@@ -19,7 +20,7 @@ MINIMIZE, RESTORE = 6, 9
 
 def client(window):
     """Its picture's rectangle by a way of its own: two corners mapped to the screen."""
-    corners = (ctypes.wintypes.RECT * 1)()
+    corners = (wintypes.RECT * 1)()
     user32.GetClientRect(window.id, corners)
     user32.MapWindowPoints(window.id, None, corners, 2)
     found = corners[0]
@@ -74,7 +75,7 @@ def test_the_desktop_that_we_run_on_is_the_active_one(target):
 def test_sizes_are_real_pixels_before_anything_is_measured():
     be_dpi_aware()
     awareness = ctypes.c_int(-1)
-    ctypes.WinDLL("shcore").GetProcessDpiAwareness(None, ctypes.byref(awareness))
+    library("shcore").GetProcessDpiAwareness(None, ctypes.byref(awareness))
     assert awareness.value == 2  # per monitor
 
 

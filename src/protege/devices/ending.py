@@ -14,6 +14,7 @@ ENDING_SIGNALS: Final = [
 
 CLOSING_S: Final = 4.5
 """Windows ends a program 5 s after its console was closed."""
+_BREAK: Final = 1
 _CLOSED: Final = (2, 5, 6)
 """Console closed, user logs off, system shuts down."""
 
@@ -52,10 +53,11 @@ def _closed_console() -> Iterator[None]:
     ended = threading.Event()
 
     def handle(what: int) -> bool:
-        if what not in _CLOSED:
-            return False
+        if what != _BREAK and what not in _CLOSED:
+            return False  # Python's own handler makes a KeyboardInterrupt of Ctrl-C
         _thread.interrupt_main(signal.SIGINT)
-        ended.wait(CLOSING_S)
+        if what in _CLOSED:
+            ended.wait(CLOSING_S)
         return True
 
     procedure = CTRLPROC(handle)

@@ -142,6 +142,7 @@ _FUNCTIONS: Final[tuple[tuple[Any, str, Any, tuple[Any, ...]], ...]] = (
     (user32, "GetThreadDesktop", c_void_p, (_DWORD,)),
     (user32, "GetUserObjectInformationW", wintypes.BOOL, (c_void_p, c_int, c_void_p, _DWORD, c_void_p)),
     (kernel32, "GetCurrentThreadId", _DWORD, ()),
+    (kernel32, "GetConsoleWindow", _HWND, ()),
     (kernel32, "GetModuleHandleW", c_void_p, (_TEXT,)),
     (kernel32, "SetConsoleCtrlHandler", wintypes.BOOL, (CTRLPROC, wintypes.BOOL)),
     (dwmapi, "DwmGetWindowAttribute", c_long, (_HWND, _DWORD, c_void_p, _DWORD)),

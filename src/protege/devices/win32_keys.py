@@ -26,7 +26,7 @@ _LOOK_MS: Final = 100
 _KEYBOARD, _KEY_EXTENDED, _KEY_UP, _KEY_SCAN = 1, 1, 2, 8
 _WH_KEYBOARD_LL, _LLKHF_EXTENDED, _LLKHF_UP = 13, 0x01, 0x80
 _QS_ALLINPUT, _PM_REMOVE, _WM_NULL = 0x04FF, 1, 0
-_VK_TO_SCAN = 4
+_SCAN_TO_VK, _VK_TO_SCAN = 3, 4
 _VK_PACKET: Final = 0xE7
 """Text that a program types without keys."""
 
@@ -68,7 +68,7 @@ class Win32Presser:
         """Whether Windows took it. It does not while a password prompt or the lock screen has the desktop."""
         flags = _KEY_SCAN | (0 if down else _KEY_UP) | (_KEY_EXTENDED if place.extended else 0)
         event = Input(type=_KEYBOARD)
-        event.u.key = KeyInput(0, place.scan, flags, 0, self.mark)
+        event.u.key = KeyInput(_key_of(place), place.scan, flags, 0, self.mark)
         return bool(user32.SendInput(1, ctypes.byref(event), ctypes.sizeof(event)))
 
     def close(self) -> None:
@@ -180,9 +180,18 @@ class Win32Hook:
 
 def _state() -> dict[int, int]:
     """The keys that are down by Windows' own word: code to virtual key, under the layout of the front window."""
-    layout = user32.GetKeyboardLayout(user32.GetWindowThreadProcessId(user32.GetForegroundWindow(), None))
+    layout = _layout()
     down = (key for key in _VIRTUAL_KEYS if user32.GetAsyncKeyState(key) & 0x8000)
     return {code: key for key in down if (code := _code_of(key, layout))}
+
+
+def _key_of(place: Place) -> int:
+    """The virtual key of a place under the layout of the front window. Windows finds it by itself, wine does not."""
+    return user32.MapVirtualKeyExW(place.scan | (EXTENDED if place.extended else 0), _SCAN_TO_VK, _layout())
+
+
+def _layout() -> int | None:
+    return user32.GetKeyboardLayout(user32.GetWindowThreadProcessId(user32.GetForegroundWindow(), None))
 
 
 def _code_of(key: int, layout: int | None) -> int:

@@ -55,6 +55,11 @@ def focused_window() -> Win32Window | None:
     return Win32Window(handle) if handle and desktop_is_ours() and _title(handle) else None
 
 
+def own_console() -> int | None:
+    """The window of the console that this command was given in, if it has one of its own."""
+    return kernel32.GetConsoleWindow()
+
+
 def desktop_is_ours() -> bool:
     """Whether keys go to the desktop that this program runs on: not to a lock screen or a password prompt."""
     active = user32.OpenInputDesktop(0, False, 1)

@@ -14,15 +14,13 @@ def list_windows() -> list[Window]:
         from protege.devices import x11
 
         return list(x11.windows())
-    if sys.platform == "darwin":
-        from protege.devices import mac_windows
-
-        return list(mac_windows.windows())
     if sys.platform == "win32":
         from protege.devices import win32_windows
 
         return list(win32_windows.windows())
-    raise UserError(f"no way to look at windows on {sys.platform}; protege runs on Linux, Windows and macOS")
+    from protege.devices import mac_windows
+
+    return list(mac_windows.windows())
 
 
 def find_window(title: str) -> Window:
@@ -46,6 +44,11 @@ def is_own_terminal(window: Window) -> bool:
         from protege.devices import x11
 
         if isinstance(window, x11.XWindow) and x11.is_ours(window):
+            return True
+    if sys.platform == "win32":
+        from protege.devices import win32_windows
+
+        if isinstance(window, win32_windows.Win32Window) and window.id == win32_windows.own_console():
             return True
     return "--window" in window.title  # terminals show the command, also those that cannot be told by their process
 
@@ -83,12 +86,10 @@ def focused_window() -> Window | None:
         from protege.devices import x11
 
         return x11.focused_window()
-    if sys.platform == "darwin":
-        from protege.devices import mac_windows
-
-        return mac_windows.focused_window()
     if sys.platform == "win32":
         from protege.devices import win32_windows
 
         return win32_windows.focused_window()
-    return None
+    from protege.devices import mac_windows
+
+    return mac_windows.focused_window()
