@@ -100,18 +100,20 @@ class Fork:
     def seconds(self) -> float:
         return time.monotonic() - self.started
 
-    def own_seconds(self) -> float:
-        """Seconds of work, or of waiting for something that never comes: the time its threads stood in the queue for a
-        core is the machine's.
+    def too_long(self, limit_s: float) -> bool:
+        """Whether it has worked, or waited for something that never comes, for longer than the limit. What its threads
+        stood in the queue for a core is the machine's time, of which no more than nine times as much is given.
         """
+        if (seconds := self.seconds()) < limit_s:
+            return False
         try:
             fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
             worked = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
             threads = Path(f"/proc/{self.pid}/task").glob("*/schedstat")
             queued = sum(int(thread.read_text().split()[1]) for thread in threads) / 1e9
         except (OSError, IndexError, ValueError):
-            return 0.0
-        return max(worked, self.seconds() - queued)
+            return False
+        return worked > limit_s or worked + queued < 0.5 * seconds or seconds > 9 * limit_s
 
     def grown(self) -> int:
         """Bytes of memory it has more than it began with, now."""

@@ -113,6 +113,8 @@ def guarded(work: Callable[[], int], *, debug: bool = False) -> int:
     except (KeyboardInterrupt, click.Abort):
         return _say("protege: interrupted", 130)
     except Exception as error:
+        if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop"):  # of Path.resolve
+            return _say(f"protege: {one_line(str(error))}; a link that leads to itself is no file and no folder", 2)
         if debug:
             raise
         if isinstance(error, ModuleNotFoundError) and (missing := missing_extra(error)) is not None:

@@ -32,9 +32,6 @@ FIGURES: Final = {
         "without_a_word": "wordless",
     },
 }
-HARD_S: Final = 90.0
-"""So long a fork may take on a machine that is busy with other things."""
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
@@ -127,7 +124,7 @@ class _Group:
             time.sleep(0.004)
             for case, fork in list(running.items()):
                 if (ended := fork.poll()) is None:
-                    if _too_much(fork):
+                    if fork.too_long(SECONDS) or fork.grown() > 3 * MEMORY:
                         fork.kill()
                     continue
                 del running[case]
@@ -143,11 +140,6 @@ class _Group:
         line = f"{ended.worked:.3f} {ended.seconds:.3f} {ended.grown >> 20} {ended.code} {case.number} "
         with (self.keep / f"{self.name}.times").open("a") as log:
             log.write(f"{line}{case.target.name}: {case.command.name}\n")
-
-
-def _too_much(fork: forked.Fork) -> bool:
-    late = fork.seconds() > SECONDS and (fork.own_seconds() > SECONDS or fork.seconds() > HARD_S)
-    return late or fork.grown() > 3 * MEMORY
 
 
 def _digest(root: Path) -> list[tuple[str, int, int]]:

@@ -136,7 +136,7 @@ class Case:
             *([] if not ended.stopped or ended.grown > MEMORY else [("time", f"not done after {SECONDS:g} s")]),
             *([] if ended.grown <= MEMORY else [("memory", f"{ended.grown >> 20} MB more")]),
             *([] if ended.stopped else _internal(ended.code, said)),
-            *[("outside", f"{what} {path}") for what, path in self._changed()],
+            *[("outside", f"{what} {path}") for what, path in self._changed(ended.stopped)],
             *([("terminal", repr(bad[0]))] if (bad := STEERING.findall(said)) else []),
             *([("secret", "the key was printed")] if SECRET in said else []),
             *self._codes(),
@@ -176,8 +176,9 @@ class Case:
                     seen[str(path.relative_to(self.folder))] = (*what, *links)
         return seen
 
-    def _changed(self) -> list[tuple[str, str]]:
-        """What the command had no business with, and what it took along from elsewhere."""
+    def _changed(self, killed: bool) -> list[tuple[str, str]]:
+        """What the command had no business with, and what it took along from elsewhere; of one that we killed not what
+        it had staged."""
         after = self._seen()
         found = []
         for path in sorted(self.before.keys() | after.keys()):
@@ -185,6 +186,8 @@ class Case:
                 continue
             inside = path.removeprefix("work/")
             if path.startswith("work/") and any(fnmatch(inside, pattern) for pattern in self.command.may):
+                continue
+            if killed and "/." in path:
                 continue
             what = "made" if path not in self.before else "removed" if path not in after else "changed"
             found.append((what, path))

@@ -11,7 +11,9 @@ from tests.cloning.stores import store, store_2
 from tests.labeling.recordings import HOLD, record
 from tests.recorder.foreign import OWAMCAP, origin, video
 
-GOALS: Final = [(0, "Go to the lantern", 8, "success"), (8, "Open the door", 16, "success")]
+GOALS: Final = [(0, "Go to the lantern", 10, "success"), (10, "Open the door", 20, "success")]
+HELD: Final = (("w", 5), ("wr", 3), ("none", 2), ("right", 5), ("w", 5))
+"""What is held, and for how many frames."""
 TINY_CLONE: Final = (
     *("model.name=pure_cnn", "model.conv_features=[4,8]", "model.dense_features=[8]", "system.compile_cache=null"),
     *("dataset.path=episodes.zarr", "training.checkpoint_dir=cloned", "training.batch_size=8"),
@@ -35,7 +37,7 @@ def make(root: Path, group: str) -> None:
     texts(root)
     _yaml(root)
     if group in ("light", "torch"):
-        line = ["label", "--raw", "raw", "--backend", "given", "--out", "labeled", "--seconds", "0.8"]
+        line = ["label", "--raw", "raw", "--backend", "given", "--out", "labeled", "--seconds", "1"]
         forked.run([[*line, "--paraphrases", "1"]], root)
     if group == "light":
         pictures_and_videos(root)
@@ -68,7 +70,7 @@ def _torch(root: Path) -> None:
 
 
 def sessions(root: Path) -> None:
-    held = [HOLD["w"]] * 4 + [HOLD["wr"]] * 2 + [HOLD["none"]] * 2 + [HOLD["right"]] * 4 + [HOLD["w"]] * 4
+    held = [HOLD[name] for name, frames in HELD for _ in range(frames)]
     for number in range(2):
         record(root / "raw", held, f"s{number}", GOALS, extra={"arena": {"seed": number}}, start_ns=10**9)
     shutil.copytree(root / "raw" / "s0", root / "runs" / "run0")

@@ -82,8 +82,8 @@ READ_LABELED: Final = (
     one("export labeled --to llamafactory --out out --validation 0.3", "out*"),
     one("export labeled --to swift --out out", "out*"),
     one("export labeled --to jsonl --out out --allow-split-by-segment --validation 0.5", "out*"),
-    one("label --raw raw --backend given --out labeled --seconds 0.8", "labeled/*"),
-    one("label --raw raw --backend given --out labeled --seconds 0.8 --redo", "labeled/*"),
+    one("label --raw raw --backend given --out labeled --seconds 1", "labeled/*"),
+    one("label --raw raw --backend given --out labeled --seconds 1 --redo", "labeled/*"),
 )
 SESSION_FILES: Final = ("raw/s0/session.json", "raw/s0/frames.jsonl", "raw/s0/events.jsonl")
 SEGMENT_FILES: Final = ("labeled/*/segment.json", "labeled/*/samples.jsonl", "labeled/*.json")

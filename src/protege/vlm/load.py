@@ -1,7 +1,6 @@
 """Loading a Qwen3-VL model, its processor and a LoRA adapter on top of it, 4-bit or not, on a GPU or a CPU."""
 
 import importlib.util
-import json
 import logging
 import warnings
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from protege.core.files import read_json
 from protege.errors import MissingExtra, ProtegeError, UserError
 
 ADAPTER_CONFIG: Final = "adapter_config.json"
@@ -43,10 +43,16 @@ def load_processor(source: str | Path) -> Any:
         if torchvision_works():
             from transformers import AutoProcessor
 
-            return AutoProcessor.from_pretrained(str(source))
+            return _padded(AutoProcessor.from_pretrained(str(source)))
         from protege.vlm.processor import FrameProcessor
 
-        return FrameProcessor.from_pretrained(str(source))
+        return _padded(FrameProcessor.from_pretrained(str(source)))
+
+
+def _padded(processor: Any) -> Any:
+    if processor.tokenizer.pad_token_id is None:
+        raise ValueError("its tokenizer has no padding token")
+    return processor
 
 
 def is_adapter(source: str | Path) -> bool:
@@ -57,7 +63,9 @@ def is_adapter(source: str | Path) -> bool:
 def base_of(adapter: Path) -> str:
     """The model that an adapter was trained on; a local one may also have moved together with the adapter."""
     try:
-        base = str(json.loads((adapter / ADAPTER_CONFIG).read_text(encoding="utf-8"))["base_model_name_or_path"])
+        base = read_json(adapter / ADAPTER_CONFIG)["base_model_name_or_path"]
+        if not (isinstance(base, str) and base and "\0" not in base):
+            raise ValueError("base_model_name_or_path is no name")
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{adapter / ADAPTER_CONFIG}: not an adapter ({error!r}); train it again") from None
     beside = adapter.parent / Path(base).name
@@ -105,7 +113,10 @@ def load_model(
         if not (folder / ADAPTER_WEIGHTS).is_file():
             raise UserError(f"{folder}: no {ADAPTER_WEIGHTS}; adapters are loaded as safetensors only, train it again")
         model = load_model(base_of(folder), four_bit=four_bit, device=device, dtype=dtype)
-        with warnings.catch_warnings():  # peft 0.21 reads an attribute that transformers 5.23 has renamed
+        with (
+            _reaching(folder),
+            warnings.catch_warnings(),
+        ):  # peft 0.21 reads an attribute that transformers 5.23 has renamed
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated")
             model = PeftModel.from_pretrained(model, str(folder))
         return (model.merge_and_unload() if merge else model).eval()
@@ -166,10 +177,13 @@ class _reaching:  # noqa: N801 (used as a verb)
             )
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if not isinstance(error, OSError | ValueError) or isinstance(error, UnicodeError):
+        if not isinstance(error, Exception) or isinstance(error, ProtegeError | ImportError) or _out_of_memory(error):
             return
+        # A damaged file makes the libraries raise whatever they stumble over: SafetensorError, RecursionError, …
         if Path(self.source).is_dir():
             raise UserError(f"{self.source}: cannot be loaded as a Qwen3-VL model ({_first_line(error)})") from error
+        if not isinstance(error, OSError | ValueError):
+            return
         from huggingface_hub.constants import is_offline_mode
 
         offline = is_offline_mode()
@@ -177,6 +191,12 @@ class _reaching:  # noqa: N801 (used as a verb)
         raise ProtegeError(
             f"{self.source}: not on this machine, and {why}; download it once with: hf download {self.source}"
         ) from error
+
+
+def _out_of_memory(error: Exception) -> bool:
+    import torch
+
+    return isinstance(error, MemoryError | torch.OutOfMemoryError)
 
 
 def _first_line(error: BaseException) -> str:
