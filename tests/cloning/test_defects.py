@@ -97,7 +97,7 @@ def test_a_run_that_was_killed_before_it_was_judged_loads_and_goes_on(tmp_path):
     (tmp_path / "model").mkdir()
     with Log(tmp_path / "model", found) as log:
         begun = Run(found, Data.open(found), tmp_path / "model", log)
-        begun._finish(begun.first_epoch(begun.batches), begun.batches, over=False)
+        begun._finish(begun.first_epoch(begun.batches), begun.batches, over=False, stopped=False)
         begun.checkpoints.close()
     assert load_model(tmp_path / "model").thresholds.tolist() == [0.4, 1, 0.4, 0.4], "the second is never held"
     assert train(found).steps == 2 * begun.batches
