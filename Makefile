@@ -11,7 +11,8 @@ demo: .venv/demo-ready
 	@$(PY) -m protege.cli demo $(if $(QUICK),--quick)
 
 test: .venv/test-ready lint
-	@sh scripts/system_packages.sh xvfb chocolate-doom freedoom ffmpeg chromium
+	@sh scripts/system_packages.sh xvfb x11-xkb-utils xserver-xephyr tigervnc-standalone-server chocolate-doom freedoom \
+		ffmpeg chromium
 	$(PY) -m coverage erase
 	$(PY) -m pytest -n 2 --dist loadfile --cov --cov-report= --cov-fail-under=0
 	$(PY) -m coverage report --fail-under=90

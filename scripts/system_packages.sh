@@ -8,6 +8,9 @@ PATH="$PATH:/usr/games"
 program_of() {
     case "$1" in
         xvfb) echo Xvfb ;;
+        x11-xkb-utils) echo setxkbmap ;;
+        xserver-xephyr) echo Xephyr ;;
+        tigervnc-standalone-server) echo Xtigervnc ;;
         wine64) echo /usr/lib/wine/wine64 ;;  # Debian keeps it out of PATH
         gcc-mingw-w64-x86-64-win32) echo x86_64-w64-mingw32-gcc ;;
         *) echo "$1" ;;
