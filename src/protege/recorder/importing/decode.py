@@ -75,8 +75,8 @@ class Video:
         self.claimed = stream.frames or None
         if stream.duration:
             self.claimed_ns = round(stream.duration * stream.time_base * 1_000_000_000)
-        elif container.duration:
-            self.claimed_ns = container.duration * 1000
+        elif container.duration:  # counted from time 0, also where the first picture comes later
+            self.claimed_ns = container.duration * 1000 - max(0, container.start_time or 0) * 1000
         return stream
 
     def _decode(self, container: Any, stream: Any, failure: type[Exception]) -> Iterator[tuple[int, Any | None]]:
@@ -131,10 +131,20 @@ def size_of(frame: Any) -> tuple[int, int]:
     return (frame.height, frame.width) if _quarter_turns(frame) % 2 else (frame.width, frame.height)
 
 
-def jpeg_of(frame: Any, size: tuple[int, int] | None) -> bytes:
-    """JPEG bytes of a PyAV frame, turned as its flag says, encoded and stretched by the recorder's own code."""
-    bgra = np.ascontiguousarray(np.rot90(frame.to_ndarray(format="bgra"), _quarter_turns(frame)))
-    return encode_bgra(bgra, size or size_of(frame))
+def jpeg_of(frame: Any, size: tuple[int, int] | None, path: Path) -> bytes:
+    """JPEG bytes of a PyAV frame, turned as its flag says, encoded and stretched by the recorder's own code.
+
+    UserError, which names the video `path`, if its pixels are of a kind that cannot be converted.
+    """
+    try:
+        bgra = frame.to_ndarray(format="bgra")
+    except (OSError, ValueError) as error:
+        what = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"{path}: its pictures ({frame.format.name}) cannot be converted ({what}); convert it to mp4"
+        ) from None
+    upright = np.ascontiguousarray(np.rot90(bgra, _quarter_turns(frame)))
+    return encode_bgra(upright, size or size_of(frame))
 
 
 def _quarter_turns(frame: Any) -> int:

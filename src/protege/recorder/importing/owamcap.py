@@ -103,7 +103,7 @@ def import_owamcap(path: Path, wanted: Wanted) -> Imported:
         with SessionWriter(part, info) as writer:
             missing: list[Break] = []
             ticks = resample(itertools.chain([first], shown), info.period_ns, stop_ns, missing)
-            _write(writer, outside(ticks, known), lambda: wanted.report(folder.name, writer.frame_count))
+            _write(video, writer, outside(ticks, known), lambda: wanted.report(folder.name, writer.frame_count))
             breaks = merged([*known, *missing])
             if not writer.frame_count:
                 raise UserError(f"{path}: nothing of it can be used; {breaks[0].text(first[0])}")
@@ -115,11 +115,11 @@ def import_owamcap(path: Path, wanted: Wanted) -> Imported:
         return imported(folder, part, "owamcap", counts, breaks, first[0])
 
 
-def _write(writer: SessionWriter, ticks: Iterator[tuple[int, Any]], report: Callable[[], None]) -> None:
+def _write(video: Path, writer: SessionWriter, ticks: Iterator[tuple[int, Any]], report: Callable[[], None]) -> None:
     encoded, jpeg = None, b""
     for t_ns, frame in ticks:
         if frame is not encoded:
-            encoded, jpeg = frame, jpeg_of(frame, writer.info.frame_size)
+            encoded, jpeg = frame, jpeg_of(frame, writer.info.frame_size, video)
         writer.frame(t_ns, jpeg)
         report()
 

@@ -39,7 +39,7 @@ def import_video(path: Path, wanted: Wanted, others: tuple[str, ...] = ()) -> Im
         )
         missing: list[Break] = []
         with SessionWriter(part, info) as writer:
-            end_ns = _write(writer, _from_zero(first, pictures, info.period_ns), missing, wanted, folder.name)
+            end_ns = _write(path, writer, _from_zero(first, pictures, info.period_ns), missing, wanted)
             if video.claimed_ns is not None and video.claimed_ns - end_ns > longest_step_ns(info.period_ns):
                 missing.append(Break(end_ns, video.claimed_ns, "pictures"))
             counts = _counts(video, missing) | ({"not_taken": " ".join(others)} if others else {})
@@ -54,19 +54,19 @@ def import_video(path: Path, wanted: Wanted, others: tuple[str, ...] = ()) -> Im
 
 
 def _write(
+    path: Path,
     writer: SessionWriter,
     pictures: Iterator[tuple[int, Any | None]],
     missing: list[Break],
     wanted: Wanted,
-    name: str,
 ) -> int:
     """Write the pictures at the session's rate; returns the time after the last, adds gaps to `missing`."""
     encoded, jpeg = None, b""
     for t_ns, frame in resample(pictures, writer.info.period_ns, FOREVER_NS, missing):
         if frame is not encoded:
-            encoded, jpeg = frame, jpeg_of(frame, writer.info.frame_size)
+            encoded, jpeg = frame, jpeg_of(frame, writer.info.frame_size, path)
         writer.frame(t_ns, jpeg)
-        wanted.report(name, writer.frame_count)
+        wanted.report(path.stem, writer.frame_count)
     return missing.pop().start_ns  # for ever after the last picture
 
 
