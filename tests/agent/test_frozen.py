@@ -9,11 +9,12 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from protege.agent.policies import ConstantPolicy
 from protege.agent.thinker import ThreadThinker
-from protege.core import KEYBOARD_12, MonotonicClock, Session
+from protege.core import KEYBOARD_12, Frame, MonotonicClock, Session
 from protege.core.events import Control
 from protege.devices.keyboard import RealKeys
 from protege.devices.watchdog import Watchdog
@@ -119,8 +120,8 @@ def test_a_stopped_watchdog_is_noticed_nothing_is_held_and_the_run_ends_in_words
 
 
 def display_of(pid):
-    environ = Path(f"/proc/{pid}/environ").read_text(encoding="utf-8")
-    return dict(entry.partition("=")[::2] for entry in environ.split("\0"))["DISPLAY"]
+    environ = Path(f"/proc/{pid}/environ").read_text(encoding="utf-8").split("\0")
+    return next(entry.removeprefix("DISPLAY=") for entry in environ if entry.startswith("DISPLAY="))
 
 
 def test_a_watchdog_ignores_what_is_sent_to_everybody_and_ends_with_the_pipe(xvfb):
@@ -160,9 +161,10 @@ def test_a_policy_that_ends_the_program_ends_the_run_in_words(game, tmp_path, at
 
 
 def test_a_thinker_says_what_ended_its_policy():
-    thinker = ThreadThinker(Leaves(at_once=False), MonotonicClock())
-    thinker._policy.asked = 3
-    thinker.ask(None, "Go")
+    policy = Leaves(at_once=False)
+    policy.asked = 3
+    thinker = ThreadThinker(policy, MonotonicClock())
+    thinker.ask(Frame(np.zeros((8, 8, 3), np.uint8), 0), "Go")
     thinker._thread.join(5)
     with pytest.raises(ProtegeError, match="ended itself"):
         thinker.answer()

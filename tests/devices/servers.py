@@ -31,12 +31,15 @@ def _extensions_apart():
     """python-xlib keeps the extensions' numbers of one server for all of them, which is wrong for another kind."""
     from Xlib.protocol import display, event
 
-    kept = display.Display.event_classes
-    display.Display.event_classes = event.event_class.copy()
+    numbers: dict[int, object] = vars(display.Display)["event_classes"]
+    kept = dict(numbers)
+    numbers.clear()
+    numbers.update(event.event_class)
     try:
         yield
     finally:
-        display.Display.event_classes = kept
+        numbers.clear()
+        numbers.update(kept)
 
 
 def wait_for(condition, seconds=20):

@@ -90,7 +90,7 @@ def test_a_layout_that_changes_in_the_middle_changes_nothing(layout, hands):
 )
 def test_two_physical_keys_of_one_name_are_held_until_both_are_up(xvfb, hands, name, one, other):
     heard = []
-    with KeyListener(frozenset((name,)), lambda key, down, t_ns: heard.append((key, down))) as listener:
+    with KeyListener(frozenset((name,)), lambda name, down, t_ns: heard.append((name, down))) as listener:
         hands.press(one, other)
         hands.release(one)
         until(lambda: heard)
@@ -106,7 +106,7 @@ def test_two_physical_keys_of_one_name_are_held_until_both_are_up(xvfb, hands, n
 def test_keys_that_are_down_when_listening_begins_are_held_until_let_go_of(xvfb, hands):
     hands.press(25, 105)
     heard = []
-    with KeyListener(frozenset("wc"), lambda key, down, t_ns: heard.append((key, down)), {"ctrl": "c"}) as listener:
+    with KeyListener(frozenset("wc"), lambda name, down, t_ns: heard.append((name, down)), {"ctrl": "c"}) as listener:
         assert listener.held == {"w", "c"}
         hands.release(25, 105)
         until(lambda: len(heard) == 2)
@@ -114,7 +114,7 @@ def test_keys_that_are_down_when_listening_begins_are_held_until_let_go_of(xvfb,
 
 
 def test_presses_of_keys_that_are_not_in_the_table_are_counted(xvfb, hands):
-    with KeyListener(frozenset("w"), lambda key, down, t_ns: None) as listener:
+    with KeyListener(frozenset("w"), lambda name, down, t_ns: None) as listener:
         hands.press(25, 248)
         hands.release(25, 248)
         until(lambda: listener.presses == 2)

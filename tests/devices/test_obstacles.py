@@ -42,6 +42,7 @@ class Other:
         self.display.sync()
 
     def uncover(self):
+        assert self.window is not None
         self.window.destroy()
         self.display.sync()
 

@@ -18,6 +18,7 @@ class Windows:
 
     def __init__(self):
         self.display = open_display()
+        self.opened = []
 
     def open(self, title, parent=None, pid=0):
         screen = self.display.screen()
@@ -29,10 +30,15 @@ class Windows:
             window.change_property(self.display.intern_atom("_NET_WM_PID"), Xatom.CARDINAL, 32, [pid])
         window.map()
         self.display.sync()
+        self.opened.append(window)
         return window
 
+    def close_one(self, window):
+        self.opened.remove(window)
+        window.destroy()
+
     def close(self):
-        for window in self.display.screen().root.query_tree().children:
+        for window in reversed(self.opened):
             window.destroy()
         self.display.sync()
         self.display.close()
@@ -96,12 +102,12 @@ def test_a_pattern_may_be_given(windows):
 @pytest.mark.parametrize("how", ["process", "WINDOWID", "command"])
 def test_our_own_terminal_is_not_meant_by_a_part_of_its_title(windows, monkeypatch, how):
     title = "protege record --window Doom" if how == "command" else "Doom in a terminal"
-    terminal = windows.open(title, pid=os.getppid() if how == "process" else 0)
+    terminal = windows.open(title, pid=os.getpid() if how == "process" else 0)
     if how == "WINDOWID":
         monkeypatch.setenv("WINDOWID", str(terminal.id))
     game = windows.open("Chocolate Doom")
     assert found("Doom") == game.id
-    game.destroy()
+    windows.close_one(game)
     windows.display.sync()
     with pytest.raises(UserError, match="no window"):
         find_window("Doom")

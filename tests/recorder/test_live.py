@@ -20,6 +20,7 @@ from protege.devices.places import places_of
 from protege.devices.windows import find_window, focused_window, list_windows
 from protege.errors import UserError
 from tests.conftest import need
+from tests.devices.hands import GameWindow, Hands
 
 CONFIG = Path(__file__).parents[1] / "fixtures" / "chocolate-doom"
 
@@ -341,3 +342,24 @@ def test_a_full_disk_ends_the_recording_with_what_fits(doom, tmp_path):
     assert session.info.status == "complete"
     assert len(session) > 3
     assert check(folder) == []
+
+
+@pytest.mark.parametrize("name", ["fr", "ru"])
+def test_the_same_keys_are_recorded_under_every_layout(xvfb, tmp_path, name):
+    game = GameWindow("Recorded Game")
+    hands = Hands()
+    subprocess.run([need("setxkbmap", "x11-xkb-utils"), name], check=True, timeout=10)
+    try:
+        recording = Recording(tmp_path, "--window", "Recorded Game", "--start-now")
+        recording.wait_for_frames(3)
+        for code in (25, 38, 39, 40):
+            hands.press(code)
+            hands.release(code)
+        time.sleep(0.3)
+        recording.stop()
+    finally:
+        subprocess.run(["setxkbmap", "us"], check=True, timeout=10)
+        hands.close()
+        game.close()
+    events = [(e.key, e.down) for e in recording.session().events if isinstance(e, Key)]
+    assert events == [(key, down) for key in "wasd" for down in (True, False)]

@@ -191,21 +191,23 @@ def _end_once(*_: Any) -> NoReturn:
 
 def _play(command: Sequence[str], out: Path, seconds: float | None, episodes: int | None) -> None:
     """Open the window and play it; keys are released and the window is gone afterwards, also if we are killed."""
+    from protege.devices.guard import Guard
     from protege.devices.keyboard import RealKeys
 
     focus = Focus()
     with (
-        Watchdog(KEYBOARD_12),
+        Watchdog(KEYBOARD_12) as watchdog,
         subprocess.Popen(leashed(*command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as window,
         (out / "log.jsonl").open("w", encoding="utf-8", buffering=1) as log,
         (out / "presses.jsonl").open("w", encoding="utf-8", buffering=1) as pressed,
     ):
         assert window.stdout is not None
+        guard = Guard(RealKeys(KEYBOARD_12), watchdog, MonotonicClock())
         try:
             play_window(
                 _copied(window.stdout, log, focus),
-                RealKeys(KEYBOARD_12),
-                MonotonicClock(),
+                guard,
+                guard,
                 seconds,
                 episodes,
                 noted=lambda press: print(json.dumps(press), file=pressed),
