@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from protege.core.events import Control, Key
@@ -104,7 +105,17 @@ def test_a_killed_agents_keys_are_released(play, target):
     run = play()
     run.process.kill()
     until(lambda: not target.held(), 5)
-    assert target.presses()[-1] == (*W, False)
+    assert (*W, False) in target.presses()
+
+
+def test_a_suspended_agents_keys_are_released(play, target):
+    run = play()
+    agent = psutil.Process(run.process.pid)
+    agent.suspend()
+    until(lambda: not target.held(), 5)
+    agent.resume()
+    until(lambda: target.held() == {W}, about=lambda: run.err)
+    assert "stood still" in run.err
 
 
 def test_ctrl_c_in_the_console_ends_a_run_cleanly(target, tmp_path):
