@@ -157,7 +157,7 @@ def test_a_step_is_saved_once(tmp_path):
 def test_a_checkpoint_of_another_model_is_refused(runs, tmp_path):
     straight, *_ = runs
     checkpoints = Checkpoints(straight.folder, config(), batches=3)
-    with pytest.raises(UserError, match=r"not a checkpoint of this model .*training\.resume=never"):
+    with pytest.raises(UserError, match=r"4: damaged .*not a checkpoint of this model: .*training\.resume=never"):
         checkpoints.restore(4, Counted.at(0), jax.sharding.SingleDeviceSharding(jax.devices()[0]))
     checkpoints.close()
 
@@ -165,7 +165,9 @@ def test_a_checkpoint_of_another_model_is_refused(runs, tmp_path):
 def test_a_checkpoint_that_lost_a_part_is_named(data, tmp_path):
     (tmp_path / "m" / "checkpoints" / "7" / "model").mkdir(parents=True)
     for tried in (lambda: load_model(tmp_path / "m"), lambda: train(run(data, tmp_path / "m"))):
-        with pytest.raises(UserError, match=r"checkpoints/7: not a checkpoint of this model .*training\.resume=never"):
+        with pytest.raises(
+            UserError, match=r"checkpoints/7: damaged .*not a checkpoint of this model: .*training\.resume=never"
+        ):
             tried()
     assert not (tmp_path / "m" / "log.jsonl").exists()
 

@@ -6,6 +6,7 @@ second trainings harm nothing.
 import json
 import logging
 import os
+import resource
 import shutil
 import signal
 
@@ -19,7 +20,7 @@ from protege import cli
 from protege.core.card import ModelCard
 from protege.core.files import Locked, locked
 from protege.core.together import READY
-from protege.errors import UserError
+from protege.errors import ProtegeError, UserError
 from protege.learn.resume import Run
 from protege.training import run
 from protege.training.judge import ScoreOptions, score_model
@@ -280,3 +281,15 @@ def test_a_record_that_cannot_be_read_is_one_line(tmp_path, text):
     (tmp_path / "run.json").write_text(text)
     with pytest.raises(UserError, match=r"run\.json: not the record of a run .*training\.resume=never"):
         Run.load(tmp_path)
+
+
+def test_a_full_disk_while_merging_is_one_line_that_names_the_folder(trained_once, tmp_path):
+    _, folder = trained_once
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))  # as where a disk is full
+    try:
+        with pytest.raises(ProtegeError, match=r"merged: cannot be written \("):
+            export_merged(folder, tmp_path / "merged")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.iterdir())

@@ -139,3 +139,24 @@ def test_models_are_compared_by_their_own_numbers_or_on_the_same_data(tiny, labe
         compare([tmp_path / "a"])
     with pytest.raises(UserError, match="protege score"):
         compare([tmp_path / "none"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("{", "[]", "3", "[" * 100_000, '{"history": 3}', '{"history": [3]}', '{"first_action_accuracy": "high"}'),
+        *('{"first_action_accuracy": [1]}', '{"first_action_accuracy": 0.5, "macro_f1": {}}'),
+        '{"first_action_accuracy": 1e999}',
+    ],
+)
+def test_scores_that_nobody_vouches_for_are_one_line(tmp_path, text):
+    (tmp_path / "metrics.json").write_text(text)
+    with pytest.raises(UserError) as found:
+        compare([tmp_path])
+    assert "metrics.json" in str(found.value)
+    assert "\n" not in str(found.value)
+
+
+def test_a_score_that_cannot_be_told_is_still_read(tmp_path):
+    (tmp_path / "metrics.json").write_text('{"first_action_accuracy": 0.5, "macro_f1": NaN, "history": []}')
+    assert "0.500" in compare([tmp_path])

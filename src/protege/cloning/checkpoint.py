@@ -263,7 +263,10 @@ def _manager(place: Path, policy: Any) -> ocp.CheckpointManager:
 
 
 def _about(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
-    return dict(_item(manager, step, "about", ocp.args.JsonRestore()))
+    found = _item(manager, step, "about", ocp.args.JsonRestore())
+    if not isinstance(found, dict):
+        raise damaged(Path(manager.directory) / str(step), f"about is a {type(found).__name__}")
+    return found
 
 
 def _restore(manager: ocp.CheckpointManager, step: int, item: str, like: Any, sharding: Any) -> Any:
@@ -281,7 +284,7 @@ def _item(manager: ocp.CheckpointManager, step: int, item: str, args: Any) -> An
     except Exception as error:  # what is damaged can make the libraries below raise anything
         reason = one_line((str(error).splitlines() or [repr(error)])[0], 160)
         raise damaged(
-            Path(manager.directory) / str(step), f"{item}: not a checkpoint of this model, {reason}"
+            Path(manager.directory) / str(step), f"{item} is not a checkpoint of this model: {reason}"
         ) from error
 
 

@@ -299,7 +299,7 @@ class Run:
             total = last_step(self.config.training, self.batches)
             log.info(line, step, total, epoch, found["loss"], rate, per_s)
 
-    def _finish(self, state: State, step: int, *, over: bool, stopped: bool) -> None:
+    def _finish(self, state: State, step: int, *, over: bool, stopped: bool = False) -> None:
         """Judge where it is due and nobody is waiting for the end, and save."""
         epoch, inside = divmod(step, self.batches)
         score = None

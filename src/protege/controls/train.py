@@ -248,7 +248,7 @@ class Run:
         order = np.random.default_rng([options.seed, state.epoch, 1]).permutation(windows_of(stage, prepared))
         batches = range(0, len(order), options.batch_size)
         sums = {name: Term(*torch.tensor(pair, dtype=torch.float64)) for name, pair in state.sums.items()}
-        rate = 0.0
+        rate = learning_rate(state.epoch + state.batch / len(batches), options)
         while state.batch < len(batches):
             number = state.batch
             rate = learning_rate(state.epoch + (number + 1) / len(batches), options)

@@ -1,5 +1,6 @@
 """What a fine-tuning run is: the fields of configs/vision_lora.yaml, each checked when it is read."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -7,7 +8,25 @@ from protege.errors import UserError
 
 BASE_8B: Final = "unsloth/Qwen3-VL-8B-Instruct-unsloth-bnb-4bit"
 LOSSES: Final = ("answer", "actions")
+BEST: Final = ("first_action_accuracy", "exact_chunk", "macro_f1", "cross_entropy", "loss")
 SCHEDULES: Final = ("linear", "cosine", "constant", "constant_with_warmup")
+OPTIMIZERS: Final = (
+    *("auto", "adamw_torch", "adamw_torch_fused", "adamw_8bit", "adamw_bnb_8bit", "paged_adamw_32bit"),
+    *(
+        "paged_adamw_8bit",
+        "ademamix",
+        "ademamix_8bit",
+        "lion_32bit",
+        "lion_8bit",
+        "paged_lion_32bit",
+        "paged_lion_8bit",
+    ),
+    *("rmsprop", "rmsprop_bnb", "rmsprop_bnb_8bit", "adafactor", "sgd", "adagrad"),
+)
+"""Of transformers' names, those that need no further library."""
+DEVICE: Final = re.compile(r"auto|cpu|mps|(cuda|xpu)(:\d{1,3})?")
+LARGEST_FRAME: Final = 4096
+"""Pixels of a side: far above any picture that a model of this kind is given."""
 REPORTERS: Final = ("tensorboard", "wandb", "trackio", "none")
 
 
@@ -26,6 +45,10 @@ class ModelOptions:
 
     def __post_init__(self) -> None:
         _one_of("model.unsloth", self.unsloth, ("auto", "never", "always"))
+        if not DEVICE.fullmatch(self.device):
+            raise UserError(f"model.device is auto, cpu, cuda or one such as cuda:0; got {self.device!r}")
+        if not self.base.strip():
+            raise UserError("model.base is empty; give a model's folder, or a name on the hub")
 
 
 @dataclass(frozen=True)
@@ -53,8 +76,11 @@ class DataOptions:
         _within("data.balance_cap", self.balance_cap, 1, 1e6)
         if self.limit is not None:
             _within("data.limit", self.limit, 1, 1e12)
-        if self.frame_size is not None and min(self.frame_size) < 32:
-            raise UserError(f"data.frame_size is (width, height) from 32 pixels on, got {self.frame_size}")
+        _within("data.split_seed", self.split_seed, -(2**63), 2**63)
+        if self.frame_size is not None and not all(32 <= side <= LARGEST_FRAME for side in self.frame_size):
+            raise UserError(
+                f"data.frame_size is [width, height] of 32 to {LARGEST_FRAME} pixels, got {list(self.frame_size)}"
+            )
 
 
 @dataclass(frozen=True)
@@ -92,6 +118,7 @@ class LoraOptions:
 
     def __post_init__(self) -> None:
         _within("lora.r", self.r, 1, 1024)
+        _within("lora.alpha", self.alpha, 1, 1e6)
         _within("lora.dropout", self.dropout, 0, 0.9)
         if not (self.language or self.vision):
             raise UserError("lora.language and lora.vision are both off: there is nothing to train")
@@ -134,8 +161,15 @@ class TrainingOptions:
         _one_of("training.report_to", self.report_to, REPORTERS)
         if not 0 < self.learning_rate < 1:
             raise UserError(f"training.learning_rate lies between 0 and 1, got {self.learning_rate}")
-        if self.epochs <= 0 and self.max_steps <= 0:
-            raise UserError("training.epochs or training.max_steps must be above 0")
+        _one_of("training.optimizer", self.optimizer, OPTIMIZERS)
+        _one_of("training.best", self.best, BEST)
+        if not 0 < self.epochs <= 1e6:
+            raise UserError(f"training.epochs lies above 0 and up to 1000000, got {self.epochs}")
+        if self.max_steps != -1 and not 1 <= self.max_steps <= 1e9:
+            raise UserError(f"training.max_steps is -1 (as many as training.epochs) or 1 to 1e9, got {self.max_steps}")
+        _within("training.weight_decay", self.weight_decay, 0, 10)
+        _within("training.max_grad_norm", self.max_grad_norm, 0, 1e6)
+        _within("training.seed", self.seed, 0, 2**32 - 1)
         for name in ("batch", "accumulation", "log_steps", "keep", "score_samples"):
             _within(f"training.{name}", getattr(self, name), 1, 1e9)
         for name in ("save_steps", "eval_steps", "patience", "warmup_steps"):
@@ -152,6 +186,10 @@ class VisionConfig:
     lora: LoraOptions = field(default_factory=LoraOptions)
     training: TrainingOptions = field(default_factory=TrainingOptions)
     augment: AugmentOptions = field(default_factory=AugmentOptions)
+
+    def __post_init__(self) -> None:
+        if not self.output.strip():
+            raise UserError("output is empty; give a folder for the model")
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:

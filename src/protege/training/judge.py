@@ -16,7 +16,7 @@ from protege.core.together import require_settled
 from protege.errors import UserError
 from protege.learn.progress import Progress
 from protege.training.data import LabeledData
-from protege.training.score import METRICS, Scores, table
+from protege.training.score import METRICS, NUMBERS, Scores, table
 from protege.training.split import TrainedOn
 from protege.vlm.load import base_of, is_adapter, load_model, load_processor
 
@@ -138,7 +138,13 @@ def compare(
         results[name] = found if isinstance(found, dict) else found.to_json()
         if "first_action_accuracy" not in results[name]:
             raise UserError(f"{model}: its {METRICS} has no scores; score it on data with: protege score {model}")
+        if bad := [key for key, value in results[name].items() if key in NUMBERS.values() and not _is_number(value)]:
+            raise UserError(f"{model}: {bad[0]} in its {METRICS} is no number; score it with: protege score {model}")
     return table(results)
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300)
 
 
 def summary(judged: Judged) -> str:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from protege.core.card import CARD_NAME, ModelCard
-from protege.core.files import read_json, write_bytes, write_json, write_text
+from protege.core.files import write_bytes, write_json, write_text
 from protege.core.together import require_settled
 from protege.errors import MissingExtra, ProtegeError, UserError
-from protege.training.score import METRICS, table
+from protege.learn.loose import read_loose
+from protege.training.score import METRICS, plain, table
 from protege.vlm.load import base_of, is_adapter, load_model, load_processor, without_bars
 from protege.vlm.tiny import filling, require_free, save_processor
 
@@ -23,7 +24,7 @@ def write_outputs(folder: Path, card: ModelCard, processor: Any, scores: dict[st
     """
     save_processor(processor, folder)
     card.save(folder)
-    metrics = {**scores, **about}
+    metrics = plain({**scores, **about})
     write_json(folder / METRICS, metrics)
     write_text(folder / "README.md", readme(card, scores))
     if importlib.util.find_spec("matplotlib") is not None:
@@ -35,11 +36,12 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     require_settled(folder)
     path = folder / METRICS
     try:
-        fields = read_json(path)
+        fields = read_loose(path)
         if not isinstance(fields, dict):
             raise ValueError(f"an object was expected, not a {type(fields).__name__}")
-        if not isinstance(fields.get("history", []), list):
-            raise ValueError("its history is no list")
+        history = fields.get("history", [])
+        if not isinstance(history, list) or not all(isinstance(row, dict) for row in history):
+            raise ValueError("its history is no list of objects")
         return fields
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error}); score the model with: protege score {folder}") from None

@@ -71,14 +71,15 @@ class Scores:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; nan becomes null."""
-        return _plain(asdict(self))
+        return plain(asdict(self))
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value as JSON has it; what is no number is null."""
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
@@ -217,23 +218,26 @@ def last_actions(columns: Columns, segment: NDArray[np.int32], frame: NDArray[np
     return before
 
 
+NUMBERS: Final = {
+    "first action": "first_action_accuracy",
+    "first action, changed": "change_accuracy",
+    "exact chunk": "exact_chunk",
+    "macro F1": "macro_f1",
+    "camera direction": "camera_accuracy",
+    "done precision": "done_precision",
+    "done recall": "done_recall",
+    "cross-entropy": "cross_entropy",
+    "explained": "explained",
+    "calibration error": "calibration_error",
+}
+"""The lines of a table, and which number of `Scores` each shows."""
+
+
 def table(results: dict[str, Any]) -> str:
     """Scores side by side as text: a column a model, a line a number. results: name to `Scores.to_json()`."""
-    lines = {
-        "first action": "first_action_accuracy",
-        "first action, changed": "change_accuracy",
-        "exact chunk": "exact_chunk",
-        "macro F1": "macro_f1",
-        "camera direction": "camera_accuracy",
-        "done precision": "done_precision",
-        "done recall": "done_recall",
-        "cross-entropy": "cross_entropy",
-        "explained": "explained",
-        "calibration error": "calibration_error",
-    }
     rows = [["", *results]]
-    rows += [[label, *(_number(result.get(name)) for result in results.values())] for label, name in lines.items()]
-    swaps = [result.get("goal_swap") or {} for result in results.values()]
+    rows += [[label, *(_number(result.get(name)) for result in results.values())] for label, name in NUMBERS.items()]
+    swaps = [swap if isinstance(swap := result.get("goal_swap"), dict) else {} for result in results.values()]
     rows.append(["goal swap changes", *(_number(swap.get("changed")) for swap in swaps)])
     rows.append(["goal swap effect", *(_number(swap.get("effect")) for swap in swaps)])
     return format_rows(rows)
@@ -252,4 +256,4 @@ def format_rows(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _number(value: Any) -> str:
-    return "-" if value is None else f"{value:.3f}"
+    return f"{value:.3f}" if isinstance(value, int | float) else "-"

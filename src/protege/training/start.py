@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from protege.core.files import read_bytes, read_json, recover, staged
+from protege.core.files import read_bytes, recover, staged
 from protege.errors import UserError
+from protege.learn.loose import read_loose
 from protege.learn.resume import Run, changed, damaged, digest, dotted, require_contained, require_same
 from protege.settings import build, read_fields, to_fields
 from protege.training.config import VisionConfig
@@ -181,10 +182,12 @@ def _older(output: Path) -> Run | None:
         return None
     config = build(VisionConfig, read_fields(path))
     try:
-        metrics = read_json(output / METRICS)
+        metrics = read_loose(output / METRICS)
     except (OSError, ValueError):
         metrics = {}
-    known = TrainedOn.from_json(metrics["trained_on"]) if metrics.get("trained_on") else None
+    known = None
+    if isinstance(metrics, dict) and metrics.get("trained_on"):
+        known = TrainedOn.from_json(metrics["trained_on"])
     last = last_checkpoint(output / CHECKPOINTS)
     state = read_state(last) if last else {}
     steps = int(state.get("global_step", 0))
@@ -227,7 +230,7 @@ def last_checkpoint(folder: Path) -> Path | None:
 def read_state(checkpoint: Path) -> Mapping[str, Any]:
     """What a checkpoint says of itself; UserError where it cannot."""
     try:
-        fields = read_json(checkpoint / STATE)
+        fields = read_loose(checkpoint / STATE)
         for name in ("global_step", "max_steps"):
             if not isinstance(fields[name], int):
                 raise TypeError(f"{name} is {fields[name]!r}")
