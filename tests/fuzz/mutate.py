@@ -1,4 +1,4 @@
-"""What may be wrong with a file: other types and sizes, names that lead elsewhere, cut, foreign or endless content."""
+"""What may be wrong with a file: values of another type or size, names that lead elsewhere, foreign content."""
 
 import copy
 import io

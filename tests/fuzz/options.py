@@ -1,4 +1,4 @@
-"""Command lines with one wrong value: every option and argument of every command, every override."""
+"""Command lines in which one value is not what it should be: every option, argument and override."""
 
 import functools
 import random
