@@ -1,10 +1,11 @@
 # make demo: see it work (QUICK=1: in minutes).  make test: everything that must hold.  make test-windows: the same for
 # Windows, under wine.  All of them make .venv and install what they need.
+# make fuzz (CASES=20000), make kills: more of what `make test` has a share of; see docs/robustness.md.
 PYTHON ?= python3
 PY := .venv/bin/python
 EXTRAS := record,arena,demo,vision,controls,cloning,serve,ray,dev
 
-.PHONY: demo test test-windows lint clean
+.PHONY: demo test test-windows lint fuzz kills clean
 
 demo: .venv/demo-ready
 	@sh scripts/system_packages.sh xvfb-unless-display
@@ -27,6 +28,12 @@ lint: .venv/test-ready
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m pyright
+
+fuzz: .venv/test-ready
+	$(PY) -m tests.fuzz --cases $(or $(CASES),20000) --first 2000
+
+kills: .venv/test-ready
+	$(PY) -m tests.kills
 
 .venv/pip-ready:
 	$(PYTHON) -m venv .venv

@@ -166,14 +166,7 @@ class Case:
         """Everything in the folder but what is the command's own: kind, inode, size, time of change."""
         seen: dict[str, tuple[Any, ...]] = {}
         for top in ("work", "precious"):
-            for folder, names, files in os.walk(self.folder / top):
-                for name in (*names, *files):
-                    path = Path(folder) / name
-                    info = path.lstat()
-                    kind = stat.S_IFMT(info.st_mode)
-                    what = (kind,) if kind == stat.S_IFDIR else (kind, info.st_ino, info.st_size, info.st_mtime_ns)
-                    links = (info.st_nlink,) if top == "precious" and kind == stat.S_IFREG else ()
-                    seen[str(path.relative_to(self.folder))] = (*what, *links)
+            _look(f"{self.folder}/{top}", top, seen)
         return seen
 
     def _changed(self, killed: bool) -> list[tuple[str, str]]:
@@ -213,6 +206,18 @@ def _internal(code: int, said: str) -> list[tuple[str, str]]:
     if code not in (0, 1, 2, 130):
         return [("internal", f"exit code {code}")]
     return [] if code == 0 or said.strip() else [("wordless", f"exit code {code} and not a word")]
+
+
+def _look(folder: str, name: str, seen: dict[str, tuple[Any, ...]]) -> None:
+    for entry in os.scandir(folder):
+        info = entry.stat(follow_symlinks=False)
+        kind, below = stat.S_IFMT(info.st_mode), f"{name}/{entry.name}"
+        if kind == stat.S_IFDIR:
+            seen[below] = (kind,)
+            _look(entry.path, below, seen)
+        else:
+            links = info.st_nlink if name.startswith("precious") else 0
+            seen[below] = (kind, info.st_ino, info.st_size, info.st_mtime_ns, links)
 
 
 LINKED: Final = (".jpg", ".png", ".mkv", ".mp4", ".safetensors", "")

@@ -5,9 +5,13 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TextIO
+from typing import Final, TextIO
 
+from protege.core.files import read_bytes
 from protege.errors import UserError
+
+MOST_BYTES: Final = 1 << 20
+"""Of a file of goals."""
 
 
 class GoalList:
@@ -64,8 +68,8 @@ class TypedGoals:
 def read_goals(path: Path) -> list[str]:
     """The goals in a file, one a line; empty lines and those that begin with # are left out."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeError) as error:
+        lines = read_bytes(path, MOST_BYTES).decode().splitlines()
+    except (OSError, ValueError) as error:
         raise UserError(f"--goals {path}: cannot be read ({error}); expected a text file, one goal a line") from None
     goals = [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
     if not goals:

@@ -13,6 +13,7 @@ from protege.agent.listener import Listener, Slot
 from protege.agent.numbers import Numbers
 from protege.core.actions import ActionSpace
 from protege.core.frame import Frame
+from protege.core.text import one_line
 
 LIVE_NS: Final = 250_000_000
 LOG_NS: Final = 10_000_000_000
@@ -55,7 +56,8 @@ class Status(Listener):
         self.say(f"goal reached: {goal}" if how == "success" else f"goal ended ({how}): {goal}")
 
     def say(self, text: str) -> None:
-        """A line of its own."""
+        """A line of its own; goals come from outside."""
+        text = one_line(text)
         self._out.write(("\r" + " " * self._width + "\r" if self._live and self._width else "") + text + "\n")
         self._out.flush()
         self._width = 0

@@ -177,7 +177,7 @@ class _reaching:  # noqa: N801 (used as a verb)
             )
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if not isinstance(error, Exception) or isinstance(error, ProtegeError | ImportError) or _out_of_memory(error):
+        if not isinstance(error, Exception) or isinstance(error, ProtegeError) or _out_of_memory(error):
             return
         # A damaged file makes the libraries raise whatever they stumble over: SafetensorError, RecursionError, …
         if Path(self.source).is_dir():
