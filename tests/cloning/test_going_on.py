@@ -13,8 +13,9 @@ from protege import cli
 from protege.cloning import loader
 from protege.cloning.checkpoint import last_about, load_model
 from protege.cloning.split import split
-from protege.cloning.store import Dataset, Writer
+from protege.cloning.store import Dataset
 from protege.cloning.train import train
+from protege.cloning.writer import Writer
 from protege.core.files import locked
 from protege.errors import UserError
 from tests.cloning.stores import KEYS, actions, frames, store
@@ -41,7 +42,8 @@ def config(folder, *overrides):
 
 
 def more(folder, count=11, number=77):
-    Writer(folder / "e.zarr", KEYS).episode(frames(count, number, (24, 16)), actions(count, number))
+    with Writer(folder / "e.zarr", KEYS) as writer:
+        writer.episode(frames(count, number, (24, 16)), actions(count, number))
 
 
 def sides(folder):
