@@ -125,7 +125,7 @@ class Case:
 
         def work() -> int:
             if served:
-                lines[0] = [word for word in lines[0] if word != "{server}"] + [*SERVER, "--url", _serve(self.work)]
+                lines[0] = [word for word in lines[0] if word != "{server}"] + [*SERVER, "--url", serve(self.work)]
             return run_lines(lines, self.codes, environment)
 
         return Fork(work, self.work, self.output, LIMITS)
@@ -240,7 +240,7 @@ def _copy(source: Path, target: Path) -> None:
             shutil.copyfile(entry.path, path)
 
 
-def _serve(work: Path) -> str:
+def serve(work: Path) -> str:
     """A server in this process whose answers are what the case's file says; returns its address."""
     path = work / "answers.json"
     answer = path.read_bytes() if path.is_file() and not path.is_symlink() else b""

@@ -41,6 +41,16 @@ def test_tokenizers(tiny, tmp_path, content):
         load_processor(folder)
 
 
+def test_a_token_with_a_number_that_no_vocabulary_has(tiny, tmp_path):
+    folder = shutil.copytree(tiny, tmp_path / "base")
+    path = folder / "tokenizer.json"
+    fields = json.loads(path.read_text())
+    fields["model"]["vocab"][next(reversed(fields["model"]["vocab"]))] = 1_268_000_000
+    path.write_text(json.dumps(fields))
+    with pytest.raises(UserError, match="numbers them up to 1,268,000,000"):
+        load_processor(folder)
+
+
 @pytest.mark.parametrize("base", [3, None, "", "a\0b", ["x"]])
 def test_the_base_of_an_adapter_is_a_name(tmp_path, base):
     (tmp_path / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": base}))

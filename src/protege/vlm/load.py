@@ -43,15 +43,18 @@ def load_processor(source: str | Path) -> Any:
         if torchvision_works():
             from transformers import AutoProcessor
 
-            return _padded(AutoProcessor.from_pretrained(str(source)))
+            return _checked(AutoProcessor.from_pretrained(str(source)))
         from protege.vlm.processor import FrameProcessor
 
-        return _padded(FrameProcessor.from_pretrained(str(source)))
+        return _checked(FrameProcessor.from_pretrained(str(source)))
 
 
-def _padded(processor: Any) -> Any:
+def _checked(processor: Any) -> Any:
     if processor.tokenizer.pad_token_id is None:
         raise ValueError("its tokenizer has no padding token")
+    ids = processor.tokenizer.get_vocab().values()
+    if (largest := max(ids, default=0)) > 10 * len(ids) + 10_000:  # room is made for every number up to it
+        raise ValueError(f"its tokenizer has {len(ids):,} tokens, but numbers them up to {largest:,}")
     return processor
 
 

@@ -88,7 +88,7 @@ class OpenAIServer:
             try:
                 models = await client.models.list()
                 return one_line(masked(str(models.data[0].id), self._secret), 200)
-            except (openai.APIError, AttributeError, IndexError, TypeError, ValueError) as error:
+            except (openai.APIError, AttributeError, IndexError, TypeError, ValueError, RecursionError) as error:
                 raise BackendError(
                     f"{self.where}: does not name its model ({self._brief(error)}); start it, or name it with --model"
                 ) from None
@@ -120,7 +120,7 @@ class OpenAIServer:
             ) from None
         except openai.APIError as error:
             return Answer(question.number, problem=f"the server failed ({self._brief(error)})", failed=True)
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError) as error:
             problem = f"the server's answer is no chat completion ({self._brief(error)})"
             return Answer(question.number, problem=problem, failed=True)
 
