@@ -26,6 +26,8 @@ READ = "shown, and read as a session that believes nothing"
 NUMBER = "numbers"
 
 REVIEWED = {
+    "cloning/agreement.py": {"Path(str(before.settings['dataset.path']))": SETTING},
+    "evaluation/arena.py": {"there / (there + old)": "numbers"},
     "cloning/evaluate.py": {"Path(about['dataset'])": SHOWN},
     "commands/clone_.py": {"Path(loaded.training.checkpoint_dir)": SETTING},
     "core/files.py": {"place.with_name(f'.{place.name}.lock')": "a Path's own name"},

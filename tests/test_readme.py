@@ -195,7 +195,8 @@ def fewer_episodes(line, project):
 
 
 def bench(line, project):
-    result = runs(f"{line} --seconds 5 --kills 1", project)
+    """It stands in the root of a clone, beside the package."""
+    result = runs(f"{line} --seconds 5 --kills 1", ROOT)
     assert "label_agreement" in result.stdout
 
 

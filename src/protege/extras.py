@@ -16,8 +16,10 @@ NAMES: Final = {
     "huggingface_hub": "transformers",
     "numcodecs": "zarr",
     "orbax": "orbax-checkpoint",
+    "safetensors": "transformers",
     "sklearn": "scikit-learn",
     "Xlib": "python-xlib",
+    "yaml": "omegaconf",
 }
 """Distributions by what they bring, where that is called otherwise or comes along with them."""
 PARTS: Final = {

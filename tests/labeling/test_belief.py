@@ -70,7 +70,7 @@ BAD = {
     "frame_hz": ({"frame_hz": 0}, "frame_hz is 0"),
     "version": ({"format_version": "x"}, "format version 'x'"),
     "space": ({"action_space__keys": "wsad"}, "cannot be read"),
-    "keys": ({"action_space__keys": [1, 2, "none"]}, "a key is no text"),
+    "keys": ({"action_space__keys": [1, 2, "none"]}, "an action space has a name and a list of keys"),
     "origin": ({"origin": [{"start": 0}]}, "not an origin"),
     "part of an origin": ({"origin": []}, None),
     "lone surrogate": ({"goal": "Open \ud800"}, "lone surrogate"),

@@ -125,9 +125,9 @@ def finished(child: "subprocess.Popen[str]", seconds: float) -> str:
 
 def wait_for(condition: Callable[[], bool], child: "subprocess.Popen[str]", seconds: float = 30.0) -> None:
     """Wait for something a process does; ProtegeError if it ends first or takes too long."""
-    end = time.monotonic() + seconds
+    end = time.perf_counter() + seconds
     while not condition():
-        if child.poll() is not None or time.monotonic() > end:
+        if child.poll() is not None or time.perf_counter() > end:
             child.kill()
             _, err = child.communicate()
             raise ProtegeError(f"a part did not start: {(err or 'no message').strip().splitlines()[-1]}")

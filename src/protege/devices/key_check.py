@@ -75,7 +75,7 @@ def _window() -> AbstractContextManager[TrialWindow]:
 
 def _collect(events: "queue.SimpleQueue[KeyEvent]", window: TrialWindow, name: str) -> tuple[bool, bool]:
     """Whether the hook and the window have got the press and the release of a key."""
-    end = time.monotonic() + WAIT_S
+    end = time.perf_counter() + WAIT_S
     heard: list[KeyEvent] = []
     reached: list[tuple[int, bool]] = []
     while True:
@@ -84,7 +84,7 @@ def _collect(events: "queue.SimpleQueue[KeyEvent]", window: TrialWindow, name: s
         reached += window.codes()
         named = {event.down: event.code for event in heard if event.place is not None and event.place.name == name}
         got = len(named) == 2, len(named) == 2 and all((code, down) in reached for down, code in named.items())
-        if all(got) or time.monotonic() > end:
+        if all(got) or time.perf_counter() > end:
             return got
         time.sleep(0.005)
 
@@ -111,9 +111,9 @@ class _XWindow:
         """ProtegeError if it does not get it. A window manager may need a moment to show the window."""
         from Xlib import X
 
-        end = time.monotonic() + WAIT_S
+        end = time.perf_counter() + WAIT_S
         while not self.focused():
-            if time.monotonic() > end:
+            if time.perf_counter() > end:
                 raise UserError("a window of our own did not get the keyboard, so no key was tried; run it again")
             if self.window.get_attributes().map_state == X.IsViewable:
                 self.window.set_input_focus(X.RevertToParent, X.CurrentTime)

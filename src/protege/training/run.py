@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from protege.training.model import load_trainable, unsloth_first
 from protege.training.outputs import read_metrics, write_outputs
 from protege.training.start import CHECKPOINTS, CONFIG_NAME, Start, find_start, fit
 from protege.vlm.load import require_vision
+
+if TYPE_CHECKING:
+    from accelerate import PartialState
 
 log = logging.getLogger(__name__)
 
@@ -72,9 +75,7 @@ def train(config: VisionConfig, progress: Progress | None = None) -> Trained:
 @contextmanager
 def alone(output: str) -> Iterator[None]:
     """Within, no other command writes a model's folder; of several processes the first holds its lock."""
-    from accelerate import PartialState
-
-    if not PartialState().is_main_process:
+    if not _state().is_main_process:
         yield
         return
     with locked(Path(output), "protege train"):
@@ -83,13 +84,20 @@ def alone(output: str) -> Iterator[None]:
         yield
 
 
-def _train(config: VisionConfig, progress: Progress) -> Trained:
+def _state() -> "PartialState":
+    """Which of the processes this is; told of a missing GPU, without which accelerate takes each for the only one."""
     import torch
     from accelerate import PartialState
 
+    return PartialState(cpu=not torch.cuda.is_available())
+
+
+def _train(config: VisionConfig, progress: Progress) -> Trained:
+    import torch
+
     output = Path(config.output)
     data = LabeledData.open(Path(config.data.folder))
-    with PartialState().main_process_first():
+    with _state().main_process_first():
         start = find_start(config, data, output)
     if start.done:
         log.info("%s: trained for %d steps already; nothing to do", output, start.run.steps)
@@ -251,9 +259,7 @@ def spread(count: int, most: int) -> Any:
 
 
 def _processes() -> int:
-    from accelerate import PartialState
-
-    return PartialState().num_processes
+    return _state().num_processes
 
 
 def _check_reporter(name: str) -> None:
