@@ -7,14 +7,16 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# A loaded machine misses every deadline: no test is judged by the clock.
-settings.register_profile("protege", settings(), deadline=None)
-settings.load_profile("protege")
+if sys.platform != "win32":  # the tests of Windows do without it
+    from hypothesis import settings
+
+    # A loaded machine misses every deadline: no test is judged by the clock.
+    settings.register_profile("protege", settings(), deadline=None)
+    settings.load_profile("protege")
 
 
 def need(program: str, package: str) -> str:

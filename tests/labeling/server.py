@@ -68,7 +68,8 @@ def picture_of(body):
 def serving(answer):
     """(chat, url) of a server that runs until the block ends."""
     chat = Chat(answer)
-    config = uvicorn.Config(chat.app, host="127.0.0.1", port=0, log_level="error", ws="none")
+    # log_config: setting logging up anew closes every handler, and absl's then closes the stream that pytest captures.
+    config = uvicorn.Config(chat.app, host="127.0.0.1", port=0, log_level="error", ws="none", log_config=None)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
