@@ -11,7 +11,7 @@ from typing import Final
 import click
 
 from protege import __version__
-from protege.core.text import one_line
+from protege.core.text import one_line, printable
 from protege.errors import ProtegeError
 from protege.extras import missing_extra
 
@@ -55,6 +55,13 @@ class Pipeline(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
+class _Printable(logging.Formatter):
+    """Names that stand in files reach the terminal through log lines, too."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
 @click.group(
     cls=Pipeline,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -64,7 +71,9 @@ class Pipeline(click.Group):
 @click.version_option(__version__, prog_name="protege")
 def cli(debug: bool) -> None:
     """Protégé learns to play your game by watching you: record, label, train, play."""
-    logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(name)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Printable("%(name)s: %(message)s"))
+    logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, handlers=[handler])
 
 
 def run(argv: Sequence[str], command: click.Command = cli, name: str = "protege") -> int:

@@ -15,6 +15,7 @@ from protege.cloning.writer import Writer
 from protege.core import NO_KEYS
 from protege.core.files import Locked
 from tests.cloning.stores import KEYS, actions, frames, store
+from tests.full_disk import COMMAND, limited
 from tests.labeling.recordings import HOLD, record
 
 PLAYED = [HOLD["w"], HOLD["wr"], NO_KEYS, HOLD["right"]] * 5
@@ -55,24 +56,14 @@ def test_a_second_command_on_one_store_ends_with_code_2(run_protege, tmp_path, c
     assert "is writing here; wait for it, or stop it" in said
 
 
-def limited(folder, code, *arguments, limit=2_000):
-    """Run Python that may write no file larger than `limit` bytes, as on a disk that is full."""
-    full = (
-        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
-        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}));"
-    )
-    command = [sys.executable, "-c", full + code, *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="limits of a process")
 def test_a_full_disk_is_one_line_that_names_the_store_and_the_same_command_finishes(run_protege, tmp_path):
     record(tmp_path / "raw", PLAYED, "one")
     command = ("export", "raw", "--to", "zarr", "--out", "d.zarr", "--size", "640x480")
-    done = limited(tmp_path, "from protege.cli import main; main(sys.argv[1:])", *command)
+    done = limited(tmp_path, COMMAND, *command)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    said = done.stderr.strip().splitlines()[-1]
+    (said,) = done.stderr.strip().splitlines()
     assert said.startswith("protege: d.zarr: File too large; what is finished is kept: make room")
     assert not list((tmp_path / "d.zarr").glob("*episode*"))
     assert run_protege(*command).returncode == 0

@@ -218,7 +218,9 @@ def test_a_server_that_never_shakes_hands_does_not_keep_us_from_ending():
         assert not bridge._thread.is_alive()
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "ws://", "127.0.0.1:8765", "nonsense"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:1", "ws://", "127.0.0.1:8765", "nonsense", "ws://[::1", "ws://x:99999"]
+)
 def test_what_is_no_websocket_address_is_refused(url):
     with pytest.raises(UserError, match=r"--bridge .*ws://127"):
         WebSocketBridge(url)

@@ -306,7 +306,7 @@ def test_a_policy_is_loaded_from_its_folder_or_its_file(trained, played, backend
         assert all(math.isfinite(output.look[0]) for output in outputs)
 
 
-def test_an_export_older_than_its_weights_is_not_played(trained, tmp_path):
+def test_an_export_older_than_its_weights_is_not_played(trained, tmp_path, capfd):
     import os
     import shutil
 
@@ -317,9 +317,17 @@ def test_an_export_older_than_its_weights_is_not_played(trained, tmp_path):
     with pytest.raises(UserError, match=r"\.onnx: no export"):
         open_runner(files, "onnx")
     assert open_runner(files)(*_blank())
+    exported = files.onnx.read_bytes()
     files.onnx.write_bytes(b"not a model")
     with pytest.raises(UserError, match=r"\.onnx: not an ONNX model"):
         open_runner(files)
+    capfd.readouterr()
+    damaged = bytearray(exported)
+    damaged[damaged.index(b"MatMul") : damaged.index(b"MatMul") + 6] = b"\x1b[2JMu"
+    files.onnx.write_bytes(damaged)
+    with pytest.raises(UserError, match=r"\.onnx: not an ONNX model"):
+        open_runner(files)
+    assert "\x1b" not in "".join(capfd.readouterr())
     with pytest.raises(UserError, match="expected one of auto, onnx, torch"):
         open_runner(files, "jax")
 

@@ -18,6 +18,7 @@ from protege.core.files import Locked, locked
 from protege.core.session import check, find_sessions
 from protege.errors import UserError
 from protege.recorder.editing import delete, delete_all, list_sessions, merge, split, trim
+from tests.full_disk import COMMAND, limited
 
 MS = 1_000_000
 PERIOD = 100 * MS
@@ -488,23 +489,9 @@ def test_a_link_to_a_device_in_a_pictures_place_is_not_copied(tmp_path):
         trim(folder, 0.5)
 
 
-FULL = """
-import resource, sys
-resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300))
-from protege.cli import main
-main()
-"""
-
-
 def test_a_full_disk_names_the_file_and_leaves_nothing(tmp_path):
     folder = record(tmp_path)
-    out = subprocess.run(
-        [sys.executable, "-c", FULL, "sessions", "trim", str(folder), "--from", "0.5"],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    out = limited(tmp_path, COMMAND, "sessions", "trim", str(folder), "--from", "0.5", limit=300)
     assert out.returncode == 1
     assert out.stderr.count("\n") == 1
     assert str(tmp_path) in out.stderr

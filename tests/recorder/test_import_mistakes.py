@@ -129,7 +129,8 @@ def test_a_mistake_is_named_in_one_line_and_leaves_nothing(tmp_path, mistake):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"fps": 0}, "--fps is between 0 and 240 frames a second, got 0"),
+        ({"fps": 0}, "--fps is between 0.1 and 240 frames a second, got 0"),
+        ({"fps": 1e-300}, "--fps is between 0.1 and 240 frames a second, got 1e-300"),
         ({"size": (0, 4)}, "--size 0x4: expected sides of 16 to 7680"),
         ({"size": (640, 99999)}, "--size 640x99999: "),
     ],

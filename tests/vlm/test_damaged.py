@@ -56,3 +56,10 @@ def test_the_base_of_an_adapter_is_a_name(tmp_path, base):
     (tmp_path / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": base}))
     with pytest.raises(UserError, match="not an adapter"):
         base_of(tmp_path)
+
+
+def test_a_labeled_picture_that_is_postscript_is_no_picture_and_starts_nothing(tmp_path):
+    path = tmp_path / "000002.jpg"
+    path.write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 50\n%%EndComments\nshowpage\n")
+    with pytest.raises(UserError, match=r"000002\.jpg: not a picture that can be read \(no JPEG"):
+        read_picture(path)

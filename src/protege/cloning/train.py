@@ -195,10 +195,14 @@ class Run:
             facts = self._facts() | {"thresholds": about["thresholds"], "best": None, "stale": 0}
             with staged(self.folder / CHECKPOINTS, "protege clone train", replace=True) as part:
                 self._save_in(part, state, facts, None)
+        hosts.together(self._forget)
+        latest = self.checkpoints.latest()  # all processes meet in it
         if hosts.first():
-            if self.config.training.resume == "never" and (self.folder / CHECKPOINTS).exists():
-                shutil.rmtree(self.folder / CHECKPOINTS)
-            self.log.open(self.checkpoints.latest() or 0, len(self.record.chain))
+            self.log.open(latest or 0, len(self.record.chain))
+
+    def _forget(self) -> None:
+        if hosts.first() and self.config.training.resume == "never" and (self.folder / CHECKPOINTS).exists():
+            shutil.rmtree(self.folder / CHECKPOINTS)
 
     def _save_in(self, place: Path, state: State, about: Mapping[str, Any], score: float | None) -> None:
         checkpoints = Checkpoints(self.folder, self.config, self.batches, place)

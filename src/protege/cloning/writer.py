@@ -32,9 +32,12 @@ _PIECE: Final = 64
 
 
 def _not_told_yet(record: logging.LogRecord) -> bool:
-    """False for the errors of zarr's other threads after one has failed, of which asyncio prints a traceback each."""
+    """False for the errors of zarr's other threads after one has failed, of which asyncio prints a traceback each, and
+    for what it says of those that were still waiting.
+    """
     error = record.exc_info[1] if record.exc_info else None
-    return not (isinstance(error, OSError) and "never retrieved" in record.getMessage())
+    text = record.getMessage()
+    return not (isinstance(error, OSError) and "never retrieved" in text) and "destroyed but it is pending" not in text
 
 
 logging.getLogger("asyncio").addFilter(_not_told_yet)
@@ -181,12 +184,16 @@ class Writer:
 
 
 def _remove(folder: Path) -> None:
-    """Delete a folder that zarr's threads may still be writing to: they go on for a moment after one has failed."""
-    for _ in range(20):
+    """Delete a folder that zarr's threads may still be writing to: they go on for a moment after one has failed, and
+    make it anew.
+    """
+    quiet = 0
+    for _ in range(40):
         shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
-            return
         time.sleep(0.05)
+        quiet = 0 if folder.exists() else quiet + 1
+        if quiet == 6:
+            return
 
 
 def _session(about: Mapping[str, Any]) -> str | None:

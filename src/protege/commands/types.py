@@ -11,6 +11,8 @@ from protege.core.text import one_line, printable
 _MOST_DIGITS: Final = 40
 _LARGEST_SIDE: Final = 16_384
 """Pixels; JPEG ends at 65,535, graphics cards at this."""
+_MOST_PIXELS: Final = 16_000_000
+"""Of a picture that is asked for: 5120x2880 and no more."""
 
 
 class Number(click.FloatRange):
@@ -69,6 +71,8 @@ class Size(click.ParamType):
             self.fail(f"{_short(value)} is not a size; expected WIDTHxHEIGHT, for example 640x480", param, ctx)
         if not all(1 <= len(part) <= 5 and 1 <= int(part) <= _LARGEST_SIDE for part in (width, height)):
             self.fail(f"{_short(value)} is no size: 1 to {_LARGEST_SIDE} pixels a side", param, ctx)
+        if int(width) * int(height) > _MOST_PIXELS:
+            self.fail(f"{_short(value)} is no size: at most {_MOST_PIXELS:,} pixels in all", param, ctx)
         return int(width), int(height)
 
 

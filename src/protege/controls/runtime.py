@@ -64,6 +64,7 @@ def open_session(path: Path) -> Any:
         raise MissingExtra("onnxruntime", "controls") from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # else it writes names that stand in the file to the terminal itself
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # each of its many kinds is a class of its own, and none says which files raise it

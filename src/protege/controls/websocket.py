@@ -42,6 +42,14 @@ class _Waiting:
     since_s: float = 0.0
 
 
+def _is_websocket(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("ws", "wss") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that do not close, a port out of range
+        return False
+
+
 class WebSocketBridge:
     """Implements `Bridge`. Sending and hearing happen in threads of its own.
 
@@ -53,8 +61,7 @@ class WebSocketBridge:
         self, url: str, retry_s: float = 0.5, patience_s: float = 5.0, clock: Callable[[], float] = time.perf_counter
     ) -> None:
         """patience_s: how long the game may take to answer a ping. UserError for a URL that is none."""
-        parts = urlsplit(url)
-        if parts.scheme not in ("ws", "wss") or not parts.hostname:
+        if not _is_websocket(url):
             raise UserError(f"--bridge {url}: expected ws://HOST:PORT, for example ws://127.0.0.1:8765")
         try:
             import websockets.sync.client  # noqa: F401 (said at once if it is missing, not in a thread)

@@ -12,6 +12,7 @@ import numpy as np
 
 from protege.core.card import ModelCard
 from protege.core.files import locked
+from protege.core.frame import open_picture
 from protege.core.together import PART, settle, together
 from protege.errors import MissingExtra, ProtegeError, UserError
 from protege.learn.interrupt import Asked, Stopped, ctrl_c
@@ -357,7 +358,5 @@ def write_model(
 
 
 def _recorded_size(data: LabeledData) -> tuple[int, int]:
-    from PIL import Image
-
-    with Image.open(data.path(0)) as image:
+    with open_picture(data.path(0)) as image:
         return image.size

@@ -284,7 +284,8 @@ def fit(trainer: Any, start: Start, output: Path) -> None:
     if state.global_step < trainer.total_steps() or not (start.checkpoint / ADAPTER_WEIGHTS).is_file():
         trainer.train(resume_from_checkpoint=str(start.checkpoint))
         return
-    best = start.checkpoint.parent / Path(state.best_model_checkpoint or start.checkpoint).name
+    named = Path(state.best_model_checkpoint or "").name
+    best = start.checkpoint.with_name(named) if named.startswith("checkpoint-") else start.checkpoint
     load_adapter(trainer.model, best if (best / ADAPTER_WEIGHTS).is_file() else start.checkpoint)
     trainer.state = state
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from protege.core.frame import decode_picture
 from protege.errors import UserError
 
 
@@ -26,9 +27,8 @@ def fit(rgb: NDArray[np.uint8], size: tuple[int, int] | None) -> NDArray[np.uint
 def read_picture(path: Path) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 of an image file; UserError names a file that is missing or damaged."""
     try:
-        with Image.open(path) as image:
-            return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
-    except (OSError, SyntaxError) as error:
+        return decode_picture(path)
+    except OSError as error:
         raise UserError(f"{path}: not a picture that can be read ({error}); label its session again") from None
 
 

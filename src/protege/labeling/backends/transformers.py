@@ -1,7 +1,6 @@
 """A Qwen3-VL in this process: through unsloth where that is installed and a CUDA device is there, else transformers."""
 
 import importlib.util
-import io
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any, Final
 
 from PIL import Image
 
+from protege.core.frame import decode_jpeg
 from protege.errors import UserError
 from protege.labeling.backends.base import Answer, Question
 
@@ -116,6 +116,5 @@ def _end_tokens(model: Any, processor: Any) -> list[int]:
 def _conversation(question: Question) -> list[dict[str, Any]]:
     content: list[dict[str, Any]] = [{"type": "text", "text": question.text}]
     if question.picture is not None:
-        picture = Image.open(io.BytesIO(question.picture), formats=["JPEG"])
-        content.insert(0, {"type": "image", "image": picture.convert("RGB")})
+        content.insert(0, {"type": "image", "image": Image.fromarray(decode_jpeg(question.picture))})
     return [{"role": "user", "content": content}]

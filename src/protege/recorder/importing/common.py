@@ -31,8 +31,8 @@ class Wanted:
     progress: Progress | None = None
 
     def __post_init__(self) -> None:
-        if self.fps is not None and not 0 < self.fps <= 240:
-            raise UserError(f"--fps is between 0 and 240 frames a second, got {self.fps:g}")
+        if self.fps is not None and not 0.1 <= self.fps <= 240:
+            raise UserError(f"--fps is between 0.1 and 240 frames a second, got {self.fps:g}")
         if self.size is not None and not all(16 <= side <= 7680 for side in self.size):
             raise UserError(f"--size {self.size[0]}x{self.size[1]}: expected sides of 16 to 7680 pixels")
 
