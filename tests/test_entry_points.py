@@ -2,6 +2,7 @@
 
 import re
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -67,9 +68,8 @@ def test_a_seed_that_is_none_is_named(tmp_path, capsys, seed):
 
 def test_a_log_line_never_steers_the_terminal(python):
     code = (
-        "import logging; from protege.cli import cli, run; import click\n"
-        "@cli.command('named')\ndef named(): logging.getLogger('protege').warning('a \\x1b[2J\\x07 name')\n"
-        "run(['named'])"
+        "import logging; from protege.cli import cli; cli.callback(False);"
+        "logging.getLogger('protege').warning('a \\x1b[2J\\x07 name')"
     )
     done = subprocess.run([python, "-c", code], check=False, capture_output=True, text=True, timeout=60)
     assert done.stderr == "protege: a \ufffd[2J\ufffd name\n"

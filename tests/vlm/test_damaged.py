@@ -8,6 +8,7 @@ import pytest
 
 from protege.errors import UserError
 from protege.vlm.load import base_of, load_model, load_processor
+from protege.vlm.pixels import read_picture
 
 DEEP = "[" * 100_000
 
