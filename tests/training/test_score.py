@@ -40,8 +40,14 @@ def test_key_scores_are_precision_recall_and_f1():
     found = key_scores(rows([W, W, LEFT, LEFT]), rows([W, LEFT, LEFT, RIGHT]), KEYBOARD_12)
     assert (found["w"].precision, found["w"].recall) == (1.0, 0.5)
     assert found["left"].f1 == 0.5
-    assert found["right"].f1 == 0
+    assert (found["right"].support, found["right"].predicted, found["right"].f1) == (0, 1, None)
     assert "space" not in found
+
+
+def test_a_key_that_is_predicted_but_never_true_is_in_json_as_it_always_was():
+    keys = scores(rows([W, W]), rows([W, RIGHT]), KEYBOARD_12).to_json()["keys"]
+    assert keys["w"] == {"support": 2, "precision": 1.0, "recall": 0.5, "f1": pytest.approx(2 / 3)}
+    assert keys["right"] == {"support": 0, "precision": 0.0, "recall": None, "f1": 0.0}
 
 
 def test_what_cannot_be_told_is_null_in_json():
@@ -109,7 +115,7 @@ def test_repeating_is_never_right_where_the_action_changes():
     assert (found.first_action_accuracy, found.change_accuracy) == (0.4, 0)
     seen = scores(truth, rows([W, W], [W, W], [LEFT, W], [W, W], [W, W]), KEYBOARD_12, before=before)
     assert (seen.first_action_accuracy, seen.change_accuracy) == (0.6, 0.5)
-    assert np.isnan(scores(truth, truth, KEYBOARD_12).change_accuracy)
+    assert scores(truth, truth, KEYBOARD_12).change_accuracy is None
 
 
 def test_a_table_sets_models_side_by_side():

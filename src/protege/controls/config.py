@@ -6,6 +6,7 @@ from typing import Final
 
 from protege.controls import tables
 from protege.errors import UserError
+from protege.learn.checks import all_within, not_empty, one_of, within
 
 LOSS_WEIGHTS: Final = {"action": 1.0, "look": 0.5, "hotbar": 0.3, "cursor": 0.5, "inventory": 0.3, "idle": 0.3}
 """The six losses, in the order of the console table."""
@@ -35,9 +36,9 @@ class Architecture:
     num_inv_controls: int = len(tables.HEADS["inventory"])
 
     def __post_init__(self) -> None:
-        _within("model.dropout", self.dropout, 0, 0.9)
+        within("model.dropout", self.dropout, 0, 0.9)
         for name, most in (("d_model", 4096), ("nhead", 256), ("num_layers", 96), ("dim_feedforward", 16_384)):
-            _within(f"model.{name}", getattr(self, name), 1, most)
+            within(f"model.{name}", getattr(self, name), 1, most)
         if self.d_model % self.nhead or self.d_model % 2:
             raise UserError(f"model.d_model is even and a multiple of model.nhead, got {self.d_model} and {self.nhead}")
         fixed = {"input_dim": tables.INPUT, "max_seq_len": tables.WINDOW}
@@ -79,11 +80,10 @@ class DataOptions:
     def __post_init__(self) -> None:
         if not self.recordings:
             raise UserError("data.recordings is empty; give files, or folders of .npz files")
-        _one_of("data.look_rule", self.look_rule, ("norm", "any"))
-        _one_of("data.history_dropout_by", self.history_dropout_by, ("window", "frame"))
-        for name in ("validation", "test"):
-            _within(f"data.{name}", getattr(self, name), 0.01, 0.8)
-        _within("data.history_dropout", self.history_dropout, 0, 1)
+        one_of("data.look_rule", self.look_rule, ("norm", "any"))
+        one_of("data.history_dropout_by", self.history_dropout_by, ("window", "frame"))
+        all_within("data", self, ("validation", "test"), 0.01, 0.8)
+        within("data.history_dropout", self.history_dropout, 0, 1)
 
 
 @dataclass(frozen=True)
@@ -114,24 +114,22 @@ class TrainingOptions:
     resume: str = "auto"
 
     def __post_init__(self) -> None:
-        _one_of("training.loss_weighting", self.loss_weighting, WEIGHTINGS)
-        _one_of("training.pos_weight", self.pos_weight, POS_WEIGHTS)
-        _one_of("training.thresholds", self.thresholds, SWEEPS)
-        _one_of("training.precision", self.precision, PRECISIONS)
+        one_of("training.loss_weighting", self.loss_weighting, WEIGHTINGS)
+        one_of("training.pos_weight", self.pos_weight, POS_WEIGHTS)
+        one_of("training.thresholds", self.thresholds, SWEEPS)
+        one_of("training.precision", self.precision, PRECISIONS)
         old = {"true": "auto", "false": "never"}
         object.__setattr__(self, "resume", old.get(str(self.resume).lower(), self.resume))
-        _one_of("training.resume", self.resume, ("auto", "never"))
+        one_of("training.resume", self.resume, ("auto", "never"))
         if not 0 < self.final_rate <= self.learning_rate < 1:
             raise UserError(
                 "training.learning_rate lies below 1 and training.final_rate above 0 and not above it, "
                 f"got {self.learning_rate} and {self.final_rate}"
             )
-        for name in ("batch_size", "epochs"):
-            _within(f"training.{name}", getattr(self, name), 1, 1e6)
-        for name in ("patience", "warmup_epochs", "checkpoint_steps", "weight_decay", "seed"):
-            _within(f"training.{name}", getattr(self, name), 0, 1e9)
-        _within("training.threads", self.threads, 0, 1024)
-        _within("training.max_grad_norm", self.max_grad_norm, 1e-9, 1e9)
+        all_within("training", self, ("batch_size", "epochs"), 1, 1e6)
+        all_within("training", self, ("patience", "warmup_epochs", "checkpoint_steps", "weight_decay", "seed"), 0, 1e9)
+        within("training.threads", self.threads, 0, 1024)
+        within("training.max_grad_norm", self.max_grad_norm, 1e-9, 1e9)
 
 
 @dataclass(frozen=True)
@@ -169,7 +167,7 @@ class CurriculumOptions:
 
     def __post_init__(self) -> None:
         for length in self.epochs:
-            _within("curriculum.epochs", length, 1, 1e6)
+            within("curriculum.epochs", length, 1, 1e6)
 
 
 @dataclass(frozen=True)
@@ -184,9 +182,8 @@ class ControlsConfig:
     curriculum: CurriculumOptions = field(default_factory=CurriculumOptions)
 
     def __post_init__(self) -> None:
-        _one_of("files", self.files, FILES)
-        if not self.output.strip():
-            raise UserError("output is empty; expected a folder")
+        one_of("files", self.files, FILES)
+        not_empty("output", self.output, "a folder for the model")
         if self.curriculum.enabled and sum(self.curriculum.epochs) >= self.training.epochs:
             raise UserError(
                 f"curriculum.epochs are {list(self.curriculum.epochs)}, which leaves none of training.epochs="
@@ -203,13 +200,3 @@ class ControlsConfig:
             return WHOLE[0]
         first, second = self.curriculum.epochs
         return STAGES[(epoch >= first) + (epoch >= first + second)]
-
-
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise UserError(f"{name} is one of {', '.join(allowed)}; got {value!r}")
-
-
-def _within(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise UserError(f"{name} lies between {low:g} and {high:g}, got {value}")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from protege.errors import UserError
+from protege.learn.checks import all_within, not_empty, one_of, strictly_within, within
 
 BASE_8B: Final = "unsloth/Qwen3-VL-8B-Instruct-unsloth-bnb-4bit"
 LOSSES: Final = ("answer", "actions")
@@ -44,11 +45,10 @@ class ModelOptions:
     unsloth: str = "auto"
 
     def __post_init__(self) -> None:
-        _one_of("model.unsloth", self.unsloth, ("auto", "never", "always"))
+        one_of("model.unsloth", self.unsloth, ("auto", "never", "always"))
         if not DEVICE.fullmatch(self.device):
             raise UserError(f"model.device is auto, cpu, cuda or one such as cuda:0; got {self.device!r}")
-        if not self.base.strip():
-            raise UserError("model.base is empty; give a model's folder, or a name on the hub")
+        not_empty("model.base", self.base, "a model's folder, or a name on the hub")
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,12 @@ class DataOptions:
     balance_cap: float = 5.0
 
     def __post_init__(self) -> None:
-        _within("data.validation", self.validation, 0, 0.9)
-        _within("data.workers", self.workers, 0, 64)
-        _within("data.balance_cap", self.balance_cap, 1, 1e6)
+        within("data.validation", self.validation, 0, 0.9)
+        within("data.workers", self.workers, 0, 64)
+        within("data.balance_cap", self.balance_cap, 1, 1e6)
         if self.limit is not None:
-            _within("data.limit", self.limit, 1, 1e12)
-        _within("data.split_seed", self.split_seed, -(2**63), 2**63)
+            within("data.limit", self.limit, 1, 1e12)
+        within("data.split_seed", self.split_seed, -(2**63), 2**63)
         if self.frame_size is not None and not all(32 <= side <= LARGEST_FRAME for side in self.frame_size):
             raise UserError(
                 f"data.frame_size is [width, height] of 32 to {LARGEST_FRAME} pixels, got {list(self.frame_size)}"
@@ -96,10 +96,10 @@ class AugmentOptions:
     flip: float = 0.0
 
     def __post_init__(self) -> None:
-        _within("augment.brightness", self.brightness, 0, 0.9)
-        _within("augment.blur", self.blur, 0, 10)
-        _within("augment.shift", self.shift, 0, 64)
-        _within("augment.flip", self.flip, 0, 1)
+        within("augment.brightness", self.brightness, 0, 0.9)
+        within("augment.blur", self.blur, 0, 10)
+        within("augment.shift", self.shift, 0, 64)
+        within("augment.flip", self.flip, 0, 1)
 
     @property
     def any(self) -> bool:
@@ -117,9 +117,9 @@ class LoraOptions:
     vision: bool = True
 
     def __post_init__(self) -> None:
-        _within("lora.r", self.r, 1, 1024)
-        _within("lora.alpha", self.alpha, 1, 1e6)
-        _within("lora.dropout", self.dropout, 0, 0.9)
+        within("lora.r", self.r, 1, 1024)
+        within("lora.alpha", self.alpha, 1, 1e6)
+        within("lora.dropout", self.dropout, 0, 0.9)
         if not (self.language or self.vision):
             raise UserError("lora.language and lora.vision are both off: there is nothing to train")
 
@@ -156,24 +156,21 @@ class TrainingOptions:
     report_to: str = "tensorboard"
 
     def __post_init__(self) -> None:
-        _one_of("training.loss", self.loss, LOSSES)
-        _one_of("training.schedule", self.schedule, SCHEDULES)
-        _one_of("training.report_to", self.report_to, REPORTERS)
-        if not 0 < self.learning_rate < 1:
-            raise UserError(f"training.learning_rate lies between 0 and 1, got {self.learning_rate}")
-        _one_of("training.optimizer", self.optimizer, OPTIMIZERS)
-        _one_of("training.best", self.best, BEST)
+        one_of("training.loss", self.loss, LOSSES)
+        one_of("training.schedule", self.schedule, SCHEDULES)
+        one_of("training.report_to", self.report_to, REPORTERS)
+        strictly_within("training.learning_rate", self.learning_rate, 0, 1)
+        one_of("training.optimizer", self.optimizer, OPTIMIZERS)
+        one_of("training.best", self.best, BEST)
         if not 0 < self.epochs <= 1e6:
             raise UserError(f"training.epochs lies above 0 and up to 1000000, got {self.epochs}")
         if self.max_steps != -1 and not 1 <= self.max_steps <= 1e9:
             raise UserError(f"training.max_steps is -1 (as many as training.epochs) or 1 to 1e9, got {self.max_steps}")
-        _within("training.weight_decay", self.weight_decay, 0, 10)
-        _within("training.max_grad_norm", self.max_grad_norm, 0, 1e6)
-        _within("training.seed", self.seed, 0, 2**32 - 1)
-        for name in ("batch", "accumulation", "log_steps", "keep", "score_samples"):
-            _within(f"training.{name}", getattr(self, name), 1, 1e9)
-        for name in ("save_steps", "eval_steps", "patience", "warmup_steps"):
-            _within(f"training.{name}", getattr(self, name), 0, 1e9)
+        within("training.weight_decay", self.weight_decay, 0, 10)
+        within("training.max_grad_norm", self.max_grad_norm, 0, 1e6)
+        within("training.seed", self.seed, 0, 2**32 - 1)
+        all_within("training", self, ("batch", "accumulation", "log_steps", "keep", "score_samples"), 1, 1e9)
+        all_within("training", self, ("save_steps", "eval_steps", "patience", "warmup_steps"), 0, 1e9)
 
 
 @dataclass(frozen=True)
@@ -188,15 +185,4 @@ class VisionConfig:
     augment: AugmentOptions = field(default_factory=AugmentOptions)
 
     def __post_init__(self) -> None:
-        if not self.output.strip():
-            raise UserError("output is empty; give a folder for the model")
-
-
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise UserError(f"{name} is one of {', '.join(allowed)}; got {value!r}")
-
-
-def _within(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise UserError(f"{name} lies between {low:g} and {high:g}, got {value}")
+        not_empty("output", self.output, "a folder for the model")

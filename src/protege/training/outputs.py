@@ -1,8 +1,6 @@
 """What lies beside trained weights: processor, card, metrics, curves, README.md; and merging and uploading them."""
 
-import base64
 import importlib.util
-import io
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +9,8 @@ from typing import Any
 from protege.core.card import CARD_NAME, ModelCard
 from protege.core.files import write_bytes, write_json, write_text
 from protege.core.together import require_settled
-from protege.errors import MissingExtra, ProtegeError, UserError
+from protege.errors import ProtegeError, UserError
+from protege.learn import pages
 from protege.learn.loose import read_loose
 from protege.training.score import METRICS, plain, table
 from protege.vlm.load import base_of, is_adapter, load_model, load_processor, without_bars
@@ -66,28 +65,9 @@ def readme(card: ModelCard, scores: dict[str, Any]) -> str:
     )
 
 
-def figure() -> Any:
-    """A matplotlib figure without a window and without pyplot's global state."""
-    if importlib.util.find_spec("matplotlib") is None:
-        raise MissingExtra("matplotlib", "vision")
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(8, 4), dpi=100, layout="constrained")
-
-
-def png(drawn: Any) -> bytes:
-    buffer = io.BytesIO()
-    drawn.savefig(buffer, format="png")
-    return buffer.getvalue()
-
-
-def data_uri(image: bytes, kind: str = "png") -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
-
-
 def curves(history: Sequence[dict[str, Any]]) -> bytes:
     """Loss and held-back scores over the steps, as PNG."""
-    drawn = figure()
+    drawn = pages.figure((8, 4), "vision")
     left, right = drawn.subplots(1, 2)
     points = [(row["step"], row["loss"]) for row in history if "loss" in row]
     left.plot(*zip(*points, strict=True) if points else ([], []), label="training loss")
@@ -102,7 +82,7 @@ def curves(history: Sequence[dict[str, Any]]) -> bytes:
         axes.set_xlabel("step")
         if axes.get_legend_handles_labels()[0]:
             axes.legend()
-    return png(drawn)
+    return pages.png(drawn)
 
 
 def export_merged(adapter: Path, folder: Path, *, dtype: str = "auto") -> Path:

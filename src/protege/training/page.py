@@ -3,7 +3,6 @@
 import io
 import math
 from collections import Counter
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,25 +10,21 @@ import numpy as np
 from PIL import Image
 
 from protege.core.files import write_text
-from protege.errors import MissingExtra
+from protege.learn.pages import data_uri, figure, heat_map, png, render
 from protege.training.judge import Judged, summary
-from protege.training.outputs import data_uri, figure, png
 from protege.vlm.pixels import read_picture
 
 WORST: Final = 24
 THUMBNAIL: Final = (320, 240)
+SIZE: Final = (8, 4)
+"""Of a figure, in inches."""
+EXTRA: Final = "vision"
 
 
 def write_page(judged: Judged, path: Path) -> None:
     """Write the page, whole or not at all."""
-    try:
-        import jinja2
-    except ImportError:
-        raise MissingExtra("jinja2", "vision") from None
-
-    text = (files("protege.training") / "page.html.jinja").read_text(encoding="utf-8")
-    template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(text)
-    shown = template.render(
+    text = render(
+        "training/page.html.jinja",
         name=Path(judged.name).name,
         table=summary(judged),
         confusion=data_uri(confusion_png(judged)),
@@ -37,7 +32,7 @@ def write_page(judged: Judged, path: Path) -> None:
         calibration=data_uri(calibration_png(judged)),
         worst=worst(judged),
     )
-    write_text(path, shown)
+    write_text(path, text)
 
 
 def confusion_png(judged: Judged) -> bytes:
@@ -47,16 +42,10 @@ def confusion_png(judged: Judged) -> bytes:
     counts = counts[np.ix_(used, used)]
     parts = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     names = [judged.data.shape.space.keys[k] for k in used]
-    drawn = figure()
+    drawn = figure(SIZE, EXTRA)
     axes = drawn.subplots()
-    axes.imshow(parts, cmap="Blues", vmin=0, vmax=1)
-    for (row, column), count in np.ndenumerate(counts):
-        color = "white" if parts[row, column] > 0.5 else "black"
-        axes.text(column, row, str(count) if count else "", ha="center", va="center", color=color, fontsize=8)
-    axes.set_xticks(range(len(names)), names, rotation=45)
-    axes.set_yticks(range(len(names)), names)
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("pressed")
+    texts = np.where(counts, counts.astype(str), "")
+    heat_map(axes, parts, texts, (names, names), ("pressed", "predicted"))
     return png(drawn)
 
 
@@ -64,10 +53,10 @@ def keys_png(judged: Judged) -> bytes:
     """Precision, recall and F1 of each key, over all slots."""
     keys = judged.scores.keys
     at = np.arange(len(keys))
-    drawn = figure()
+    drawn = figure(SIZE, EXTRA)
     axes = drawn.subplots()
     for i, name in enumerate(("precision", "recall", "f1")):
-        values = np.nan_to_num([getattr(score, name) for score in keys.values()])
+        values = [getattr(score, name) or 0 for score in keys.values()]
         axes.bar(at + (i - 1) * 0.28, values, 0.26, label=name)
     axes.set_xticks(at, [f"{key}\n{score.support}" for key, score in keys.items()])
     axes.set_ylim(0, 1)
@@ -77,7 +66,7 @@ def keys_png(judged: Judged) -> bytes:
 
 def calibration_png(judged: Judged) -> bytes:
     """How often the first action is right, by how sure the model is."""
-    drawn = figure()
+    drawn = figure(SIZE, EXTRA)
     axes = drawn.subplots()
     axes.plot([0, 1], [0, 1], color="lightgrey")
     if rows := judged.scores.calibration:
@@ -107,7 +96,7 @@ def worst(judged: Judged) -> list[dict[str, Any]]:
         picture.save(buffer, "JPEG", quality=80)
         found.append(
             {
-                "picture": data_uri(buffer.getvalue(), "jpeg"),
+                "picture": data_uri(buffer.getvalue(), "image/jpeg"),
                 "goal": example.goal,
                 "predicted": " ".join(space.keys[k] for k in judged.predictions.pred[place]),
                 "pressed": " ".join(space.spell(step) for step in example.plan.steps),

@@ -3,7 +3,7 @@
 N samples, H slots, K actions (the columns of the action space). truth, pred: (N, H) columns.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -11,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protege.core import ActionSpace
+from protege.core.files import Json
+from protege.learn import tables
+from protege.learn.metrics import BinaryScore, commonest, macro_f1, previous, ratio
 
 Columns = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -19,16 +22,6 @@ METRICS: Final = "metrics.json"
 """Beside a model: its scores, and after training the course of the loss."""
 BINS: Final = 10
 RESAMPLES: Final = 1000
-
-
-@dataclass(frozen=True)
-class KeyScore:
-    """Of all slots: how many name the key in truth, and how well predictions find them."""
-
-    support: int
-    precision: float
-    recall: float
-    f1: float
 
 
 @dataclass(frozen=True)
@@ -45,33 +38,44 @@ class GoalSwap:
 
 @dataclass(frozen=True)
 class Scores:
-    """All numbers of one model on one data set. What cannot be told (no such sample) is nan.
+    """All numbers of one model on one data set; None where there is no sample to tell.
 
-    change_accuracy: first actions that are right, of those that differ from what was held just before.
+    keys: by key how well the slots that name it are found; change_accuracy: first actions that are right, of those that
+    differ from what was held just before; done: slots that are all none.
     """
 
     samples: int
     first_action_accuracy: float
     slot_accuracy: tuple[float, ...]
     exact_chunk: float
-    macro_f1: float
-    change_accuracy: float
-    keys: Mapping[str, KeyScore]
-    done_precision: float
-    done_recall: float
-    camera_accuracy: float
+    macro_f1: float | None
+    change_accuracy: float | None
+    keys: Mapping[str, BinaryScore]
+    done_precision: float | None
+    done_recall: float | None
+    camera_accuracy: float | None
     confusion: tuple[tuple[int, ...], ...]
-    cross_entropy: float = float("nan")
-    base_rate_entropy: float = float("nan")
-    explained: float = float("nan")
-    calibration_error: float = float("nan")
+    cross_entropy: float | None = None
+    base_rate_entropy: float | None = None
+    explained: float | None = None
+    calibration_error: float | None = None
     calibration: tuple[tuple[float, float, int], ...] = ()
     goal_swap: GoalSwap | None = None
     baselines: Mapping[str, "Scores"] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; nan becomes null."""
-        return plain(asdict(self))
+        """As metrics.json has them. There a key that is predicted but never true has precision and F1 of 0."""
+        keys = {
+            key: {
+                "support": score.support,
+                "precision": score.precision if score.support else 0.0,
+                "recall": score.recall,
+                "f1": score.f1 or 0.0,
+            }
+            for key, score in self.keys.items()
+        }
+        baselines = {name: scores.to_json() for name, scores in self.baselines.items()}
+        return plain(asdict(self) | {"keys": keys, "baselines": baselines})
 
 
 def plain(value: Any) -> Any:
@@ -83,19 +87,13 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
-def _ratio(part: float, whole: float) -> float:
-    return float(part) / float(whole) if whole else float("nan")
-
-
-def key_scores(truth: Columns, pred: Columns, space: ActionSpace) -> dict[str, KeyScore]:
-    """For each key that truth or predictions name; a key never predicted has precision nan and F1 0."""
+def key_scores(truth: Columns, pred: Columns, space: ActionSpace) -> dict[str, BinaryScore]:
+    """The score of each key that truth or predictions name, over all slots."""
     found = {}
     for k, key in enumerate(space.keys):
         true, named = truth == k, pred == k
-        hits = int((true & named).sum())
         if true.any() or named.any():
-            f1 = 2 * hits / (int(true.sum()) + int(named.sum()))
-            found[key] = KeyScore(int(true.sum()), _ratio(hits, named.sum()), _ratio(hits, true.sum()), f1)
+            found[key] = BinaryScore.of((true & named).sum(), named.sum(), true.sum())
     return found
 
 
@@ -121,7 +119,7 @@ def calibration(probs: Floats, truth: NDArray[np.int64]) -> tuple[float, tuple[t
 
 
 def base_rate_entropy(truth: Columns, train: Columns, count: int) -> float:
-    """Nats a slot that somebody pays who only knows how often each action comes in each slot of the training data."""
+    """Cross-entropy per slot, in nats, of how often each action comes in that slot of the training data."""
     nats = []
     for h in range(truth.shape[1]):
         rate = (np.bincount(train[:, h], minlength=count) + 1) / (len(train) + count)
@@ -175,34 +173,32 @@ def scores(
     done, said = (truth == none).all(1), (pred == none).all(1)
     turns = np.isin(truth, [space.index(key) for key in space.camera])
     changes = np.zeros(len(truth), bool) if before is None else (before >= 0) & (before != truth[:, 0])
-    known = [score.f1 for score in keys.values() if score.support]
-    found = {
-        "samples": len(truth),
-        "first_action_accuracy": float((truth[:, 0] == pred[:, 0]).mean()),
-        "slot_accuracy": tuple(map(float, (truth == pred).mean(0))),
-        "exact_chunk": float((truth == pred).all(1).mean()),
-        "macro_f1": float(np.mean(known)),
-        "change_accuracy": _ratio((changes & (truth[:, 0] == pred[:, 0])).sum(), changes.sum()),
-        "keys": keys,
-        "done_precision": _ratio((done & said).sum(), said.sum()),
-        "done_recall": _ratio((done & said).sum(), done.sum()),
-        "camera_accuracy": _ratio((turns & (truth == pred)).sum(), turns.sum()),
-        "confusion": tuple(tuple(map(int, row)) for row in confusion(truth, pred, len(space))),
-    }
-    if truth_logp is not None:
-        found["cross_entropy"] = float(-truth_logp.mean())
-        if train is not None:
-            found["base_rate_entropy"] = base_rate_entropy(truth, train, len(space))
-            found["explained"] = 1 - found["cross_entropy"] / found["base_rate_entropy"]
-    if first_probs is not None:
-        found["calibration_error"], found["calibration"] = calibration(first_probs, truth[:, 0])
-    return Scores(**found)
+    error, parts = (None, ()) if first_probs is None else calibration(first_probs, truth[:, 0])
+    nats = None if truth_logp is None else float(-truth_logp.mean())
+    base = None if nats is None or train is None else base_rate_entropy(truth, train, len(space))
+    return Scores(
+        samples=len(truth),
+        first_action_accuracy=float((truth[:, 0] == pred[:, 0]).mean()),
+        slot_accuracy=tuple(map(float, (truth == pred).mean(0))),
+        exact_chunk=float((truth == pred).all(1).mean()),
+        macro_f1=macro_f1(keys.values()),
+        change_accuracy=ratio((changes & (truth[:, 0] == pred[:, 0])).sum(), changes.sum()),
+        keys=keys,
+        done_precision=ratio((done & said).sum(), said.sum()),
+        done_recall=ratio((done & said).sum(), done.sum()),
+        camera_accuracy=ratio((turns & (truth == pred)).sum(), turns.sum()),
+        confusion=tuple(tuple(map(int, row)) for row in confusion(truth, pred, len(space))),
+        cross_entropy=nats,
+        base_rate_entropy=base,
+        explained=None if nats is None or base is None else 1 - nats / base,
+        calibration_error=error,
+        calibration=parts,
+    )
 
 
 def majority(train: Columns, count: int) -> Columns:
     """(count, H) the commonest action of each slot of the training data, for everybody."""
-    best = [np.bincount(train[:, h]).argmax() for h in range(train.shape[1])]
-    return np.tile(np.array(best, np.int64), (count, 1))
+    return np.tile([commonest(slot) for slot in train.T], (count, 1))
 
 
 def repeat_last(before: NDArray[np.int64], horizon: int, none: int) -> Columns:
@@ -212,10 +208,8 @@ def repeat_last(before: NDArray[np.int64], horizon: int, none: int) -> Columns:
 
 def last_actions(columns: Columns, segment: NDArray[np.int32], frame: NDArray[np.int64]) -> NDArray[np.int64]:
     """(N,) the action of the frame before each sample's, or -1 where its segment does not have that frame."""
-    before = np.full(len(columns), -1, np.int64)
     follows = (segment[1:] == segment[:-1]) & (frame[1:] == frame[:-1] + 1)
-    before[1:][follows] = columns[:-1, 0][follows]
-    return before
+    return previous(columns[:, 0], follows, missing=-1)
 
 
 NUMBERS: Final = {
@@ -231,29 +225,12 @@ NUMBERS: Final = {
     "calibration error": "calibration_error",
 }
 """The lines of a table, and which number of `Scores` each shows."""
+_LINES: Final = {label: (name,) for label, name in NUMBERS.items()} | {
+    "goal swap changes": ("goal_swap", "changed"),
+    "goal swap effect": ("goal_swap", "effect"),
+}
 
 
-def table(results: dict[str, Any]) -> str:
+def table(results: Mapping[str, Mapping[str, Json]]) -> str:
     """Scores side by side as text: a column a model, a line a number. results: name to `Scores.to_json()`."""
-    rows = [["", *results]]
-    rows += [[label, *(_number(result.get(name)) for result in results.values())] for label, name in NUMBERS.items()]
-    swaps = [swap if isinstance(swap := result.get("goal_swap"), dict) else {} for result in results.values()]
-    rows.append(["goal swap changes", *(_number(swap.get("changed")) for swap in swaps)])
-    rows.append(["goal swap effect", *(_number(swap.get("effect")) for swap in swaps)])
-    return format_rows(rows)
-
-
-def format_rows(rows: Sequence[Sequence[str]]) -> str:
-    """Columns of text, the first to the left and the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    shown = [
-        "  ".join(
-            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        )
-        for row in rows
-    ]
-    return "\n".join(line.rstrip() for line in shown)
-
-
-def _number(value: Any) -> str:
-    return f"{value:.3f}" if isinstance(value, int | float) else "-"
+    return tables.aligned(tables.rows(results, _LINES))
