@@ -6,12 +6,13 @@ of an episode together. What cannot be told (an action that the truth never hold
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-Bools = NDArray[np.bool_]
+from protege.core.files import Json
+from protege.learn.metrics import Bools, binary_scores, mean, ratio
 
 BUFFER: Final = 5
 """Frames by which a predicted start or end of an action may be early or late."""
@@ -78,7 +79,7 @@ class Scores:
         """Actions that the truth never holds."""
         return tuple(name for name, score in self.actions.items() if not score.support)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Json]:
         return {**asdict(self), "absent": list(self.absent)}
 
 
@@ -88,11 +89,10 @@ def score(truth: Bools, pred: Bools, episode: NDArray[np.integer], keys: Sequenc
         raise ValueError(f"truth {truth.shape}, predictions {pred.shape}, {len(episode)} frames, {len(keys)} actions")
     truth, pred = truth.astype(bool), pred.astype(bool)
     actions = action_scores(truth, pred, keys)
-    known = [found.f1 for found in actions.values() if found.f1 is not None]
     return Scores(
         frames=len(truth),
         exact_match=exact_match(truth, pred),
-        macro_f1=float(np.mean(known)) if known else None,
+        macro_f1=mean([found.f1 for found in actions.values() if found.f1 is not None]),
         actions=actions,
         frequency=frequency(truth, pred),
         onsets=onsets(truth, pred, episode, buffer),
@@ -106,14 +106,18 @@ def exact_match(truth: Bools, pred: Bools) -> float:
 
 def action_scores(truth: Bools, pred: Bools, keys: Sequence[str]) -> dict[str, ActionScore]:
     """Accuracy, precision, recall and F1 of each action that occurs."""
-    right = (truth == pred).mean(0)
-    hits, support, predicted = (truth & pred).sum(0), truth.sum(0), pred.sum(0)
-    found = {}
-    for a, key in enumerate(keys):
-        n, said, hit = int(support[a]), int(predicted[a]), int(hits[a])
-        scored = (float(right[a]), _ratio(hit, said), _ratio(hit, n), 2 * hit / (n + said)) if n else ()
-        found[key] = ActionScore(n, said, *scored)
-    return found
+    right = dict(zip(keys, (truth == pred).mean(0).tolist(), strict=True))
+    return {
+        key: ActionScore(
+            found.support,
+            found.predicted,
+            accuracy=right[key] if found.support else None,
+            precision=found.precision,
+            recall=found.recall,
+            f1=found.f1,
+        )
+        for key, found in binary_scores(truth, pred, keys).items()
+    }
 
 
 def frequency(truth: Bools, pred: Bools) -> Frequency:
@@ -144,11 +148,11 @@ def onsets(truth: Bools, pred: Bools, episode: NDArray[np.integer], buffer: int 
     return Onsets(
         starts=int(starts.sum()),
         ends=int(ends.sum()),
-        start_recall=_ratio(pred[starts].sum(), starts.sum()),
-        end_recall=_ratio((~pred[ends]).sum(), ends.sum()),
+        start_recall=ratio(pred[starts].sum(), starts.sum()),
+        end_recall=ratio((~pred[ends]).sum(), ends.sum()),
         exact_match=exact_match(truth[moved], pred[moved]) if moved.any() else None,
-        precision=_ratio(pairs, predicted),
-        recall=_ratio(pairs, count),
+        precision=ratio(pairs, predicted),
+        recall=ratio(pairs, count),
         f1=2 * pairs / (count + predicted) if count else None,
     )
 
@@ -184,7 +188,3 @@ def paired(one: NDArray[np.int64], other: NDArray[np.int64], buffer: int) -> int
 def confusion(truth: Bools, pred: Bools) -> NDArray[np.int64]:
     """(A, 4) frames of each action: held and predicted, predicted only, held only, neither."""
     return np.stack([(truth & pred).sum(0), (~truth & pred).sum(0), (truth & ~pred).sum(0), (~truth & ~pred).sum(0)], 1)
-
-
-def _ratio(part: float, whole: float) -> float | None:
-    return float(part) / float(whole) if whole else None

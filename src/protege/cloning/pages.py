@@ -1,25 +1,28 @@
 """The page of a model's predictions: one HTML file with numbers, confusion by action, time lines and videos in it."""
 
-import base64
 import errno
-import io
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from protege.cloning.film import drawn, encode
+from protege.cloning import film
 from protege.cloning.metrics import confusion
 from protege.cloning.predictions import Evaluation
-from protege.cloning.tables import number, table
+from protege.cloning.tables import table
 from protege.core.files import hidden, move
-from protege.errors import MissingExtra
+from protege.learn.pages import data_uri, figure, heat_map, png, render
+from protege.learn.tables import number
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from matplotlib.gridspec import SubplotSpec
+
+EXTRA: Final = "cloning"
 THUMBNAILS: Final = 8
 FILM_FRAMES: Final = 600
 """Of an episode; what comes after is not filmed."""
@@ -34,20 +37,14 @@ def page_of(found: Evaluation, frames: Pictures, intro: str, fps: float = 10.0, 
 
     frames: the pictures that the predictions' rows count; intro: what they are of; films: with videos.
     """
-    try:
-        import jinja2
-    except ImportError:
-        raise MissingExtra("jinja2", "cloning") from None
-
-    text = (files("protege.cloning") / "evaluation.html.jinja").read_text(encoding="utf-8")
-    template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(text)
-    return template.render(
+    return render(
+        "cloning/evaluation.html.jinja",
         name=found.about["model"],
         intro=intro,
         table=table({found.about["model"]: found.to_json(), **found.to_json()["others"]}),
         actions=action_rows(found),
         episodes=episode_rows(found),
-        confusion=_uri(confusion_png(found), "image/png"),
+        confusion=data_uri(confusion_png(found)),
         shown=[episode_parts(found, frames, e, title, fps, films) for e, title in chosen(found).items()],
     )
 
@@ -118,29 +115,23 @@ def confusion_png(found: Evaluation) -> bytes:
     """`held_and_predicted` as a picture."""
     keys = found.predictions.keys
     used, parts = held_and_predicted(found)
-    figure = _figure(2.5 + 0.5 * len(keys), 1.6 + 0.4 * len(used))
-    axes = figure.subplots()
-    axes.imshow(parts, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    for (row, column), part in np.ndenumerate(parts):
-        color = "white" if part > 0.5 else "black"
-        axes.text(column, row, f"{part:.0%}" if part else "", ha="center", va="center", color=color, fontsize=8)
-    axes.set_xticks(range(len(keys)), keys, rotation=45, ha="right")
-    axes.set_yticks(range(len(used)), [keys[a] for a in used])
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("held")
-    return _png(figure)
+    drawn = figure((2.5 + 0.5 * len(keys), 1.6 + 0.4 * len(used)), EXTRA)
+    axes = drawn.subplots()
+    texts = np.array([f"{part:.0%}" if part else "" for part in parts.flat]).reshape(parts.shape)
+    heat_map(axes, parts, texts, ([keys[a] for a in used], keys), ("held", "predicted"))
+    return png(drawn)
 
 
 def episode_parts(
     found: Evaluation, frames: Pictures, episode: int, title: str, fps: float, films: bool
 ) -> dict[str, Any]:
     own = np.flatnonzero(found.predictions.episode == episode)
-    parts = {"title": title, "timeline": _uri(timeline_png(found, frames, own, fps), "image/png"), "film": None}
+    parts = {"title": title, "timeline": data_uri(timeline_png(found, frames, own, fps)), "film": None}
     if films:
         own = own[:FILM_FRAMES]
         pictures = (frames[row] for row in found.predictions.rows[own])
-        video = encode(drawn(pictures, found.truth[own], found.pred[own], found.predictions.keys), fps)
-        parts["film"] = _uri(video, "video/mp4")
+        video = film.encode(film.drawn(pictures, found.truth[own], found.pred[own], found.predictions.keys), fps)
+        parts["film"] = data_uri(video, "video/mp4")
     return parts
 
 
@@ -151,12 +142,12 @@ def timeline_png(found: Evaluation, frames: Pictures, own: NDArray[np.int64], fp
     keys = found.predictions.keys
     probs, truth, pred = found.predictions.probs[own, 0], found.truth[own], found.pred[own]
     seconds = np.arange(len(own) + 1) / fps
-    figure = _figure(10, 1.3 + 0.5 * len(keys))
-    grid = figure.add_gridspec(len(keys) + 1, 1, height_ratios=[2.4, *[1] * len(keys)])
-    _thumbnails(figure, grid[0], frames, found.predictions.rows[own])
+    drawn = figure((10, 1.3 + 0.5 * len(keys)), EXTRA)
+    grid = drawn.add_gridspec(len(keys) + 1, 1, height_ratios=[2.4, *[1] * len(keys)])
+    _thumbnails(drawn, grid[0], frames, found.predictions.rows[own])
     axes = None
     for a, key in enumerate(keys):
-        axes = figure.add_subplot(grid[a + 1], sharex=axes)
+        axes = drawn.add_subplot(grid[a + 1], sharex=axes)
         axes.stairs(truth[:, a].astype(float), seconds, fill=True, color="0.82")
         axes.stairs(np.where(pred[:, a], -0.08, -0.3), seconds, baseline=-0.3, fill=True, color="tab:blue")
         axes.stairs(probs[:, a], seconds, baseline=None, color="tab:blue", linewidth=1)
@@ -168,33 +159,14 @@ def timeline_png(found: Evaluation, frames: Pictures, own: NDArray[np.int64], fp
         axes.set_ylabel(key, rotation=0, ha="right", va="center", fontsize=8)
     if axes is not None:
         axes.set_xlabel("seconds")
-    return _png(figure)
+    return png(drawn)
 
 
-def _thumbnails(figure: Any, place: Any, frames: Pictures, rows: NDArray[np.int64]) -> None:
+def _thumbnails(drawn: "Figure", place: "SubplotSpec", frames: Pictures, rows: NDArray[np.int64]) -> None:
     """Pictures in the middle of equal parts of the time."""
     count = min(THUMBNAILS, len(rows))
     grid = place.subgridspec(1, count, wspace=0.02)
     for n in range(count):
-        axes = figure.add_subplot(grid[n])
+        axes = drawn.add_subplot(grid[n])
         axes.imshow(frames[rows[(2 * n + 1) * len(rows) // (2 * count)]].transpose(1, 2, 0))
         axes.set_axis_off()
-
-
-def _figure(width: float, height: float) -> Any:
-    """A figure of so many inches, without a window and without pyplot's global state."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtra("matplotlib", "cloning") from None
-    return Figure(figsize=(width, height), dpi=100, layout="constrained")
-
-
-def _png(figure: Any) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()
-
-
-def _uri(data: bytes, kind: str) -> str:
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"

@@ -5,6 +5,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from protege.learn.metrics import f1_at
+
 DEFAULT: Final = 0.5
 NEVER: Final = 1.0
 """A threshold that no probability is above."""
@@ -41,11 +43,8 @@ def choose(
 def _best(probs: NDArray[np.float64], truth: NDArray[np.bool_], before: float) -> float:
     values = np.unique(probs)
     cuts = np.concatenate([[before, values[0] / 2, (values[-1] + 1) / 2], (values[1:] + values[:-1]) / 2])
-    ranked = np.sort(probs)
-    held = np.sort(probs[truth])
-    said = len(ranked) - np.searchsorted(ranked, cuts, side="right")
-    hits = len(held) - np.searchsorted(held, cuts, side="right")
-    f1 = np.where(said <= len(held), 2 * hits / (said + len(held)), -1)
+    f1, predicted = f1_at(probs, truth, cuts)
+    f1 = np.where(predicted <= truth.sum(), f1, -1)
     best = np.flatnonzero(f1 == f1.max())
     return float(cuts[best[np.abs(cuts[best] - before).argmin()]])
 

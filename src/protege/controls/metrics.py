@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from protege.controls import tables
 from protege.controls.windows import Bools, Targets
+from protege.core.files import Json
+from protege.learn.metrics import BinaryScore, binary_scores, macro_f1, mean
+from protege.learn.tables import aligned, rows
 
 Floats = NDArray[np.float32]
 
@@ -70,32 +73,22 @@ class Predictions:
 
 
 @dataclass(frozen=True)
-class Binary:
-    """One binary control. support: how often it was pressed; f1 is None where it never was."""
-
-    precision: float
-    recall: float
-    f1: float | None
-    support: int
-    predicted: int
-
-
-@dataclass(frozen=True)
 class Scores:
-    """Everything is None where there was no frame to judge. look_direction: how often the sign is right of an axis
-    that turns; cursor_pixels:
-    mean distance on a screen of 1920x1080; idle: how often an idle frame is predicted as wholly idle; combined: the
-    weighted mean of the heads that are there; absent: those that are not.
+    """Everything is None where there was no frame to judge.
+
+    look_direction: how often the sign is right of an axis that turns; cursor_pixels: mean distance on a screen of
+    1920x1080; idle_accuracy: how often an idle frame is predicted as wholly idle; combined: the weighted mean of the
+    heads that are there; absent: those that are not.
     """
 
-    action: Mapping[str, Binary]
+    action: Mapping[str, BinaryScore]
     action_f1: float | None
     look_mse: float | None
     look_direction: float | None
     hotbar_accuracy: float | None
     cursor_mse: float | None
     cursor_pixels: float | None
-    inventory: Mapping[str, Binary]
+    inventory: Mapping[str, BinaryScore]
     inventory_f1: float | None
     idle_accuracy: float | None
     combined: float
@@ -103,7 +96,21 @@ class Scores:
     frames: int
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """As metrics.json has them, where a precision or recall that is undefined is 0."""
+        return asdict(self) | {"action": _json(self.action), "inventory": _json(self.inventory)}
+
+
+def _json(scores: Mapping[str, BinaryScore]) -> dict[str, Json]:
+    return {
+        name: {
+            "precision": score.precision or 0.0,
+            "recall": score.recall or 0.0,
+            "f1": score.f1,
+            "support": score.support,
+            "predicted": score.predicted,
+        }
+        for name, score in scores.items()
+    }
 
 
 def score(predicted: Predictions, truth: Truth, thresholds: Thresholds | None = None) -> Scores:
@@ -120,14 +127,14 @@ def score(predicted: Predictions, truth: Truth, thresholds: Thresholds | None = 
     right_slot = predicted.slots(1e-9)[changed] == truth.head("hotbar")[changed].argmax(1)
     pixels = np.linalg.norm((cursor - wanted_cursor) * np.array(SCREEN_PIXELS, np.float32), axis=1)
     found: dict[str, Any] = {
-        "action_f1": _mean([row.f1 for row in action.values() if row.f1 is not None]),
-        "look_mse": _mean((look - wanted_look) ** 2),
-        "look_direction": _mean((np.sign(look) == np.sign(wanted_look))[wanted_look != 0]),
-        "hotbar_accuracy": _mean(right_slot),
-        "cursor_mse": _mean((cursor - wanted_cursor) ** 2),
-        "cursor_pixels": _mean(pixels),
-        "inventory_f1": _mean([row.f1 for row in inventory.values() if row.f1 is not None]),
-        "idle_accuracy": _mean(~pressed[truth.idle].any(1)),
+        "action_f1": macro_f1(action.values()),
+        "look_mse": mean((look - wanted_look) ** 2),
+        "look_direction": mean((np.sign(look) == np.sign(wanted_look))[wanted_look != 0]),
+        "hotbar_accuracy": mean(right_slot),
+        "cursor_mse": mean((cursor - wanted_cursor) ** 2),
+        "cursor_pixels": mean(pixels),
+        "inventory_f1": macro_f1(inventory.values()),
+        "idle_accuracy": mean(~pressed[truth.idle].any(1)),
     }
     combined, absent = combine(found)
     return Scores(action=action, inventory=inventory, **found, combined=combined, absent=absent, frames=len(truth))
@@ -152,20 +159,9 @@ def combine(found: Mapping[str, float | None]) -> tuple[float, tuple[str, ...]]:
     return (total / weight if there else 0.0), tuple(head for head in parts if head not in there)
 
 
-def binaries(head: str, pressed: Bools, truth: Truth, counts: Bools) -> dict[str, Binary]:
+def binaries(head: str, pressed: Bools, truth: Truth, counts: Bools) -> dict[str, BinaryScore]:
     """Precision, recall and F1 of each column of (N, n) decisions, over the frames that count: (N, n) or (N, 1)."""
-    wanted, pressed = (truth.head(head) > 0.5) & counts, pressed & counts
-    hits, predicted, support = (pressed & wanted).sum(0), pressed.sum(0), wanted.sum(0)
-    return {
-        name: Binary(
-            precision=float(hits[i] / max(predicted[i], 1)),
-            recall=float(hits[i] / max(support[i], 1)),
-            f1=float(2 * hits[i] / (predicted[i] + support[i])) if support[i] else None,
-            support=int(support[i]),
-            predicted=int(predicted[i]),
-        )
-        for i, name in enumerate(tables.head_names(head))
-    }
+    return binary_scores((truth.head(head) > 0.5) & counts, pressed & counts, tables.head_names(head))
 
 
 def majority(training: Truth, count: int) -> Predictions:
@@ -192,34 +188,16 @@ def majority(training: Truth, count: int) -> Predictions:
     return Predictions.of_controls(np.broadcast_to(answer, (count, len(answer))))
 
 
+_NUMBERS: Final = (
+    *("combined", "action_f1", "look_mse", "look_direction", "hotbar_accuracy", "cursor_mse", "cursor_pixels"),
+    *("inventory_f1", "idle_accuracy"),
+)
+
+
 def table(columns: Mapping[str, Scores]) -> str:
     """Scores side by side, one figure a line; a dash where there was nothing to judge."""
     first = next(iter(columns.values()))
-    lines = [("", *columns)]
-    for name in (
-        *("combined", "action_f1", "look_mse", "look_direction", "hotbar_accuracy", "cursor_mse", "cursor_pixels"),
-        *("inventory_f1", "idle_accuracy"),
-    ):
-        lines.append((name.replace("_", " "), *(_shown(getattr(scores, name)) for scores in columns.values())))
-    for head in ("action", "inventory"):
-        for control, row in getattr(first, head).items():
-            f1 = (_shown(getattr(scores, head)[control].f1) for scores in columns.values())
-            lines.append((f"  {control} F1 ({row.support})", *f1))
-    widths = [max(len(line[i]) for line in lines) for i in range(len(columns) + 1)]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if i else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in lines
-    )
-
-
-def _shown(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
-
-
-def _mean(values: Any) -> float | None:
-    """None of nothing."""
-    values = np.asarray(values, np.float64)
-    return float(values.mean()) if values.size else None
+    lines = {name.replace("_", " "): (name,) for name in _NUMBERS}
+    for head, scores in (("action", first.action), ("inventory", first.inventory)):
+        lines |= {f"  {name} F1 ({score.support})": (head, name, "f1") for name, score in scores.items()}
+    return aligned(rows({name: scores.to_json() for name, scores in columns.items()}, lines))

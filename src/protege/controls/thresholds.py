@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protege.controls.metrics import NO_SLOT, Bools, Floats, Predictions, Thresholds, Truth
+from protege.learn.metrics import count_above, f1_at
 
 DEFAULT: Final = 0.5
 IDLE_COST: Final = 0.5
@@ -50,10 +51,9 @@ def binary_threshold(
     wanted = target > 0.5
     if not wanted.any():
         return DEFAULT
-    predicted, hits = _over(probability, candidates), _over(probability[wanted], candidates)
-    scores = 2 * hits / (predicted + wanted.sum())
+    scores, _ = f1_at(probability, wanted, candidates)
     if idle is not None and len(idle):
-        scores = scores - IDLE_COST * _over(idle, candidates) / len(idle)
+        scores = scores - IDLE_COST * count_above(idle, candidates) / len(idle)
     best = int(scores.argmax())
     return float(candidates[best]) if scores[best] > floor else DEFAULT
 
@@ -82,9 +82,3 @@ def _hotbar_score(best: NDArray[np.int_], emitted: Bools, wanted: NDArray[np.int
     accuracy = (best == wanted)[emitted].mean()
     coverage = emitted[changed].mean()
     return float(accuracy * coverage)
-
-
-def _over(probability: Floats, candidates: NDArray[np.float64]) -> NDArray[np.int64]:
-    """How many probabilities lie over each candidate."""
-    ordered = np.sort(probability)
-    return len(ordered) - np.searchsorted(ordered, candidates.astype(ordered.dtype), side="right")
