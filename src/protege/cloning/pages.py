@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from protege.cloning import film
+from protege.cloning.film import drawn, encode
 from protege.cloning.metrics import confusion
 from protege.cloning.predictions import Evaluation
 from protege.cloning.tables import table
@@ -115,11 +115,11 @@ def confusion_png(found: Evaluation) -> bytes:
     """`held_and_predicted` as a picture."""
     keys = found.predictions.keys
     used, parts = held_and_predicted(found)
-    drawn = figure((2.5 + 0.5 * len(keys), 1.6 + 0.4 * len(used)), EXTRA)
-    axes = drawn.subplots()
+    canvas = figure((2.5 + 0.5 * len(keys), 1.6 + 0.4 * len(used)), EXTRA)
+    axes = canvas.subplots()
     texts = np.array([f"{part:.0%}" if part else "" for part in parts.flat]).reshape(parts.shape)
     heat_map(axes, parts, texts, ([keys[a] for a in used], keys), ("held", "predicted"))
-    return png(drawn)
+    return png(canvas)
 
 
 def episode_parts(
@@ -130,7 +130,7 @@ def episode_parts(
     if films:
         own = own[:FILM_FRAMES]
         pictures = (frames[row] for row in found.predictions.rows[own])
-        video = film.encode(film.drawn(pictures, found.truth[own], found.pred[own], found.predictions.keys), fps)
+        video = encode(drawn(pictures, found.truth[own], found.pred[own], found.predictions.keys), fps)
         parts["film"] = data_uri(video, "video/mp4")
     return parts
 
@@ -142,12 +142,12 @@ def timeline_png(found: Evaluation, frames: Pictures, own: NDArray[np.int64], fp
     keys = found.predictions.keys
     probs, truth, pred = found.predictions.probs[own, 0], found.truth[own], found.pred[own]
     seconds = np.arange(len(own) + 1) / fps
-    drawn = figure((10, 1.3 + 0.5 * len(keys)), EXTRA)
-    grid = drawn.add_gridspec(len(keys) + 1, 1, height_ratios=[2.4, *[1] * len(keys)])
-    _thumbnails(drawn, grid[0], frames, found.predictions.rows[own])
+    canvas = figure((10, 1.3 + 0.5 * len(keys)), EXTRA)
+    grid = canvas.add_gridspec(len(keys) + 1, 1, height_ratios=[2.4, *[1] * len(keys)])
+    _thumbnails(canvas, grid[0], frames, found.predictions.rows[own])
     axes = None
     for a, key in enumerate(keys):
-        axes = drawn.add_subplot(grid[a + 1], sharex=axes)
+        axes = canvas.add_subplot(grid[a + 1], sharex=axes)
         axes.stairs(truth[:, a].astype(float), seconds, fill=True, color="0.82")
         axes.stairs(np.where(pred[:, a], -0.08, -0.3), seconds, baseline=-0.3, fill=True, color="tab:blue")
         axes.stairs(probs[:, a], seconds, baseline=None, color="tab:blue", linewidth=1)
@@ -159,14 +159,14 @@ def timeline_png(found: Evaluation, frames: Pictures, own: NDArray[np.int64], fp
         axes.set_ylabel(key, rotation=0, ha="right", va="center", fontsize=8)
     if axes is not None:
         axes.set_xlabel("seconds")
-    return png(drawn)
+    return png(canvas)
 
 
-def _thumbnails(drawn: "Figure", place: "SubplotSpec", frames: Pictures, rows: NDArray[np.int64]) -> None:
+def _thumbnails(canvas: "Figure", place: "SubplotSpec", frames: Pictures, rows: NDArray[np.int64]) -> None:
     """Pictures in the middle of equal parts of the time."""
     count = min(THUMBNAILS, len(rows))
     grid = place.subgridspec(1, count, wspace=0.02)
     for n in range(count):
-        axes = drawn.add_subplot(grid[n])
+        axes = canvas.add_subplot(grid[n])
         axes.imshow(frames[rows[(2 * n + 1) * len(rows) // (2 * count)]].transpose(1, 2, 0))
         axes.set_axis_off()

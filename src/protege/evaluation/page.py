@@ -1,24 +1,21 @@
 """The page of an arena benchmark: figures, film strips of the best and worst episodes, and a map of every path."""
 
-import base64
-from collections.abc import Callable, Sequence
-from html import escape
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from protege.arena.rooms import Layout, layout
+from protege.arena.rooms import layout
 from protege.arena.tasks import GOALS
+from protege.core.files import write_text
 from protege.evaluation.episodes import Result
 from protege.evaluation.figures import Figure, describe, machine
+from protege.learn.pages import data_uri, render
 
+MAPS: Final = 24
+"""Episodes whose paths are shown."""
 MAP_PIXELS: Final = 220
-_At = Callable[[float, float], tuple[float, float]]
-_STYLE: Final = """
-body{font:15px/1.5 system-ui,sans-serif;max-width:1100px;margin:2rem auto;padding:0 1rem;color:#222}
-table{border-collapse:collapse}td,th{padding:.15rem .8rem .15rem 0;text-align:left;border-bottom:1px solid #ddd}
-.missed{color:#b00}.strip{display:flex;gap:3px;overflow-x:auto;align-items:flex-start}.strip img{height:110px}
-.maps{display:flex;flex-wrap:wrap;gap:12px}figure{margin:0}figcaption{font-size:12px;max-width:220px}
-"""
+STRIP_MAP_PIXELS: Final = 110
+"""The longer side of a map, on its own and beside a film strip."""
 
 
 def write_page(
@@ -29,65 +26,23 @@ def write_page(
     others: dict[str, list[Result]],
     films: Sequence[Result],
 ) -> Path:
-    """One HTML file that needs nothing beside it."""
-    parts = [
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(title)} in the arena</title>",
-        f"<style>{_STYLE}</style><h1>{escape(title)} in the arena</h1>",
-        f"<p>Measured on {escape(describe(machine()))}.</p>",
-        figures_table(figures),
-        bars({"this policy": _rate(results), **{name: _rate(theirs) for name, theirs in others.items()}}),
-        "<h2>The quickest successes and the longest failures</h2>",
-        *map(strip, films),
-        "<h2>Paths</h2><p>Seen from above: the start is a dot, the thing asked for is filled, the path is green "
-        "where the goal was reached and red where it was not.</p><div class=maps>",
-        *(path_map(result) for result in results[:24]),
-        "</div></html>",
-    ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(parts), encoding="utf-8")
+    """One HTML file that needs nothing beside it, written whole or not at all."""
+    text = render(
+        "evaluation/page.html.jinja",
+        title=title,
+        machine=describe(machine()),
+        figures=[(figure, {True: "met", False: "missed", None: ""}[figure.good]) for figure in figures],
+        rates={"this policy": _rate(results), **{name: _rate(theirs) for name, theirs in others.items()}},
+        strips=[(result, GOALS[result.goal].sentence, path_map(result, STRIP_MAP_PIXELS)) for result in films],
+        maps=[path_map(result, MAP_PIXELS) for result in results[:MAPS]],
+        jpeg=lambda picture: data_uri(picture, "image/jpeg"),
+    )
+    write_text(path, text)
     return path
 
 
-def figures_table(figures: Sequence[Figure]) -> str:
-    rows = []
-    for figure in figures:
-        met = {True: "met", False: "missed", None: ""}[figure.good]
-        cells = (figure.key, figure.text, figure.target)
-        rows.append(
-            "<tr>"
-            + "".join(f"<td>{escape(cell)}</td>" for cell in cells)
-            + f"<td class={met or 'none'}>{met}</td></tr>"
-        )
-    return f"<table><tr><th>figure</th><th>value</th><th>target</th><th></th></tr>{''.join(rows)}</table>"
-
-
-def bars(rates: dict[str, float]) -> str:
-    """Success rates side by side, as a drawing."""
-    rows = []
-    for number, (name, value) in enumerate(rates.items()):
-        y = 8 + 26 * number
-        width, fill = 400 * value, "#2a7" if number == 0 else "#999"
-        rows.append(
-            f'<text x="0" y="{y + 14}">{escape(name)}</text>'
-            f'<rect x="110" y="{y}" width="{width:.1f}" height="18" fill="{fill}"/>'
-            f'<text x="{116 + width:.1f}" y="{y + 14}">{value:.0%}</text>'
-        )
-    return f'<svg width="600" height="{26 * len(rates) + 16}" font-size="14">{"".join(rows)}</svg>'
-
-
-def strip(result: Result) -> str:
-    """The pictures of one episode in a row, two a second, beside its map."""
-    pictures = "".join(
-        f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}">' for jpeg in result.film
-    )
-    return (
-        f"<h3>{escape(GOALS[result.goal].sentence)}: {result.end.replace('_', ' ')} after {result.seconds:.1f} s "
-        f"(seed {result.seed})</h3><div class=strip>{path_map(result, 110)}{pictures}</div>"
-    )
-
-
-def path_map(result: Result, pixels: int = MAP_PIXELS) -> str:
-    """The rooms from above with the path that was taken."""
+def path_map(result: Result, pixels: int) -> dict[str, object]:
+    """The rooms of an episode from above with the path that was taken, in pixels of a drawing."""
     made = layout(result.seed, GOALS[result.goal] if result.swapped_from is None else None)
     west = min(room.rect[0] for room in made.rooms)
     south = min(room.rect[1] for room in made.rooms)
@@ -98,41 +53,20 @@ def path_map(result: Result, pixels: int = MAP_PIXELS) -> str:
     def at(x: float, y: float) -> tuple[float, float]:
         return (x - west) * scale + 2, (north - y) * scale + 2
 
-    color = "#2a7" if result.success else "#c33"
-    steps = " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(*point) for point in result.path))
-    start = at(made.start.x, made.start.y)
-    shapes = [*_rooms(made, at, scale), *_things(made, at)]
-    shapes.append(f'<polyline points="{steps}" fill="none" stroke="{color}" stroke-width="2"/>')
-    shapes.append(f'<circle cx="{start[0]:.1f}" cy="{start[1]:.1f}" r="4" fill="#06c"/>')
-    width, height = (east - west) * scale + 4, (north - south) * scale + 4
-    drawing = f'<svg width="{width:.0f}" height="{height:.0f}">{"".join(shapes)}</svg>'
-    return f"<figure>{drawing}<figcaption>{result.seed}: {escape(result.goal)}, {result.end}</figcaption></figure>"
+    return {
+        "result": result,
+        "size": ((east - west) * scale + 4, (north - south) * scale + 4),
+        "rooms": [(*at(room.rect[0], room.rect[3]), *_size(room.rect, scale)) for room in made.rooms],
+        "things": [(at(*thing.at), thing.kind.name, thing.kind == made.goal.kind) for thing in made.objects],
+        "aim": at(*made.aim) if made.target is None else None,
+        "path": [at(*point) for point in result.path],
+        "start": at(made.start.x, made.start.y),
+    }
 
 
-def _rooms(made: Layout, at: _At, scale: float) -> list[str]:
-    shapes = []
-    for room in made.rooms:
-        west, south, east, north = room.rect
-        x, y = at(west, north)
-        size = f'width="{(east - west) * scale:.1f}" height="{(north - south) * scale:.1f}"'
-        shapes.append(f'<rect x="{x:.1f}" y="{y:.1f}" {size} fill="#f4f4f4" stroke="#666"/>')
-    return shapes
-
-
-def _things(made: Layout, at: _At) -> list[str]:
-    shapes = []
-    for placed in made.objects:
-        x, y = at(*placed.at)
-        asked = placed.kind == made.goal.kind
-        fill = "#e90" if asked else "none"
-        shapes.append(
-            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{fill}" stroke="#555">'
-            f"<title>{escape(placed.kind.name)}</title></circle>"
-        )
-    if made.target is None:
-        x, y = at(*made.aim)
-        shapes.append(f'<rect x="{x - 5:.1f}" y="{y - 5:.1f}" width="10" height="10" fill="#e90"/>')
-    return shapes
+def _size(rect: tuple[float, float, float, float], scale: float) -> tuple[float, float]:
+    west, south, east, north = rect
+    return (east - west) * scale, (north - south) * scale
 
 
 def _rate(results: Sequence[Result]) -> float:
