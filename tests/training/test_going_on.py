@@ -31,6 +31,11 @@ from protege.training.start import last_checkpoint
 from .conftest import label
 from .test_run import config, same, weights
 
+
+def runs_of(model):
+    return json.loads((model / "metrics.json").read_text(encoding="utf-8"))["runs"]
+
+
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 
 SHORT = ("training.max_steps=2", "training.save_steps=1", "training.score_samples=4", "training.best=cross_entropy")
@@ -76,7 +81,7 @@ def test_corrections_reach_the_model_and_what_was_held_back_stays_so(tiny, data,
     assert now_held >= held
     assert not now_trained & now_held
     assert now_trained - trained
-    runs = read_metrics(first.output)["runs"]
+    runs = runs_of(first.output)
     assert [(link["samples"], link["new"], link["steps"]) for link in runs] == [(72, 0, 2), (87, 15, 2)]
     assert second.steps == 2
     with caplog.at_level(logging.INFO):
@@ -108,7 +113,7 @@ def test_a_run_on_more_data_that_was_stopped_at_once_begins_again_with_the_same_
     start.begin(tmp_path / "killed")  # and killed before its first step
     assert not list((tmp_path / "killed" / "checkpoints").glob("checkpoint-*"))
     assert same(weights(train(other).output), straight)
-    assert len(read_metrics(tmp_path / "killed")["runs"]) == 2
+    assert len(runs_of(tmp_path / "killed")) == 2
 
 
 def test_a_run_killed_after_its_last_checkpoint_is_finished_by_the_same_command(tiny, data, tmp_path):
@@ -251,7 +256,7 @@ def test_ctrl_c_does_not_score_and_leaves_a_finished_model_alone(tiny, data, tmp
     assert same(before, weights(rest.output)), "the finished model stays until the next one is finished"
     assert read_metrics(rest.output)["samples"]
     assert not train(made).interrupted
-    assert len(read_metrics(rest.output)["runs"]) == 2
+    assert len(runs_of(rest.output)) == 2
 
 
 def test_scoring_shows_its_progress(tiny, data, tmp_path):

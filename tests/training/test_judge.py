@@ -15,7 +15,8 @@ from protege.errors import UserError
 from protege.training.collate import Collator, model_inputs
 from protege.training.data import LabeledData
 from protege.training.evaluate import other_goals
-from protege.training.judge import ScoreOptions, compare, score_model, summary
+from protege.training.judge import ScoreOptions, compare, score_model
+from protege.training.judged import summary
 from protege.training.predict import predict
 from protege.vlm.inputs import AnswerTemplate, Tokens
 from protege.vlm.load import load_model, load_processor

@@ -40,8 +40,8 @@ def test_a_hub_that_cannot_be_reached_is_one_line(tmp_path, monkeypatch):
 
 
 def test_a_readme_names_a_base_on_the_hub_but_no_folder(tmp_path):
-    assert "base_model: Qwen/Qwen3-VL-8B-Instruct" in readme(ModelCard("vision", "Qwen/Qwen3-VL-8B-Instruct"), {})
-    assert "base_model:" not in readme(ModelCard("vision", str(tmp_path)), {})
+    assert "base_model: Qwen/Qwen3-VL-8B-Instruct" in readme(ModelCard("vision", "Qwen/Qwen3-VL-8B-Instruct"), None)
+    assert "base_model:" not in readme(ModelCard("vision", str(tmp_path)), None)
 
 
 def test_curves_are_drawn_also_of_nothing():

@@ -31,7 +31,8 @@ from protege.core.text import printable
 @click.option("--json", "out", type=click.Path(path_type=Path), help="Write the numbers to this file.")
 def command(model: str, folder: Path | None, no_base: bool, **options: Any) -> int:
     """How good is a model, without playing? Beside it always the baselines and the untuned base."""
-    from protege.training.judge import ScoreOptions, score_model, summary
+    from protege.training.judge import ScoreOptions, score_model
+    from protege.training.judged import summary
 
     with scoring() as progress:
         chosen = ScoreOptions(untuned_base=not no_base, **options)

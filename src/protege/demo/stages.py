@@ -117,7 +117,8 @@ def _one_thread() -> None:
 
 def score(places: Places, scale: Scale, say: Say) -> dict[str, Any]:
     """Scores on the recordings that were held back from training, beside baselines and the base without adapter."""
-    from protege.training.judge import ScoreOptions, score_model, summary
+    from protege.training.judge import ScoreOptions, score_model
+    from protege.training.judged import summary
 
     _one_thread()
     options = ScoreOptions(samples=300, only_held_back=True, device="cpu", page=places.work / "scores.html")

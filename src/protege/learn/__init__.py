@@ -1,1 +1,1 @@
-"""What every learner shares: which data is held back, whether a run may go on, how it is stopped."""
+"""What every learner shares: split, resume, interrupt, config checks, metrics, tables, pages, progress."""

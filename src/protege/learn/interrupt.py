@@ -5,17 +5,16 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 log = logging.getLogger(__name__)
 
 
 class Stopped(Exception):
-    """Somebody asked for the end while something was being scored; what was learned is saved, or will be."""
+    """Raised while something is scored, once somebody asked to stop; what was learned is saved, or will be."""
 
 
 class Asked:
-    """Whether somebody asked for the end of a run; true from then on."""
+    """Whether somebody asked to stop the run: false, then true for good."""
 
     def __init__(self) -> None:
         self.asked = False
@@ -24,17 +23,17 @@ class Asked:
         return self.asked
 
     def check(self) -> None:
-        """Raises Stopped once somebody asked. For long work that can be done again, such as scoring."""
+        """Raise Stopped once somebody asked to stop. For long work that can be done again, such as scoring."""
         if self.asked:
             raise Stopped
 
 
 @contextmanager
 def ctrl_c(say: Callable[[str], None] = log.warning) -> Iterator[Asked]:
-    """Yields what the first Ctrl-C sets; the second one raises KeyboardInterrupt."""
+    """Yield the flag that the first Ctrl-C sets; the second one raises KeyboardInterrupt."""
     asked, owner = Asked(), os.getpid()
 
-    def handle(*_: Any) -> None:
+    def handle(*_: object) -> None:
         if os.getpid() != owner:  # a terminal's Ctrl-C also reaches forked workers, which end with their owner
             return
         if asked:

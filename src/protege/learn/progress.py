@@ -1,4 +1,4 @@
-"""How far long work is: one form for all learners."""
+"""Progress of long work: one callback type for all learners."""
 
 import logging
 import time
@@ -6,20 +6,29 @@ from collections.abc import Callable
 from typing import Final
 
 Progress = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and how much there is."""
+"""Called with what is being done, how much of it is done, and how much there is."""
+
+
+Steps = Callable[[int, int], None]
+"""The same for one piece of work, such as `partial(progress, "thresholds")`: how much is done, and how much there is."""
+
+
+def silent(*_: object) -> None:
+    """No-op progress callback."""
+
 
 EVERY_S: Final = 5.0
 
 
 class LoggedProgress:
-    """Writes a line when a piece of work lasts, at most one every five seconds; nothing of what is done at once."""
+    """Logs long work, one line every five seconds at most; nothing about work that is shorter."""
 
-    def __init__(self, log: logging.Logger, clock: Callable[[], float] = time.monotonic) -> None:
-        self._log, self._clock = log, clock
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
         self._what, self._told_at = "", 0.0
 
     def __call__(self, what: str, done: int, of: int) -> None:
-        now = self._clock()
+        now = time.monotonic()
         if what != self._what:
             self._what, self._told_at = what, now
         elif now - self._told_at >= EVERY_S:

@@ -1,6 +1,7 @@
-"""A run's identity is its settings and its data; one place says what may change when a run goes on.
+"""Resuming a run: which settings may change, and how its data differs from what it was trained on.
 
-With other settings it is refused, with other data it goes on from the weights that are there; `run.json` keeps both.
+A run is identified by its settings and its data, which `run.json` keeps. With other settings resuming is refused; with
+other data the run goes on from the weights that are there.
 """
 
 import hashlib
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
-from protege.core.files import read_json, write_json
+from protege.core.files import Json, read_json, write_json
 from protege.errors import UserError
 
 RUN_NAME: Final = "run.json"
@@ -42,8 +43,8 @@ MAY_CHANGE: Final[Mapping[str, frozenset[str]]] = {
         }
     ),
 }
-"""By learner: the settings, or groups of them, that a run may go on with other values of. Where the data lies is one of
-them: what is in it decides.
+"""By learner the settings, or groups of them, that may change on resume. The place of the data is one of them: its content
+decides.
 """
 
 Data = Mapping[str, tuple[str, int]]
@@ -52,19 +53,26 @@ Data = Mapping[str, tuple[str, int]]
 
 @dataclass(frozen=True)
 class Run:
-    """What a run was made from. settings: by their dotted names; trained, held, tested: names of what was trained on,
-    held back, and only ever reported on, also by the runs before; by: what they are names of; chain: the runs before,
-    oldest first, whose weights this one began with; new: samples that the run before did not have; steps: done, when it
-    was written; finished: it went to its end, and the files of the model are its.
+    """What a run was made from, and how far it came.
+
+    settings: by their dotted names.
+    data: of every part a digest of its content and its number of samples.
+    trained, held, tested: names of the parts that this run and those before it trained on, chose the model by, and only
+    reported on.
+    by: what the names are of, "recording" or "segment".
+    chain: the runs before, oldest first, whose weights this one began with, as `link` has them.
+    new: samples that the run before did not have.
+    steps: optimiser steps (of controls: epochs) done when it was written.
+    finished: it went to its end, and the model's files are its.
     """
 
-    settings: Mapping[str, Any]
+    settings: Mapping[str, Json]
     data: Data
     trained: tuple[str, ...] = ()
     held: tuple[str, ...] = ()
     tested: tuple[str, ...] = ()
     by: str = "recording"
-    chain: tuple[Mapping[str, Any], ...] = ()
+    chain: tuple[Mapping[str, Json], ...] = ()
     new: int = 0
     steps: int = 0
     finished: bool = False
@@ -77,17 +85,17 @@ class Run:
         return {name: part for part, names in named.items() for name in names}
 
     @property
-    def link(self) -> dict[str, Any]:
-        """The run as a link of the chain; digest: of all its data."""
+    def link(self) -> dict[str, Json]:
+        """What the next run's chain keeps of this one; digest: of all its data."""
         names = (f"{name} {part[0]}".encode() for name, part in sorted(self.data.items()))
         count = samples(self.data)
         return {"id": self.id, "steps": self.steps, "samples": count, "new": self.new, "digest": digest(names)}
 
     def after(self, before: "Run") -> "Run":
-        """This run as one that begins with the weights of another."""
+        """This run, beginning with the weights of the run `before`."""
         return replace(self, chain=(*before.chain, before.link), new=changed(before.data, self.data).new)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Json]:
         return {"format_version": FORMAT_VERSION, **vars(self)}
 
     def save(self, folder: Path, name: str = RUN_NAME) -> None:
@@ -117,7 +125,7 @@ class Run:
             raise ValueError("settings or by are not as a run writes them")
         return cls(
             settings=fields["settings"],
-            data=_data(fields["data"]),
+            data={str(name): (str(digest), int(count)) for name, (digest, count) in fields["data"].items()},
             trained=names["trained"],
             held=names["held"],
             tested=names["tested"],
@@ -130,10 +138,6 @@ class Run:
         )
 
 
-def _data(fields: Any) -> Data:
-    return {str(name): (str(digest), int(count)) for name, (digest, count) in fields.items()}
-
-
 def _list(value: Any) -> list[Any]:
     if not isinstance(value, list):
         raise TypeError(f"a list was expected, not a {type(value).__name__}")
@@ -141,11 +145,11 @@ def _list(value: Any) -> list[Any]:
 
 
 def require_same(
-    kind: str, before: Mapping[str, Any], now: Mapping[str, Any], folder: Path, *, output: str = "output"
+    kind: str, before: Mapping[str, Json], now: Mapping[str, Json], folder: Path, *, output: str = "output"
 ) -> None:
-    """UserError where a run would go on with settings that it was not begun with. kind: a key of MAY_CHANGE.
+    """UserError where a setting that must not change on resume has changed. kind: the learner, a key of MAY_CHANGE.
 
-    before, now: settings as nested or dotted names; output: the setting that names `folder`.
+    before, now: settings by nested or dotted names; output: the setting that names `folder`.
     """
     was, wanted = dotted(before), dotted(now)
     different = [name for name, value in wanted.items() if name in was and was[name] != value]
@@ -158,9 +162,9 @@ def require_same(
 
 
 def require_contained(before: Run, now: Run, name: str, was: Path, here: Path, folder: Path) -> None:
-    """UserError where data lies at another place than before and what was trained on is not all there.
+    """UserError where the data has moved and something that was trained on is missing in the new place.
 
-    name: of the setting that says where it lies; folder: the model's.
+    name: the setting of the data's place, which was `was` and is `here`; folder: the model's.
     """
     if was.absolute() != here.absolute() and not all(now.data.get(part) == held for part, held in before.data.items()):
         raise UserError(
@@ -174,14 +178,14 @@ def _free(name: str, allowed: frozenset[str]) -> bool:
     return any(".".join(parts[:n]) in allowed for n in range(1, len(parts) + 1))
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     text = str(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def dotted(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def dotted(fields: Mapping[str, Json], prefix: str = "") -> dict[str, Json]:
     """{"training": {"seed": 1}} as {"training.seed": 1}, values as JSON has them."""
-    found: dict[str, Any] = {}
+    found: dict[str, Json] = {}
     for name, value in fields.items():
         if isinstance(value, Mapping):
             found |= dotted(value, f"{prefix}{name}.")
@@ -206,7 +210,7 @@ class Changed:
 
 
 def changed(before: Data, now: Data) -> Changed:
-    """What is new and what has gone. Parts without samples make no difference."""
+    """Samples that are new and samples that are gone. Parts without samples do not count."""
     return Changed(
         sum(part[1] for name, part in now.items() if before.get(name) != part),
         sum(part[1] for name, part in before.items() if now.get(name) != part),
@@ -218,7 +222,9 @@ def samples(data: Data) -> int:
 
 
 def digest(parts: Iterable[bytes]) -> str:
-    """Of content, never of dates or places."""
+    """A hash of content, never of dates or places; each part's length is hashed too, so that ("ab", "c") differs from
+    ("a", "bc").
+    """
     hashed = hashlib.blake2b(digest_size=16)
     for part in parts:
         hashed.update(len(part).to_bytes(8, "little"))
@@ -242,7 +248,7 @@ def contents(paths: Mapping[str, Path], counts: Mapping[str, int]) -> Data:
 
 
 def damaged(checkpoint: Path, error: object, instead: str = "") -> UserError:
-    """What to say of a checkpoint that cannot be read. instead: another way to go on."""
+    """The error for a checkpoint that cannot be read. instead: another way to go on, with its comma."""
     reason = " ".join(str(error).split())[:160]
     return UserError(
         f"{checkpoint}: damaged ({reason or 'it cannot be read'}); {instead}start over with training.resume=never"

@@ -1,4 +1,4 @@
-"""Which recordings are held out for scores: one rule for whoever trains on them and whoever exports them."""
+"""The hold-out split by recording: one rule for training and for export."""
 
 import random
 from collections.abc import Collection, Mapping
@@ -12,13 +12,13 @@ def hold_out(
     trained: Collection[str] = (),
     held: Collection[str] = (),
 ) -> set[str]:
-    """Whole groups in an order that the seed decides, until they hold `share` (0 to 1) of all samples.
+    """Choose whole groups at random until they hold `share` (0 to 1) of all samples.
 
-    samples: how many each group (a recording, or a segment) has. A group that would make it more than half, or more
-    than `share` if that is more, is passed over; so of two groups or more at least one is held out and one is not.
-    The same groups and seed give the same answer, whatever their order.
-    trained, held: groups that an earlier run was trained on, and held out. Both stay where they are, so that a model
-    that goes on with more data is never scored on what it has seen.
+    samples: how many each group (a recording, or a segment) has. The same groups and seed give the same answer,
+    whatever their order. A group that would make it more than half, or more than `share` if that is more, is skipped;
+    so of two groups or more at least one is held out and one is not.
+    trained, held: groups that an earlier run trained on, and held out. Both stay where they are, so that a model that
+    goes on with more data is never scored on what it has seen.
     """
     order = sorted(samples)
     random.Random(seed).shuffle(order)

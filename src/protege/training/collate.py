@@ -1,9 +1,9 @@
-"""Makes batches in workers: decodes pictures only now, and ships them as bytes.
+"""The data collator: decodes pictures in the workers, and sends them to the trainer as bytes.
 
-Token for token and value for value what the stock processor and TRL's collator make, tested.
+Tokens and pixel values equal those of the stock processor and TRL's collator.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,6 +19,9 @@ from protege.vlm.inputs import Tokens
 from protege.vlm.pixels import PixelSpec, fit, read_picture
 
 IGNORED: Final = -100
+"""The label of tokens without a loss, as everywhere in transformers."""
+Batch = dict[str, Any]
+"""As torch's loaders, accelerate and models pass it: tensors by name, and under "files" names of pictures."""
 
 
 @dataclass
@@ -37,11 +40,11 @@ class Collator:
     changes: AugmentOptions = field(default_factory=AugmentOptions)
     seed: int = 0
 
-    def __call__(self, rows: Sequence[Any]) -> dict[str, Any]:
-        keys = [int(row["image"] if isinstance(row, dict) else row) for row in rows]
+    def __call__(self, rows: Sequence[Mapping[str, int] | int]) -> Batch:
+        keys = [row if isinstance(row, int) else int(row["image"]) for row in rows]
         return self.batch(keys)
 
-    def batch(self, keys: Sequence[int]) -> dict[str, Any]:
+    def batch(self, keys: Sequence[int]) -> Batch:
         """patches: (P, D) uint8, see `PixelSpec`; input_ids, attention_mask, mm_token_type_ids, labels: (B, L);
         image_grid_thw: (B, 3); files: the B picture files, for messages.
         """
@@ -103,21 +106,24 @@ class Encoded:
     grid: tuple[int, int, int]
 
 
-def model_inputs(batch: dict[str, Any], pixels: PixelSpec, out: Any = None) -> dict[str, Any]:
-    """The batch as the model takes it: bytes become floats here, on the model's device (in `out`, if given)."""
+def model_inputs(batch: Batch, pixels: PixelSpec, out: torch.Tensor | None = None) -> Batch:
+    """The batch as the model takes it: bytes become floats, on the device they are on (in `out`, if given)."""
     inputs = {name: value for name, value in batch.items() if name not in ("patches", "files")}
     inputs["pixel_values"] = pixels.pixel_values(batch["patches"], out)
     return inputs
 
 
 class Expander:
-    """`model_inputs` into the same memory every time: what it returns holds until it is called again."""
+    """`model_inputs` into one buffer that is used again: what it returns holds until the next call.
+
+    Allocating and clearing hundreds of megabytes for every batch costs more than filling them.
+    """
 
     def __init__(self, pixels: PixelSpec) -> None:
         self.pixels = pixels
         self._memory = torch.empty(0)
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+    def __call__(self, batch: Batch) -> Batch:
         patches = batch["patches"]
         if patches.device.type != "cpu":  # there torch itself keeps and reuses memory
             return model_inputs(batch, self.pixels)

@@ -1,29 +1,30 @@
 """Scores of a model on labeled data: its own, the goal-swap test's, and those of the baselines."""
 
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from peft import PeftModel
 
-from protege.learn.progress import Progress
+from protege.learn.progress import Progress, silent
 from protege.training.collate import Collator
 from protege.training.data import LabeledData
 from protege.training.predict import Predictions, predict
 from protege.training.score import Scores, goal_swap, last_actions, majority, repeat_last, scores
 
+if TYPE_CHECKING:
+    from protege.training.model import Network
 
-def quiet(*_: Any) -> None:
-    """No progress shown."""
 
+def other_goals(data: LabeledData, rows: NDArray[np.int64]) -> list[str] | None:
+    """For each row another goal of the whole dataset, drawn at random; None if there is only one.
 
-def other_goals(data: LabeledData, rows: NDArray[np.int64], seed: int = 0) -> list[str] | None:
-    """For each row a goal of the whole data set that is not its own; None if there is only one.
-
-    A goal that only says the same in other words is no other goal. Of a part of a data set (see `LabeledData.take`)
-    the goals of the other part count, too: a few recordings held back may have a single one.
+    A paraphrase is no other goal. Of a part of a dataset (see `LabeledData.take`) the goals of the other part count,
+    too: a few recordings held back may have a single one.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     same = [{goal, *words} for goal, words in zip(data.goals, data.paraphrases, strict=True)]
     used = sorted({int(number) for number in data.goal})
     others = {n: [goal for goal, words in zip(data.goals, same, strict=True) if not same[n] & words] for n in used}
@@ -43,7 +44,7 @@ def held_before(data: LabeledData) -> NDArray[np.int64]:
 
 
 def baselines(data: LabeledData, rows: NDArray[np.int64], train: NDArray[np.int64]) -> dict[str, Scores]:
-    """What needs no model: always the commonest actions; whatever was held a moment ago."""
+    """Scores of what needs no model: the majority action of each slot, and repeating what was held just before."""
     space, truth, before = data.shape.space, data.columns, held_before(data)[rows]
     guesses = {
         "majority": majority(train, len(rows)),
@@ -53,29 +54,25 @@ def baselines(data: LabeledData, rows: NDArray[np.int64], train: NDArray[np.int6
 
 
 def evaluate(
-    model: Any,
+    model: "Network",
     collator: Collator,
     rows: NDArray[np.int64],
     *,
     train: NDArray[np.int64] | None = None,
     untuned_base: bool = True,
-    progress: Progress = quiet,
-    keep: list[Predictions] | None = None,
-) -> Scores:
-    """Everything about a model on samples of the collator's data.
+    progress: Progress = silent,
+) -> tuple[Scores, Predictions]:
+    """Score a model on samples of the collator's data, beside the baselines; return what it predicted, too.
 
     train: (M, H) columns of the data it was trained on, for the baselines; without it the scored data stands in.
     untuned_base: score the base of an adapter too, as one more baseline, by switching the adapter off.
-    keep: gets the predictions, for pages that show samples.
     """
     data = collator.data
     rates = data.columns if train is None else train
-    found = predict(model, collator, rows, progress=lambda n: progress("model", n, len(rows)))
-    if keep is not None:
-        keep.append(found)
+    found = predict(model, collator, rows, progress=partial(progress, "model"))
     result = _scores(data, rows, found, rates)
     if (goals := other_goals(data, rows)) is not None:
-        swapped = predict(model, collator, rows, goals=goals, progress=lambda n: progress("goal swap", n, len(rows)))
+        swapped = predict(model, collator, rows, goals=goals, progress=partial(progress, "goal swap"))
         swap = goal_swap(
             found.truth_logp.mean(1),
             swapped.truth_logp.mean(1),
@@ -85,11 +82,11 @@ def evaluate(
         )
         result = replace(result, goal_swap=swap)
     beside = baselines(data, rows, rates)
-    if untuned_base and hasattr(model, "disable_adapter"):
+    if untuned_base and isinstance(model, PeftModel):
         with model.disable_adapter():
-            plain = predict(model, collator, rows, progress=lambda n: progress("untuned base", n, len(rows)))
+            plain = predict(model, collator, rows, progress=partial(progress, "untuned base"))
         beside["untuned_base"] = _scores(data, rows, plain, rates)
-    return replace(result, baselines=beside)
+    return replace(result, baselines=beside), found
 
 
 def _scores(data: LabeledData, rows: NDArray[np.int64], found: Predictions, rates: NDArray[np.int64]) -> Scores:

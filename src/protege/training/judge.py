@@ -5,18 +5,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from protege.core.card import CARD_NAME, ModelCard
-from protege.core.files import locked, write_json
+from protege.core.files import Json, locked, write_json
 from protege.core.together import require_settled
 from protege.errors import UserError
-from protege.learn.progress import Progress
+from protege.learn.progress import Progress, silent
 from protege.training.data import LabeledData
-from protege.training.score import METRICS, NUMBERS, Scores, table
+from protege.training.judged import Judged
+from protege.training.page import write_page
+from protege.training.score import METRICS, NUMBERS, table
 from protege.training.split import TrainedOn
 from protege.vlm.load import base_of, is_adapter, load_model, load_processor
 
@@ -25,9 +25,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ScoreOptions:
-    """samples: at most so many, evenly spread; only_held_back: leave out the recordings that the model, as its
-    metrics.json says, was trained on; untuned_base: score an adapter's base too; page: an HTML file to write; out: a
-    JSON file to write. four_bit, device: as in training.
+    """How a model is scored.
+
+    samples: how many at most, evenly spread.
+    only_held_back: leave out the recordings that the model was trained on, as its metrics.json says.
+    untuned_base: score an adapter's base too.
+    four_bit, device: how the model is loaded, as in training.
+    page, out: HTML and JSON files to write, None for none.
     """
 
     samples: int = 1000
@@ -43,25 +47,19 @@ class ScoreOptions:
             raise UserError(f"at least one sample is scored, got {self.samples}")
 
 
-@dataclass(frozen=True)
-class Judged:
-    """A model's scores, and which samples they are of with what was predicted."""
-
-    name: str
-    scores: Scores
-    data: LabeledData
-    rows: NDArray[np.int64]
-    predictions: Any
-
-
 def score_model(
-    model: str | Path, folder: Path, options: ScoreOptions | None = None, progress: Progress = lambda *_: None
+    model: str | Path, folder: Path, options: ScoreOptions | None = None, progress: Progress = silent
 ) -> Judged:
     """Score a model's folder (or a hub name) on labeled data; writes page and JSON where asked to."""
     options = options or ScoreOptions()
     require_settled(Path(model))
     with writing(Path(model), options.page, options.out):
-        return _score_model(model, folder, options, progress)
+        judged = _score_model(model, folder, options, progress)
+        if options.out is not None:
+            write_json(options.out, judged.scores.to_json())
+        if options.page is not None:
+            write_page(judged, options.page)
+    return judged
 
 
 @contextmanager
@@ -94,19 +92,11 @@ def _score_model(model: str | Path, folder: Path, options: ScoreOptions, progres
     )
     loaded = load_model(model, four_bit=options.four_bit, device=options.device)
     rows = np.unique(np.linspace(0, len(data) - 1, min(len(data), options.samples)).astype(np.int64))
-    kept: list[Any] = []
     rates = train.columns if train is not None else None
-    found = evaluate(
-        loaded, collator, rows, train=rates, progress=progress, keep=kept, untuned_base=options.untuned_base
+    found, predictions = evaluate(
+        loaded, collator, rows, train=rates, progress=progress, untuned_base=options.untuned_base
     )
-    judged = Judged(str(model), found, data, rows, kept[0])
-    if options.out is not None:
-        write_json(options.out, found.to_json())
-    if options.page is not None:
-        from protege.training.page import write_page
-
-        write_page(judged, options.page)
-    return judged
+    return Judged(str(model), found, data, rows, predictions)
 
 
 def _parts(model: str | Path, data: LabeledData, options: ScoreOptions) -> tuple[LabeledData | None, LabeledData]:
@@ -125,17 +115,19 @@ def compare(
     models: Sequence[str | Path],
     folder: Path | None = None,
     options: ScoreOptions | None = None,
-    progress: Progress = lambda *_: None,
+    progress: Progress = silent,
 ) -> str:
     """Models side by side, as a table: their own metrics.json, or all scored anew on `folder`."""
     from protege.training.outputs import read_metrics
 
-    results: dict[str, Any] = {}
+    results: dict[str, dict[str, Json]] = {}
     for model in models:
         name = Path(model).name
         name = name if name not in results else str(model)
-        found = read_metrics(Path(model)) if folder is None else score_model(model, folder, options, progress).scores
-        results[name] = found if isinstance(found, dict) else found.to_json()
+        if folder is None:
+            results[name] = read_metrics(Path(model))
+        else:
+            results[name] = score_model(model, folder, options, progress).scores.to_json()
         if "first_action_accuracy" not in results[name]:
             raise UserError(f"{model}: its {METRICS} has no scores; score it on data with: protege score {model}")
         if bad := [key for key, value in results[name].items() if key in NUMBERS.values() and not _is_number(value)]:
@@ -143,18 +135,5 @@ def compare(
     return table(results)
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     return value is None or (isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300)
-
-
-def summary(judged: Judged) -> str:
-    """The table of one model beside its baselines."""
-    found = judged.scores.to_json()
-    lines = [f"{found['samples']:,} samples", "", table({Path(judged.name).name: found, **found["baselines"]})]
-    if swap := judged.scores.goal_swap:
-        low, high = swap.interval
-        lines += ["", f"another goal: the truth loses {swap.effect:.3f} nats a slot (95 %: {low:.3f} to {high:.3f}),"]
-        lines += [f"and {swap.changed:.0%} of first actions change"]
-    else:
-        lines += ["", "the data has one goal only, so whether the model heeds it cannot be told"]
-    return "\n".join(lines)

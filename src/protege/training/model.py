@@ -4,11 +4,17 @@ import importlib.util
 import logging
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from protege.errors import MissingExtra, UserError
 from protege.training.config import LoraOptions, VisionConfig
 from protege.vlm.load import check_qwen3_vl, is_adapter, load_model, load_processor, resolve_device
+
+if TYPE_CHECKING:
+    from peft import LoraConfig, PeftModel
+    from transformers import PreTrainedModel, ProcessorMixin
+
+    Network = PreTrainedModel | PeftModel
 
 log = logging.getLogger(__name__)
 
@@ -21,11 +27,11 @@ VISION: Final = (
 
 @dataclass(frozen=True)
 class Trainable:
-    """peft_config is None where the adapter is in the model already."""
+    """A base that is ready to be fine-tuned. peft_config is None where the adapter is in the model already."""
 
-    model: Any
-    processor: Any
-    peft_config: Any
+    model: "Network"
+    processor: "ProcessorMixin"
+    peft_config: "LoraConfig | None"
     device: str
     unsloth: bool
 
@@ -73,7 +79,7 @@ def load_trainable(config: VisionConfig) -> Trainable:
     return Trainable(model, load_processor(base), lora_config(config.lora), device, unsloth=False)
 
 
-def lora_config(lora: LoraOptions) -> Any:
+def lora_config(lora: LoraOptions) -> "LoraConfig":
     """An adapter on the linear layers of language, vision or both; never on the head that TRL computes by itself."""
     from peft import LoraConfig
 

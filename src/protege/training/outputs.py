@@ -1,36 +1,48 @@
-"""What lies beside trained weights: processor, card, metrics, curves, README.md; and merging and uploading them."""
+"""Files beside trained weights (processor, card, metrics, curves, README.md), merging and uploading."""
 
 import importlib.util
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from protege.core.card import CARD_NAME, ModelCard
-from protege.core.files import write_bytes, write_json, write_text
+from protege.core.files import Json, write_bytes, write_json, write_text
 from protege.core.together import require_settled
 from protege.errors import ProtegeError, UserError
 from protege.learn import pages
 from protege.learn.loose import read_loose
-from protege.training.score import METRICS, plain, table
+from protege.training.score import METRICS, Scores, plain, table
 from protege.vlm.load import base_of, is_adapter, load_model, load_processor, without_bars
 from protege.vlm.tiny import filling, require_free, save_processor
 
+if TYPE_CHECKING:
+    from transformers import ProcessorMixin
 
-def write_outputs(folder: Path, card: ModelCard, processor: Any, scores: dict[str, Any], about: dict[str, Any]) -> None:
-    """Everything but the weights. scores: `Scores.to_json()`, or nothing where no sample was held back; about:
-    trained_on (`TrainedOn.to_json()`) and history (what was logged in training), for metrics.json.
+
+def write_outputs(
+    folder: Path,
+    card: ModelCard,
+    processor: "ProcessorMixin",
+    scores: Scores | None,
+    about: Mapping[str, Json],
+    history: Sequence[Mapping[str, float]],
+) -> None:
+    """Write everything that lies beside a model's weights.
+
+    scores: None where no sample was held back.
+    about: what else metrics.json says, such as trained_on (`TrainedOn.to_json()`).
+    history: what was logged in training.
     """
     save_processor(processor, folder)
     card.save(folder)
-    metrics = plain({**scores, **about})
-    write_json(folder / METRICS, metrics)
+    write_json(folder / METRICS, {**(scores.to_json() if scores else {}), **plain({**about, "history": history})})
     write_text(folder / "README.md", readme(card, scores))
     if importlib.util.find_spec("matplotlib") is not None:
-        write_bytes(folder / "curves.png", curves(about["history"]))
+        write_bytes(folder / "curves.png", curves(history))
 
 
-def read_metrics(folder: Path) -> dict[str, Any]:
+def read_metrics(folder: Path) -> dict[str, Json]:
     """metrics.json of a model's folder; UserError where it was not scored."""
     require_settled(folder)
     path = folder / METRICS
@@ -41,19 +53,18 @@ def read_metrics(folder: Path) -> dict[str, Any]:
         history = fields.get("history", [])
         if not isinstance(history, list) or not all(isinstance(row, dict) for row in history):
             raise ValueError("its history is no list of objects")
-        return fields
+        return dict(fields)
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error}); score the model with: protege score {folder}") from None
 
 
-def readme(card: ModelCard, scores: dict[str, Any]) -> str:
+def readme(card: ModelCard, scores: Scores | None) -> str:
     """The model card that people read, with the front matter that the hub reads."""
     base = card.base_model
     named = f"base_model: {base}\n" if not Path(base).exists() and base.count("/") == 1 else ""
     numbers = "Nothing was scored: no samples were held back, or training was interrupted."
     if scores:
-        columns = {"this model": scores, **(scores.get("baselines") or {})}
-        numbers = f"On {scores['samples']} held-back samples:\n\n```\n{table(columns)}\n```"
+        numbers = f"On {scores.samples} held-back samples:\n\n```\n{table(scores.columns('this model'))}\n```"
     width, height = card.frame_size
     return (
         f"---\nlibrary_name: peft\npipeline_tag: image-text-to-text\n{named}tags: [protege, lora]\n---\n\n"
@@ -65,7 +76,7 @@ def readme(card: ModelCard, scores: dict[str, Any]) -> str:
     )
 
 
-def curves(history: Sequence[dict[str, Any]]) -> bytes:
+def curves(history: Sequence[Mapping[str, float]]) -> bytes:
     """Loss and held-back scores over the steps, as PNG."""
     drawn = pages.figure((8, 4), "vision")
     left, right = drawn.subplots(1, 2)
@@ -85,7 +96,7 @@ def curves(history: Sequence[dict[str, Any]]) -> bytes:
     return pages.png(drawn)
 
 
-def export_merged(adapter: Path, folder: Path, *, dtype: str = "auto") -> Path:
+def export_merged(adapter: Path, folder: Path) -> Path:
     """Weights of base and adapter folded together, which plain transformers loads; returns the folder.
 
     A 4-bit base is loaded unquantised where it can be; merging into 4 bits would lose what was learned.
@@ -95,7 +106,7 @@ def export_merged(adapter: Path, folder: Path, *, dtype: str = "auto") -> Path:
     require_settled(adapter)
     require_free(folder)
     base = base_of(adapter)
-    model = load_model(adapter, device="cpu", dtype=dtype, merge=True)
+    model = load_model(adapter, device="cpu", merge=True)
     if getattr(model, "is_loaded_in_4bit", False):
         raise UserError(
             f"the base {base} is stored in 4 bits, and merging into it loses precision; set base_model_name_or_path in "
@@ -111,15 +122,15 @@ def export_merged(adapter: Path, folder: Path, *, dtype: str = "auto") -> Path:
     return folder
 
 
-def push_to_hub(folder: Path, repository: str, *, private: bool = True) -> str:
-    """Upload a model's folder, without its checkpoints; returns the address."""
+def push_to_hub(folder: Path, repository: str) -> str:
+    """Upload a model's folder, without its checkpoints, to a private repository; return its address."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
     ModelCard.load(folder)
     api = HfApi()
     try:
-        api.create_repo(repository, private=private, exist_ok=True)
+        api.create_repo(repository, private=True, exist_ok=True)
         api.upload_folder(repo_id=repository, folder_path=folder, ignore_patterns=["checkpoints/*", "*.part/*", ".*"])
     except (HfHubHTTPError, OSError, ValueError) as error:
         raise ProtegeError(f"{repository}: not uploaded ({error}); log in with: hf auth login") from error

@@ -4,14 +4,14 @@ import io
 import math
 from collections import Counter
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from PIL import Image
 
 from protege.core.files import write_text
 from protege.learn.pages import data_uri, figure, heat_map, png, render
-from protege.training.judge import Judged, summary
+from protege.training.judged import Judged, summary
 from protege.vlm.pixels import read_picture
 
 WORST: Final = 24
@@ -77,11 +77,11 @@ def calibration_png(judged: Judged) -> bytes:
     return png(drawn)
 
 
-def worst(judged: Judged) -> list[dict[str, Any]]:
+def worst(judged: Judged) -> list[dict[str, str]]:
     """The samples whose truth the model finds least likely, few of a segment where there are many segments."""
     space = judged.data.shape.space
     order = judged.predictions.truth_logp.mean(1).argsort()
-    found: list[dict[str, Any]] = []
+    found: list[dict[str, str]] = []
     segments = Counter[int]()
     most = math.ceil(WORST / len(set(judged.data.segment[judged.rows])))
     for place in order:

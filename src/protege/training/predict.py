@@ -1,20 +1,25 @@
-"""Asks a model about many samples: the likelihood of what was pressed, and what it would press, greedily.
+"""Batched predictions: the likelihood of what was pressed, and the greedy answer.
 
 The agent decodes one frame at a time and fast; this decodes batches, plainly, to the same greedy result.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from peft import PeftModel
 
 from protege.errors import UserError
-from protege.training.collate import IGNORED, Collator, model_inputs
+from protege.learn.progress import Steps, silent
+from protege.training.collate import IGNORED, Batch, Collator, model_inputs
 from protege.training.config import AugmentOptions
 from protege.vlm.inputs import AnswerTemplate
+
+if TYPE_CHECKING:
+    from protege.training.model import Network
 
 BATCH: Final = 16
 
@@ -32,13 +37,13 @@ class Predictions:
 
 @torch.no_grad()
 def predict(
-    model: Any,
+    model: "Network",
     collator: Collator,
     rows: NDArray[np.int64],
     *,
     goals: Sequence[str] | None = None,
     batch: int = BATCH,
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Steps = silent,
 ) -> Predictions:
     """The model's answers for samples of the collator's data; goals: ask for these instead, one for each row."""
     data = collator.data
@@ -60,14 +65,14 @@ def predict(
         logps.append(logp.gather(-1, truth[..., None])[..., 0].numpy())
         firsts.append(logp[:, 0].exp().numpy())
         preds.append(asker.greedy(logits.argmax(-1)).numpy())
-        progress(start + len(part))
+        progress(start + len(part), len(rows))
     model.train(was_training)
     joined = (np.concatenate(parts) for parts in (preds, logps, firsts))
     pred, logp, first = joined
     return Predictions(pred, logp.astype(np.float64), first.astype(np.float64))
 
 
-def _inputs(ask: Collator, rows: NDArray[np.int64], goals: Sequence[str] | None) -> dict[str, Any]:
+def _inputs(ask: Collator, rows: NDArray[np.int64], goals: Sequence[str] | None) -> Batch:
     if goals is None:
         return ask.batch([int(row) for row in rows])
     numbers = np.array([ask.data.goals.index(goal) for goal in goals], np.int32)
@@ -76,11 +81,11 @@ def _inputs(ask: Collator, rows: NDArray[np.int64], goals: Sequence[str] | None)
 
 
 class _Asker:
-    """One batch of questions, asked again with other answers filled in."""
+    """A batch of questions that is scored again and again, with other answers filled in."""
 
-    def __init__(self, model: Any, batch: dict[str, Any], template: AnswerTemplate, collator: Collator) -> None:
-        whole = model.get_base_model() if hasattr(model, "get_base_model") else model
-        self.body, self.head = whole.model, whole.lm_head
+    def __init__(self, model: "Network", batch: Batch, template: AnswerTemplate, collator: Collator) -> None:
+        whole = model.get_base_model() if isinstance(model, PeftModel) else model
+        self.body, self.head = whole.get_submodule("model"), whole.get_submodule("lm_head")
         device = next(whole.parameters()).device
         labels = batch.pop("labels")
         self.slots = [torch.nonzero(row != IGNORED)[:, 0] for row in labels]  # actions only: exactly the H slots
@@ -96,7 +101,7 @@ class _Asker:
         ids[self.rows, self.at] = self.actions[columns].to(ids.device)
         hidden = self.body(**{**self.inputs, "input_ids": ids}, use_cache=False).last_hidden_state
         before = hidden[self.rows.to(hidden.device), (self.at - 1).to(hidden.device)]
-        weight = self.head.weight[self.actions.to(hidden.device)]
+        weight = self.head.get_parameter("weight")[self.actions.to(hidden.device)]
         return (before @ weight.T.to(before.dtype)).float().cpu()
 
     def greedy(self, guess: torch.Tensor) -> torch.Tensor:

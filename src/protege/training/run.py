@@ -2,16 +2,17 @@
 
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from protege.core.card import ModelCard
-from protege.core.files import locked
+from protege.core.files import Json, locked
 from protege.core.frame import open_picture
 from protege.core.together import PART, settle, together
 from protege.errors import MissingExtra, ProtegeError, UserError
@@ -21,13 +22,19 @@ from protege.learn.resume import Run
 from protege.settings import load_config, to_fields, to_yaml
 from protege.training.config import AugmentOptions, VisionConfig
 from protege.training.data import LabeledData
-from protege.training.model import load_trainable, unsloth_first
+from protege.training.model import Trainable, load_trainable, unsloth_first
 from protege.training.outputs import read_metrics, write_outputs
+from protege.training.score import Scores
 from protege.training.start import CHECKPOINTS, CONFIG_NAME, Start, find_start, fit
 from protege.vlm.load import require_vision
 
 if TYPE_CHECKING:
     from accelerate import PartialState
+    from transformers import ProcessorMixin, TrainerCallback
+    from trl.trainer.sft_config import SFTConfig
+
+    from protege.training.collate import Collator
+    from protege.training.trainer import ActionTrainer
 
 log = logging.getLogger(__name__)
 
@@ -40,13 +47,20 @@ GIB: Final = 2**30
 
 @dataclass(frozen=True)
 class Trained:
-    """output: the adapter's folder; steps done in all; interrupted: stopped by Ctrl-C, to be resumed."""
+    """What a fine-tuning run made.
+
+    output: the adapter's folder.
+    steps: optimiser steps done in all.
+    interrupted: stopped by Ctrl-C, to be resumed.
+    losses: (step, loss) of what was logged.
+    scores: `Scores.to_json()`, empty where no sample was held back.
+    """
 
     output: Path
     steps: int
     interrupted: bool
     losses: tuple[tuple[int, float], ...]
-    scores: dict[str, Any]
+    scores: dict[str, Json]
 
 
 def main(argv: Sequence[str]) -> Trained:
@@ -159,39 +173,44 @@ def out_of_memory(config: VisionConfig) -> str:
 
 
 def make_trainer(
-    config: VisionConfig, made: Any, training: LabeledData, held_back: LabeledData, asked: Asked, progress: Progress
-) -> Any:
+    config: VisionConfig,
+    made: Trainable,
+    training: LabeledData,
+    held_back: LabeledData,
+    asked: Asked,
+    progress: Progress,
+) -> "ActionTrainer":
     """The trainer. asked: whether it is to stop; progress: of scoring."""
     from transformers import EarlyStoppingCallback, PrinterCallback
 
     from protege.training.sampling import Draws, balance_weights
     from protege.training.trainer import ActionTrainer, Stopper, TrainingLog
 
-    options, processes = config.training, _processes()
+    options = config.training
     weights = balance_weights(training.columns, config.data.balance_cap) if config.data.balance else None
     collator = make_collator(config, made.processor, training)
-    callbacks: list[Any] = [TrainingLog(options.batch * options.accumulation * processes), Stopper(asked)]
+    samples_a_step = options.batch * options.accumulation * _state().num_processes
+    callbacks: list[TrainerCallback] = [TrainingLog(samples_a_step), Stopper(asked)]
     scored = len(held_back) > 0 and not held_back.shape.chords
     if options.patience and scored:
         callbacks.append(EarlyStoppingCallback(options.patience))
     trainer = ActionTrainer(
-        model=made.model,
-        args=arguments(config, made, scored),
+        made,
+        arguments(config, made, scored),
+        callbacks,
         collator=collator,
         held_back=replace(collator, data=held_back, paraphrases=False, changes=AugmentOptions()) if scored else None,
         rows=spread(len(held_back), options.score_samples),
         asked=asked,
         progress=progress,
         draws=Draws(len(training), options.seed, weights),
-        processing_class=made.processor,
-        peft_config=made.peft_config,
-        callbacks=callbacks,
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
 
 
-def make_collator(config: VisionConfig, processor: Any, data: LabeledData) -> Any:
+def make_collator(config: VisionConfig, processor: "ProcessorMixin", data: LabeledData) -> "Collator":
+    """The collator of the training samples."""
     from protege.training.collate import Collator
     from protege.vlm.inputs import Tokens
     from protege.vlm.pixels import PixelSpec
@@ -208,7 +227,7 @@ def make_collator(config: VisionConfig, processor: Any, data: LabeledData) -> An
     )
 
 
-def arguments(config: VisionConfig, made: Any, scored: bool) -> Any:
+def arguments(config: VisionConfig, made: Trainable, scored: bool) -> "SFTConfig":
     """TRL's own settings."""
     from trl.trainer.sft_config import SFTConfig
 
@@ -254,13 +273,9 @@ def _optimizer(name: str, on_gpu: bool) -> str:
     return name if name != "auto" else "adamw_8bit" if on_gpu else "adamw_torch"
 
 
-def spread(count: int, most: int) -> Any:
+def spread(count: int, most: int) -> NDArray[np.int64]:
     """At most `most` of `count` positions, evenly spread."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64)) if count else np.arange(0)
-
-
-def _processes() -> int:
-    return _state().num_processes
 
 
 def _check_reporter(name: str) -> None:
@@ -293,17 +308,22 @@ def _reporting(name: str) -> Iterator[None]:
 def _done_before(output: Path, steps: int) -> Trained:
     """What a run left that went to its end; to resume it would add a step."""
     scores = read_metrics(output)
-    history = scores.pop("history", [])
+    history = cast("list[dict[str, float]]", scores.pop("history", []))  # checked when it was read
     return Trained(output, steps, False, losses(history), scores)
 
 
-def losses(history: Sequence[Any]) -> tuple[tuple[int, float], ...]:
+def losses(history: Sequence[Mapping[str, float]]) -> tuple[tuple[int, float], ...]:
     """(step, loss) of what was logged."""
     return tuple((int(row["step"]), float(row["loss"])) for row in history if "loss" in row)
 
 
 def _finish(
-    config: VisionConfig, trainer: Any, made: Any, training: LabeledData, start: Start, asked: Asked
+    config: VisionConfig,
+    trainer: "ActionTrainer",
+    made: Trainable,
+    training: LabeledData,
+    start: Start,
+    asked: Asked,
 ) -> Trained:
     """Scores the best weights beside the baselines and puts everything that belongs to the model in its place.
 
@@ -312,12 +332,13 @@ def _finish(
     from protege.training.evaluate import evaluate
 
     output, history = Path(config.output), trainer.state.log_history
-    found: dict[str, Any] = {}
+    found: Scores | None = None
     if trainer.held_back is not None and not asked:  # on every process, since a sharded model needs all of them
         model = trainer.accelerator.unwrap_model(trainer.model)
         with suppress(Stopped):
-            scored = evaluate(model, trainer.held_back, trainer.rows, train=training.columns, progress=trainer.scoring)
-            found = scored.to_json()
+            found, _ = evaluate(
+                model, trainer.held_back, trainer.rows, train=training.columns, progress=trainer.scoring
+            )
     interrupted = bool(asked) and (trainer.state.global_step < trainer.total_steps() or not found)
     before = Run.load(output)
     if not interrupted or before is None or not before.finished:
@@ -325,11 +346,16 @@ def _finish(
         write_model(config, trainer, made, training, run, found)
     if trainer.is_world_process_zero():
         log.info("%s: %s", "interrupted, go on with the same command" if interrupted else "done", output)
-    return Trained(output, trainer.state.global_step, interrupted, losses(history), found)
+    return Trained(output, trainer.state.global_step, interrupted, losses(history), found.to_json() if found else {})
 
 
 def write_model(
-    config: VisionConfig, trainer: Any, made: Any, training: LabeledData, run: Run, scores: dict[str, Any]
+    config: VisionConfig,
+    trainer: "ActionTrainer",
+    made: Trainable,
+    training: LabeledData,
+    run: Run,
+    scores: Scores | None,
 ) -> None:
     """Weights, processor, card, scores and the run's record, all at once. All processes take part."""
     output = Path(config.output)
@@ -351,8 +377,8 @@ def write_model(
             config=to_fields(config),
         )
         trained_on = {"by": run.by, "names": list(run.trained)}
-        about = {"trained_on": trained_on, "runs": [*run.chain, run.link], "history": trainer.state.log_history}
-        write_outputs(part, card, made.processor, scores, about)
+        about = {"trained_on": trained_on, "runs": [*run.chain, run.link]}
+        write_outputs(part, card, made.processor, scores, about, trainer.state.log_history)
         (part / CONFIG_NAME).write_text(to_yaml(config), encoding="utf-8")
         run.save(part)
 

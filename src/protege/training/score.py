@@ -5,7 +5,7 @@ N samples, H slots, K actions (the columns of the action space). truth, pred: (N
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +63,7 @@ class Scores:
     goal_swap: GoalSwap | None = None
     baselines: Mapping[str, "Scores"] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Json]:
         """As metrics.json has them. There a key that is predicted but never true has precision and F1 of 0."""
         keys = {
             key: {
@@ -77,13 +77,21 @@ class Scores:
         baselines = {name: scores.to_json() for name, scores in self.baselines.items()}
         return plain(asdict(self) | {"keys": keys, "baselines": baselines})
 
+    def columns(self, name: str) -> dict[str, dict[str, Json]]:
+        """For `table`: these scores under a model's name, then those of its baselines."""
+        return {name: self.to_json()} | {other: scores.to_json() for other, scores in self.baselines.items()}
 
-def plain(value: Any) -> Any:
-    """A value as JSON has it; what is no number is null."""
+
+def plain(fields: Mapping[str, Json]) -> dict[str, Json]:
+    """The fields with null for what is infinite or not a number, which standard JSON does not have."""
+    return {key: _plain(value) for key, value in fields.items()}
+
+
+def _plain(value: Json) -> Json:
     if isinstance(value, Mapping):
-        return {key: plain(item) for key, item in value.items()}
+        return plain(value)
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [_plain(item) for item in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 

@@ -1,10 +1,12 @@
 """Which samples are trained on and which are held back for scores: whole recordings apart, as in `protege export`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal, Self
+from typing import Final, Literal, Self
 
 import numpy as np
 
+from protege.core.files import Json
 from protege.errors import UserError
 from protege.learn.resume import Run
 from protege.learn.split import hold_out
@@ -21,11 +23,6 @@ def units(data: LabeledData, by: Unit) -> list[str]:
     return list(data.session) if by == "recording" else [folder.name for folder in data.folders]
 
 
-def families(data: LabeledData) -> list[str]:
-    """For each of the data's folders its recording, one name for recordings that hold the same play."""
-    return list(getattr(data, "family", data.session))
-
-
 @dataclass(frozen=True)
 class TrainedOn:
     """What a model has seen: names of recordings or, where there was one only, of segments."""
@@ -35,20 +32,20 @@ class TrainedOn:
 
     def part(self, data: LabeledData) -> tuple[LabeledData, LabeledData]:
         """The samples of it, and all others; a recording that shares play with one of it is of it, too."""
-        names, groups = units(data, self.by), families(data) if self.by == "recording" else units(data, self.by)
+        names, groups = units(data, self.by), list(data.family) if self.by == "recording" else units(data, self.by)
         known = {group for group, name in zip(groups, names, strict=True) if name in self.names}
         return _parts(data, [group in known for group in groups])
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Json]:
         return {"by": self.by, "names": sorted(self.names)}
 
     @classmethod
-    def from_json(cls, fields: Any) -> Self:
-        try:
-            by, names = fields["by"], frozenset(map(str, fields["names"]))
-        except (KeyError, TypeError):
-            raise UserError("the model does not say what it was trained on; score all of the data") from None
-        return cls("segment" if by == "segment" else "recording", names)
+    def from_json(cls, fields: Json) -> Self:
+        """The inverse of `to_json`; UserError for anything else."""
+        names = fields.get("names") if isinstance(fields, Mapping) and "by" in fields else None
+        if not isinstance(fields, Mapping) or not isinstance(names, list):
+            raise UserError("the model does not say what it was trained on; score all of the data")
+        return cls("segment" if fields["by"] == "segment" else "recording", frozenset(map(str, names)))
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,7 @@ def split(data: LabeledData, validation: float, seed: int, before: Sides | None 
     Whole recordings are held back, relatives together; where there is one only, whole segments. before: the sides of
     the run that this one goes on from; what has one keeps it, and a relative of what was held back is held back.
     """
-    by: Unit = before.by if before else "recording" if len(set(families(data))) >= WHOLE else "segment"
+    by: Unit = before.by if before else "recording" if len(set(data.family)) >= WHOLE else "segment"
     names, groups = units(data, by), _groups(data, by, before)
     sizes: dict[str, int] = {}
     for group, count in zip(groups, np.bincount(data.segment, minlength=len(data.folders)), strict=True):
@@ -116,8 +113,7 @@ def _told(parts: tuple[LabeledData, LabeledData], apart: int, of: int, validatio
 
 
 def _left_out(data: LabeledData) -> str:
-    count = getattr(data, "repeated", 0)
-    return f"; {count:,} left out, whose play stands in another recording, too" if count else ""
+    return f"; {data.repeated:,} left out, whose play stands in another recording, too" if data.repeated else ""
 
 
 def _groups(data: LabeledData, by: Unit, before: Sides | None) -> list[str]:
@@ -125,10 +121,10 @@ def _groups(data: LabeledData, by: Unit, before: Sides | None) -> list[str]:
     segment of that recording, and the others' as families.
     """
     if by == "recording":
-        return families(data)
+        return list(data.family)
     names = units(data, by)
     if before is None:
         return names
     known = before.trained | before.held
-    old = {family for name, family in zip(names, families(data), strict=True) if name in known}
-    return [name if family in old else family for name, family in zip(names, families(data), strict=True)]
+    old = {family for name, family in zip(names, list(data.family), strict=True) if name in known}
+    return [name if family in old else family for name, family in zip(names, list(data.family), strict=True)]

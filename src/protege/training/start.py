@@ -7,12 +7,11 @@ import logging
 import shutil
 import struct
 import zipfile
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
-from protege.core.files import read_bytes, recover, staged
+from protege.core.files import Json, read_bytes, recover, staged
 from protege.errors import UserError
 from protege.learn.loose import read_loose
 from protege.learn.resume import Run, changed, damaged, digest, dotted, require_contained, require_same
@@ -22,6 +21,10 @@ from protege.training.data import LabeledData
 from protege.training.score import METRICS
 from protege.training.split import Sides, TrainedOn, split, units
 from protege.vlm.load import ADAPTER_CONFIG, ADAPTER_WEIGHTS
+
+if TYPE_CHECKING:
+    from protege.training.model import Network
+    from protege.training.trainer import ActionTrainer
 
 log = logging.getLogger(__name__)
 
@@ -142,11 +145,11 @@ def _from_checkpoint(
     return Start(*_sides(config, data, now, its), checkpoint, clear=not own)
 
 
-def settings(config: VisionConfig) -> dict[str, Any]:
+def settings(config: VisionConfig) -> dict[str, Json]:
     """The configuration by dotted names; of batch and accumulation their product counts."""
     found = dotted(to_fields(config))
-    sizes = found.pop("training.batch"), found.pop("training.accumulation")
-    return {**found, "training.batch * training.accumulation": sizes[0] * sizes[1]}
+    del found["training.batch"], found["training.accumulation"]
+    return {**found, "training.batch * training.accumulation": config.training.batch * config.training.accumulation}
 
 
 def contents(data: LabeledData) -> dict[str, tuple[str, int]]:
@@ -189,9 +192,8 @@ def _older(output: Path) -> Run | None:
     if isinstance(metrics, dict) and metrics.get("trained_on"):
         known = TrainedOn.from_json(metrics["trained_on"])
     last = last_checkpoint(output / CHECKPOINTS)
-    state = read_state(last) if last else {}
-    steps = int(state.get("global_step", 0))
-    finished = bool(metrics) and last is not None and steps >= int(state.get("max_steps", steps + 1))
+    steps, most = read_state(last) if last else (0, 1)
+    finished = bool(metrics) and steps >= most
     names = tuple(sorted(known.names)) if known else ()
     by = known.by if known else "recording"
     return Run(settings(config), {}, trained=names, by=by, steps=steps, finished=finished)
@@ -227,17 +229,19 @@ def last_checkpoint(folder: Path) -> Path | None:
     return None
 
 
-def read_state(checkpoint: Path) -> Mapping[str, Any]:
-    """What a checkpoint says of itself; UserError where it cannot."""
+def read_state(checkpoint: Path) -> tuple[int, int]:
+    """A checkpoint's optimiser steps, and those of the whole run; UserError where it does not say."""
     try:
         fields = read_loose(checkpoint / STATE)
-        for name in ("global_step", "max_steps"):
-            if not isinstance(fields[name], int):
-                raise TypeError(f"{name} is {fields[name]!r}")
-        if not isinstance(fields["log_history"], list):
+        if not isinstance(fields, dict):
+            raise TypeError("not an object")
+        done, most = fields.get("global_step"), fields.get("max_steps")
+        if not isinstance(done, int) or not isinstance(most, int):
+            raise TypeError(f"global_step is {done!r}, max_steps {most!r}")
+        if not isinstance(fields.get("log_history"), list):
             raise TypeError("log_history is no list")
-        return fields
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return done, most
+    except (OSError, ValueError, TypeError) as error:
         raise damaged(checkpoint, f"{STATE}: {error}") from None
 
 
@@ -270,11 +274,11 @@ def _require_whole_tensors(path: Path) -> None:
         raise ValueError("cut off")
 
 
-def fit(trainer: Any, start: Start, output: Path) -> None:
+def fit(trainer: "ActionTrainer", start: Start, output: Path) -> None:
     """Train to the end of the run; where that was reached before, only take up its best weights."""
     if start.weights is not None and start.checkpoint is None:
         place = output / CHECKPOINTS / BEFORE
-        load_adapter(trainer.model, place if place.is_dir() else start.weights)
+        load_adapter(trainer.network, place if place.is_dir() else start.weights)
     if start.checkpoint is None:
         trainer.train()
         return
@@ -286,11 +290,11 @@ def fit(trainer: Any, start: Start, output: Path) -> None:
         return
     named = Path(state.best_model_checkpoint or "").name
     best = start.checkpoint.with_name(named) if named.startswith("checkpoint-") else start.checkpoint
-    load_adapter(trainer.model, best if (best / ADAPTER_WEIGHTS).is_file() else start.checkpoint)
+    load_adapter(trainer.network, best if (best / ADAPTER_WEIGHTS).is_file() else start.checkpoint)
     trainer.state = state
 
 
-def load_adapter(model: Any, folder: Path) -> None:
+def load_adapter(model: "Network", folder: Path) -> None:
     """Give the adapter in a model the weights of another run; UserError where they do not fit."""
     from peft import set_peft_model_state_dict
     from safetensors import SafetensorError

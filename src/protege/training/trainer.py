@@ -1,29 +1,40 @@
-"""TRL's SFTTrainer with our data: keys instead of pictures in its data set, floats made on the device, our scores."""
+"""TRL's SFTTrainer with our data: keys instead of pictures in its dataset, floats made on the device, our scores."""
 
 import logging
 import math
 import time
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import datasets
 import numpy as np
 import torch
-from transformers import TrainerCallback
+from numpy.typing import NDArray
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from trl.trainer.sft_trainer import SFTTrainer
 
 from protege.errors import ProtegeError
 from protege.learn.interrupt import Asked, Stopped
 from protege.learn.progress import Progress
-from protege.training.collate import Collator, Expander
+from protege.training.collate import Batch, Collator, Expander
+from protege.training.model import Trainable
 from protege.training.predict import predict
 from protege.training.sampling import Draws
 from protege.training.score import scores
 
+if TYPE_CHECKING:
+    from trl.trainer.sft_config import SFTConfig
+
+    from protege.training.model import Network
+
 log = logging.getLogger(__name__)
+
+SCORES: Final = ("first_action_accuracy", "exact_chunk", "macro_f1", "cross_entropy")
+"""Of `Scores`, those that are logged in training."""
 
 
 class SampleKeys(datasets.Dataset):
-    """A data set of N numbers. TRL insists on the type; a row is its own key, also for keys beyond N (see `Draws`)."""
+    """A dataset of N numbers (TRL insists on the type) in which a row is its own key, also beyond N (see `Draws`)."""
 
     @classmethod
     def of(cls, count: int) -> "SampleKeys":
@@ -35,18 +46,23 @@ class SampleKeys(datasets.Dataset):
 
 
 class ActionTrainer(SFTTrainer):
-    """Draws samples by `draws`, scores actions instead of tokens, and stops at a loss that is no number."""
+    """Draws samples by `draws`, scores actions instead of tokens, and stops at a loss that is not finite.
+
+    held_back: what to score on, None for nothing; rows: positions of its samples that are scored in training.
+    """
 
     def __init__(
         self,
+        made: Trainable,
+        args: "SFTConfig",
+        callbacks: list[TrainerCallback],
         *,
         collator: Collator,
         held_back: Collator | None,
         draws: Draws,
-        rows: Any,
+        rows: NDArray[np.int64],
         asked: Asked,
         progress: Progress,
-        **kwargs: Any,
     ) -> None:
         self.collator, self.held_back, self.draws, self.rows = collator, held_back, draws, rows
         self._asked, self._progress = asked, progress
@@ -54,19 +70,31 @@ class ActionTrainer(SFTTrainer):
         self._expand = Expander(collator.pixels)
         keys = SampleKeys.of(len(held_back.data)) if held_back is not None else None
         super().__init__(
-            train_dataset=SampleKeys.of(len(collator.data)), eval_dataset=keys, data_collator=collator, **kwargs
+            made.model,
+            args,
+            train_dataset=SampleKeys.of(len(collator.data)),
+            eval_dataset=keys,
+            data_collator=collator,
+            processing_class=made.processor,
+            peft_config=made.peft_config,
+            callbacks=callbacks,
         )
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Draws:
+    @property
+    def network(self) -> "Network":
+        """The model under a narrower type than transformers gives it."""
+        return cast("Network", self.model)
+
+    def _get_train_sampler(self, train_dataset: object = None) -> Draws:
         return self.draws
 
-    def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+    def _prepare_inputs(self, inputs: Batch) -> Batch:
         self._files = inputs.pop("files", self._files)
         inputs = super()._prepare_inputs(inputs)
         # Safe to overwrite: a batch has been through its backward pass before the next one is prepared
         return self._expand(inputs) if "patches" in inputs else inputs
 
-    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+    def training_step(self, *args: object, **kwargs: object) -> torch.Tensor:
         loss = super().training_step(*args, **kwargs)
         if not torch.isfinite(loss):
             raise ProtegeError(
@@ -75,23 +103,20 @@ class ActionTrainer(SFTTrainer):
             )
         return loss
 
-    def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
-        """Scores of the actions on the samples held back, greedily decoded; none where somebody asked to stop."""
+    def evaluate(self, *_: object, **__: object) -> dict[str, float]:
+        """Scores of the actions on the held-out samples, greedily decoded; none where somebody asked to stop."""
         assert self.held_back is not None, "evaluation needs samples held back"
-        model: Any = self.model
+        model = self.network
         try:
-            found = predict(
-                model, self.held_back, self.rows, progress=lambda done: self.scoring("held back", done, len(self.rows))
-            )
+            found = predict(model, self.held_back, self.rows, progress=partial(self.scoring, "held back"))
         except Stopped:
             model.train()
             self.control.should_save = self.control.should_training_stop = True
             return {}
         data = self.held_back.data
         result = scores(data.columns[self.rows], found.pred, data.shape.space, truth_logp=found.truth_logp)
-        names = ("first_action_accuracy", "exact_chunk", "macro_f1", "cross_entropy")
-        metrics = {f"{metric_key_prefix}_{name}": getattr(result, name) for name in names}
-        metrics[f"{metric_key_prefix}_loss"] = result.cross_entropy
+        metrics = {f"eval_{name}": getattr(result, name) for name in SCORES}
+        metrics["eval_loss"] = metrics["eval_cross_entropy"]
         model.eval()  # TRL tells training and evaluation logs apart by this
         self.log(dict(metrics))
         model.train()
@@ -104,7 +129,7 @@ class ActionTrainer(SFTTrainer):
             self._progress(part, done, total)
         self._asked.check()
 
-    def _determine_best_metric(self, metrics: Any, trial: Any) -> bool:
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
         return bool(metrics) and super()._determine_best_metric(metrics, trial)
 
     def total_steps(self) -> int:
@@ -115,20 +140,29 @@ class ActionTrainer(SFTTrainer):
         batches = -(-len(self.draws) // (args.train_batch_size * max(1, args.world_size)))
         return math.ceil(args.num_train_epochs * max(1, -(-batches // args.gradient_accumulation_steps)))
 
-    def create_model_card(self, *_: Any, **__: Any) -> None:
-        """Ours is written at the end, beside the adapter."""
+    def create_model_card(self, *_: object, **__: object) -> None:
+        """Nothing: ours is written at the end, beside the adapter."""
 
 
 class TrainingLog(TrainerCallback):
-    """One line every so many steps."""
+    """Logs a line every `training.log_steps` steps, and one for every scoring."""
 
     def __init__(self, samples_a_step: int) -> None:
         self.samples_a_step = samples_a_step
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
         self.began, self.first = time.monotonic(), state.global_step
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **_: object,
+    ) -> None:
         if not state.is_world_process_zero or not logs:
             return
         done = (state.global_step - self.first) * self.samples_a_step
@@ -140,24 +174,21 @@ class TrainingLog(TrainerCallback):
             log.info(line, state.global_step, state.max_steps, state.epoch or 0, loss, rate, per_s, left)
         elif "eval_first_action_accuracy" in logs:
             line = "step %d of %d  held back: first action %.3f  exact %.3f  macro F1 %.3f  cross-entropy %.3f"
-            names = ("first_action_accuracy", "exact_chunk", "macro_f1", "cross_entropy")
-            log.info(line, state.global_step, state.max_steps, *(float(logs[f"eval_{name}"]) for name in names))
+            log.info(line, state.global_step, state.max_steps, *(float(logs[f"eval_{name}"]) for name in SCORES))
 
 
 class Stopper(TrainerCallback):
-    """Ends training after the step in progress, with a checkpoint and without scoring, once somebody asked for it."""
+    """Stops training after the step in progress, with a checkpoint and without scoring, once somebody asked to stop."""
 
     def __init__(self, asked: Asked) -> None:
         self.asked = asked
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         if self.asked:
             control.should_save = control.should_training_stop = True
             control.should_evaluate = False
-        return control
 
-    def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
+    def on_epoch_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         if self.asked:  # the end of the last step comes before it
             control.should_save = control.should_evaluate = False
             control.should_training_stop = True
-        return control
