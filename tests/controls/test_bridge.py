@@ -67,7 +67,7 @@ def playing(each=lambda game, connection: None, **options):
 
 def test_a_mod_hears_what_is_documented():
     with playing() as (game, bridge):
-        wait_until(lambda: bridge.connected)
+        wait_until(lambda: bridge.traffic.connections)
         bridge.send(WALK, 0.0)
         wait_until(lambda: len(game.heard) == 2)
         bridge.send(ControlOutput(pressed=frozenset(("jump",)), look=(1, -0.5), slot=3), 0.05)
@@ -125,7 +125,7 @@ def test_a_message_without_end_only_costs_the_connection():
             connection.send("x" * 1_000_000)
 
     with playing(endless) as (game, bridge):
-        wait_until(lambda: game.connections >= 2 and bridge.connected)
+        wait_until(lambda: bridge.traffic.connections >= 2)
         bridge.send(WALK, 0.0)
         wait_until(lambda: game.last().get("held") == ["move_forward", "sprint"])
 
@@ -170,7 +170,7 @@ def test_a_game_that_is_slow_to_read_never_holds_up_a_decision():
 def test_presses_and_turns_that_wait_are_added_up():
     now = [0.0]
     with playing(clock=lambda: now[0]) as (game, bridge):
-        wait_until(lambda: bridge.connected)
+        wait_until(lambda: bridge.traffic.connections)
         with bridge._wake:  # as if the thread that sends had not come to it yet
             bridge.send(ControlOutput(pressed=frozenset(("jump",)), look=(1, 0), slot=2), 0.0)
             bridge.send(ControlOutput(pressed=frozenset(("attack",)), look=(1, 0)), 0.05)
@@ -184,7 +184,7 @@ def test_presses_and_turns_that_wait_are_added_up():
 def test_what_waited_too_long_is_not_pressed_any_more():
     now = [0.0]
     with playing(clock=lambda: now[0]) as (game, bridge):
-        wait_until(lambda: bridge.connected)
+        wait_until(lambda: bridge.traffic.connections)
         with bridge._wake:
             bridge.send(ControlOutput(held=frozenset(("sneak",)), pressed=frozenset(("drop_item",)), slot=1), 0.0)
             now[0] = 0.4
@@ -197,7 +197,7 @@ def test_a_game_that_is_not_there_costs_nothing_and_is_found_when_it_comes():
         port = held.getsockname()[1]
     bridge = WebSocketBridge(f"ws://127.0.0.1:{port}", retry_s=0.05)
     bridge.send(WALK, 0.0)
-    assert not bridge.connected
+    assert not bridge.traffic.connections
     game = Game(lambda *_: None)
     with serve(game, "127.0.0.1", port) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)

@@ -19,10 +19,10 @@ from protege import cli
 from protege.controls.bridge import PrintBridge
 from protege.controls.files import ModelFiles, PolicyConfig, weights_card, write_model
 from protege.controls.live import Feature, from_lines, from_recording, open_stream, parse, play
-from protege.controls.metrics import Thresholds
+from protege.controls.metrics import Predictions, Thresholds
 from protege.controls.model import Architecture, ControlTransformer
 from protege.controls.policy import ControlPolicy
-from protege.controls.postprocess import ControlOutput, Decision
+from protege.controls.postprocess import ControlOutput
 from protege.controls.recordings import write
 from protege.controls.synth import SynthOptions, synthesize
 from protege.devices import x11
@@ -57,7 +57,7 @@ def forward(inputs, mask):
     action = np.zeros(12, np.float32)
     action[0] = 0.9
     look, hotbar, cursor, clicks = (np.zeros(size, np.float32) for size in (2, 9, 2, 3))
-    return Decision(action, look, hotbar, cursor, clicks)
+    return Predictions(action, look, hotbar, cursor, clicks)
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from protege.controls.features import LiveRows, build_rows
 from protege.controls.files import ModelFiles, PolicyConfig, PostProcessing, weights_card, write_model
-from protege.controls.metrics import Thresholds
+from protege.controls.metrics import Predictions, Thresholds
 from protege.controls.model import Architecture, ControlTransformer
 from protege.controls.onnx import export
 from protege.controls.policy import ControlOptions, ControlPolicy, load
-from protege.controls.postprocess import ControlOutput, Decision, PostProcessor
+from protege.controls.postprocess import ControlOutput, PostProcessor
 from protege.controls.runtime import onnx_runner, open_runner, open_session, torch_runner
 from protege.controls.tables import DEFAULT_STATE, HEADS, NAMES, SCREEN, SLOT, head_names
 from protege.controls.windows import Statistics, prepare
@@ -33,7 +33,7 @@ def said(look=(0, 0), slot=None, cursor=(0.5, 0.5), sure=0.9, **probabilities):
         np.array([probabilities.get(name, 0.0) for name in head_names(head)], np.float32)
         for head in ("action", "inventory")
     )
-    return Decision(action, np.array(look, np.float32), hotbar, np.array(cursor, np.float32), clicks)
+    return Predictions(action, np.array(look, np.float32), hotbar, np.array(cursor, np.float32), clicks)
 
 
 class Player:

@@ -2,6 +2,7 @@
 
 import io
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ def found():
     return Evaluation(scores, scores, scores, None, limits, predicted, frames)
 
 
-def history(epochs=3):
+def history(epochs=3) -> list[Any]:
     losses = {"loss": 1.0, **dict.fromkeys(LOSS_WEIGHTS, 0.5)}
     names = ("score", "action_f1", "inventory_f1", "hotbar_accuracy", "idle_accuracy", "look_direction")
     return [

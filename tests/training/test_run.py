@@ -350,8 +350,10 @@ def test_data_with_chords_trains_without_scores(tiny, tmp_path):
 LAUNCHED = """
 import sys
 from accelerate import PartialState
-from protege.training.run import main
-made = main(sys.argv[1:])
+from protege.settings import load_config
+from protege.training.config import VisionConfig
+from protege.training.run import train
+made = train(load_config(VisionConfig, None, sys.argv[1:]))
 if PartialState().is_main_process:
     print("losses", [loss for _, loss in made.losses])
 """

@@ -8,6 +8,8 @@ import click
 from protege.commands.types import examples
 from protege.core.paths import shown
 
+DEFAULTS = Path("configs/vision_lora.yaml")
+
 
 @click.command(
     "train",
@@ -25,9 +27,13 @@ def command(config: Path | None, overrides: tuple[str, ...]) -> int:
 
     Every value of the config can be changed here, as KEY=VALUE.
     """
-    from protege.training.run import main
+    from protege.settings import load_config
+    from protege.training.config import VisionConfig
+    from protege.training.run import train
 
     logging.getLogger("protege").setLevel(logging.INFO)
-    trained = main([*(["--config", str(config)] if config else []), *overrides])
+    # The file only says what VisionConfig says itself, unless it was edited; so outside a checkout it is not missed
+    config = config or (DEFAULTS if DEFAULTS.is_file() else None)
+    trained = train(load_config(VisionConfig, config, overrides))
     click.echo(f"model: {shown(trained.output)}")
     return 130 if trained.interrupted else 0

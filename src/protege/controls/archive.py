@@ -1,6 +1,4 @@
-"""The arrays of an `.npz` file, read without believing what it claims: no Python objects, no more memory than there is
-data for.
-"""
+"""Reading arrays of an untrusted `.npz` file: no Python objects, no more memory than there is data for."""
 
 import io
 import math
@@ -11,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,10 +47,10 @@ class BadArchive(ValueError):
 
 @dataclass(frozen=True)
 class Header:
-    """What an array's own header says of it. by_column: its numbers are stored column after column."""
+    """An array's shape and type as its header claims them. by_column: stored column after column (Fortran order)."""
 
     shape: tuple[int, ...]
-    kind: np.dtype[Any]
+    kind: np.dtype[np.generic]
     by_column: bool
 
     @property
@@ -78,7 +76,7 @@ class Archive:
             raise BadArchive(f"{name} is {found.shape}")
         return found
 
-    def read(self, name: str) -> NDArray[Any]:
+    def read(self, name: str) -> NDArray[np.generic]:
         """One array, decompressed in one go into memory of its size, so it may be read only."""
         header = self.header(name)
         with _in_words():

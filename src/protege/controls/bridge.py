@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final, Protocol, TextIO
+from typing import Final, Protocol, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from protege.controls.postprocess import ControlOutput
 from protege.controls.state import State
 from protege.core.actions import NO_KEYS, ActionSpace
 from protege.core.devices import Keys, Window
+from protege.core.files import Json
 from protege.devices.pointer import NO_BUTTONS, Pointer
 
 TURN_DEG_S: Final = 15.0 * 20
@@ -71,9 +72,9 @@ class Turning:
         return look[0] * TURN_DEG_S * step, look[1] * TURN_DEG_S * step
 
 
-def message(output: ControlOutput, turned: tuple[float, float], number: int) -> dict[str, Any]:
+def message(output: ControlOutput, turned: tuple[float, float], number: int) -> dict[str, Json]:
     """What is sent to a mod, as docs/controls.md says. turned: degrees of yaw and pitch."""
-    told: dict[str, Any] = {
+    told: dict[str, Json] = {
         "type": "controls",
         "seq": number,
         "mode": "screen" if output.screen_open else "gameplay",
@@ -88,7 +89,7 @@ def message(output: ControlOutput, turned: tuple[float, float], number: int) -> 
     return told
 
 
-def read_state(text: object) -> Mapping[str, Any] | None:
+def read_state(text: object) -> Mapping[str, Json] | None:
     """The state in a mod's message; None for anything else it may send."""
     try:
         told = json.loads(text) if isinstance(text, str) else None

@@ -1,26 +1,54 @@
-"""What a run is gone on from: its progress, weights and scales in one file, and the record of what it was made from."""
+"""The checkpoint of a run: progress, weights, optimiser and scales in one file, with the run's record."""
 
 import ast
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 import numpy as np
 import torch
 
-from protege.controls.files import load_tensors, with_temporary
+from protege.controls.files import StateDict, load_tensors
 from protege.controls.windows import Statistics
+from protege.core.files import replacing, writing
 from protege.errors import UserError
 from protege.learn.resume import Run, damaged
 
 CHECKPOINT: Final = "control_checkpoint.pt"
 
 
+class Epoch(TypedDict):
+    """A row of the training log: the scores of an epoch on the validation recordings, None for what is absent.
+
+    epoch: from 1; stage: of the curriculum; lr: learning rate of the last step; train, val: losses by name;
+    score: the combined score; best: whether it was the best so far.
+    """
+
+    epoch: int
+    stage: str
+    lr: float
+    train: dict[str, float]
+    val: dict[str, float]
+    action_f1: float | None
+    look_mse: float | None
+    look_direction: float | None
+    hotbar_accuracy: float | None
+    cursor_mse: float | None
+    inventory_f1: float | None
+    idle_accuracy: float | None
+    score: float
+    best: bool
+
+
 @dataclass
 class State:
-    """How far a run has come. epoch, batch: the next step; sums: losses of the epoch so far; stale: epochs since the
-    best score.
+    """How far a run has come.
+
+    epoch, batch: the next step.
+    stale: epochs since the best score.
+    sums: of the epoch so far, by loss the sum and the count it is divided by.
+    history: the training log.
     """
 
     epoch: int = 0
@@ -30,7 +58,7 @@ class State:
     stale: int = 0
     finished: bool = False
     sums: dict[str, list[float]] = field(default_factory=dict)
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[Epoch] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -39,16 +67,16 @@ class Saved:
 
     run: Run
     state: State
-    learner: Mapping[str, Any]
+    learner: Mapping[str, StateDict]
     statistics: Statistics | None
 
 
-def save(path: Path, run: Run, state: State, learner: Mapping[str, Any], statistics: Statistics) -> None:
+def save(path: Path, run: Run, state: State, learner: Mapping[str, StateDict], statistics: Statistics) -> None:
     """Write a checkpoint, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     scale = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in vars(statistics).items()}
     held = {"run": run.to_json(), "state": asdict(state), "learner": dict(learner), "statistics": scale}
-    with_temporary(path, lambda beside: torch.save(held, beside))
+    with writing(path.parent), replacing(path) as beside:
+        torch.save(held, beside)
 
 
 def load(path: Path, device: str) -> Saved:
@@ -67,7 +95,7 @@ def load(path: Path, device: str) -> Saved:
         raise damaged(path, reason) from None
 
 
-def _run(fields: Mapping[str, Any]) -> Run:
+def _run(fields: StateDict) -> Run:
     if "run" in fields:
         return Run.from_json(_lists(fields["run"]))
     # Of a version that kept settings as text, and of its data the names of what it was trained on
@@ -76,7 +104,7 @@ def _run(fields: Mapping[str, Any]) -> Run:
     return Run({name: list(v) if isinstance(v, tuple) else v for name, v in before.items()}, {}, trained)
 
 
-def _lists(value: Any) -> Any:
+def _lists(value: object) -> Any:
     """Tuples as the lists that JSON makes of them."""
     if isinstance(value, Mapping):
         return {name: _lists(item) for name, item in value.items()}

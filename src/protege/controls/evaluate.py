@@ -1,21 +1,28 @@
-"""A model judged on recordings that nothing was tuned on, beside copying, the majority, and its own history."""
+"""Scores of a model on test recordings, beside copying, the majority, and the model on its own history."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from protege.controls.files import load_model
 from protege.controls.metrics import Predictions, Scores, Thresholds, Truth, majority, score, table
 from protege.controls.predict import Predict, copy_last, of_model, predict_all, roll_out, truth_of
 from protege.controls.recordings import scan
 from protege.controls.windows import Prepared, Statistics, prepare
+from protege.core.files import Json
+from protege.learn.progress import Progress, silent
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """model: on the recorded history; own_history: on its own, as in play; copy: the controls of the frame before;
-    majority: None where the training recordings are not at hand. predicted, truth: of the model on every test frame.
+    """Scores of one model on test recordings.
+
+    model: on the recorded history.
+    own_history: on what the model itself would have held, as in play.
+    copy: of the controls of the frame before.
+    majority: of what training saw most, None where the training recordings are not at hand.
+    predicted, truth: of the model on every test frame.
     """
 
     model: Scores
@@ -34,7 +41,7 @@ class Evaluation:
     def table(self) -> str:
         return table(self.columns)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Json]:
         return {name.replace(" ", "_"): scores.to_json() for name, scores in self.columns.items()}
 
 
@@ -43,12 +50,12 @@ def evaluate(
     test: Prepared,
     training: Truth | None,
     thresholds: Thresholds,
-    progress: Callable[[str, int, int], None] = lambda what, done, of: None,
+    progress: Progress = silent,
 ) -> Evaluation:
     """Scores of every window of `test`. training: what the majority is taken from."""
     truth = truth_of(test)
-    predicted = predict_all(predict, test, progress=lambda *at: progress("recorded history", *at))
-    own = roll_out(predict, test, thresholds, lambda *at: progress("own history", *at))
+    predicted = predict_all(predict, test, progress=partial(progress, "recorded history"))
+    own = roll_out(predict, test, thresholds, partial(progress, "own history"))
     return Evaluation(
         model=score(predicted, truth, thresholds),
         own_history=score(own, truth, thresholds),
@@ -61,7 +68,7 @@ def evaluate(
 
 
 def evaluate_files(
-    model: Path, places: Sequence[Path], progress: Callable[[str, int, int], None] = lambda what, done, of: None
+    model: Path, places: Sequence[Path], progress: Progress = silent
 ) -> tuple[Evaluation, tuple[str, ...]]:
     """A saved model on recordings (files or folders), and a line for each that had to be left out."""
     network, config = load_model(model)

@@ -4,7 +4,7 @@ import importlib.util
 import json
 import warnings
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -15,20 +15,27 @@ from numpy.typing import NDArray
 from protege.controls import tables
 from protege.controls.config import Architecture, DataOptions
 from protege.controls.metrics import Thresholds
+from protege.controls.windows import SMALLEST_STD
 from protege.core import files as storage
 from protege.core.card import ModelCard
+from protege.core.files import Json
 from protege.core.text import one_line
 from protege.errors import MissingExtra, UserError
 from protege.settings import build, to_fields
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from protege.controls.model import ControlTransformer
 
 VERSION: Final = 2
 SUFFIXES: Final = {"seed001": "_v2", "seed000": ""}
-LEAST_DEVIATION: Final = 1e-6
-"""Below it a feature is constant and only its mean is taken off."""
 KIND: Final = "controls"
+
+Fields = Mapping[str, Any]
+"""A JSON object from a file, checked field by field."""
+StateDict = dict[str, Any]
+"""What torch calls one: of a model tensors by name, of an optimiser nested values."""
 
 
 @dataclass(frozen=True)
@@ -94,9 +101,9 @@ class PolicyConfig:
     post_processing: PostProcessing = field(default_factory=PostProcessing)
     mean: NDArray[np.float32] = field(default_factory=lambda: np.zeros(tables.INPUT, np.float32))
     deviation: NDArray[np.float32] = field(default_factory=lambda: np.ones(tables.INPUT, np.float32))
-    training: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Json] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Json]:
         """The nested form, with the names, means and deviations that the flat form has."""
         return {
             "version": VERSION,
@@ -113,7 +120,7 @@ class PolicyConfig:
             "training": dict(self.training),
         }
 
-    def to_flat_json(self) -> dict[str, Any]:
+    def to_flat_json(self) -> dict[str, Json]:
         """The flat form of the source document 000."""
         limits = self.thresholds
         named = dict(zip(tables.head_names("action"), limits.action, strict=True))
@@ -134,7 +141,7 @@ class PolicyConfig:
         }
 
     @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> Self:
+    def from_json(cls, fields: Fields) -> Self:
         """Of either form, also where names, means and deviations are missing; UserError for what does not fit."""
         names = fields.get("control_names", tables.NAMES)
         if not isinstance(names, list | tuple) or tuple(names) != tables.NAMES:
@@ -155,7 +162,7 @@ class PolicyConfig:
         )
 
 
-def write_model(files: ModelFiles, weights: Mapping[str, Any], config: PolicyConfig, card: ModelCard) -> None:
+def write_model(files: ModelFiles, weights: "Mapping[str, Tensor]", config: PolicyConfig, card: ModelCard) -> None:
     """Weights (a state dict), configuration and card, each whole or not at all; an older ONNX file is taken away.
 
     The configuration takes the flat form where the files carry the names of the source document 000.
@@ -164,7 +171,8 @@ def write_model(files: ModelFiles, weights: Mapping[str, Any], config: PolicyCon
 
     files.weights.parent.mkdir(parents=True, exist_ok=True)
     files.onnx.unlink(missing_ok=True)  # of other weights
-    with_temporary(files.weights, lambda beside: torch.save(dict(weights), beside))
+    with storage.writing(files.weights.parent), storage.replacing(files.weights) as beside:
+        torch.save(dict(weights), beside)
     flat = files.config.stem.endswith("config")
     write_json(files.config, config.to_flat_json() if flat else config.to_json())
     card.save(files.weights.parent)
@@ -205,7 +213,7 @@ def load_model(path: Path) -> "tuple[ControlTransformer, PolicyConfig]":
     return model.eval(), config
 
 
-def _require_room(sizes: Architecture, weights: Any) -> None:
+def _require_room(sizes: Architecture, weights: StateDict) -> None:
     """ValueError for sizes of which the weights hold far too few numbers: building that model could take any memory."""
     there = sum(int(tensor.numel()) for tensor in weights.values())
     if (claimed := sizes.num_layers * sizes.d_model * (sizes.d_model + sizes.dim_feedforward)) > there:
@@ -219,7 +227,7 @@ def require_torch() -> None:
 
 
 def load_tensors(path: Path, device: str = "cpu") -> Any:
-    """What torch.save wrote, tensors and plain values only. UserError for anything else: it could run code."""
+    """What torch.save wrote, tensors and plain values only. UserError for anything else, which could run code."""
     require_torch()
     import torch
 
@@ -239,22 +247,16 @@ def load_tensors(path: Path, device: str = "cpu") -> Any:
         raise UserError(f"{path}: not weights that can be read safely ({reason}); train the model again") from None
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: object) -> None:
     storage.write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
-def with_temporary(path: Path, write: Callable[[Path], object]) -> None:
-    """Calls write(file beside `path`), then gives it its name: a kill leaves the old file or the new one."""
-    with storage.writing(path.parent), storage.replacing(path) as beside:
-        write(beside)
-
-
-def weights_card(config: Mapping[str, Any], frame_hz: float) -> ModelCard:
+def weights_card(config: Mapping[str, Json], frame_hz: float) -> ModelCard:
     """The card that lets `agent.py --model` know what these weights are."""
     return ModelCard(kind=KIND, base_model="", horizon=1, frame_hz=frame_hz, config=config)
 
 
-def _thresholds(fields: Mapping[str, Any]) -> Thresholds:
+def _thresholds(fields: Fields) -> Thresholds:
     default = Thresholds()
     hotbar = float(fields.get("hotbar_min_confidence", default.hotbar))
     if "action" in fields or "inv_click" in fields:
@@ -269,14 +271,14 @@ def _thresholds(fields: Mapping[str, Any]) -> Thresholds:
     return Thresholds(action, hotbar, inventory)
 
 
-def _post_processing(fields: Mapping[str, Any], nested: bool) -> PostProcessing:
+def _post_processing(fields: Fields, nested: bool) -> PostProcessing:
     if nested:
         return build(PostProcessing, fields.get("post_processing", {}), "post_processing.")
     names = {"look_deadzone": "deadzone", "look_smoothing_alpha": "look_ema"}
     return build(PostProcessing, {names[name]: fields[name] for name in names if name in fields}, "post_processing.")
 
 
-def _features(fields: Mapping[str, Any], name: str, default: float) -> NDArray[np.float32]:
+def _features(fields: Fields, name: str, default: float) -> NDArray[np.float32]:
     found: Sequence[float] | None = fields.get(name)
     if found is None or found == []:
         return np.full(tables.INPUT, default, np.float32)
@@ -286,4 +288,4 @@ def _features(fields: Mapping[str, Any], name: str, default: float) -> NDArray[n
         values = np.asarray(found, np.float32)
     if values.shape != (tables.INPUT,) or not np.isfinite(values).all():
         raise UserError(f"{name}: expected {tables.INPUT} finite numbers, got {values.shape}")
-    return np.where(values < LEAST_DEVIATION, 1, values) if name == "feature_std" else values
+    return np.where(values < SMALLEST_STD, 1, values) if name == "feature_std" else values

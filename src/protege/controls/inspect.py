@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from protege.controls.recordings import BadRecording, Recording, Skipped, read
 from protege.controls.tables import CONTROLS, INPUTS
 from protege.controls.windows import prepare
+from protege.core.files import Json
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Summary:
     missing: dict[str, float]
     absent_cursor: int
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Json]:
         return {**vars(self), "path": str(self.path)}
 
     def lines(self) -> list[str]:

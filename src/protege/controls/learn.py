@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from protege.controls import tables
 from protege.controls.config import ControlsConfig, Stage, TrainingOptions
+from protege.controls.files import StateDict
 from protege.controls.losses import PosWeights, Term, batch_mean, combined, pos_weights, seed000, terms
 from protege.controls.model import ControlTransformer
 from protege.controls.predict import add_terms, tensors
@@ -83,10 +84,10 @@ class Learner:
         trained = set(stage.controls)
         for head in tables.HEAD_NAMES:
             self.model.heads[head].requires_grad_(bool(trained & set(tables.head_names(head))))
-        last: Any = self.model.heads["action"]
+        last = self.model.heads["action"]
         self._action_rows = {}
         if self._learned is not None:
-            self._action_rows = {p: p.detach().clone() for p in last[-1].parameters()}
+            self._action_rows = {p: p.detach().clone() for p in list(last.children())[-1].parameters()}
 
     def step(self, batch: Batch, rate: float, seed: int) -> dict[str, Term]:
         """One optimiser step; returns its losses, detached. seed: of the dropout. ProtegeError if not finite."""
@@ -128,12 +129,12 @@ class Learner:
             for parameter, kept in self._action_rows.items():
                 parameter[frozen] = kept[frozen]
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, StateDict]:
         """Everything that the next step depends on."""
         parts = {"model": self.model, "optimizer": self.optimizer, "scaler": self.scaler}
         return {name: part.state_dict() for name, part in parts.items()}
 
-    def load_state(self, state: Mapping[str, Any]) -> None:
+    def load_state(self, state: Mapping[str, StateDict]) -> None:
         self.model.load_state_dict(state["model"])
         if "optimizer" not in state:  # of a run that is finished
             return

@@ -1,12 +1,14 @@
 """Recordings of version 1, with 10 controls and 16 or 24 numbers of state, as version 2 has them."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protege.controls.tables import CONTROLS, DEFAULT_STATE, FRAME, INPUTS, NAMES, STATE, STATE_NAMES
+
+Array = NDArray[np.generic]
 
 CONTROLS_V1: Final = (
     "move_forward",
@@ -58,7 +60,7 @@ LEGACY: Final = (
 """The arrays of version 1 that became `frames`."""
 
 
-def convert_v1(arrays: Mapping[str, Any]) -> dict[str, Any]:
+def convert_v1(arrays: Mapping[str, Array]) -> dict[str, Array]:
     """The arrays of a version 2 recording. ValueError if they are not those of version 1."""
     pose = np.asarray(_either(arrays, "pose_world"), dtype=np.float32)
     length = len(pose)
@@ -76,11 +78,11 @@ def convert_v1(arrays: Mapping[str, Any]) -> dict[str, Any]:
         frames[:, where] = np.asarray(part, dtype=np.float32).reshape(length, where.stop - where.start)
     converted = {**arrays, "frames": frames, "controls": convert_controls(np.asarray(arrays["controls"]))}
     if "game_state" in arrays:
-        converted["game_state"] = convert_state(np.asarray(arrays["game_state"]))
+        converted["game_state"] = convert_state(np.asarray(arrays["game_state"], np.float64))
     return converted
 
 
-def convert_controls(old: NDArray[Any]) -> NDArray[np.float32]:
+def convert_controls(old: Array) -> NDArray[np.float32]:
     """(N, 28) controls of (N, 10) old ones; other widths are padded with zeros or cut."""
     new = np.zeros((len(old), len(CONTROLS)), dtype=np.float32)
     if old.shape[1] == len(CONTROLS_V1):
@@ -91,7 +93,7 @@ def convert_controls(old: NDArray[Any]) -> NDArray[np.float32]:
     return new
 
 
-def convert_state(old: NDArray[Any]) -> NDArray[np.float32]:
+def convert_state(old: NDArray[np.floating]) -> NDArray[np.float32]:
     """(N, 46) state of (N, 16) or (N, 24) old state; fields it did not have get their default; wider is cut to 46."""
     width = old.shape[1]
     if width >= len(STATE):
@@ -107,7 +109,7 @@ def convert_state(old: NDArray[Any]) -> NDArray[np.float32]:
     return new
 
 
-def _either(arrays: Mapping[str, Any], *names: str) -> Any:
+def _either(arrays: Mapping[str, Array], *names: str) -> Array:
     for name in names:
         if name in arrays:
             return arrays[name]

@@ -59,16 +59,14 @@ class Term(NamedTuple):
         return self.total / self.elements.clamp(min=1)
 
 
-def pos_weights(
-    targets: NDArray[np.float32], *, formula: str = "negatives", cap: float = MAX_POS_WEIGHT
-) -> NDArray[np.float32]:
+def pos_weights(targets: NDArray[np.float32], *, formula: str = "negatives") -> NDArray[np.float32]:
     """(n,) weights of the positives of binary targets (N, n), N the frames that the loss sees.
 
-    formula: "negatives" is min(negatives / positives, cap); "seed000" is min(all / (2 positives), cap).
+    formula: "negatives" is negatives / positives, "seed000" is all / (2 positives); neither exceeds MAX_POS_WEIGHT.
     """
     positives = (targets > 0.5).sum(0, dtype=np.float64)
     numerator = len(targets) - positives if formula == "negatives" else np.full_like(positives, len(targets) / 2)
-    return np.minimum(numerator / np.maximum(positives, 1e-9), cap).astype(np.float32)
+    return np.minimum(numerator / np.maximum(positives, 1e-9), MAX_POS_WEIGHT).astype(np.float32)
 
 
 def elements(outputs: Outputs, targets: TargetTensors, weights: PosWeights) -> dict[str, Tensor]:

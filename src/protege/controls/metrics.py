@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,8 +47,8 @@ class Truth(Targets):
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What a model says of N frames: action (N, 12), hotbar (N, 9) and inventory (N, 3) as probabilities, look (N, 2)
-    and cursor (N, 2) as they are.
+    """Predictions for N frames: action (N, 12), hotbar (N, 9) and inventory (N, 3) as probabilities, look (N, 2) in
+    [-1, 1] and cursor (N, 2) in [0, 1].
     """
 
     action: Floats
@@ -95,9 +95,9 @@ class Scores:
     absent: tuple[str, ...]
     frames: int
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Json]:
         """As metrics.json has them, where a precision or recall that is undefined is 0."""
-        return asdict(self) | {"action": _json(self.action), "inventory": _json(self.inventory)}
+        return {**asdict(self), "action": _json(self.action), "inventory": _json(self.inventory)}
 
 
 def _json(scores: Mapping[str, BinaryScore]) -> dict[str, Json]:
@@ -126,7 +126,7 @@ def score(predicted: Predictions, truth: Truth, thresholds: Thresholds | None = 
     changed = truth.hotbar_changed
     right_slot = predicted.slots(1e-9)[changed] == truth.head("hotbar")[changed].argmax(1)
     pixels = np.linalg.norm((cursor - wanted_cursor) * np.array(SCREEN_PIXELS, np.float32), axis=1)
-    found: dict[str, Any] = {
+    found = {
         "action_f1": macro_f1(action.values()),
         "look_mse": mean((look - wanted_look) ** 2),
         "look_direction": mean((np.sign(look) == np.sign(wanted_look))[wanted_look != 0]),

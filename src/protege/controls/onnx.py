@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from protege.controls import tables
-from protege.controls.files import with_temporary
 from protege.controls.model import ControlTransformer
 from protege.controls.runtime import open_session
+from protege.core.files import replacing, writing
 from protege.errors import MissingExtra, ProtegeError
 
 INPUTS: Final = ("inputs", "mask")
@@ -54,13 +54,11 @@ def export(model: ControlTransformer, path: Path) -> float:
         )
     assert program is not None
 
-    def write(part: Path) -> None:
+    with writing(path.parent), replacing(path) as part:
         program.save(part, external_data=False)
         if not (largest := difference(model, part)) <= TOLERANCE:
             raise ProtegeError(f"the ONNX file differs from PyTorch by {largest:.1e}, over {TOLERANCE:g}; not kept")
-
-    with_temporary(path, write)
-    return difference(model, path)
+    return largest
 
 
 def difference(model: ControlTransformer, path: Path) -> float:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeGuard
+from typing import Final, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,7 +92,7 @@ class ControlPolicy:
             self._run(self.rows.inputs, np.ones_like(self.rows.mask))
 
 
-def load(source: str | Path, options: Any = None) -> ControlPolicy:
+def load(source: str | Path, options: object = None) -> ControlPolicy:
     """A trained policy: its folder, or its file such as models/control_policy_v2.pt.
 
     This is the entry point of `protege.policies` for the kind "controls". UserError if the model cannot be used, or if

@@ -1,19 +1,18 @@
-"""From what a model says to what is held and pressed: hysteresis, smoothing, cooldowns, modes."""
+"""Post-processing of predictions into what is held and pressed: hysteresis, smoothing, cooldowns, modes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from protege.controls.files import PostProcessing
-from protege.controls.metrics import Thresholds
+from protege.controls.metrics import Floats, Predictions, Thresholds
 from protege.controls.tables import CONTROLS, HEADS, NAMES, SCREEN_HEADS, head_names
 
 COOLDOWN_S: Final = 0.3
+"""Between two presses of the same control: a gesture is seen in several frames."""
 MIDDLE: Final = (0.5, 0.5)
-Floats = NDArray[np.float32]
 
 KINDS: Final = {control.name: control.kind for control in CONTROLS}
 SCREEN_ONLY: Final = frozenset(name for head in SCREEN_HEADS for name in head_names(head))
@@ -21,22 +20,9 @@ GAMEPLAY_ONLY: Final = frozenset(NAMES) - SCREEN_ONLY - {"open_inventory"}
 """What is let go of when a screen opens; what belongs to screens, when it closes. Opening them belongs to both."""
 
 
-@dataclass(frozen=True)
-class Decision:
-    """What the heads say of one frame: probabilities of actions (12,), hotbar slots (9,) and clicks (3,), the look
-    (2,) in [-1, 1], the cursor (2,) in [0, 1].
-    """
-
-    action: Floats
-    look: Floats
-    hotbar: Floats
-    cursor: Floats
-    inventory: Floats
-
-    @classmethod
-    def of_outputs(cls, action: Floats, look: Floats, hotbar: Floats, cursor: Floats, inventory: Floats) -> "Decision":
-        """Of the model's outputs for one window: logits where there are probabilities here."""
-        return cls(_sigmoid(action), look, _softmax(hotbar), cursor, _sigmoid(inventory))
+def of_logits(action: Floats, look: Floats, hotbar: Floats, cursor: Floats, inventory: Floats) -> Predictions:
+    """The predictions for one frame, (n,) of each head, from the model's outputs: logits of all but look and cursor."""
+    return Predictions(_sigmoid(action), look, _softmax(hotbar), cursor, _sigmoid(inventory))
 
 
 @dataclass(frozen=True)
@@ -68,11 +54,10 @@ class ControlOutput:
 
 @dataclass
 class PostProcessor:
-    """Remembers what is on. One per game; `reset` forgets everything."""
+    """Turns predictions into what is held and pressed, frame by frame. One per game; it remembers what is on."""
 
     thresholds: Thresholds = field(default_factory=Thresholds)
     settings: PostProcessing = field(default_factory=PostProcessing)
-    cooldown_s: float = COOLDOWN_S
 
     def __post_init__(self) -> None:
         actions = zip(head_names("action"), self.thresholds.action, strict=True)
@@ -94,7 +79,7 @@ class PostProcessor:
         self._smooth = self._look = (0.0, 0.0)
         self._cursor: tuple[float, float] = MIDDLE
 
-    def step(self, said: Decision, screen_open: bool, slot: int | None, time_s: float) -> ControlOutput:
+    def step(self, said: Predictions, screen_open: bool, slot: int | None, time_s: float) -> ControlOutput:
         """What to do about one frame.
 
         screen_open and slot: as the game says (slot None if it does not say); time_s: of a clock that goes forward.
@@ -117,7 +102,7 @@ class PostProcessor:
             return ControlOutput(True, held, pressed, cursor=self._cursor)
         return ControlOutput(False, held, pressed, self._turn(said.look), self._choose(said.hotbar))
 
-    def _asked(self, said: Decision) -> tuple[list[str], list[float]]:
+    def _asked(self, said: Predictions) -> tuple[list[str], list[float]]:
         """The controls of this mode and their probabilities."""
         every = [*zip(head_names("action"), said.action, strict=True)]
         every += zip(head_names("inventory"), said.inventory, strict=True)
@@ -138,7 +123,7 @@ class PostProcessor:
 
     def _press(self, time_s: float) -> frozenset[str]:
         """Pulses whose cooldown is over; one that rises during its cooldown is pressed afterwards if it is still on."""
-        ready = {n for n in self._waiting if time_s - self._pressed_s.get(n, -np.inf) >= self.cooldown_s}
+        ready = {n for n in self._waiting if time_s - self._pressed_s.get(n, -np.inf) >= COOLDOWN_S}
         self._waiting -= ready
         self._pressed_s.update(dict.fromkeys(ready, time_s))
         return frozenset(ready)

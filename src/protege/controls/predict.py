@@ -1,8 +1,7 @@
 """What a model says of prepared windows: on the recorded history, on its own, and what copying would say."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -12,9 +11,8 @@ from protege.controls import tables
 from protege.controls.losses import PosWeights, TargetTensors, Term, batch_mean, seed000, terms
 from protege.controls.metrics import Floats, Predictions, Thresholds, Truth
 from protege.controls.model import ControlTransformer, Outputs
-from protege.controls.windows import Batch, Prepared, Statistics
-
-LOOK_DEAD_ZONE: Final = 0.08
+from protege.controls.windows import LOOK_DEAD_ZONE, Batch, Prepared, Statistics
+from protege.learn.progress import Steps, silent
 
 
 class Predict(Protocol):
@@ -69,7 +67,7 @@ def predict_all(
     predict: Predict,
     prepared: Prepared,
     batch_size: int = 256,
-    progress: Callable[[int, int], None] = lambda done, of: None,
+    progress: Steps = silent,
 ) -> Predictions:
     """Of every window, on the history that was recorded (teacher-forced)."""
     parts = []
@@ -87,7 +85,7 @@ def judge_all(
     batch_size: int = 256,
     *,
     weighting: str = "masked",
-    progress: Callable[[int, int], None] = lambda done, of: None,
+    progress: Steps = silent,
 ) -> tuple[Predictions, dict[str, Term]]:
     """As `predict_all`, with the six losses summed over all windows; weighting "seed000" adds its "loss"."""
     device = model.positions.device
@@ -129,7 +127,7 @@ def roll_out(
     predict: Predict,
     prepared: Prepared,
     thresholds: Thresholds,
-    progress: Callable[[int, int], None] = lambda done, of: None,
+    progress: Steps = silent,
 ) -> Predictions:
     """Of every window, on the model's own history: all recordings at once, frame by frame.
 

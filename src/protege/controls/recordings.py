@@ -116,7 +116,7 @@ def read(path: Path) -> Recording:
     """A recording of version 1 or 2, checked. BadRecording says what is wrong with it."""
     with _readable(path), open_archive(path) as archive:
         facts = _facts(path, archive)
-        arrays: dict[str, Any] = {name: archive.read(name) for name in facts.headers}
+        arrays = {name: archive.read(name) for name in facts.headers}
         if facts.version == 1:
             arrays = convert_v1(arrays)
         with np.errstate(over="ignore"):  # what is infinite then is named as such

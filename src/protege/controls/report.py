@@ -1,12 +1,13 @@
 """Curves of a run as a picture, and a page with the scores and the precision and recall of every control."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from protege.controls import tables
+from protege.controls.checkpoint import Epoch
 from protege.controls.config import LOSS_WEIGHTS
 from protege.controls.evaluate import Evaluation
 from protege.core.files import write_bytes, write_text, writing
@@ -18,14 +19,14 @@ from protege.learn.tables import number
 EXTRA: Final = "controls"
 
 
-def write_curves(history: Sequence[Mapping[str, Any]], path: Path) -> None:
+def write_curves(history: Sequence[Epoch], path: Path) -> None:
     """Losses and validation scores over the epochs, as PNG."""
     picture = curves(history)
     with writing(path.parent):
         write_bytes(path, picture)
 
 
-def write_report(found: Evaluation, history: Sequence[Mapping[str, Any]], path: Path, name: str) -> None:
+def write_report(found: Evaluation, history: Sequence[Epoch], path: Path, name: str) -> None:
     """One HTML file with everything in it. history: of the training, empty where it is not at hand."""
     text = render(
         "controls/page.html.jinja",
@@ -45,7 +46,7 @@ def write_report(found: Evaluation, history: Sequence[Mapping[str, Any]], path: 
         write_text(path, text)
 
 
-def curves(history: Sequence[Mapping[str, Any]]) -> bytes:
+def curves(history: Sequence[Epoch]) -> bytes:
     """Three panels: the loss, each head's loss, the scores; the best epoch marked."""
     drawn = figure((12, 4), EXTRA)
     whole, heads, scores = drawn.subplots(1, 3)

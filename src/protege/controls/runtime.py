@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from protege.controls import tables
 from protege.controls.files import ModelFiles, load_model
-from protege.controls.postprocess import Decision
+from protege.controls.metrics import Predictions
+from protege.controls.postprocess import of_logits
 from protege.core.text import one_line
 from protege.errors import MissingExtra, UserError
 
@@ -25,7 +26,7 @@ _SHAPES: Final = [
 ]
 """Of an export's inputs and outputs."""
 
-Runner = Callable[[NDArray[np.float32], NDArray[np.bool_]], Decision]
+Runner = Callable[[NDArray[np.float32], NDArray[np.bool_]], Predictions]
 """(1, 30, 671) standardised inputs and a (1, 30) mask to what the heads say."""
 
 
@@ -50,8 +51,8 @@ def onnx_runner(path: Path) -> Runner:
         raise UserError(f"{path}: not a control transformer's ONNX file; train again, or use the backend torch")
     inputs, mask = found[0][0], found[1][0]
 
-    def run(rows: NDArray[np.float32], there: NDArray[np.bool_]) -> Decision:
-        return Decision.of_outputs(*(out[0] for out in session.run(None, {inputs: rows, mask: there})))
+    def run(rows: NDArray[np.float32], there: NDArray[np.bool_]) -> Predictions:
+        return of_logits(*(out[0] for out in session.run(None, {inputs: rows, mask: there})))
 
     return run
 
@@ -79,9 +80,9 @@ def torch_runner(path: Path) -> Runner:
 
     torch.set_num_threads(1)
 
-    def run(rows: NDArray[np.float32], there: NDArray[np.bool_]) -> Decision:
+    def run(rows: NDArray[np.float32], there: NDArray[np.bool_]) -> Predictions:
         with torch.inference_mode():
             outputs = model(torch.from_numpy(rows), torch.from_numpy(there))
-        return Decision.of_outputs(*(out[0].numpy() for out in outputs))
+        return of_logits(*(out[0].numpy() for out in outputs))
 
     return run

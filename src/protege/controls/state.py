@@ -3,14 +3,15 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protege.controls.tables import DEFAULT_STATE, SLOTS, STATE_NAMES
+from protege.core.files import Json
 
-State = Mapping[str, Any] | Sequence[float] | NDArray[np.float32]
+State = Mapping[str, Json] | Sequence[float] | NDArray[np.float32]
 """As a mod sends it, or the 46 numbers."""
 
 MAINHAND: Final = {
@@ -109,7 +110,7 @@ def encode_screen(screen: object) -> float:
     return next((value for word, value in SCREENS if word in name), OTHER_SCREEN)
 
 
-def _mainhand(sent: Mapping[str, Any]) -> str:
+def _mainhand(sent: Mapping[str, Json]) -> str:
     category, item = _text(sent, "mainhand_category").upper(), _text(sent, "mainhand_item").lower()
     if category in MAINHAND:
         return MAINHAND[category]
@@ -118,7 +119,7 @@ def _mainhand(sent: Mapping[str, Any]) -> str:
     return next((kind for kind, words in KEYWORDS if any(word in item for word in words)), "other")
 
 
-def _text(sent: Mapping[str, Any], name: str) -> str:
+def _text(sent: Mapping[str, Json], name: str) -> str:
     value = sent.get(name)
     return value if isinstance(value, str) else ""
 

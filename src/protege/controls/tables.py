@@ -130,13 +130,8 @@ DEFAULT_STATE: Final = np.array([field.default for field in STATE], dtype=np.flo
 DEFAULT_STATE.setflags(write=False)
 
 
-def state_column(name: str) -> int:
-    """Where a field of the state stands; ValueError for a name that does not exist."""
-    return STATE_NAMES.index(name)
-
-
-SCREEN: Final = state_column("screen")
-SLOT: Final = state_column("slot")
+SCREEN: Final = STATE_NAMES.index("screen")
+SLOT: Final = STATE_NAMES.index("slot")
 SLOTS: Final = len(HEADS["hotbar"])
 
 POSE_POINTS: Final = 33

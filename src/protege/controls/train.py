@@ -4,15 +4,16 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
 
 from protege.controls import checkpoint
 from protege.controls.augment import Augmentation
-from protege.controls.checkpoint import CHECKPOINT, Saved, State
+from protege.controls.checkpoint import CHECKPOINT, Epoch, Saved, State
 from protege.controls.config import LOSS_WEIGHTS, ControlsConfig
 from protege.controls.evaluate import Evaluation, evaluate
 from protege.controls.files import (
@@ -34,10 +35,10 @@ from protege.controls.report import write_curves, write_report
 from protege.controls.split import names, split
 from protege.controls.thresholds import tune
 from protege.controls.windows import Prepared, Statistics, prepare
-from protege.core.files import locked, read_json
+from protege.core.files import Json, locked, read_json
 from protege.core.together import settle, together
 from protege.learn.interrupt import Asked, Stopped, ctrl_c
-from protege.learn.progress import Progress
+from protege.learn.progress import Progress, silent
 from protege.learn.resume import Run as Record
 from protege.learn.resume import changed, contents, damaged, dotted, require_same
 from protege.settings import to_fields
@@ -71,7 +72,7 @@ class Trained:
     """What a run made. history: one entry an epoch; evaluation: None where Ctrl-C stopped it, to be gone on with."""
 
     files: ModelFiles
-    history: tuple[dict[str, Any], ...]
+    history: tuple[Epoch, ...]
     best_epoch: int
     evaluation: Evaluation | None
 
@@ -80,11 +81,7 @@ class Trained:
         return self.evaluation is None
 
 
-def _unseen(*_: Any) -> None:
-    """Nobody looks."""
-
-
-def train(config: ControlsConfig, say: Say = _unseen, progress: Progress = _unseen) -> Trained:
+def train(config: ControlsConfig, say: Say = silent, progress: Progress = silent) -> Trained:
     """Train, or go on with what was begun in the same folder. Errors are UserErrors, but for a loss that is not finite.
 
     Killed at any moment, a run loses at most `checkpoint_steps` steps; it goes on as if it had never stopped.
@@ -131,7 +128,7 @@ def _of_model(files: ModelFiles, device: str) -> Saved | None:
         return None
     found = read_config(files.config)
     try:
-        history = [dict(row) for row in read_json(files.log)]
+        history: list[Epoch] = list(read_json(files.log))
         scores = [float(row["score"]) for row in history]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise damaged(files.log, error) from None
@@ -166,10 +163,11 @@ def load_data(config: ControlsConfig, before: Saved | None = None) -> Data:
     if before is not None:
         same = replace(run, id=before.run.id, chain=before.run.chain, new=before.run.new)
         run = run.after(before.run) if other else same
-    rule: Any = options.look_rule
-    plain = prepare(parts.train, look_rule=rule)
+    plain = prepare(parts.train, look_rule=options.look_rule)
     statistics = before.statistics if before and other and before.statistics else Statistics.of(plain.known_rows)
-    validation, test = (prepare(part, statistics=statistics, look_rule=rule) for part in (parts.validation, parts.test))
+    validation, test = (
+        prepare(part, statistics=statistics, look_rule=options.look_rule) for part in (parts.validation, parts.test)
+    )
     skipped = (*found.skipped, *plain.skipped, *validation.skipped, *test.skipped)
     lines = [f"skipped {one.path}: {one.reason}" for one in skipped]
     lines += [f"type {kind!r}: too few recordings to hold one back for both scores" for kind in parts.alone]
@@ -182,7 +180,7 @@ class Run:
     """A run in progress."""
 
     def __init__(
-        self, config: ControlsConfig, data: Data, say: Say, progress: Progress = _unseen, asked: Asked | None = None
+        self, config: ControlsConfig, data: Data, say: Say, progress: Progress = silent, asked: Asked | None = None
     ) -> None:
         self.config, self.data, self.say, self._told = config, data, say, progress
         self.asked = Asked() if asked is None else asked
@@ -272,7 +270,7 @@ class Run:
 
     def _windows(self) -> Prepared:
         """The training windows of an epoch: drawn anew from its own seed."""
-        options: Any = self.config.data
+        options = self.config.data
         rng = np.random.default_rng([self.config.training.seed, self.state.epoch, 0])
         augmentation = Augmentation() if options.augment else None
         return prepare(self.data.train, augmentation, rng, self.data.statistics, look_rule=options.look_rule)
@@ -284,11 +282,11 @@ class Run:
             self.data.validation,
             self.learner.weights,
             weighting=self.config.training.loss_weighting,
-            progress=lambda *at: self.progress("validation", *at),
+            progress=partial(self.progress, "validation"),
         )
         scores, held_back = score(predicted, self.truth), means(sums)
         better = scores.combined > state.best
-        row = {
+        row: Epoch = {
             "epoch": state.epoch + 1,
             "stage": stage,
             "lr": rate,
@@ -314,7 +312,7 @@ class Run:
         self.say(table_row(row))
 
     def _write(
-        self, thresholds: Thresholds, training: dict[str, Any], more: Callable[[ModelFiles], None] = _unseen
+        self, thresholds: Thresholds, training: dict[str, Json], more: Callable[[ModelFiles], None] = silent
     ) -> None:
         """The model's files, from the weights that the learner has, all at once; those that are not written go.
 
@@ -343,8 +341,7 @@ class Run:
         model, data = self.learner.model, self.data
         model.load_state_dict(load_tensors(self.files.weights, str(self.learner.device)))
         predict = of_model(model)
-        told = lambda *at: self.progress("thresholds", *at)  # noqa: E731
-        predicted = predict_all(predict, data.validation, progress=told)
+        predicted = predict_all(predict, data.validation, progress=partial(self.progress, "thresholds"))
         thresholds = tune(predicted, self.truth, self.config.training.thresholds)
         return evaluate(predict, data.test, data.plain, thresholds, self.progress)
 
@@ -380,7 +377,7 @@ def means(sums: dict[str, Term]) -> dict[str, float]:
     return {"loss": whole, **each}
 
 
-def table_row(row: dict[str, Any]) -> str:
+def table_row(row: Epoch) -> str:
     """An epoch as a line under HEADER; a dash where there was nothing to judge."""
     losses = "  ".join(f"{row['train'][name]:.3f}" for name in LOSS_WEIGHTS)
     f1 = "-    " if row["action_f1"] is None else f"{row['action_f1']:.3f}"

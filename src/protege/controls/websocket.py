@@ -6,13 +6,17 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from protege.controls.bridge import Turning, message, read_state
 from protege.controls.postprocess import ControlOutput
 from protege.controls.state import State
+from protege.core.files import Json
 from protege.errors import MissingExtra, UserError
+
+if TYPE_CHECKING:
+    from websockets.sync.client import ClientConnection
 
 STALE_S: Final = 0.3
 """A press or a turn that could not be sent for so long is not sent any more."""
@@ -71,18 +75,12 @@ class WebSocketBridge:
         self._retry_s, self._patience_s, self._clock = retry_s, patience_s, clock
         self._wake = threading.Condition()
         self._waiting: _Waiting | None = None
-        self._state: dict[str, Any] | None = None
+        self._state: State | None = None
         self._turning = Turning()
         self._number = 0
         self._closed = False
-        self._connected = False
         self._thread = threading.Thread(target=self._work, name="bridge", daemon=True)
         self._thread.start()
-
-    @property
-    def connected(self) -> bool:
-        with self._wake:
-            return self._connected
 
     def send(self, output: ControlOutput, time_s: float) -> None:
         turned = self._turning.degrees(output.look, time_s)
@@ -135,16 +133,15 @@ class WebSocketBridge:
                 ) as connection:
                     self._talk(connection)
             with self._wake:
-                self._connected, self._state = False, None
+                self._state = None
                 self._wake.wait_for(lambda: self._closed, self._retry_s)
 
-    def _talk(self, connection: Any) -> None:
+    def _talk(self, connection: "ClientConnection") -> None:
         """Until the connection breaks (raises) or we close."""
         listener = threading.Thread(target=self._hear, args=(connection,), name="bridge-hears", daemon=True)
         listener.start()
         connection.send(json.dumps({"type": "release_all", "seq": self._next()}))
         with self._wake:
-            self._connected = True
             self.traffic.connections += 1
         while listener.is_alive():
             with self._wake:
@@ -158,7 +155,7 @@ class WebSocketBridge:
                 connection.send(json.dumps(self._spell(waiting)))
                 self.traffic.sent += 1
 
-    def _spell(self, waiting: _Waiting) -> dict[str, Any]:
+    def _spell(self, waiting: _Waiting) -> dict[str, Json]:
         output, turned = waiting.output, waiting.turned
         if self._clock() - waiting.since_s >= STALE_S:
             output, turned = replace(output, pressed=frozenset(), slot=None), (0.0, 0.0)
@@ -168,7 +165,7 @@ class WebSocketBridge:
         self._number += 1
         return self._number - 1
 
-    def _hear(self, connection: Any) -> None:
+    def _hear(self, connection: "ClientConnection") -> None:
         from websockets.exceptions import ConnectionClosed
 
         with suppress(ConnectionClosed, OSError):
@@ -179,4 +176,4 @@ class WebSocketBridge:
                         self.traffic.rubbish += 1
                     else:
                         self.traffic.states += 1
-                        self._state = dict(state)
+                        self._state = state

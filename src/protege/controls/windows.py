@@ -3,7 +3,7 @@
 import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, Self
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,10 +28,8 @@ FIRST_TARGET: Final = 2
 """The first frame of a recording that is learned from; until a window is full, it is filled up with empty rows."""
 LOOK_DEAD_ZONE: Final = 0.08
 SMALLEST_STD: Final = 1e-6
+"""Below it a feature is constant, and only its mean is taken off."""
 CHUNK: Final = 512
-LookRule = Literal["norm", "any"]
-"""What makes a look count: its length is above the dead zone, or (seed 000) any of its axes."""
-
 Bools = NDArray[np.bool_]
 
 
@@ -170,7 +168,7 @@ def prepare(
     rng: np.random.Generator | None = None,
     statistics: Statistics | None = None,
     first_target: int = FIRST_TARGET,
-    look_rule: LookRule = "norm",
+    look_rule: str = "norm",
 ) -> Prepared:
     """Windows that end at every frame of the recordings, from frame `first_target` on (29: only full windows; a
     recording of fewer frames then gives the one window that it fills in part).
@@ -204,13 +202,13 @@ def prepare(
 class _Builder:
     """Fills the matrix, one recording after another."""
 
-    def __init__(self, length: int, statistics: Statistics | None, look_rule: LookRule) -> None:
+    def __init__(self, length: int, statistics: Statistics | None, look_rule: str) -> None:
         self._rows = _ordinary_memory(length + WINDOW - 1)
         self._controls = np.empty((length, len(CONTROLS)), dtype=np.float32)
         self._before = np.empty(length, dtype=bool)
         self._now = np.empty(length, dtype=bool)
         self._statistics = statistics
-        self._look_rule: LookRule = look_rule
+        self._look_rule: str = look_rule
         self.spans: list[tuple[int, int]] = []
 
     def add(self, recording: Recording) -> None:
@@ -249,8 +247,10 @@ def _ordinary_memory(rows: int) -> NDArray[np.float32]:
     return np.frombuffer(memory, np.float32).reshape(rows, INPUT)
 
 
-def targets_of(controls: NDArray[np.float32], before: Bools, now: Bools, look_rule: LookRule) -> Targets:
-    """Of N frames. before, now: (N,) whether a screen was open at the frame before, and at the frame itself."""
+def targets_of(controls: NDArray[np.float32], before: Bools, now: Bools, look_rule: str) -> Targets:
+    """Of N frames. before, now: (N,) whether a screen was open at the frame before, and at the frame itself; look_rule:
+    what makes a look count, its length ("norm") or any of its axes ("any", as in seed 000) above the dead zone.
+    """
     look = controls[:, HEADS["look"]]
     if look_rule == "norm":
         size = np.einsum("ij,ij->i", look, look, dtype=np.float64) ** 0.5

@@ -10,7 +10,7 @@ Progress = Callable[[str, int, int], None]
 
 
 Steps = Callable[[int, int], None]
-"""The same for one piece of work, such as `partial(progress, "thresholds")`: how much is done, and how much there is."""
+"""The same for one piece of work, without its name: `partial(progress, "thresholds")`."""
 
 
 def silent(*_: object) -> None:

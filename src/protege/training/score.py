@@ -150,11 +150,11 @@ def goal_swap(
     )
 
 
-def bootstrap(values: Floats, group: NDArray[np.int32], seed: int = 0) -> tuple[float, float]:
+def bootstrap(values: Floats, group: NDArray[np.int32]) -> tuple[float, float]:
     """95 % interval of the mean, drawing whole groups: samples of one segment are not independent."""
     _, index = np.unique(group, return_inverse=True)
     sums, counts = np.bincount(index, values), np.bincount(index)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     picks = rng.integers(len(sums), size=(RESAMPLES, len(sums)))
     means = sums[picks].sum(1) / counts[picks].sum(1)
     low, high = np.quantile(means, (0.025, 0.975))
