@@ -1,4 +1,4 @@
-"""Variations of a recording, drawn anew for every epoch from a seeded generator: trimmed, slower or faster, noisy."""
+"""Augmentation of recordings, drawn anew for every epoch: trimmed, slower or faster, with noise."""
 
 from dataclasses import dataclass, replace
 from typing import Final, Self
@@ -22,7 +22,7 @@ BLOCK: Final = 256
 
 @dataclass(frozen=True)
 class Warp:
-    """How one recording is changed in time: frames `start` to `stop` are spread over `length` frames."""
+    """A change of one recording in time: frames `start` to `stop` are spread over `length` frames."""
 
     start: int
     stop: int
@@ -39,8 +39,11 @@ class Warp:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """trim: at most this share is cut off at each end; slowest, fastest: speeds; noise: standard deviation in metres
-    of what is added to landmarks that are present.
+    """How recordings are varied.
+
+    trim: greatest share that is cut off at each end.
+    slowest, fastest: range of the speed.
+    noise: standard deviation, metres, of what is added to landmarks that are present.
     """
 
     trim: float = 0.1
@@ -53,18 +56,18 @@ class Augmentation:
             raise UserError(f"augmentation: found {self}; expected trim 0 to 0.4, slowest <= fastest, noise >= 0")
 
     def draw(self, length: int, rng: np.random.Generator) -> Warp:
-        """For a recording of `length` frames."""
+        """Draw the warp of a recording of `length` frames."""
         front, back = (int(length * share) for share in rng.uniform(0, self.trim, 2))
         kept = length - front - back
         speed = rng.uniform(self.slowest, self.fastest)
         return Warp(front, length - back, max(2, round(kept / speed)))
 
     def apply(self, recording: Recording, warp: Warp, rng: np.random.Generator) -> Recording:
-        """The recording in another time, with noise.
+        """Return the recording in another time, with noise.
 
-        Landmarks are interpolated; a hand that is seen only before or only after a new frame, the flags, the state and
-        the controls are those of the nearest old frame, but an event stays one event, on the first new frame that
-        shows its state.
+        Landmarks are interpolated. A hand that is seen only before or only after a new frame, the flags, the state and the
+        controls are those of the nearest old frame, but an event stays one event, on the first new frame that shows its
+        state.
         """
         positions = warp.positions()
         nearest = np.rint(positions).astype(np.intp)
@@ -83,7 +86,7 @@ class Augmentation:
         )  # fmt: skip
 
     def _noise(self, count: int, rng: np.random.Generator) -> "_Noise":
-        """For `count` frames. Drawing is what costs, so it is done once a recording."""
+        """Noise for `count` frames, drawn once a recording, since drawing is what costs."""
         supply = rng.standard_normal(SUPPLY, dtype=np.float32) * np.float32(self.noise)
         stretches = np.lib.stride_tricks.sliding_window_view(supply, COORDINATES.stop)
         return _Noise(stretches, rng.integers(0, len(stretches), count))
@@ -91,13 +94,13 @@ class Augmentation:
 
 @dataclass(frozen=True, eq=False)
 class _Noise:
-    """A frame's noise is a random stretch of a recording's supply. starts: (N,) where each frame's begins."""
+    """Noise of frames, each a random stretch of a recording's supply. starts: (N,) where each frame's begins."""
 
     stretches: NDArray[np.float32]
     starts: NDArray[np.integer]
 
     def add(self, landmarks: NDArray[np.float32], frames: slice) -> None:
-        """In place, to (B, 225); an absent landmark is exactly zero and stays so."""
+        """Add to landmarks (B, 225) in place; an absent landmark is exactly zero and stays so."""
         noise = self.stretches[self.starts[frames]]
         noise *= landmarks != 0
         landmarks += noise

@@ -1,4 +1,4 @@
-"""The way from a policy to a game: what a bridge is, the message that says what to do, and the bridge of real keys."""
+"""Bridges from a policy to a game: the protocol, the messages to a mod, and the bridge that presses keys."""
 
 import json
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ MINECRAFT: Final = ActionSpace(
 
 
 class Bridge(Protocol):
-    """Does in a game what a policy says. Not for several threads at once."""
+    """Carries out a policy's decisions in a game. Not thread-safe."""
 
     def send(self, output: ControlOutput, time_s: float) -> None:
         """Do this now; time_s: of a clock that goes forward. Never waits for the game."""
@@ -51,16 +51,16 @@ class Bridge(Protocol):
         ...
 
     def release_all(self) -> None:
-        """Let go of everything."""
+        """Release everything that is held."""
         ...
 
     def close(self) -> None:
-        """Let go of everything, and end."""
+        """Release everything, and end."""
         ...
 
 
 class Turning:
-    """Degrees from looks: a look is a speed, so what it turns depends on the time since the last one."""
+    """Turns looks into degrees: a look is a speed, so it depends on the time since the last one."""
 
     def __init__(self) -> None:
         self._before_s: float | None = None
@@ -73,7 +73,7 @@ class Turning:
 
 
 def message(output: ControlOutput, turned: tuple[float, float], number: int) -> dict[str, Json]:
-    """What is sent to a mod, as docs/controls.md says. turned: degrees of yaw and pitch."""
+    """The message to a mod, see docs/controls.md. turned: degrees of yaw and pitch; number: of the message."""
     told: dict[str, Json] = {
         "type": "controls",
         "seq": number,
@@ -123,9 +123,9 @@ class PrintBridge:
 
 
 class KeyboardBridge:
-    """Presses keys and moves the mouse, while the game's window has the focus; implements `Bridge`.
+    """Presses keys and moves the mouse while the game's window has the focus; implements `Bridge`.
 
-    The game does not say what its state is, so a policy then sees the default one, or what the stream says.
+    The game does not tell its state, so a policy sees the default one, or what the stream says.
     """
 
     def __init__(self, keys: Keys, pointer: Pointer, window: Window, pixels_per_deg: float = PIXELS_PER_DEG) -> None:

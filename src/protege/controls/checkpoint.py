@@ -80,7 +80,7 @@ def save(path: Path, run: Run, state: State, learner: Mapping[str, StateDict], s
 
 
 def load(path: Path, device: str) -> Saved:
-    """UserError for a checkpoint that is damaged."""
+    """Read a checkpoint; UserError where it is damaged."""
     try:
         fields = load_tensors(path, device)
         state = State(**fields["state"])
@@ -105,7 +105,7 @@ def _run(fields: StateDict) -> Run:
 
 
 def _lists(value: object) -> Any:
-    """Tuples as the lists that JSON makes of them."""
+    """Tuples as lists, which is what JSON makes of them."""
     if isinstance(value, Mapping):
         return {name: _lists(item) for name, item in value.items()}
     return [_lists(item) for item in value] if isinstance(value, list | tuple) else value

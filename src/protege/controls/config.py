@@ -1,4 +1,4 @@
-"""What a training run of the control transformer is: the fields of configs/controls.yaml, each checked when read."""
+"""The settings of the control transformer: the fields of configs/controls.yaml, checked when they are read."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ PRECISIONS: Final = ("auto", "float32", "mixed")
 
 @dataclass(frozen=True)
 class Architecture:
-    """The sizes that are written into a model's configuration; the defaults have 3,510,429 parameters."""
+    """The model's sizes, as its configuration file has them; the defaults make 3,510,429 parameters."""
 
     input_dim: int = tables.INPUT
     d_model: int = 256
@@ -50,7 +50,7 @@ class Architecture:
 
     @property
     def heads(self) -> Mapping[str, int]:
-        """Outputs of each head."""
+        """Number of outputs of each head."""
         sizes = (
             self.num_action_controls,
             self.num_look_controls,
@@ -63,10 +63,14 @@ class Architecture:
 
 @dataclass(frozen=True)
 class DataOptions:
-    """recordings: files, or folders of .npz files; validation, test: the part of the recordings of each type held
-    back; augment: trim, warp and noise, drawn anew each epoch; look_rule: when a look target counts, "norm" (its length
-    over 0.08) or "any" (either axis, as in 000); history_dropout: how often a window is shown without any history, or,
-    with history_dropout_by "frame" (as in 000), without one of its five frames, each for itself.
+    """The recordings and how they become windows.
+
+    recordings: files, or folders of .npz files.
+    validation, test: share of the recordings of each type held out for choosing the model and for the last scores.
+    augment: trim, warp and noise, drawn anew each epoch.
+    look_rule: when a look target counts, "norm" (its length over 0.08) or "any" (either axis, as in 000).
+    history_dropout: probability that a window is shown without its history.
+    history_dropout_by: "window", or "frame" (as in 000), where each of the five frames of history is lost by itself.
     """
 
     recordings: tuple[str, ...] = ("recordings",)
@@ -88,11 +92,17 @@ class DataOptions:
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """loss_weighting: "masked" means, or "seed000", the formula of the source document 000 with its double masking;
-    pos_weight: min(negatives / positives, 50), or "seed000", min(all / (2 positives), 50); patience: epochs without a
-    better combined score before stopping, 0 never stops; precision: "auto" is mixed on CUDA; checkpoint_steps: besides
-    one each epoch, 0 for none; resume: "auto" goes on with the run that was begun in the same folder, "never" starts
-    over (true and false mean the same).
+    """The optimisation.
+
+    final_rate: the learning rate of the last step.
+    patience: epochs without a better combined score before training stops, 0 never stops.
+    loss_weighting: "masked" means, or "seed000", the formula of the source document 000 with its double masking.
+    pos_weight: min(negatives / positives, 50), or "seed000", min(all / (2 positives), 50).
+    thresholds: the sweep, of "seed001" or of "seed000".
+    precision: "auto" is mixed on CUDA.
+    threads: of PyTorch, 0 as it chooses.
+    checkpoint_steps: steps between checkpoints, besides one each epoch; 0 for none.
+    resume: "auto" resumes the run in the same folder, "never" starts over (true and false mean the same).
     """
 
     batch_size: int = 64
@@ -134,9 +144,11 @@ class TrainingOptions:
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a curriculum. controls: those that learn; the others' outputs stay as they are. windows: which
-    windows are trained on, by their target: "movement" (no screen open, no control of a later stage pressed),
-    "gameplay" (no screen open) or "all".
+    """A stage of the curriculum.
+
+    controls: those that learn; the outputs of the others stay as they are.
+    windows: which windows are trained on, by their target: "movement" (no screen open, no control of a later stage
+    pressed), "gameplay" (no screen open) or "all".
     """
 
     name: str
@@ -160,7 +172,7 @@ WHOLE: Final = (Stage("all", tables.NAMES, "all"),)
 
 @dataclass(frozen=True)
 class CurriculumOptions:
-    """Movement first, then combat, then inventory. epochs: of the first two stages; the third has the rest."""
+    """The curriculum: movement, then combat, then all. epochs: of the first two stages; the third has the rest."""
 
     enabled: bool = False
     epochs: tuple[int, int] = (20, 20)
@@ -172,7 +184,11 @@ class CurriculumOptions:
 
 @dataclass(frozen=True)
 class ControlsConfig:
-    """One training run. files: names and form of what is written, "seed001" (_v2, nested) or "seed000" (flat)."""
+    """All settings of a run.
+
+    output: the folder of the model.
+    files: names and form of what is written, "seed001" (_v2, nested) or "seed000" (flat).
+    """
 
     output: str = "models"
     files: str = "seed001"

@@ -52,7 +52,7 @@ def evaluate(
     thresholds: Thresholds,
     progress: Progress = silent,
 ) -> Evaluation:
-    """Scores of every window of `test`. training: what the majority is taken from."""
+    """Scores of every window of `test`. training: targets that the majority is taken from."""
     truth = truth_of(test)
     predicted = predict_all(predict, test, progress=partial(progress, "recorded history"))
     own = roll_out(predict, test, thresholds, partial(progress, "own history"))
@@ -70,7 +70,7 @@ def evaluate(
 def evaluate_files(
     model: Path, places: Sequence[Path], progress: Progress = silent
 ) -> tuple[Evaluation, tuple[str, ...]]:
-    """A saved model on recordings (files or folders), and a line for each that had to be left out."""
+    """Score a saved model on recordings (files or folders); return a line for each that was skipped, too."""
     network, config = load_model(model)
     found = scan(places)
     prepared = prepare(found.files, statistics=Statistics(config.mean, config.deviation))

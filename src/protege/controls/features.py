@@ -1,4 +1,4 @@
-"""The rows a model sees, built by one function for training and for playing."""
+"""The input rows of the model, built by one function for training and for play."""
 
 from typing import Final
 
@@ -62,7 +62,7 @@ def _past(controls: Floats, first: int) -> Floats:
 
 
 class LiveRows:
-    """The window of a live stream, row by row as `build_rows` has them. Standardised if `mean` and `std` are given."""
+    """The window of a live stream, with the rows of `build_rows`. Standardised if `mean` and `std` are given."""
 
     def __init__(self, mean: Floats | None = None, std: Floats | None = None) -> None:
         self._mean, self._std = mean, std
@@ -95,11 +95,11 @@ class LiveRows:
         self.count += 1
 
     def remember(self, controls: Floats) -> None:
-        """What was done about the newest frame, (28,): the history of the next ones."""
+        """Set the controls (28,) decided on the newest frame: the history of the next rows."""
         self._controls[-1] = controls
 
     def clear(self) -> None:
-        """As if nothing had been pushed."""
+        """Forget all frames."""
         self._frames[:], self._controls[:] = 0, 0
         self.inputs[:], self.mask[:] = 0, False
         self.count = 0

@@ -40,9 +40,12 @@ StateDict = dict[str, Any]
 
 @dataclass(frozen=True)
 class PostProcessing:
-    """How probabilities and axes become what is held. hysteresis: added to a threshold to press, taken off to let go;
-    deadzone: a look axis below it is 0; look_ema, cursor_ema: the newest value's part of the moving average;
-    look_rate_limit: most change of a look axis in one decision.
+    """How predictions become what is held.
+
+    hysteresis: added to a threshold to press, subtracted to release.
+    deadzone: a look axis below it is 0.
+    look_ema, cursor_ema: weight of the newest value in the moving average.
+    look_rate_limit: greatest change of a look axis per decision.
     """
 
     hysteresis: float = 0.05
@@ -54,7 +57,7 @@ class PostProcessing:
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """Where the parts of one model lie, beside each other."""
+    """The paths of one model's files, which lie beside each other."""
 
     weights: Path
     config: Path
@@ -92,8 +95,10 @@ class ModelFiles:
 
 @dataclass(frozen=True)
 class PolicyConfig:
-    """What belongs to weights. mean, deviation: (671,) float32 of the training rows, for the z-score; training: how it
-    was trained and how it scored; nothing reads it but people.
+    """The configuration beside weights.
+
+    mean, deviation: (671,) float32 of the training rows, for the z-score.
+    training: how it was trained and scored, for people; nothing reads it.
     """
 
     model: Architecture = field(default_factory=Architecture)
@@ -163,7 +168,7 @@ class PolicyConfig:
 
 
 def write_model(files: ModelFiles, weights: "Mapping[str, Tensor]", config: PolicyConfig, card: ModelCard) -> None:
-    """Weights (a state dict), configuration and card, each whole or not at all; an older ONNX file is taken away.
+    """Write weights (a state dict), configuration and card, each whole or not at all; an older ONNX file is removed.
 
     The configuration takes the flat form where the files carry the names of the source document 000.
     """
@@ -214,7 +219,7 @@ def load_model(path: Path) -> "tuple[ControlTransformer, PolicyConfig]":
 
 
 def _require_room(sizes: Architecture, weights: StateDict) -> None:
-    """ValueError for sizes of which the weights hold far too few numbers: building that model could take any memory."""
+    """ValueError where the sizes need far more numbers than there are: that model could take any memory."""
     there = sum(int(tensor.numel()) for tensor in weights.values())
     if (claimed := sizes.num_layers * sizes.d_model * (sizes.d_model + sizes.dim_feedforward)) > there:
         raise ValueError(f"sizes for more than {claimed:,} numbers, {there:,} are there")
@@ -252,7 +257,7 @@ def write_json(path: Path, value: object) -> None:
 
 
 def weights_card(config: Mapping[str, Json], frame_hz: float) -> ModelCard:
-    """The card that lets `agent.py --model` know what these weights are."""
+    """The card by which `agent.py --model` recognises these weights."""
     return ModelCard(kind=KIND, base_model="", horizon=1, frame_hz=frame_hz, config=config)
 
 

@@ -1,4 +1,4 @@
-"""What is in a recording: frames, modes, how often each control is used, how often a hand is missing."""
+"""Summaries of recordings: frames, modes, how often each control is used, how often a hand is missing."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,8 +14,12 @@ from protege.core.files import Json
 
 @dataclass(frozen=True)
 class Summary:
-    """modes: part of the frames of each mode; rates: of each control, the presses a minute of those that are pressed
-    for a moment and the part of the time of the others; missing: part of the time without each hand.
+    """What is in a recording.
+
+    modes: share of the frames in each mode.
+    rates: per control presses a minute (pulses, slots), or share of the time.
+    missing: share of the time without each hand.
+    absent_cursor: frames of a screen whose cursor was unknown.
     """
 
     path: Path
@@ -32,7 +36,7 @@ class Summary:
         return {**vars(self), "path": str(self.path)}
 
     def lines(self) -> list[str]:
-        """For people."""
+        """The summary as lines of text."""
         kinds = {control.name: control.kind for control in CONTROLS}
         share = ", ".join(f"{name.replace('_', ' ')} {part:.1%}" for name, part in self.modes.items())
         hands = ", ".join(f"{hand} hand missing {part:.1%}" for hand, part in self.missing.items())
@@ -50,7 +54,7 @@ class Summary:
 
 
 def summarize(recording: Recording) -> Summary:
-    """What is in one recording."""
+    """Summarise one recording."""
     prepared = prepare([recording], first_target=0)
     targets = prepared.targets()
     seconds = len(recording) / recording.fps

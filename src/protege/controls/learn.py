@@ -1,4 +1,4 @@
-"""The model while it learns: one step, the learning rate, what a stage of a curriculum leaves alone, its state."""
+"""The training step: model, optimiser, learning rate, and what a stage of the curriculum freezes."""
 
 import math
 from collections.abc import Mapping
@@ -21,10 +21,10 @@ COMBAT: Final = ("attack", "use_item", "drop_item", "swap_offhand", "open_invent
 
 
 def learning_rate(epochs_done: float, options: TrainingOptions) -> float:
-    """Linear from 0 over the warm-up, then a cosine down to `final_rate` at the last step of all.
+    """Linear warm-up from 0, then a cosine down to `final_rate` at the last step.
 
-    epochs_done: with its part of an epoch, the step in question included. A run that is shorter than twice the warm-up
-    warms up for half of it.
+    epochs_done: fractional, the step in question included. A run that is shorter than twice the warm-up warms up for
+    half of it.
     """
     warmup = min(options.warmup_epochs, options.epochs / 2)
     if epochs_done < warmup:
@@ -34,7 +34,7 @@ def learning_rate(epochs_done: float, options: TrainingOptions) -> float:
 
 
 def learned_controls(stage: Stage) -> torch.Tensor | None:
-    """(28,) bool, None where a stage trains everything."""
+    """(28,) bool mask of the controls that a stage trains, None for all."""
     mask = np.isin(np.array(tables.NAMES), np.array(stage.controls))
     return None if mask.all() else torch.from_numpy(mask)
 
@@ -52,7 +52,7 @@ def windows_of(stage: Stage, prepared: Prepared) -> NDArray[np.intp]:
 
 
 def weights_for(targets: Targets, formula: str) -> PosWeights:
-    """How much positives count, from the training frames that each loss sees."""
+    """Weights of positives, from the training frames that each loss sees."""
     actions, mask = targets.controls[:, tables.HEADS["action"]], targets.action_mask
     action = [pos_weights(actions[mask[:, i], i : i + 1], formula=formula)[0] for i in range(actions.shape[1])]
     inventory = pos_weights(targets.controls[targets.screen_open][:, tables.HEADS["inventory"]], formula=formula)
@@ -79,7 +79,7 @@ class Learner:
         self._action_rows: dict[torch.nn.Parameter, torch.Tensor] = {}
 
     def enter(self, stage: Stage) -> None:
-        """Free what the stage trains and freeze the rest: whole heads, and rows of the action head's last layer."""
+        """Freeze what the stage does not train: whole heads, and rows of the action head."""
         self._learned = learned_controls(stage)
         trained = set(stage.controls)
         for head in tables.HEAD_NAMES:
@@ -90,7 +90,7 @@ class Learner:
             self._action_rows = {p: p.detach().clone() for p in list(last.children())[-1].parameters()}
 
     def step(self, batch: Batch, rate: float, seed: int) -> dict[str, Term]:
-        """One optimiser step; returns its losses, detached. seed: of the dropout. ProtegeError if not finite."""
+        """Do one optimiser step; return its losses, detached. seed: of the dropout. ProtegeError if not finite."""
         torch.manual_seed(seed)
         self.model.train()
         for group in self.optimizer.param_groups:
@@ -121,7 +121,7 @@ class Learner:
         return add_terms({}, found)
 
     def _restore_frozen_rows(self) -> None:
-        """Weight decay moves what has no gradient too; what is frozen stays as it was."""
+        """Undo the weight decay of frozen rows, which the optimiser applies without a gradient, too."""
         if self._learned is None:
             return
         frozen = ~self._learned[torch.from_numpy(tables.HEADS["action"])]

@@ -1,4 +1,4 @@
-"""Recordings of version 1, with 10 controls and 16 or 24 numbers of state, as version 2 has them."""
+"""Conversion of recordings of version 1, with 10 controls and 16 or 24 numbers of state."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -1,4 +1,4 @@
-"""Playing: features in, from a recording or a live stream, decisions out to a bridge. It knows only protocols."""
+"""The live loop of the control transformer: features in, decisions to a bridge."""
 
 import json
 import queue
@@ -30,7 +30,7 @@ MANY: Final = 10_000
 
 @dataclass(frozen=True)
 class Feature:
-    """frame: (260,) landmarks, None with nobody in sight; state: the game's, None if it is not said here."""
+    """One frame of a stream. frame: (260,) landmarks, None with nobody in sight; state: the game's, None if unknown."""
 
     frame: NDArray[np.float32] | None
     state: State | None = None
@@ -41,7 +41,7 @@ Stream = Iterator[Feature]
 
 @dataclass
 class Counts:
-    """frames: with somebody in sight; lost: without; pressed: things pressed once."""
+    """What happened. frames: with somebody in sight; lost: without; pressed: single presses."""
 
     frames: int = 0
     lost: int = 0
@@ -57,10 +57,10 @@ def play(
     max_s: float = 600.0,
     counts: Counts | None = None,
 ) -> Counts:
-    """Decide about every frame of a stream until it ends, or `max_s` have passed; everything is let go of then.
+    """Decide about every frame of a stream until it ends, or `max_s` have passed; then release everything.
 
-    may_act: asked before every decision; while it says no, everything is let go of and the policy forgets. counts:
-    counted in here while it plays, and returned.
+    may_act: asked before every decision; while it is false, everything is released and the policy forgets.
+    counts: updated while it plays, and returned.
     """
     counts = counts or Counts()
     policy.warm_up()
@@ -139,7 +139,7 @@ def from_lines(lines: IO[str], silence_s: float = SILENCE_S) -> Stream:
 
 
 def parse(line: str) -> Feature:
-    """One line of a live stream."""
+    """A line of a live stream; one that is no frame counts as nobody in sight."""
     try:
         told: Any = json.loads(line)
         state = told.get("state")

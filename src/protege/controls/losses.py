@@ -1,4 +1,4 @@
-"""The six losses, each over the frames that it is about, and how much the rare controls count."""
+"""The six losses, each masked to the frames that it is about, and the weights of rare controls."""
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -41,14 +41,14 @@ class TargetTensors(NamedTuple):
 
 
 class PosWeights(NamedTuple):
-    """How much a positive counts in the two binary losses; (12,) and (3,)."""
+    """Weights of positives in the two binary losses, (12,) and (3,)."""
 
     action: Tensor
     inventory: Tensor
 
 
 class Term(NamedTuple):
-    """A loss as a sum and what it is divided by, so that terms of several batches add up to one true mean."""
+    """A loss as sum and count, so that those of several batches add up to a true mean."""
 
     total: Tensor
     elements: Tensor
@@ -70,7 +70,7 @@ def pos_weights(targets: NDArray[np.float32], *, formula: str = "negatives") -> 
 
 
 def elements(outputs: Outputs, targets: TargetTensors, weights: PosWeights) -> dict[str, Tensor]:
-    """Every loss of every output by itself, (B, n), before masks; (B, 1) of the hotbar."""
+    """Every loss per output, before masks: (B, n), of the hotbar (B, 1)."""
     slots = targets.head("hotbar").argmax(1)  # of no meaning where none was chosen
     return {
         "action": functional.binary_cross_entropy_with_logits(
@@ -89,9 +89,9 @@ def elements(outputs: Outputs, targets: TargetTensors, weights: PosWeights) -> d
 def terms(
     outputs: Outputs, targets: TargetTensors, weights: PosWeights, learned: Tensor | None = None
 ) -> dict[str, Term]:
-    """Every loss as a masked sum and the count of its elements.
+    """Every loss, masked, as sum and count.
 
-    learned: (28,) bool, the controls that a stage of a curriculum trains; None trains all of them.
+    learned: (28,) bool, the controls that a stage of the curriculum trains; None trains all of them.
     """
     masks = {
         "action": targets.action_mask,
@@ -108,12 +108,12 @@ def terms(
 
 
 def combined(found: Mapping[str, Term]) -> Tensor:
-    """The six masked means with their weights."""
+    """The weighted sum of the six masked means."""
     return torch.stack([weight * found[name].mean for name, weight in LOSS_WEIGHTS.items()]).sum()
 
 
 def batch_mean(loss: Tensor, rows: int) -> Term:
-    """A loss that is known of a whole batch only, so that those of several batches add up to a mean over their rows."""
+    """A loss known as the mean of a batch, as a term, so that several batches average by their rows."""
     count = torch.tensor(rows, device=loss.device)
     return Term(loss.detach() * count, count)
 
@@ -145,7 +145,7 @@ def _per_row(values: Tensor, mask: Tensor) -> Tensor:
 
 
 def _kept(each: Mapping[str, Tensor], learned: Tensor | None) -> dict[str, Tensor]:
-    """The columns of the controls that are learned, none of a head where none is."""
+    """The columns of the learned controls, none of a head where none is learned."""
     if learned is None:
         return dict(each)
     kept = {head: learned[torch.as_tensor(columns)].to(each[head].device) for head, columns in tables.HEADS.items()}

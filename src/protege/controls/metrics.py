@@ -1,4 +1,4 @@
-"""How good predictions are, head by head, over frames; a head without frames to judge is absent, not perfect."""
+"""Metrics of each head over the frames that it is about; a head without such frames is absent, not perfect."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ NO_SLOT: Final = -1
 
 @dataclass(frozen=True)
 class Thresholds:
-    """From which probability on a binary control is pressed, and from which on a hotbar slot is chosen."""
+    """Probabilities above which a binary control is pressed, and from which on a hotbar slot is chosen."""
 
     action: tuple[float, ...] = (0.5,) * len(tables.HEADS["action"])
     hotbar: float = 0.5
@@ -33,7 +33,7 @@ class Thresholds:
 
 @dataclass(frozen=True, eq=False)
 class Truth(Targets):
-    """N target frames. slot: (N,) the slot held the frame before, 0 to 8."""
+    """Targets of N frames. slot: (N,) the slot held one frame before, 0 to 8."""
 
     slot: NDArray[np.int_]
 
@@ -74,11 +74,13 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Scores:
-    """Everything is None where there was no frame to judge.
+    """All metrics of N frames; None where there was no frame for one.
 
-    look_direction: how often the sign is right of an axis that turns; cursor_pixels: mean distance on a screen of
-    1920x1080; idle_accuracy: how often an idle frame is predicted as wholly idle; combined: the weighted mean of the
-    heads that are there; absent: those that are not.
+    action, inventory: per control; action_f1, inventory_f1: their means over the controls that occur.
+    look_direction: share of turning axes whose sign is right.
+    cursor_pixels: mean distance on a screen of 1920x1080.
+    idle_accuracy: share of idle frames predicted as wholly idle.
+    combined: weighted mean of the heads that are present; absent: the others.
     """
 
     action: Mapping[str, BinaryScore]
@@ -114,7 +116,7 @@ def _json(scores: Mapping[str, BinaryScore]) -> dict[str, Json]:
 
 
 def score(predicted: Predictions, truth: Truth, thresholds: Thresholds | None = None) -> Scores:
-    """Judges N frames at once, so that no number depends on how they were batched. thresholds: 0.5 if not given."""
+    """Score N frames at once, so that no number depends on batches. thresholds: 0.5 if not given."""
     limits = thresholds or Thresholds()
     playing, screen = truth.gameplay, truth.screen_open
     pressed = predicted.action > np.array(limits.action, np.float32)
@@ -165,8 +167,8 @@ def binaries(head: str, pressed: Bools, truth: Truth, counts: Bools) -> dict[str
 
 
 def majority(training: Truth, count: int) -> Predictions:
-    """The same answer for `count` frames: what training saw most often, in the frames that a head is about; means of
-    look and cursor.
+    """Majority baseline for `count` frames: what training saw most, of the frames that a head is about; for look and cursor
+    the mean.
     """
     answer = np.zeros(len(tables.CONTROLS), np.float32)
     masks = {

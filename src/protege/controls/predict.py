@@ -1,4 +1,4 @@
-"""What a model says of prepared windows: on the recorded history, on its own, and what copying would say."""
+"""Predictions for prepared windows: on the recorded history, on the model's own, and of the copying baseline."""
 
 from dataclasses import replace
 from typing import Protocol
@@ -69,7 +69,7 @@ def predict_all(
     batch_size: int = 256,
     progress: Steps = silent,
 ) -> Predictions:
-    """Of every window, on the history that was recorded (teacher-forced)."""
+    """Predictions for every window on the recorded history (teacher forcing)."""
     parts = []
     for start in range(0, len(prepared), batch_size):
         batch = prepared.batch(np.arange(start, min(start + batch_size, len(prepared))))
@@ -107,7 +107,7 @@ def judge_all(
 
 
 def add_terms(sums: dict[str, Term], found: dict[str, Term]) -> dict[str, Term]:
-    """Sums of a batch on top of those of the batches before."""
+    """Add the terms of a batch to sums so far."""
     detached = {name: Term(term.total.detach().double(), term.elements) for name, term in found.items()}
     if not sums:
         return detached
@@ -115,7 +115,7 @@ def add_terms(sums: dict[str, Term], found: dict[str, Term]) -> dict[str, Term]:
 
 
 def copy_last(prepared: Prepared) -> Predictions:
-    """The controls of the frame before, taken for those of the frame: what a model that only copies would say."""
+    """Copying baseline: the controls of the frame before."""
     last = prepared.starts + prepared.lengths - 1
     controls = np.zeros((len(last), len(tables.CONTROLS)), np.float32)
     there = prepared.lengths > 1
@@ -129,9 +129,9 @@ def roll_out(
     thresholds: Thresholds,
     progress: Steps = silent,
 ) -> Predictions:
-    """Of every window, on the model's own history: all recordings at once, frame by frame.
+    """Predictions for every window on the model's own history (free running): all recordings at once, frame by frame.
 
-    What the history gets is what would be held: controls over their thresholds, in the mode the screen says.
+    The history gets what would be held: controls over their thresholds, in the mode that the screen says.
     """
     rows = prepared.rows.copy()
     rows[: prepared.spans[-1][1], tables.INPUTS["history"]] = prepared.blank[tables.INPUTS["history"]]

@@ -27,7 +27,7 @@ _UNITS: Final = {1e3: "milliseconds", 1e6: "microseconds", 1e9: "nanoseconds"}
 
 
 class BadRecording(UserError):
-    """A file that cannot be used, and why."""
+    """A file that cannot be used; reason: why."""
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
@@ -36,10 +36,13 @@ class BadRecording(UserError):
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """frames: (N, 260) float32, landmarks as in `tables.INPUTS`; controls: (N, 28) and game_state: (N, 46) float32 by
-    `tables.CONTROLS` and `tables.STATE`; timestamps: (N,) float64 seconds; fps: frames a second; session_type: what
-    was played, "mixed" if nobody said; path: its file; absent_cursor: frames whose cursor was unknown (-1) and was
-    taken from the frame before.
+    """A recording of N frames.
+
+    frames: (N, 260) float32 landmarks, see `tables.INPUTS`.
+    controls: (N, 28) and game_state: (N, 46) float32, see `tables.CONTROLS` and `tables.STATE`.
+    timestamps: (N,) float64 seconds; fps: frames a second.
+    session_type: what was played, "mixed" if unknown.
+    absent_cursor: frames whose cursor was unknown (-1) and was taken from the frame before.
     """
 
     frames: NDArray[np.float32]
@@ -73,13 +76,13 @@ class Recording:
         return len(self.frames)
 
     def load(self) -> "Recording":
-        """Itself: what is in memory already and what is still a file are prepared alike."""
+        """Itself, so that recordings in memory and on disk are prepared alike."""
         return self
 
 
 @dataclass(frozen=True)
 class RecordingFile:
-    """A recording on disk of which only the small facts are read. length: frames."""
+    """A recording on disk of which only its metadata is read. length: frames."""
 
     path: Path
     length: int
@@ -224,7 +227,7 @@ def _readable(path: Path) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _Facts:
-    """What a file says of itself. headers: of the arrays to be read, by name."""
+    """Metadata of a file. headers: of the arrays to be read, by name."""
 
     version: int
     fps: float
@@ -233,7 +236,7 @@ class _Facts:
 
 
 def _facts(path: Path, archive: Archive) -> _Facts:
-    """The facts of a file from its headers and its small arrays. BadRecording or BadArchive where they do not fit."""
+    """Read the metadata from headers and small arrays. BadRecording or BadArchive where it is inconsistent."""
     small = {name: _small(path, archive, name) for name in _SMALL if name in archive.names}
     version = _version(path, archive, small)
     wanted = (*_ARRAYS,) if version == VERSION else (*LEGACY, "controls", "game_state", "timestamps")
@@ -302,7 +305,7 @@ def _require_shapes(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
 
 
 def _peek(path: Path) -> RecordingFile:
-    """The facts of a file from its headers and its small arrays."""
+    """Read the metadata only."""
     with _readable(path), open_archive(path) as archive:
         facts = _facts(path, archive)
     if (length := facts.headers["controls"].shape[0]) < MIN_FRAMES:

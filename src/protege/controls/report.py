@@ -1,4 +1,4 @@
-"""Curves of a run as a picture, and a page with the scores and the precision and recall of every control."""
+"""The learning curves of a run, and the HTML page with scores and precision-recall curves of every control."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -87,7 +87,7 @@ def precision_recall(found: Evaluation) -> list[tuple[str, BinaryScore, float, b
 
 
 def curve(target: np.ndarray, probability: np.ndarray, row: BinaryScore) -> bytes:
-    """Precision over recall at every threshold; a dot where the model works."""
+    """Precision-recall curve as PNG, with a dot at the threshold in use."""
     try:
         from sklearn.metrics import average_precision_score, precision_recall_curve
     except ImportError:

@@ -1,4 +1,4 @@
-"""One window through the model, on one thread: with ONNX Runtime, or with PyTorch.
+"""Inference of one window on one thread, with ONNX Runtime or with PyTorch.
 
 More threads only hurt: beside one busy process, two of them took 536 ms for what one does in 16.
 """
@@ -44,7 +44,7 @@ def open_runner(files: ModelFiles, backend: str = "auto") -> Runner:
 
 
 def onnx_runner(path: Path) -> Runner:
-    """With ONNX Runtime. MissingExtra without it, UserError if the file is none."""
+    """A runner of ONNX Runtime. MissingExtra without it, UserError if the file is no export."""
     session = open_session(path)
     found = [(item.name, tuple(item.shape)) for item in (*session.get_inputs(), *session.get_outputs())]
     if [shape for _, shape in found] != _SHAPES:
@@ -74,7 +74,7 @@ def open_session(path: Path) -> Any:
 
 
 def torch_runner(path: Path) -> Runner:
-    """With PyTorch, which then uses one thread in this process."""
+    """A runner of PyTorch, which then uses one thread in this process."""
     model, _ = load_model(path)
     import torch
 

@@ -1,4 +1,4 @@
-"""Which recordings are trained on, which choose the model and its thresholds, and which only ever test it."""
+"""The train/validation/test split by recording, each session type by itself."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ HELD_BACK: Final = ("validation", "test")
 
 @dataclass(frozen=True)
 class Split:
-    """Recordings, each in one part. alone: types of which there is too little to hold any back for both others."""
+    """Recordings, each in one part. alone: types with too few recordings for both validation and test."""
 
     train: tuple[Source, ...]
     validation: tuple[Source, ...]
@@ -23,7 +23,7 @@ class Split:
 
 
 def names(sources: Sequence[Source]) -> dict[str, Source]:
-    """Recordings by the names that a split is kept by: their files', with their folders' where two are called alike."""
+    """Recordings by the names that a split is stored by: file names, with folders where two are called alike."""
     found: dict[str, Source] = {}
     for source in sorted(sources, key=lambda s: str(s.path)):
         name = source.path.name
@@ -82,7 +82,7 @@ def split(
 
 
 def _held_back(count: int, shares: dict[str, float], parts: dict[str, list[Source]]) -> dict[str, int]:
-    """How many of a type's recordings go to the parts that are not trained on."""
+    """Number of a type's recordings in each part that is not trained on."""
     if count == 1:
         return {}
     if count == 2:

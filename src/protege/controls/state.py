@@ -1,4 +1,4 @@
-"""The game's state, a JSON object from a mod, as the 46 numbers a model sees. What is wrong counts as unknown."""
+"""Encoding of the game's state, a JSON object from a mod, as 46 numbers. Invalid values count as unknown."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -44,7 +44,7 @@ MANY: Final = 100.0
 
 @dataclass(frozen=True)
 class Scaled:
-    """A number that is divided by `by` and kept between `low` and `high`; `missing` stands in when it is not sent."""
+    """A number divided by `by` and clipped to `low` and `high`; `missing` stands in where it is not sent."""
 
     by: float = 1.0
     low: float = 0.0

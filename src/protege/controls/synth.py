@@ -1,4 +1,4 @@
-"""Recordings of a simulated player, whose body and hands follow from what is pressed: late, noisy, with hands missing.
+"""Synthetic recordings: a simulated player whose body follows the controls, late, noisy and with hands missing.
 
 The rule is known, so that a model can be compared with the best that can be read from the body (`decode`).
 """
@@ -64,7 +64,7 @@ SLOT_ITEMS: Final = ("melee", "ranged", "place", "eat", "tool", "tool", "tool", 
 
 @dataclass(frozen=True)
 class Habits:
-    """How often things happen, per second, and how long they last, in seconds."""
+    """Rates of what a player does, per second, and durations, in seconds."""
 
     moves: float = 0.4
     fights: float = 0.2
@@ -83,8 +83,11 @@ TYPES: Final = {
 
 @dataclass(frozen=True)
 class SynthOptions:
-    """noise: standard deviation in metres of every landmark; delay: frames the body is late; missing: part of the time
-    that a hand is not seen.
+    """How recordings are made.
+
+    noise: standard deviation, metres, of every landmark.
+    delay: frames by which the body is late.
+    missing: share of the time that a hand is not seen.
     """
 
     frames: int = 3000

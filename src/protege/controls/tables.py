@@ -1,6 +1,6 @@
-"""The 28 controls, the five heads, the 46 fields of the game's state and the 671 inputs, each said once.
+"""Tables of the 28 controls, the five heads, the 46 fields of the game's state and the 671 inputs.
 
-Every slice, label and config list is derived from these tables; no index stands anywhere else.
+Every slice, label and config list is derived from them; no index stands anywhere else.
 """
 
 from collections.abc import Sequence

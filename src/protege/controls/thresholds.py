@@ -1,4 +1,4 @@
-"""From which probability on a control is pressed: swept on validation frames, never on the frames that are reported."""
+"""Threshold search: on validation frames, never on the frames that are reported."""
 
 from typing import Final
 
@@ -18,9 +18,9 @@ CANDIDATES: Final[dict[str, NDArray[np.float64]]] = {
 
 
 def tune(predicted: Predictions, truth: Truth, sweep: str = "seed001") -> Thresholds:
-    """The best thresholds for these frames; the lowest of equals. What was never pressed here keeps 0.5.
+    """Choose the best thresholds for these frames, the lowest of equals; a control never pressed here keeps 0.5.
 
-    action: F1 - 0.5 x the part of idle frames on which the control would be pressed; inventory: F1; hotbar: see
+    action: F1 - 0.5 x the share of idle frames on which the control would be pressed; inventory: F1; hotbar: see
     `hotbar_threshold`. sweep: "seed000" takes 000's candidates and, as 000 does, 0.5 where no candidate scores over 0.
     """
     candidates, floor = CANDIDATES[sweep], 0.0 if sweep == "seed000" else -1.0

@@ -1,4 +1,4 @@
-"""A whole training run: recordings in; weights, thresholds, scores, log, ONNX and report out."""
+"""A training run: recordings in; weights, thresholds, scores, log, ONNX and report out."""
 
 import logging
 from collections.abc import Callable
@@ -51,9 +51,13 @@ HEADER: Final = "  Ep  TrLoss  Act    Look   Hbar   Curs   Inv    Idle   VlLoss 
 
 @dataclass(frozen=True)
 class Data:
-    """The recordings of a run. train: their sources, prepared anew each epoch; plain: the same, as recorded;
-    test_sources: what `test` was prepared from; run: the record of what
-    it is.
+    """The recordings of a run.
+
+    train: their sources, prepared anew each epoch; plain: targets of the same without augmentation.
+    test_sources: what `test` was prepared from.
+    statistics: mean and deviation of the training rows.
+    run: the record of what the run is.
+    skipped: a line for each recording that was left out, or that is the only one of its type.
     """
 
     train: tuple[Source, ...]
@@ -69,7 +73,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a run made. history: one entry an epoch; evaluation: None where Ctrl-C stopped it, to be gone on with."""
+    """What a run made. history: one row an epoch; evaluation: None where Ctrl-C stopped it, to be resumed."""
 
     files: ModelFiles
     history: tuple[Epoch, ...]
@@ -82,7 +86,7 @@ class Trained:
 
 
 def train(config: ControlsConfig, say: Say = silent, progress: Progress = silent) -> Trained:
-    """Train, or go on with what was begun in the same folder. Errors are UserErrors, but for a loss that is not finite.
+    """Train, or resume the run in the same folder. Errors are UserErrors, but for a loss that is not finite.
 
     Killed at any moment, a run loses at most `checkpoint_steps` steps; it goes on as if it had never stopped.
     """
@@ -107,7 +111,7 @@ def train(config: ControlsConfig, say: Say = silent, progress: Progress = silent
 
 
 def find_before(config: ControlsConfig) -> Saved | None:
-    """What was begun in the same folder, if it is to be gone on with. UserError if it is damaged, or another run."""
+    """The run in the same folder, if it is to be resumed. UserError if it is damaged, or another run."""
     if config.training.resume == "never":
         return None
     folder = Path(config.output)
@@ -122,7 +126,7 @@ def find_before(config: ControlsConfig) -> Saved | None:
 
 
 def _of_model(files: ModelFiles, device: str) -> Saved | None:
-    """A finished run whose checkpoint was deleted, from the files of its model."""
+    """A finished run whose checkpoint was deleted, from its model's files."""
     run = Record.load(files.weights.parent, record_name(files))
     if run is None or not files.weights.is_file():
         return None
@@ -145,8 +149,9 @@ def record_name(files: ModelFiles) -> str:
 
 
 def load_data(config: ControlsConfig, before: Saved | None = None) -> Data:
-    """Scan, split, and prepare what does not change from epoch to epoch. before: the run that this one goes on from,
-    whose recordings keep their parts and whose scale stays.
+    """Scan, split, and prepare what stays the same in all epochs.
+
+    before: the run that this one goes on from, whose recordings keep their parts and whose scale stays.
     """
     options, seed = config.data, config.training.seed
     found = scan([Path(place) for place in options.recordings])
@@ -197,7 +202,7 @@ class Run:
         self.asked.check()
 
     def resume(self, before: Saved | None) -> None:
-        """Take up what was begun; with other recordings only its weights, the best where it was finished."""
+        """Take up a run; with other recordings only its weights, the best ones if it was finished."""
         if before is None:
             self.save()  # what was there is over
             return
@@ -237,7 +242,7 @@ class Run:
             self.save()
 
     def _epoch(self) -> None:
-        """The rest of an epoch, its scores, and the weights if they are the best so far."""
+        """Train the rest of an epoch, score it, and write the weights if they are the best so far."""
         state, options = self.state, self.config.training
         stage = self.config.stage(state.epoch)
         if state.epoch and stage != self.config.stage(state.epoch - 1) and not state.batch:
@@ -269,7 +274,7 @@ class Run:
         self._close_epoch(means(sums), rate, stage.name)
 
     def _windows(self) -> Prepared:
-        """The training windows of an epoch: drawn anew from its own seed."""
+        """The training windows of an epoch, augmented from its own seed."""
         options = self.config.data
         rng = np.random.default_rng([self.config.training.seed, self.state.epoch, 0])
         augmentation = Augmentation() if options.augment else None
@@ -314,7 +319,7 @@ class Run:
     def _write(
         self, thresholds: Thresholds, training: dict[str, Json], more: Callable[[ModelFiles], None] = silent
     ) -> None:
-        """The model's files, from the weights that the learner has, all at once; those that are not written go.
+        """Write the model's files at once, from the learner's weights; older ones that are not written are removed.
 
         more: writes what there is only at the end.
         """
@@ -337,7 +342,7 @@ class Run:
             more(files)
 
     def judge(self) -> Evaluation:
-        """The best weights with thresholds from the validation recordings, judged on the test recordings."""
+        """Score the best weights on the test recordings, with thresholds from the validation recordings."""
         model, data = self.learner.model, self.data
         model.load_state_dict(load_tensors(self.files.weights, str(self.learner.device)))
         predict = of_model(model)
@@ -346,7 +351,7 @@ class Run:
         return evaluate(predict, data.test, data.plain, thresholds, self.progress)
 
     def finish(self) -> Trained:
-        """Every file of the model that was learned."""
+        """Write every file of the model and return the result."""
         state, found = self.state, self.judge()
         training = {
             "epochs_trained": state.epoch,
@@ -369,9 +374,7 @@ class Run:
 
 
 def means(sums: dict[str, Term]) -> dict[str, float]:
-    """Every loss over all its frames, and under "loss" the one that was optimised: their weighted sum, where it is no
-    other.
-    """
+    """Every loss over all its frames, and under "loss" the one that was optimised, by default their weighted sum."""
     each = {name: float(term.mean) for name, term in sums.items() if name != "loss"}
     whole = float(sums["loss"].mean) if "loss" in sums else sum(LOSS_WEIGHTS[n] * value for n, value in each.items())
     return {"loss": whole, **each}

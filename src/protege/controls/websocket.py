@@ -1,4 +1,4 @@
-"""The bridge to a game mod: a WebSocket client that never waits for the game, and comes back when it is gone."""
+"""The bridge to a game mod: a WebSocket client that never waits for the game and reconnects."""
 
 import json
 import threading
@@ -26,8 +26,11 @@ LARGEST: Final = 64 * 1024
 
 @dataclass
 class Traffic:
-    """What happened: messages sent, of them merged with a newer one before they were; states heard, rubbish heard;
-    connections made.
+    """What was sent and heard.
+
+    sent: messages; merged: of them those that were merged with a newer one first.
+    states: heard; rubbish: other messages heard.
+    connections: made so far.
     """
 
     sent: int = 0
@@ -107,7 +110,7 @@ class WebSocketBridge:
             self._wake.notify()
 
     def close(self) -> None:
-        """The last message lets go of everything, if there is still somebody to hear it."""
+        """Send a last message that releases everything, if the game still listens."""
         with self._wake:
             self._waiting = None
             self._closed = True
@@ -137,7 +140,7 @@ class WebSocketBridge:
                 self._wake.wait_for(lambda: self._closed, self._retry_s)
 
     def _talk(self, connection: "ClientConnection") -> None:
-        """Until the connection breaks (raises) or we close."""
+        """Send and hear until the connection breaks (raises) or we close."""
         listener = threading.Thread(target=self._hear, args=(connection,), name="bridge-hears", daemon=True)
         listener.start()
         connection.send(json.dumps({"type": "release_all", "seq": self._next()}))

@@ -1,4 +1,4 @@
-"""Windows of 30 frames for training: one contiguous matrix of rows, and batches cut from it with one copy."""
+"""Training windows of 30 frames: one contiguous matrix of rows, and batches cut from it with one copy."""
 
 import mmap
 from collections.abc import Sequence
@@ -35,14 +35,14 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    """mean and std: (671,) float32 of the training recordings' rows; a column that never changes has std 1."""
+    """Mean and deviation, (671,) float32, of the training recordings' rows; a constant column has std 1."""
 
     mean: NDArray[np.float32]
     std: NDArray[np.float32]
 
     @classmethod
     def of(cls, rows: NDArray[np.float32]) -> Self:
-        """Of (N, 671) rows that are not standardised yet."""
+        """Compute them of (N, 671) rows that are not standardised yet."""
         centre = rows[:CHUNK].mean(axis=0)
         total, squares = np.zeros(rows.shape[1]), np.zeros(rows.shape[1])
         ones = np.ones(CHUNK, dtype=np.float32)
@@ -124,7 +124,7 @@ class Prepared:
         return self.rows[: self.spans[-1][1]]
 
     def targets(self, indices: NDArray[np.integer] | slice = slice(None)) -> Targets:
-        """Of some windows, of all by default."""
+        """Targets of some windows, of all by default."""
         last = self.starts[indices] + self.lengths[indices] - 1
         return Targets(**{name: values[last] for name, values in vars(self.frame_targets).items()})
 

@@ -43,8 +43,8 @@ MAY_CHANGE: Final[Mapping[str, frozenset[str]]] = {
         }
     ),
 }
-"""By learner the settings, or groups of them, that may change on resume. The place of the data is one of them, since its
-content decides.
+"""By learner the settings, or groups of them, that may change on resume. The place of the data is one of them: what
+counts is its content.
 """
 
 Data = Mapping[str, tuple[str, int]]

@@ -1,4 +1,4 @@
-"""Small changes to training pictures that keep their answer true."""
+"""Augmentation of training pictures: changes after which their answer is still right."""
 
 import re
 from typing import Final
@@ -17,7 +17,10 @@ SIDES: Final = re.compile(r"\b(left|right|west|east|clockwise)\b", re.IGNORECASE
 def augment(
     rgb: NDArray[np.uint8], plan: Plan, goal: str, options: AugmentOptions, rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], Plan]:
-    """A changed picture (H, W, 3) and the plan that is right for it; the same `rng` state gives the same change."""
+    """Change a picture (H, W, 3) at random; return it with the plan that is right for it.
+
+    Everything random is drawn first, so that the same `rng` state gives the same change whichever options are on.
+    """
     light, radius, flip = rng.uniform(-1, 1), rng.uniform(0, 1), rng.uniform()
     dx, dy = rng.integers(-options.shift, options.shift + 1, 2)
     if options.brightness:
@@ -40,5 +43,5 @@ def shifted(rgb: NDArray[np.uint8], dx: int, dy: int) -> NDArray[np.uint8]:
 
 
 def mirrored(plan: Plan) -> Plan:
-    """The same plan in a mirror: left and right exchanged, and a and d."""
+    """The plan of the mirrored picture: left and right exchanged, and a and d."""
     return Plan(tuple(frozenset(MIRRORED.get(key, key) for key in step) for step in plan.steps))

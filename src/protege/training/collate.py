@@ -26,7 +26,7 @@ Batch = dict[str, Any]
 
 @dataclass
 class Collator:
-    """A batch from sample keys (see `Draws`; below N a key is a sample's position).
+    """Makes a batch from sample keys (see `Draws`; below N a key is a sample's position).
 
     actions_only: loss on the tokens that spell actions, else on the whole answer.
     """
@@ -45,7 +45,9 @@ class Collator:
         return self.batch(keys)
 
     def batch(self, keys: Sequence[int]) -> Batch:
-        """patches: (P, D) uint8, see `PixelSpec`; input_ids, attention_mask, mm_token_type_ids, labels: (B, L);
+        """The batch of B samples.
+
+        patches: (P, D) uint8, see `PixelSpec`; input_ids, attention_mask, mm_token_type_ids, labels: (B, L);
         image_grid_thw: (B, 3); files: the B picture files, for messages.
         """
         parts = [self.sample(key) for key in keys]
@@ -68,7 +70,7 @@ class Collator:
         }
 
     def sample(self, key: int) -> "Encoded":
-        """One sample, decoded and tokenised; what is random in it depends on the key alone."""
+        """Decode and tokenise one sample. Its augmentation depends on the key alone: a resumed run repeats it."""
         row = key % len(self.data)
         example = self.data[row]
         goal, plan = example.goal, example.plan
@@ -98,7 +100,7 @@ class Collator:
 
 @dataclass(frozen=True)
 class Encoded:
-    """ids, labels: (L,); patches: (P, D) uint8; grid: (time, rows, columns) of patches."""
+    """One tokenised sample. ids, labels: (L,); patches: (P, D) uint8; grid: (time, rows, columns) of patches."""
 
     ids: NDArray[np.int64]
     labels: NDArray[np.int64]

@@ -1,4 +1,4 @@
-"""What a fine-tuning run is: the fields of configs/vision_lora.yaml, each checked when it is read."""
+"""The settings of a fine-tuning run: the fields of configs/vision_lora.yaml, checked when they are read."""
 
 import re
 from dataclasses import dataclass, field
@@ -33,9 +33,11 @@ REPORTERS: Final = ("tensorboard", "wandb", "trackio", "none")
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """The base and how it is held in memory.
+    """The base model.
 
-    base: a folder, or a name on the hub. four_bit: NF4 with double quantisation. device: "auto", "cpu" or "cuda:0".
+    base: a folder, or a name on the hub.
+    four_bit: NF4 with double quantisation.
+    device: "auto", "cpu" or one such as "cuda:0".
     unsloth: "auto" uses it where it is installed and a CUDA device is there, "never" does not, "always" insists.
     """
 
@@ -53,11 +55,17 @@ class ModelOptions:
 
 @dataclass(frozen=True)
 class DataOptions:
-    """folder: labeled segments; validation: the part of the samples held back for scores, as whole recordings;
-    split_seed: which ones, the same as with `protege export --seed`; frame_size: (width, height) the model sees, null
-    as recorded; limit: train on only so many samples; workers: processes that decode pictures;
-    paraphrases: now and then ask in the other words a segment lists; balance: draw samples by the inverse frequency of
-    their first action, none more often than `balance_cap` times as often as the average.
+    """The training data.
+
+    folder: labeled segments.
+    validation: share of the samples held out for scores, as whole recordings.
+    split_seed: which recordings those are; the same as `protege export --seed`.
+    frame_size: (width, height) that the model sees, null as recorded.
+    limit: most samples to train on, null for all.
+    workers: processes that decode pictures.
+    paraphrases: ask in any of the wordings that a segment lists.
+    balance: sample by the inverse frequency of the first action.
+    balance_cap: greatest weight of a sample, times the mean.
     """
 
     folder: str = "dataset/labeled_segments"
@@ -85,9 +93,13 @@ class DataOptions:
 
 @dataclass(frozen=True)
 class AugmentOptions:
-    """Changes to training pictures, none by default. brightness: up to this part lighter or darker; blur: largest
-    radius in pixels; shift: most pixels sideways and up or down; flip: how often a picture is mirrored, with left and
-    right and a and d exchanged in its answer. Goals that say left or right are never mirrored.
+    """Augmentation of training pictures, none by default.
+
+    brightness: greatest share by which a picture gets lighter or darker.
+    blur: greatest radius, pixels.
+    shift: maximum random shift, pixels.
+    flip: probability of mirroring, which exchanges left and right, a and d in the answer. Samples whose goal says left
+    or right are never mirrored.
     """
 
     brightness: float = 0.0
@@ -108,7 +120,7 @@ class AugmentOptions:
 
 @dataclass(frozen=True)
 class LoraOptions:
-    """The adapter. language, vision: which layers get one."""
+    """The LoRA adapter. r: rank; alpha: scale; language, vision: whether these layers get one."""
 
     r: int = 16
     alpha: int = 16
@@ -126,10 +138,18 @@ class LoraOptions:
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """batch: samples a device holds at once; accumulation: batches a step; loss: "answer" learns every token of the
-    answer, "actions" only those that spell actions. save_steps, eval_steps: 0 means once an epoch. best: the validation
-    score by which the best checkpoint is chosen; patience: scores without progress before stopping, 0 never stops.
-    keep: checkpoints kept. resume: "auto", "never" or a checkpoint's folder.
+    """The optimisation, its checkpoints and its scores.
+
+    max_steps: optimiser steps, -1 for as many as `epochs` make.
+    batch: samples per device and forward pass.
+    accumulation: gradient-accumulation steps.
+    loss: "answer" learns every token of the answer, "actions" only those that spell actions.
+    best: the validation score by which the best checkpoint is chosen.
+    patience: evaluations without a better score before training stops, 0 never stops.
+    score_samples: most validation samples of an evaluation.
+    log_steps, save_steps, eval_steps: steps between log lines, checkpoints, evaluations; 0 means once an epoch.
+    keep: checkpoints kept.
+    resume: "auto", "never" or a checkpoint's folder.
     """
 
     learning_rate: float = 2e-4
@@ -175,7 +195,7 @@ class TrainingOptions:
 
 @dataclass(frozen=True)
 class VisionConfig:
-    """One fine-tuning run."""
+    """All settings of a fine-tuning run. output: the folder of the adapter."""
 
     output: str = "models/gameplay_agent_lora"
     model: ModelOptions = field(default_factory=ModelOptions)

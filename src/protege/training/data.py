@@ -1,4 +1,4 @@
-"""Labeled segments as training reads them: a few numbers for every sample; pictures stay on disk until used."""
+"""Labeled segments as a dataset: a few numbers per sample in memory, pictures on disk until they are used."""
 
 import re
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ MAX_KEYS: Final = 32
 
 @dataclass(frozen=True)
 class Shape:
-    """What all samples of a data set share, as its segment.json say."""
+    """What all samples of a dataset have in common, from its segment.json files."""
 
     space: ActionSpace = KEYBOARD_12
     horizon: int = HORIZON
@@ -45,10 +45,14 @@ class Example:
 class LabeledData:
     """N samples of labeled segments.
 
-    held: (N, H) uint32, a bit for each key held in a slot; names: (N,) picture names in their segment's folder;
-    segment, goal: (N,) positions in `folders` and `goals`; session: for each folder the recording it came from;
-    family: the first of the recordings that share play with that one; paraphrases: for each goal, other ways to say it;
-    repeated: samples left out since their frame of play stands in another recording, too.
+    folders: of the segments.
+    session: per folder the recording it was cut from.
+    family: per folder the first of the recordings that share play with that recording (cut or copied from it).
+    goals: every goal once; paraphrases: per goal its other wordings.
+    held: (N, H) uint32, a bit per key held in a slot.
+    names: (N,) picture names in their segment's folder.
+    segment, goal: (N,) positions in `folders` and `goals`.
+    repeated: number of samples left out because their frame is also in another recording.
     """
 
     shape: Shape
@@ -89,7 +93,7 @@ class LabeledData:
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """Read every samples.jsonl below `folder`; UserError in words when there is nothing to train on."""
+        """Read every samples.jsonl below `folder`; UserError where there is nothing to train on."""
         collected = _Collected()
         folders = find_segments(folder)
         segments = [replace(LabeledSegment.load(path, partial=True), held=(), slots=()) for path in folders]
@@ -129,7 +133,7 @@ def find_segments(folder: Path) -> list[Path]:
 
 
 class _Collected:
-    """Grows while segments are read; bytes instead of objects, so that a large data set stays small."""
+    """Collects samples while segments are read; as bytes, since millions of Python objects would fill the memory."""
 
     def __init__(self) -> None:
         self.shape: Shape | None = None

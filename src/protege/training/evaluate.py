@@ -1,4 +1,4 @@
-"""Scores of a model on labeled data: its own, the goal-swap test's, and those of the baselines."""
+"""Evaluation of a model on labeled data, with the goal-swap test, beside baselines."""
 
 from dataclasses import replace
 from functools import partial

@@ -1,4 +1,4 @@
-"""`protege score` and `protege compare`: models on labeled data, as a table, metrics.json and a page."""
+"""Scoring and comparing models on labeled data (`protege score`, `protege compare`)."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -64,7 +64,7 @@ def score_model(
 
 @contextmanager
 def writing(model: Path, *files: Path | None) -> Iterator[None]:
-    """Holds the lock of a model's folder where one of the files is to be written into it."""
+    """Hold the lock of a model's folder if one of the files is to be written into it."""
     inside = any(file is not None and file.resolve().is_relative_to(model.resolve()) for file in files)
     with locked(model, "protege score") if inside and model.is_dir() else nullcontext():
         yield
@@ -100,7 +100,7 @@ def _score_model(model: str | Path, folder: Path, options: ScoreOptions, progres
 
 
 def _parts(model: str | Path, data: LabeledData, options: ScoreOptions) -> tuple[LabeledData | None, LabeledData]:
-    """What of the data the model was trained on, if it can tell and has to, and what to score."""
+    """Split the data into what the model was trained on (None if that does not matter) and what to score."""
     if not options.only_held_back:
         return None, data
     from protege.training.outputs import read_metrics

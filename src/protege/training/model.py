@@ -1,4 +1,4 @@
-"""The base to fine-tune and the adapter on it: unsloth's way where it can run, else transformers and peft."""
+"""Loading the base model and its new adapter, with unsloth where it runs, else with transformers and peft."""
 
 import importlib.util
 import logging
@@ -62,7 +62,7 @@ def local_device(wanted: str) -> str:
 
 
 def load_trainable(config: VisionConfig) -> Trainable:
-    """The base with what is needed to put an adapter on it. UserError says what is wrong with the base."""
+    """Load the base model and describe its adapter. UserError says what is wrong with the base."""
     base = config.model.base
     if is_adapter(base):
         raise UserError(f"model.base={base} is an adapter; give its base, or merge it first: protege export")

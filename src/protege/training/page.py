@@ -1,4 +1,4 @@
-"""The page of a model's scores: one HTML file with everything in it."""
+"""The HTML page of a model's scores."""
 
 import io
 import math
@@ -65,7 +65,7 @@ def keys_png(judged: Judged) -> bytes:
 
 
 def calibration_png(judged: Judged) -> bytes:
-    """How often the first action is right, by how sure the model is."""
+    """Reliability diagram of the first action: accuracy over confidence."""
     drawn = figure(SIZE, EXTRA)
     axes = drawn.subplots()
     axes.plot([0, 1], [0, 1], color="lightgrey")
@@ -78,7 +78,7 @@ def calibration_png(judged: Judged) -> bytes:
 
 
 def worst(judged: Judged) -> list[dict[str, str]]:
-    """The samples whose truth the model finds least likely, few of a segment where there are many segments."""
+    """The samples whose true plan the model finds least likely, spread over the segments."""
     space = judged.data.shape.space
     order = judged.predictions.truth_logp.mean(1).argsort()
     found: list[dict[str, str]] = []

@@ -26,8 +26,10 @@ BATCH: Final = 16
 
 @dataclass(frozen=True)
 class Predictions:
-    """pred: (N, H) greedy columns; truth_logp: (N, H) of the true slots, given the true ones before;
-    first_probs: (N, K) chances of the first action.
+    """Predictions for N samples.
+
+    pred: (N, H) greedy columns; truth_logp: (N, H) of the true slots, given the true ones before;
+    first_probs: (N, K) probabilities of the first action.
     """
 
     pred: NDArray[np.int64]
@@ -45,7 +47,7 @@ def predict(
     batch: int = BATCH,
     progress: Steps = silent,
 ) -> Predictions:
-    """The model's answers for samples of the collator's data; goals: ask for these instead, one for each row."""
+    """The model's predictions for samples of the collator's data. goals: one per row, to ask for instead of its own."""
     data = collator.data
     if data.shape.chords:
         raise UserError("data labeled with chords cannot be scored yet: its slots are more than one token each")

@@ -1,4 +1,4 @@
-"""A whole fine-tuning run: data and base in, adapter, processor, card, scores and curves out."""
+"""A fine-tuning run: labeled data and a base in; adapter, processor, card, scores and curves out."""
 
 import logging
 import warnings
@@ -62,10 +62,9 @@ class Trained:
 
 
 def train(config: VisionConfig, progress: Progress | None = None) -> Trained:
-    """Fine-tune, or go on with what was begun in the same folder (training.resume=auto). Errors are UserErrors.
+    """Fine-tune, or resume the run in the same folder (training.resume=auto). Errors are UserErrors.
 
-    With other data than before it goes on from the weights that are there. progress: of scoring; by default a line in
-    the log now and then.
+    With other data than before it goes on from the weights that are there. progress: of scoring; by default log lines.
     """
     require_vision()
     unsloth_first(config)
@@ -76,7 +75,7 @@ def train(config: VisionConfig, progress: Progress | None = None) -> Trained:
 
 @contextmanager
 def alone(output: str) -> Iterator[None]:
-    """Within, no other command writes a model's folder; of several processes the first holds its lock."""
+    """Hold the lock of a model's folder; of several processes the first one does."""
     if not _state().is_main_process:
         yield
         return
@@ -87,7 +86,7 @@ def alone(output: str) -> Iterator[None]:
 
 
 def _state() -> "PartialState":
-    """Which of the processes this is; told of a missing GPU, without which accelerate takes each for the only one."""
+    """Accelerate's state of this process. Without a GPU and cpu=True it would take each process for the only one."""
     import torch
     from accelerate import PartialState
 
@@ -124,14 +123,14 @@ def _train(config: VisionConfig, progress: Progress) -> Trained:
                 fit(trainer, start, output)
         except torch.OutOfMemoryError as error:
             raise UserError(out_of_memory(config)) from error
-        trained = _finish(config, trainer, made, training, start, asked)
+        trained = _finish(config, trainer, start)
         trainer.accelerator.wait_for_everyone()
     return trained
 
 
 @contextmanager
 def known_warnings() -> Iterator[None]:
-    """Without what transformers, trl, peft and torch say to each other about names they will change."""
+    """Ignore deprecation warnings that transformers, trl, peft and torch cause in each other."""
     with warnings.catch_warnings():
         for pattern in (
             "`?(is_)?gradient_checkpointing(_kwargs)?`? is deprecated",  # trl 1.16 and peft 0.21 with transformers 5.23
@@ -143,7 +142,7 @@ def known_warnings() -> Iterator[None]:
 
 
 def out_of_memory(config: VisionConfig) -> str:
-    """What to lower, the most effective first."""
+    """The error for a GPU whose memory is too small: what to lower, the most effective first."""
     import torch
 
     has = f" ({torch.cuda.get_device_properties(0).total_memory / GIB:.0f} GiB)" if torch.cuda.is_available() else ""
@@ -215,7 +214,7 @@ def make_collator(config: VisionConfig, processor: "ProcessorMixin", data: Label
 
 
 def arguments(config: VisionConfig, made: Trainable, scored: bool) -> "SFTConfig":
-    """TRL's own settings."""
+    """Our settings as TRL's."""
     from trl.trainer.sft_config import SFTConfig
 
     options, on_gpu = config.training, made.device.startswith("cuda")
@@ -276,7 +275,7 @@ def _check_reporter(name: str) -> None:
 
 @contextmanager
 def _reporting(name: str) -> Iterator[None]:
-    """Within, wandb's own errors (no login, no connection) are one line; its run ends with ours."""
+    """Turn wandb's errors (no login, no connection) into one line, and end its run with ours."""
     if name != "wandb":
         yield
         return
@@ -293,7 +292,7 @@ def _reporting(name: str) -> Iterator[None]:
 
 
 def _done_before(output: Path, steps: int) -> Trained:
-    """What a run left that went to its end; to resume it would add a step."""
+    """The result of a run that is finished already; resuming it would add a step."""
     scores = read_metrics(output)
     history = cast("list[dict[str, float]]", scores.pop("history", []))  # checked when it was read
     return Trained(output, steps, False, losses(history), scores)
@@ -304,60 +303,46 @@ def losses(history: Sequence[Mapping[str, float]]) -> tuple[tuple[int, float], .
     return tuple((int(row["step"]), float(row["loss"])) for row in history if "loss" in row)
 
 
-def _finish(
-    config: VisionConfig,
-    trainer: "ActionTrainer",
-    made: Trainable,
-    training: LabeledData,
-    start: Start,
-    asked: Asked,
-) -> Trained:
-    """Scores the best weights beside the baselines and puts everything that belongs to the model in its place.
+def _finish(config: VisionConfig, trainer: "ActionTrainer", start: Start) -> Trained:
+    """Score the best weights beside the baselines and put the model's files in place.
 
     An interrupted run leaves a finished model alone.
     """
     from protege.training.evaluate import evaluate
 
-    output, history = Path(config.output), trainer.state.log_history
+    output, history, asked = Path(config.output), trainer.state.log_history, trainer.asked
     found: Scores | None = None
     if trainer.held_back is not None and not asked:  # on every process, since a sharded model needs all of them
         model = trainer.accelerator.unwrap_model(trainer.model)
         with suppress(Stopped):
-            found, _ = evaluate(
-                model, trainer.held_back, trainer.rows, train=training.columns, progress=trainer.scoring
-            )
+            columns = trainer.collator.data.columns
+            found, _ = evaluate(model, trainer.held_back, trainer.rows, train=columns, progress=trainer.scoring)
     interrupted = bool(asked) and (trainer.state.global_step < trainer.total_steps() or not found)
     before = Run.load(output)
     if not interrupted or before is None or not before.finished:
         run = replace(start.run, steps=trainer.state.global_step, finished=not interrupted)
-        write_model(config, trainer, made, training, run, found)
+        write_model(config, trainer, run, found)
     if trainer.is_world_process_zero():
         log.info("%s: %s", "interrupted, go on with the same command" if interrupted else "done", output)
     return Trained(output, trainer.state.global_step, interrupted, losses(history), found.to_json() if found else {})
 
 
-def write_model(
-    config: VisionConfig,
-    trainer: "ActionTrainer",
-    made: Trainable,
-    training: LabeledData,
-    run: Run,
-    scores: Scores | None,
-) -> None:
-    """Weights, processor, card, scores and the run's record, all at once. All processes take part."""
+def write_model(config: VisionConfig, trainer: "ActionTrainer", run: Run, scores: Scores | None) -> None:
+    """Write weights, processor, card, scores and the run's record, all at once. All processes take part."""
     output = Path(config.output)
     with together(output, MAY_BE_MISSING) if trainer.is_world_process_zero() else nullcontext(output / PART) as part:
         trainer.accelerator.wait_for_everyone()
         trainer.save_model(str(part))
         if not trainer.is_world_process_zero():
             return
-        shape = training.shape
+        data = trainer.collator.data
+        shape = data.shape
         card = ModelCard(
             kind="vision",
             base_model=config.model.base,
             space=shape.space,
             horizon=shape.horizon,
-            frame_size=config.data.frame_size or _recorded_size(training),
+            frame_size=config.data.frame_size or _recorded_size(data),
             frame_hz=shape.frame_hz,
             chords=shape.chords,
             prompt_version=shape.prompt_version,
@@ -365,7 +350,7 @@ def write_model(
         )
         trained_on = {"by": run.by, "names": list(run.trained)}
         about = {"trained_on": trained_on, "runs": [*run.chain, run.link]}
-        write_outputs(part, card, made.processor, scores, about, trainer.state.log_history)
+        write_outputs(part, card, trainer.processor, scores, about, trainer.state.log_history)
         (part / CONFIG_NAME).write_text(to_yaml(config), encoding="utf-8")
         run.save(part)
 

@@ -1,4 +1,4 @@
-"""Which sample is drawn when: a pure function of seed, epoch and place, so that a resumed run draws the same ones."""
+"""Sampling order: a pure function of seed and epoch, so that a resumed run draws the same samples."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from torch.utils.data import Sampler
 
 
 def balance_weights(columns: NDArray[np.int64], cap: float) -> NDArray[np.float64]:
-    """(N,) chances to draw each sample: the inverse frequency of its first action, none above `cap` times the mean.
+    """(N,) probability of each sample: the inverse frequency of its first action, none above `cap` times the mean.
 
     columns: (N, H) the column of each slot's action.
     """
@@ -20,9 +20,10 @@ def balance_weights(columns: NDArray[np.int64], cap: float) -> NDArray[np.float6
 
 
 class Draws(Sampler[int]):
-    """Draws N samples an epoch as keys: `place * N + sample`, place counting all draws since the beginning.
+    """Sampler of N keys per epoch: `place * N + sample`, place counting all draws since the beginning.
 
-    weights: (N,) chances, drawn with replacement; without them every sample comes once an epoch, shuffled.
+    The place makes each draw of a sample unique, so that its augmentation can be seeded by the key alone.
+    weights: (N,) probabilities, drawn with replacement; without them every sample comes once an epoch, shuffled.
     """
 
     def __init__(self, count: int, seed: int, weights: NDArray[np.float64] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""How good predictions are, in plain numpy: no model, no picture.
+"""Metrics of predicted plans, in plain numpy.
 
 N samples, H slots, K actions (the columns of the action space). truth, pred: (N, H) columns.
 """
@@ -26,8 +26,11 @@ RESAMPLES: Final = 1000
 
 @dataclass(frozen=True)
 class GoalSwap:
-    """What happens when the goal is replaced by another one: how often the first action changes, and by how many nats
-    a slot the truth becomes less likely; interval: of the latter, 95 %, segments resampled as a whole.
+    """The effect of asking for another goal.
+
+    changed: share of samples whose first action changes.
+    effect: mean drop of the truth's log-probability, nats per slot.
+    interval: of the effect, 95 %, by resampling segments.
     """
 
     changed: float
@@ -38,10 +41,17 @@ class GoalSwap:
 
 @dataclass(frozen=True)
 class Scores:
-    """All numbers of one model on one data set; None where there is no sample to tell.
+    """All metrics of one model on one dataset; None where there is no sample for one.
 
-    keys: by key how well the slots that name it are found; change_accuracy: first actions that are right, of those that
-    differ from what was held just before; done: slots that are all none.
+    exact_chunk: share of plans whose every slot is right.
+    keys: per key its score over all slots.
+    change_accuracy: accuracy of the first action where it differs from what was held just before.
+    done_precision, done_recall: of plans whose every slot is none.
+    camera_accuracy: of slots that turn the camera.
+    confusion: (K, K) first actions, rows the truth.
+    cross_entropy, base_rate_entropy: nats per slot, of the model and of the training marginals (unigram baseline).
+    explained: share of the base rate's entropy that the model explains.
+    calibration: (mean confidence, accuracy, samples) per tenth of confidence; calibration_error: expected.
     """
 
     samples: int
@@ -127,7 +137,7 @@ def calibration(probs: Floats, truth: NDArray[np.int64]) -> tuple[float, tuple[t
 
 
 def base_rate_entropy(truth: Columns, train: Columns, count: int) -> float:
-    """Cross-entropy per slot, in nats, of how often each action comes in that slot of the training data."""
+    """Cross-entropy per slot of the training marginals (unigram baseline), nats."""
     nats = []
     for h in range(truth.shape[1]):
         rate = (np.bincount(train[:, h], minlength=count) + 1) / (len(train) + count)
@@ -171,7 +181,7 @@ def scores(
     truth_logp: Floats | None = None,
     first_probs: Floats | None = None,
 ) -> Scores:
-    """All numbers that need no second run of the model.
+    """All metrics that need one run of the model only.
 
     before: (N,) what was held just before, see `last_actions`; train: the columns that the base rate is counted on;
     truth_logp: (N, H) log-probability of each true slot given the true slots before it; first_probs: (N, K).
@@ -205,12 +215,12 @@ def scores(
 
 
 def majority(train: Columns, count: int) -> Columns:
-    """(count, H) the commonest action of each slot of the training data, for everybody."""
+    """(count, H) majority baseline: the commonest action of each slot of the training data."""
     return np.tile([commonest(slot) for slot in train.T], (count, 1))
 
 
 def repeat_last(before: NDArray[np.int64], horizon: int, none: int) -> Columns:
-    """(N, H) what was held just before, held on; none where that is not known. before: (N,), see `last_actions`."""
+    """(N, H) repeat-last baseline: what was held just before, none where unknown. before: see `last_actions`."""
     return np.repeat(np.where(before < 0, none, before)[:, None], horizon, axis=1)
 
 

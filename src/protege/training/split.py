@@ -1,4 +1,4 @@
-"""Which samples are trained on and which are held back for scores: whole recordings apart, as in `protege export`."""
+"""The train/validation split of labeled data by recording, as in `protege export`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ WHOLE: Final = 2
 
 
 def units(data: LabeledData, by: Unit) -> list[str]:
-    """For each of the data's folders the name that a split is kept by: its recording's, or its own."""
+    """Per folder of the data the name that a split is stored by: its recording's, or its own."""
     return list(data.session) if by == "recording" else [folder.name for folder in data.folders]
 
 
@@ -31,7 +31,7 @@ class TrainedOn:
     names: frozenset[str]
 
     def part(self, data: LabeledData) -> tuple[LabeledData, LabeledData]:
-        """The samples of it, and all others; a recording that shares play with one of it is of it, too."""
+        """The samples that were trained on, with those of recordings that share play with them; and all others."""
         names, groups = units(data, self.by), list(data.family) if self.by == "recording" else units(data, self.by)
         known = {group for group, name in zip(groups, names, strict=True) if name in self.names}
         return _parts(data, [group in known for group in groups])
@@ -50,7 +50,7 @@ class TrainedOn:
 
 @dataclass(frozen=True)
 class Sides:
-    """Which parts of the data are trained on and which are held back, in this run and in those that it goes on from."""
+    """Names of what is trained on and what is held out, in this run and those that it goes on from."""
 
     by: Unit
     trained: frozenset[str]
@@ -61,7 +61,7 @@ class Sides:
         return cls("segment" if run.by == "segment" else "recording", frozenset(run.trained), frozenset(run.held))
 
     def on(self, run: Run) -> Run:
-        """The record of a run with these sides in it."""
+        """The run's record with these sides in it."""
         return replace(run, by=self.by, trained=tuple(sorted(self.trained)), held=tuple(sorted(self.held)))
 
     @property
@@ -69,7 +69,7 @@ class Sides:
         return TrainedOn(self.by, self.trained)
 
     def part(self, data: LabeledData) -> tuple[LabeledData, LabeledData]:
-        """The samples to train on, and those held back."""
+        """The samples to train on, and those held out."""
         return _parts(data, [name in self.trained for name in units(data, self.by)])
 
 
@@ -79,10 +79,11 @@ def _parts(data: LabeledData, seen: list[bool]) -> tuple[LabeledData, LabeledDat
 
 
 def split(data: LabeledData, validation: float, seed: int, before: Sides | None = None) -> tuple[Sides, str]:
-    """What of the data to train on, about `validation` of the samples left over, and a line that says so.
+    """Split the data, about `validation` of the samples held out; return the sides and a line for the log.
 
-    Whole recordings are held back, relatives together; where there is one only, whole segments. before: the sides of
-    the run that this one goes on from; what has one keeps it, and a relative of what was held back is held back.
+    Whole recordings are held out, those that share play together; of a single recording, whole segments.
+    before: the sides of the run that this one goes on from. They stay, and what shares play with something held out is
+    held out, too.
     """
     by: Unit = before.by if before else "recording" if len(set(data.family)) >= WHOLE else "segment"
     names, groups = units(data, by), _groups(data, by, before)
@@ -117,8 +118,8 @@ def _left_out(data: LabeledData) -> str:
 
 
 def _groups(data: LabeledData, by: Unit, before: Sides | None) -> list[str]:
-    """For each of the data's folders what it is split with: its family of recordings. Where segments were split, each
-    segment of that recording, and the others' as families.
+    """Per folder of the data the name of what it is split with: its family of recordings. Where segments were split
+    before, it is the segment itself in that recording, and the family in others.
     """
     if by == "recording":
         return list(data.family)

@@ -1,6 +1,4 @@
-"""Where a fine-tuning run starts: from nothing, from its last checkpoint, or, with other data, from the weights of the
-run before.
-"""
+"""Resuming a run: from its last checkpoint or, with other data, from its weights."""
 
 import json
 import logging
@@ -38,9 +36,14 @@ MOST_PICTURE_BYTES: Final = 1 << 30
 
 @dataclass(frozen=True)
 class Start:
-    """What a run begins with. run: its record; sides: of its data; told: of the sides, in words; checkpoint: to go on
-    from; weights: the folder of an adapter to begin with; clear: what lies in the folder of checkpoints is another
-    run's; done: nothing is left to do.
+    """What a run begins with.
+
+    run: its record.
+    sides: the split of its data; told: the same as a line for the log.
+    checkpoint: to resume from, None for none.
+    weights: the folder of an adapter to begin with, None for a new one.
+    clear: whether the folder of checkpoints holds another run's, which go.
+    done: whether the run is finished already.
     """
 
     run: Run
@@ -71,7 +74,7 @@ class Start:
 
 
 def find_start(config: VisionConfig, data: LabeledData, output: Path) -> Start:
-    """Decide where to start, without touching anything but what a kill left. UserError where the run is another."""
+    """Decide where to start; on disk only what a kill left is changed. UserError where the folder holds another run."""
     wanted = config.training.resume
     before = None if wanted == "never" else _before(output)
     if wanted not in ("auto", "never"):
@@ -146,7 +149,7 @@ def _from_checkpoint(
 
 
 def settings(config: VisionConfig) -> dict[str, Json]:
-    """The configuration by dotted names; of batch and accumulation their product counts."""
+    """The settings that identify a run. Of batch and accumulation the product counts: memory may divide it anew."""
     found = dotted(to_fields(config))
     del found["training.batch"], found["training.accumulation"]
     return {**found, "training.batch * training.accumulation": config.training.batch * config.training.accumulation}

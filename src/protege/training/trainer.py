@@ -65,7 +65,7 @@ class ActionTrainer(SFTTrainer):
         progress: Progress,
     ) -> None:
         self.collator, self.held_back, self.draws, self.rows = collator, held_back, draws, rows
-        self._asked, self._progress = asked, progress
+        self.asked, self.processor, self._progress = asked, made.processor, progress
         self._files: list[str] = []
         self._expand = Expander(collator.pixels)
         keys = SampleKeys.of(len(held_back.data)) if held_back is not None else None
@@ -124,10 +124,10 @@ class ActionTrainer(SFTTrainer):
         return metrics
 
     def scoring(self, part: str, done: int, total: int) -> None:
-        """Tell how far scoring is; raises Stopped once somebody asked to stop."""
+        """Progress of scoring; raises Stopped once somebody asked to stop."""
         if self.is_world_process_zero():
             self._progress(part, done, total)
-        self._asked.check()
+        self.asked.check()
 
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
         return bool(metrics) and super()._determine_best_metric(metrics, trial)
