@@ -13,7 +13,7 @@ from protege.controls.files import ModelFiles, PolicyConfig, PostProcessing, wei
 from protege.controls.metrics import Predictions, Thresholds
 from protege.controls.model import Architecture, ControlTransformer
 from protege.controls.onnx import export
-from protege.controls.policy import ControlOptions, ControlPolicy, load
+from protege.controls.policy import ControlPolicy, load
 from protege.controls.postprocess import ControlOutput, PostProcessor
 from protege.controls.runtime import onnx_runner, open_runner, open_session, torch_runner
 from protege.controls.tables import DEFAULT_STATE, HEADS, NAMES, SCREEN, SLOT, head_names
@@ -297,10 +297,9 @@ def test_onnx_runtime_and_pytorch_say_the_same(trained, played):
     assert torch.get_num_threads() == 1
 
 
-@pytest.mark.parametrize("backend", ["auto", "onnx", "torch"])
-def test_a_policy_is_loaded_from_its_folder_or_its_file(trained, played, backend):
+def test_a_policy_is_loaded_from_its_folder_or_its_file(trained, played):
     for source in (trained.weights, str(trained.weights.parent)):
-        policy = load(source, ControlOptions(backend))
+        policy = load(source)
         policy.warm_up()
         outputs = [policy.step(played.frames[t], played.game_state[t], t / HZ) for t in range(35)]
         assert all(math.isfinite(output.look[0]) for output in outputs)
@@ -347,5 +346,3 @@ def test_a_policy_of_landmarks_is_not_shown_pictures(trained, tmp_path):
         load(trained.weights, object())
     with pytest.raises(UserError, match=r"control_policy_v2\.pt"):
         load(tmp_path)
-    with pytest.raises(UserError, match="lost_s"):
-        ControlOptions(lost_s=0)

@@ -3,7 +3,7 @@
 import errno
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +14,7 @@ from protege.cloning.film import drawn, encode
 from protege.cloning.metrics import confusion
 from protege.cloning.predictions import Evaluation
 from protege.cloning.tables import table
-from protege.core.files import hidden, move
+from protege.core.files import replacing
 from protege.learn.pages import data_uri, figure, heat_map, png, render
 from protege.learn.tables import number
 
@@ -51,20 +51,11 @@ def page_of(found: Evaluation, frames: Pictures, intro: str, fps: float = 10.0, 
 
 def write_files(texts: Mapping[Path, str]) -> None:
     """Write text files: whole, and where one cannot be written none of them."""
-    parts = {path: hidden(path, "part") for path in texts}
-    try:
-        for path, part in parts.items():
-            if path.is_dir():
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_text(texts[path], encoding="utf-8")
-        for path, part in parts.items():
-            move(part, path)
-    except BaseException:
-        for part in parts.values():
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
-        raise
+    if folders := [path for path in texts if path.is_dir()]:
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(folders[0]))
+    with ExitStack() as stack:
+        for path, text in texts.items():
+            stack.enter_context(replacing(path)).write_text(text, encoding="utf-8")
 
 
 def chosen(found: Evaluation) -> dict[int, str]:

@@ -10,7 +10,7 @@ from protege.agent.run import PlayOptions, real_world
 from protege.agent.vision import VisionOptions
 from protege.controls.bridge import MINECRAFT, Bridge, KeyboardBridge, PrintBridge
 from protege.controls.live import Counts, open_stream, play
-from protege.controls.policy import ControlOptions, load
+from protege.controls.policy import load
 from protege.controls.websocket import WebSocketBridge
 from protege.core.devices import MonotonicClock
 from protege.devices.pointer import open_pointer
@@ -45,7 +45,7 @@ def play_features(options: FeatureOptions, say: Callable[[str], None]) -> Counts
     """Play until the features end, time is up, or a person stops it. Everything is let go of in all cases."""
     if options.bridge != "keyboard" and "://" not in options.bridge:
         raise UserError(f"--bridge {options.bridge}: expected keyboard, or a mod's address such as ws://127.0.0.1:8765")
-    policy = load(options.model, ControlOptions())
+    policy = load(options.model)
     clock = MonotonicClock()
     stream = open_stream(options.features, clock)
     with ExitStack() as stack:

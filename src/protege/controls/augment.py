@@ -65,9 +65,9 @@ class Augmentation:
     def apply(self, recording: Recording, warp: Warp, rng: np.random.Generator) -> Recording:
         """Return the recording in another time, with noise.
 
-        Landmarks are interpolated. A hand that is seen only before or only after a new frame, the flags, the state and the
-        controls are those of the nearest old frame, but an event stays one event, on the first new frame that shows its
-        state.
+        Landmarks are interpolated. A hand that is seen only before or only after a new frame, the flags, the state and
+        the controls are those of the nearest old frame, but an event stays one event, on the first new frame that shows
+        its state.
         """
         positions = warp.positions()
         nearest = np.rint(positions).astype(np.intp)

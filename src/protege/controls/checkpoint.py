@@ -86,7 +86,7 @@ def load(path: Path, device: str) -> Saved:
         state = State(**fields["state"])
         if not (0 <= state.epoch <= 10**9 and 0 <= state.batch <= 10**9 and len(state.history) == state.epoch):
             raise ValueError("its progress cannot be")
-        statistics = None
+        statistics = None  # older versions did not keep them
         if "statistics" in fields:
             statistics = Statistics(**{name: value.cpu().numpy() for name, value in fields["statistics"].items()})
         return Saved(_run(fields), state, {**fields["learner"]}, statistics)

@@ -91,7 +91,7 @@ class Learner:
 
     def step(self, batch: Batch, rate: float, seed: int) -> dict[str, Term]:
         """Do one optimiser step; return its losses, detached. seed: of the dropout. ProtegeError if not finite."""
-        torch.manual_seed(seed)
+        torch.manual_seed(seed)  # a resumed run drops the same units
         self.model.train()
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -111,7 +111,7 @@ class Learner:
             )
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
-        self.scaler.unscale_(self.optimizer)
+        self.scaler.unscale_(self.optimizer)  # clipping is about true gradients, not scaled ones
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.max_grad_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()

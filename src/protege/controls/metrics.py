@@ -126,6 +126,7 @@ def score(predicted: Predictions, truth: Truth, thresholds: Thresholds | None = 
     look, wanted_look = (values[playing & truth.look_active] for values in (predicted.look, truth.head("look")))
     cursor, wanted_cursor = (values[screen] for values in (predicted.cursor, truth.head("cursor")))
     changed = truth.hotbar_changed
+    # Above 0, so that the copying baseline, which names no slot on most frames, is not taken to choose the first
     right_slot = predicted.slots(1e-9)[changed] == truth.head("hotbar")[changed].argmax(1)
     pixels = np.linalg.norm((cursor - wanted_cursor) * np.array(SCREEN_PIXELS, np.float32), axis=1)
     found = {
@@ -167,8 +168,8 @@ def binaries(head: str, pressed: Bools, truth: Truth, counts: Bools) -> dict[str
 
 
 def majority(training: Truth, count: int) -> Predictions:
-    """Majority baseline for `count` frames: what training saw most, of the frames that a head is about; for look and cursor
-    the mean.
+    """Majority baseline for `count` frames: what training saw most, of the frames that a head is about; for look and
+    cursor the mean.
     """
     answer = np.zeros(len(tables.CONTROLS), np.float32)
     masks = {

@@ -41,7 +41,7 @@ def export(model: ControlTransformer, path: Path) -> float:
     above 1e-5; MissingExtra without onnx, onnxscript or onnxruntime.
     """
     require_onnx()
-    model = model.cpu().eval()
+    model = model.cpu().eval()  # the export is compared with PyTorch on the CPU, where it will run
     inputs = torch.zeros(1, tables.WINDOW, tables.INPUT), torch.ones(1, tables.WINDOW, dtype=torch.bool)
     with _quietly():
         program = torch.onnx.export(

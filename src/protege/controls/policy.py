@@ -1,6 +1,5 @@
-"""The control transformer as a player: a frame of landmarks and the game's state in, what to do out, in real time."""
+"""The control transformer as a real-time policy: landmarks and the game's state in, what to do out."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeGuard
 
@@ -16,27 +15,13 @@ from protege.controls.tables import DEFAULT_STATE, FRAME, INPUTS, SCREEN, SLOT, 
 from protege.errors import UserError
 
 LOST_S: Final = 10.0
-"""After so long without a person in sight, everything is let go of and forgotten."""
+"""Seconds without a person in sight after which everything is released and forgotten."""
 FIRST_DECISION: Final = 3
 """Frames that must have been seen before anything is done, as in training."""
 
 
-@dataclass(frozen=True)
-class ControlOptions:
-    """backend: "onnx", "torch", or "auto" for the faster one that is there; lost_s: seconds without a person in sight
-    until everything is let go of.
-    """
-
-    backend: str = "auto"
-    lost_s: float = LOST_S
-
-    def __post_init__(self) -> None:
-        if not 0 < self.lost_s <= 600:
-            raise UserError(f"lost_s is {self.lost_s:g}; expected seconds above 0, at most 600")
-
-
 class ControlPolicy:
-    """One player. Not for several threads at once."""
+    """The policy of one player. Not thread-safe. lost_s: seconds without a person until everything is released."""
 
     def __init__(self, runner: Runner, config: PolicyConfig | None = None, lost_s: float = LOST_S) -> None:
         config = config or PolicyConfig()
@@ -54,11 +39,15 @@ class ControlPolicy:
         self._last = ControlOutput()
 
     def step(self, frame: NDArray[np.float32] | None, state: State | None, time_s: float) -> ControlOutput:
-        """What to do now. frame: (260,) landmarks as in a recording, None while nobody is in sight; state: what the
-        game says now, None if it says nothing; time_s: of a clock that goes forward.
+        """Decide what to do now.
+
+        frame: (260,) landmarks as in a recording, None while nobody is in sight; anything but 260 finite numbers counts
+        as nobody.
+        state: the game's, None if it is unknown.
+        time_s: of a clock that goes forward.
 
         While nobody is in sight what is held stays held, but nothing turns and nothing is pressed; after `lost_s`
-        everything is let go of and forgotten. A frame that is not 260 finite numbers counts as nobody in sight.
+        everything is released and forgotten.
         """
         numbers = DEFAULT_STATE if state is None else encode_state(state)
         screen_open = bool(numbers[SCREEN] > 0)
@@ -87,7 +76,7 @@ class ControlPolicy:
         return ControlOutput(screen_open)
 
     def warm_up(self) -> None:
-        """Make the first decision as fast as the others."""
+        """Run the model a few times, since its first calls are slow."""
         for _ in range(3):
             self._run(self.rows.inputs, np.ones_like(self.rows.mask))
 
@@ -96,16 +85,15 @@ def load(source: str | Path, options: object = None) -> ControlPolicy:
     """A trained policy: its folder, or its file such as models/control_policy_v2.pt.
 
     This is the entry point of `protege.policies` for the kind "controls". UserError if the model cannot be used, or if
-    the caller means to show it pictures (options of another kind).
+    the caller means to show it pictures (`options` says how).
     """
-    if not isinstance(options, ControlOptions | None):
+    if options is not None:
         raise UserError(
             f"--model {source}: plays from landmarks, not from pictures; give a recording or a live stream of them "
             "with --features FILE"
         )
-    options = options or ControlOptions()
     files = ModelFiles.find(Path(source))
-    return ControlPolicy(open_runner(files, options.backend), read_config(files.config), options.lost_s)
+    return ControlPolicy(open_runner(files), read_config(files.config))
 
 
 def _tracked(frame: NDArray[np.float32] | None) -> TypeGuard[NDArray[np.float32]]:

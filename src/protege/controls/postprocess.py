@@ -90,6 +90,7 @@ class PostProcessor:
             self._waiting -= other
             self._screen_open = screen_open
             self._let_go()
+        # Only a change in the game counts: a slot that we chose shows in its state some frames later
         if slot is not None and slot != self._seen_slot:
             self._slot = self._seen_slot = slot
         names, values = self._asked(said)

@@ -1,5 +1,6 @@
 """Predictions for prepared windows: on the recorded history, on the model's own, and of the copying baseline."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Protocol
 
@@ -70,12 +71,15 @@ def predict_all(
     progress: Steps = silent,
 ) -> Predictions:
     """Predictions for every window on the recorded history (teacher forcing)."""
-    parts = []
-    for start in range(0, len(prepared), batch_size):
-        batch = prepared.batch(np.arange(start, min(start + batch_size, len(prepared))))
-        parts.append(predict(batch.inputs, batch.mask))
-        progress(min(start + batch_size, len(prepared)), len(prepared))
-    return Predictions.concatenate(parts)
+    batches = _batches(prepared, batch_size, progress)
+    return Predictions.concatenate([predict(batch.inputs, batch.mask) for batch in batches])
+
+
+def _batches(prepared: Prepared, size: int, progress: Steps) -> Iterator[Batch]:
+    for start in range(0, len(prepared), size):
+        stop = min(start + size, len(prepared))
+        yield prepared.batch(np.arange(start, stop))
+        progress(stop, len(prepared))
 
 
 def judge_all(
@@ -93,8 +97,7 @@ def judge_all(
     parts: list[Predictions] = []
     sums: dict[str, Term] = {}
     with torch.inference_mode():
-        for start in range(0, len(prepared), batch_size):
-            batch = prepared.batch(np.arange(start, min(start + batch_size, len(prepared))))
+        for batch in _batches(prepared, batch_size, progress):
             inputs, mask, targets = tensors(batch, device)
             out = model(inputs, mask)
             parts.append(predictions(out))
@@ -102,7 +105,6 @@ def judge_all(
             if weighting == "seed000":
                 found["loss"] = batch_mean(seed000(out, targets, weights), len(targets.controls))
             sums = add_terms(sums, found)
-            progress(min(start + batch_size, len(prepared)), len(prepared))
     return Predictions.concatenate(parts), sums
 
 
@@ -159,7 +161,7 @@ def roll_out(
 def held(predicted: Predictions, state: Floats, thresholds: Thresholds) -> Floats:
     """(B, 28) controls that would be held. state: (B, 46), for the open screen and the slot that is held."""
     controls = np.zeros((len(state), len(tables.CONTROLS)), np.float32)
-    screen = state[:, tables.SCREEN] > 1e-3
+    screen = state[:, tables.SCREEN] > 1e-3  # 0 after standardising and back is only about 0
     action = predicted.action > np.array(thresholds.action, np.float32)
     meaningless = screen[:, None].repeat(action.shape[1], 1)
     meaningless[:, tables.OPEN_INVENTORY_ACTION] = False

@@ -276,6 +276,7 @@ class Run:
     def _windows(self) -> Prepared:
         """The training windows of an epoch, augmented from its own seed."""
         options = self.config.data
+        # A generator per epoch, none that lives on: a resumed run draws the same without replaying
         rng = np.random.default_rng([self.config.training.seed, self.state.epoch, 0])
         augmentation = Augmentation() if options.augment else None
         return prepare(self.data.train, augmentation, rng, self.data.statistics, look_rule=options.look_rule)

@@ -131,8 +131,8 @@ class WebSocketBridge:
                     ping_interval=patience,
                     ping_timeout=patience,
                     max_size=LARGEST,
-                    proxy=None,
-                    compression=None,
+                    proxy=None,  # the game is on this machine or next to it
+                    compression=None,  # costs more time than it saves on messages of 200 bytes
                 ) as connection:
                     self._talk(connection)
             with self._wake:

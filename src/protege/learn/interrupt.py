@@ -43,7 +43,7 @@ def ctrl_c(say: Callable[[str], None] = log.warning) -> Iterator[Asked]:
 
     try:
         before = signal.signal(signal.SIGINT, handle)
-    except ValueError:  # not the main thread: whoever runs it handles its own signals
+    except ValueError:  # only the main thread may set handlers; whoever runs us in another handles its own signals
         yield asked
         return
     try:

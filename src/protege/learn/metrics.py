@@ -74,6 +74,7 @@ def previous(values: AnyArray, follows: Bools, missing: float) -> AnyArray:
 def count_above(values: NDArray[np.floating], thresholds: NDArray[np.floating]) -> NDArray[np.int64]:
     """(T,) how many of the values (N,) lie above each threshold; these are rounded to the values' precision."""
     ordered = np.sort(values)
+    # A float64 threshold of 0.4 lies below a float32 probability of 0.4, which would then count as above it
     return len(ordered) - np.searchsorted(ordered, thresholds.astype(ordered.dtype), side="right")
 
 

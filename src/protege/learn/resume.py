@@ -190,7 +190,7 @@ def dotted(fields: Mapping[str, Json], prefix: str = "") -> dict[str, Json]:
         if isinstance(value, Mapping):
             found |= dotted(value, f"{prefix}{name}.")
         else:
-            found[f"{prefix}{name}"] = json.loads(json.dumps(value))
+            found[f"{prefix}{name}"] = json.loads(json.dumps(value))  # tuples as lists: compared with what was read
     return found
 
 

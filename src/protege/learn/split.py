@@ -20,7 +20,7 @@ def hold_out(
     trained, held: groups that an earlier run trained on, and held out. Both stay where they are, so that a model that
     goes on with more data is never scored on what it has seen.
     """
-    order = sorted(samples)
+    order = sorted(samples)  # the caller's order, which a file system may change, must not matter
     random.Random(seed).shuffle(order)
     total = sum(samples.values())
     held_out = {name for name in order if name in held}

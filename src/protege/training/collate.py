@@ -127,7 +127,7 @@ class Expander:
 
     def __call__(self, batch: Batch) -> Batch:
         patches = batch["patches"]
-        if patches.device.type != "cpu":  # there torch itself keeps and reuses memory
+        if patches.device.type != "cpu":  # torch itself keeps and reuses a GPU's memory
             return model_inputs(batch, self.pixels)
         shape = (len(patches), patches.shape[1] * self.pixels.temporal)
         if self._memory.numel() < shape[0] * shape[1]:

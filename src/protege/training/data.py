@@ -82,6 +82,7 @@ class LabeledData:
     @property
     def columns(self) -> NDArray[np.int64]:
         """(N, H) the column of each slot's action; of a chord the first key in the order of the space."""
+        # x & -x leaves the lowest bit that is set, whose logarithm is the key's column
         lowest = (self.held & -self.held.astype(np.int64)).astype(np.float64)
         return np.where(self.held > 0, np.log2(np.maximum(lowest, 1)), len(self.shape.space) - 1).astype(np.int64)
 

@@ -83,6 +83,7 @@ def evaluate(
         result = replace(result, goal_swap=swap)
     beside = baselines(data, rows, rates)
     if untuned_base and isinstance(model, PeftModel):
+        # The same weights with the adapter off: loading the base once more would need its memory twice
         with model.disable_adapter():
             plain = predict(model, collator, rows, progress=partial(progress, "untuned base"))
         beside["untuned_base"] = _scores(data, rows, plain, rates)

@@ -67,7 +67,7 @@ def train(config: VisionConfig, progress: Progress | None = None) -> Trained:
     With other data than before it goes on from the weights that are there. progress: of scoring; by default log lines.
     """
     require_vision()
-    unsloth_first(config)
+    unsloth_first(config)  # before anything imports transformers or trl
     _check_reporter(config.training.report_to)
     with alone(config.output):
         return _train(config, progress or LoggedProgress(log))
@@ -118,7 +118,7 @@ def _train(config: VisionConfig, progress: Progress) -> Trained:
                 log.info("%s; on %s", start.told, made.device)
                 if len(training) < len(data) - len(held_back):
                     log.info("of these %s are drawn (data.limit)", f"{len(training):,}")
-            trainer.accelerator.wait_for_everyone()
+            trainer.accelerator.wait_for_everyone()  # no process may train before the first has made the folder
             with _reporting(config.training.report_to):
                 fit(trainer, start, output)
         except torch.OutOfMemoryError as error:

@@ -44,5 +44,6 @@ class Draws(Sampler[int]):
             rows = rng.permutation(self.count)
         else:
             rows = rng.choice(self.count, self.count, p=self.weights)
+        # Epochs have places of their own, so that a sample's key, which seeds its augmentation, never comes twice
         places = np.arange(self.count, dtype=np.int64) + self.epoch * self.count
         yield from (places * self.count + rows).tolist()

@@ -140,6 +140,7 @@ def base_rate_entropy(truth: Columns, train: Columns, count: int) -> float:
     """Cross-entropy per slot of the training marginals (unigram baseline), nats."""
     nats = []
     for h in range(truth.shape[1]):
+        # Laplace smoothing: an action that training never saw must not cost infinitely many nats
         rate = (np.bincount(train[:, h], minlength=count) + 1) / (len(train) + count)
         nats.append(-np.log(rate[truth[:, h]]))
     return float(np.mean(nats))

@@ -157,6 +157,7 @@ def settings(config: VisionConfig) -> dict[str, Json]:
 
 def contents(data: LabeledData) -> dict[str, tuple[str, int]]:
     """By segment, a digest of its samples and pictures, and how many samples. UserError for a picture that is gone."""
+    # Pictures count, too: a segment labeled anew may keep its names and get other frames
     parts: dict[str, list[bytes]] = {folder.name: [] for folder in data.folders}
     words = [" | ".join(sorted(set(phrases))) for phrases in data.paraphrases]
     for i in range(len(data)):
