@@ -14,12 +14,12 @@ from typing import Final
 import numpy as np
 
 from bench import live_safety
+from protege.agent.baselines import ScriptedPolicy
 from protege.agent.goals import GoalList
 from protege.agent.human import HumanKeys
 from protege.agent.listener import Listener, Slot
 from protege.agent.loop import Heard, Human, play
 from protege.agent.numbers import Numbers
-from protege.agent.policies import ScriptedPolicy
 from protege.agent.run import SWITCH_S, PlayOptions, real_world
 from protege.agent.thinker import ThreadThinker
 from protege.agent.vision import VisionAgent

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from protege.agent.baselines import ConstantPolicy, ScriptedPolicy
 from protege.agent.listener import HUMAN, Listener
 from protege.agent.numbers import Numbers
-from protege.agent.policies import ConstantPolicy, ScriptedPolicy
 from protege.arena import stage
 from protege.core.actions import KEYBOARD_12
 from protege.devices import x11
@@ -31,7 +31,7 @@ WAIT_S: Final = 10.0
 
 _AGENT: Final = """
 import re
-from protege.agent.policies import ConstantPolicy
+from protege.agent.baselines import ConstantPolicy
 from protege.agent.run import PlayOptions, play_game
 class Policy(ConstantPolicy):
     asked = 0

@@ -3,6 +3,7 @@
 import numpy as np
 
 from protege.agent.loop import Heard, World
+from protege.agent.thinker import Thought
 from protege.core import NO_KEYS, Frame, Plan
 from tests.fakes import FakeClock, FakeWindow
 
@@ -112,3 +113,24 @@ class Setting:
         self.policy = Script(*plans)
         self.thinker = SlowThinker(self.policy, self.clock, latency_ms)
         self.world = World(self.screen, self.keys, self.clock, self.window, self.human)
+
+
+class InstantThinker:
+    """Thinks while it is asked."""
+
+    def __init__(self, policy, clock):
+        self._policy = policy
+        self._clock = clock
+        self._thought = None
+        self.busy = False
+
+    def ask(self, frame, goal):
+        plan = self._policy.predict(frame, goal)
+        self._thought = Thought(plan, goal, frame.t_ns, self._clock.now_ns() - frame.t_ns)
+
+    def answer(self):
+        thought, self._thought = self._thought, None
+        return thought
+
+    def close(self):
+        """Nothing runs."""

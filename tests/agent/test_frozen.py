@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from protege.agent.policies import ConstantPolicy
+from protege.agent.baselines import ConstantPolicy
 from protege.agent.thinker import ThreadThinker
 from protege.core import KEYBOARD_12, Frame, MonotonicClock, Session
 from protege.core.events import Control
@@ -26,7 +26,7 @@ from tests.devices.servers import x_server
 AGENT = """
 import re, sys
 from pathlib import Path
-from protege.agent.policies import ConstantPolicy
+from protege.agent.baselines import ConstantPolicy
 from protege.agent.run import PlayOptions, play_game
 class Policy(ConstantPolicy):
     asked = 0

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from protege.agent.baselines import ConstantPolicy, RandomPolicy, ScriptedPolicy
 from protege.agent.human import HumanKeys
-from protege.agent.policies import ConstantPolicy, RandomPolicy, ScriptedPolicy
 from protege.agent.run import Played, PlayOptions, play_game, replay_game
 from protege.agent.sequence import execute_action_sequence
 from protege.agent.stuck import StuckOptions

@@ -10,13 +10,12 @@ from protege.agent.listener import Listener
 from protege.agent.loop import Ending, LoopOptions, play
 from protege.agent.numbers import Numbers
 from protege.agent.sequence import replay
-from protege.agent.thinker import InstantThinker
 from protege.core import NO_KEYS, Plan, Session, SessionInfo, SessionWriter
 from protege.core.events import Held, Key, Pause
 from protege.core.frame import encode_jpeg
 from protege.devices.errors import WindowGone
 from protege.errors import ProtegeError, UserError
-from tests.agent.fakes import DONE, LEFT, W_LEFT, Setting, W
+from tests.agent.fakes import DONE, LEFT, W_LEFT, InstantThinker, Setting, W
 
 GO = ["Go to the lantern"]
 

@@ -349,9 +349,12 @@ def test_data_with_chords_trains_without_scores(tiny, tmp_path):
 
 LAUNCHED = """
 import sys
+from pathlib import Path
 from accelerate import PartialState
-from protege.training.run import main
-made = main(sys.argv[1:])
+from protege.settings import load_config
+from protege.training.config import VisionConfig
+from protege.training.run import train
+made = train(load_config(VisionConfig, Path(sys.argv[1])))
 if PartialState().is_main_process:
     print("losses", [loss for _, loss in made.losses])
 """
@@ -376,7 +379,7 @@ def test_two_processes_under_accelerate_launch_have_the_loss_of_one(tiny, labele
     one = train(config(tiny, labeled, tmp_path / "one", "training.batch=4", *options))
     two = config(tiny, labeled, tmp_path / "two", "training.batch=2", *options)
     (tmp_path / "config.yaml").write_text(run.to_yaml(two))
-    losses = launched(tmp_path, ["--config", str(tmp_path / "config.yaml")])
+    losses = launched(tmp_path, [str(tmp_path / "config.yaml")])
     assert losses == pytest.approx([loss for _, loss in one.losses], rel=1e-4)
     assert len(losses) == 3
     scored = run.read_metrics(tmp_path / "two")["cross_entropy"]

@@ -59,7 +59,7 @@ class Goals(Protocol):
 @dataclass(frozen=True)
 class LoopOptions:
     """period_ns: of a slot; execute: slots of a plan to play before the next one; horizon: of the plans;
-    max_s: longest duration; stop_key and toggle_key are handled by `Human`.
+    max_s: longest duration.
     """
 
     period_ns: int = 100_000_000
@@ -144,7 +144,7 @@ class _Loop:
         self._number = 0
         self._asked = -self.options.horizon
         self._origin_ns = self._since_ns = self.world.clock.now_ns()
-        self._tell("control", self._origin_ns, AGENT)
+        self._tell(lambda to: to.control(self._origin_ns, AGENT))
 
     def act(self) -> None:
         """At the slot's deadline: hold what the newest plan has for this slot, or nothing."""
@@ -161,7 +161,7 @@ class _Loop:
         seen = Slot(
             self._number, self._deadline_ns, now, action, self._thought, step, self._by, self._goal, self._waiting
         )  # fmt: skip
-        self._tell("slot", seen)
+        self._tell(lambda to: to.slot(seen))
 
     def look(self) -> None:
         """Later in the slot, so that the plan is ready for the next deadline: take a picture and think about it."""
@@ -173,7 +173,7 @@ class _Loop:
             self.world.keys.hold(NO_KEYS)
         if self._focused and self.ending is None:
             frame = self.world.screen.grab()
-            self._tell("frame", frame)
+            self._tell(lambda to: to.frame(frame))
             if not self._waiting and self._goal is not None and not self.thinker.busy and self._is_due_to_think():
                 self._asked = self._number
                 self._arrived = self.thinker.answer() or self._arrived  # the next one would take its place
@@ -184,8 +184,7 @@ class _Loop:
 
     def finish(self) -> None:
         self.world.keys.hold(NO_KEYS)
-        if self._goal is not None:
-            self._tell("goal_ended", self.world.clock.now_ns(), self._goal, str(self.ending))
+        self._end_goal(str(self.ending))
 
     @property
     def _deadline_ns(self) -> int:
@@ -204,12 +203,12 @@ class _Loop:
             return "you play"
         return "" if self._goal is not None else "no goal"
 
-    def _tell(self, what: str, *about: object) -> None:
+    def _tell(self, what: Callable[[Listener], None]) -> None:
         for listener in self.listeners:
-            getattr(listener, what)(*about)
+            what(listener)
 
     def _drop_plan(self) -> None:
-        """Nothing that was thought up to now counts any more."""
+        """Discard the current and any in-flight plan."""
         self._thought, self._starved, self._done = None, False, 0
         self._asked = self._number - self.options.horizon
         self._since_ns = self.world.clock.now_ns()
@@ -227,14 +226,13 @@ class _Loop:
         if focused != self._focused:
             self._focused = focused
             self._drop_plan()
-            self._tell("focus", now, focused)
+            self._tell(lambda to: to.focus(now, focused))
         for heard in self.world.human.heard():
             self._hear(heard)
         if now - self._origin_ns >= self.options.max_s * 1e9:
             self.ending = Ending.TIME
         if (goal := self.goals.asked()) is not None and self.ending is None:
-            if self._goal is not None:
-                self._tell("goal_ended", now, self._goal, "changed")
+            self._end_goal("changed")
             self._begin(goal)
 
     def _hear(self, heard: Heard) -> None:
@@ -245,18 +243,26 @@ class _Loop:
         elif self._focused:  # what is typed into other windows is none of our business
             if self._by == AGENT:
                 self._hand_over(heard.t_ns, HUMAN)
-            self._tell("human_key", heard.t_ns, heard.what, heard.down)
+            self._tell(lambda to: to.human_key(heard.t_ns, heard.what, heard.down))
 
     def _hand_over(self, t_ns: int, by: str) -> None:
         self._by = by
         self._drop_plan()
         self.world.keys.hold(NO_KEYS)
-        self._tell("control", t_ns, by)
+        self._tell(lambda to: to.control(t_ns, by))
 
     def _begin(self, goal: str) -> None:
         self._goal = goal
         self._drop_plan()
-        self._tell("goal", self.world.clock.now_ns(), goal)
+        now = self.world.clock.now_ns()
+        self._tell(lambda to: to.goal(now, goal))
+
+    def _end_goal(self, how: str) -> None:
+        """No goal from here on; does nothing where there was none."""
+        goal, self._goal = self._goal, None
+        if goal is not None:
+            now = self.world.clock.now_ns()
+            self._tell(lambda to: to.goal_ended(now, goal, how))
 
     def _adopt(self, thought: Thought) -> None:
         """A new plan: its slots that have passed are dropped; reached is what it says twice in a row."""
@@ -270,9 +276,9 @@ class _Loop:
         self._thought, self._starved = thought, False
         self._done = self._done + 1 if thought.plan.done else 0
         if self._done >= DONE_IN_A_ROW and self._goal is not None:
-            reached, self._goal = self._goal, None
+            reached = self._goal
             self._drop_plan()
-            self._tell("goal_ended", self.world.clock.now_ns(), reached, "success")
+            self._end_goal("success")
             if not self.goals.reached(reached):
                 self.ending = Ending.REACHED
 

@@ -6,25 +6,24 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 from protege.agent.goals import goal_source, read_goals
 from protege.agent.human import HumanKeys
 from protege.agent.listener import Listener
-from protege.agent.loop import Ending, Goals, LoopOptions, World, play
+from protege.agent.loop import Ending, LoopOptions, World, play
 from protege.agent.numbers import Numbers
-from protege.agent.policies import load_policy
 from protege.agent.record import SOURCE, RunRecorder
 from protege.agent.sequence import replay
 from protege.agent.status import Picture, Status
-from protege.agent.stuck import Sampled, StuckDetector, StuckOptions
+from protege.agent.stuck import StuckDetector, StuckOptions
 from protege.agent.thinker import ThreadThinker, ended
 from protege.agent.vision import VisionOptions
 from protege.core.actions import Action
 from protege.core.devices import Clock, MonotonicClock, Window
 from protege.core.frame import Frame
 from protege.core.paths import agent_runs
-from protege.core.plan import Policy
+from protege.core.plan import FRAME_HZ, Policy, Sampling, Trained
 from protege.core.session import Session, SessionInfo, SessionWriter
 from protege.devices.ending import interruptible
 from protege.devices.guard import Guard
@@ -44,7 +43,7 @@ SWITCH_S: Final = 0.001
 
 @dataclass(frozen=True)
 class PlayOptions:
-    """model: folder, server or name of a policy; goals: a file, one a line; window: part of the game's title, None
+    """model: the policy's name, kept with the run; goals: a file, one a line; window: part of the game's title, None
     for the window that has the focus when the countdown ends; execute: slots of a plan to play before the next;
     dry_run: press nothing, and show; show: keep live.jpg in the run's folder; unstick: sample when stuck; focus_s: wait
     so long for the game's focus; stop_key ends, toggle_key takes over and hands back; record: keep the run as Session.
@@ -79,7 +78,7 @@ class PlayOptions:
             raise UserError("--show keeps its picture in the run's folder, which --no-record leaves out; choose one")
         if self.stop_key == self.toggle_key:
             raise UserError(f"stop key and toggle key are both {self.stop_key!r}; choose two keys")
-        self.loop(10.0)
+        self.loop(FRAME_HZ)  # its options are checked before anything is loaded
 
     def loop(self, frame_hz: float, horizon: int = 0) -> LoopOptions:
         horizon = max(horizon, self.vision.horizon)
@@ -129,23 +128,20 @@ class FollowingScreen:
         self._screen.close()
 
 
-def play_game(
-    options: PlayOptions, policy: Policy | None = None, say: Callable[[str], None] = print, goals: Goals | None = None
-) -> Played:
-    """Play until the goals are reached, a person stops it or time is up. policy: instead of options.model's.
+def play_game(options: PlayOptions, policy: Policy, say: Callable[[str], None] = print) -> Played:
+    """Play until the goals are reached, a person stops it or time is up.
 
     ProtegeError when the window closes, the policy fails or a device is gone; UserError when it cannot begin. Every
     key is up again in all cases, and the recording is closed.
     """
     try:
-        policy = policy or load_policy(options.model, options.vision)
         policy.warm_up()
     except SystemExit as error:
         raise ended(error) from None
     clock = MonotonicClock()
     listed = ([options.goal] if options.goal else []) + (read_goals(options.goals) if options.goals else [])
-    card = getattr(policy, "card", None)
-    hz = float(getattr(card, "frame_hz", 10.0))
+    card = policy.card if isinstance(policy, Trained) else None
+    hz = float(card.frame_hz) if card is not None else FRAME_HZ
     with _stoppable(), ExitStack() as stack:
         numbers = Numbers()
         status = Status(options.vision.space, numbers)
@@ -158,8 +154,8 @@ def play_game(
             ending = play(
                 world,
                 thinker,
-                goals or goal_source(listed, status.say),
-                options.loop(hz, getattr(card, "horizon", 0)),
+                goal_source(listed, status.say),
+                options.loop(hz, 0 if card is None else card.horizon),
                 _listeners(options, policy, status, recorder),
                 numbers,
             )
@@ -274,7 +270,7 @@ def run_recorder(options: PlayOptions, world: World, hz: float) -> RunRecorder:
 
 
 def _listeners(options: PlayOptions, policy: Policy, status: Status, recorder: RunRecorder | None) -> list[Listener]:
-    sampled = cast("Sampled", policy) if options.unstick and hasattr(policy, "temperature") else None
+    sampled = policy if options.unstick and isinstance(policy, Sampling) else None
     listeners: list[Listener] = [StuckDetector(status.say, options.stuck, sampled)]
     if recorder is not None:
         listeners.append(recorder)

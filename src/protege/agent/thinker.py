@@ -96,24 +96,3 @@ class ThreadThinker:
 def ended(error: BaseException) -> ProtegeError:
     """For what a policy raises to end a program; raised in the loop, which lets go of the keys."""
     return ProtegeError(f"the policy ended itself ({type(error).__name__}: {error}); no key is held")
-
-
-class InstantThinker:
-    """Thinks while it is asked; for policies that need no time, and for tests."""
-
-    def __init__(self, policy: Policy, clock: Clock) -> None:
-        self._policy = policy
-        self._clock = clock
-        self._thought: Thought | None = None
-        self.busy = False
-
-    def ask(self, frame: Frame, goal: str) -> None:
-        plan = self._policy.predict(frame, goal)
-        self._thought = Thought(plan, goal, frame.t_ns, self._clock.now_ns() - frame.t_ns)
-
-    def answer(self) -> Thought | None:
-        thought, self._thought = self._thought, None
-        return thought
-
-    def close(self) -> None:
-        """Nothing runs."""

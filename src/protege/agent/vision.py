@@ -122,6 +122,11 @@ class VisionAgent:
         return shifted(plan.steps, passed)
 
 
+def load(folder: str, options: VisionOptions) -> VisionAgent:
+    """A vision model's folder, for `policies.KINDS`."""
+    return VisionAgent(folder, options=options)
+
+
 def first_guess(horizon: int) -> tuple[Action, ...]:
     """Where there is no plan before: as soon as the first slot is known, all others are guessed to be like it."""
     return (NO_KEYS,) * horizon

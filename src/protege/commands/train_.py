@@ -25,9 +25,11 @@ def command(config: Path | None, overrides: tuple[str, ...]) -> int:
 
     Every value of the config can be changed here, as KEY=VALUE.
     """
-    from protege.training.run import main
+    from protege.settings import load_config
+    from protege.training.config import VisionConfig
+    from protege.training.run import DEFAULTS, train
 
     logging.getLogger("protege").setLevel(logging.INFO)
-    trained = main([*(["--config", str(config)] if config else []), *overrides])
+    trained = train(load_config(VisionConfig, config or (DEFAULTS if DEFAULTS.is_file() else None), overrides))
     click.echo(f"model: {shown(trained.output)}")
     return 130 if trained.interrupted else 0

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeGuard
+from typing import Final, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,17 +92,8 @@ class ControlPolicy:
             self._run(self.rows.inputs, np.ones_like(self.rows.mask))
 
 
-def load(source: str | Path, options: Any = None) -> ControlPolicy:
-    """A trained policy: its folder, or its file such as models/control_policy_v2.pt.
-
-    This is the entry point of `protege.policies` for the kind "controls". UserError if the model cannot be used, or if
-    the caller means to show it pictures (options of another kind).
-    """
-    if not isinstance(options, ControlOptions | None):
-        raise UserError(
-            f"--model {source}: plays from landmarks, not from pictures; give a recording or a live stream of them "
-            "with --features FILE"
-        )
+def load(source: str | Path, options: ControlOptions | None = None) -> ControlPolicy:
+    """A trained policy: its folder, or its file such as models/control_policy_v2.pt; UserError if it cannot be used."""
     options = options or ControlOptions()
     files = ModelFiles.find(Path(source))
     return ControlPolicy(open_runner(files, options.backend), read_config(files.config), options.lost_s)

@@ -9,7 +9,6 @@ from typing import IO, Final
 
 from protege.agent.loop import Heard, play
 from protege.agent.numbers import Numbers
-from protege.agent.policies import load_policy
 from protege.agent.run import PlayOptions, real_world, run_recorder
 from protege.agent.thinker import ThreadThinker
 from protege.agent.vision import VisionOptions
@@ -24,6 +23,7 @@ from protege.core.plan import Policy
 from protege.devices.errors import WindowGone
 from protege.errors import ProtegeError
 from protege.evaluation.episodes import Player, Result
+from protege.policies import load_policy
 
 STAND_NS: Final = 700_000_000
 """The run goes on so long after an episode has ended, so that a recording shows the agent standing at its goal."""
@@ -86,14 +86,13 @@ def play_live(
     task: Task | None,
     say: Callable[[str], None] = lambda text: None,
     record_to: Path | None = None,
-    policy: Policy | None = None,
 ) -> list[Result]:
     """Play so many rooms, each in a window of its own episode; on a display without a screen where there is none.
 
     record_to: keep every run as a Session there. Rooms whose goal is of another task are left out.
     """
-    options = VisionOptions(temperature=player.temperature, four_bit=player.four_bit, device=player.device)
-    policy = policy or load_policy(player.model, options)
+    options = VisionOptions(temperature=player.temperature, device=player.device)
+    policy = load_policy(player.model, options)
     policy.warm_up()
     results: list[Result] = []
     with stage.any_display():

@@ -18,7 +18,7 @@ from protege.errors import MissingExtra, ProtegeError, UserError
 from protege.learn.interrupt import Asked, Stopped, ctrl_c
 from protege.learn.progress import LoggedProgress, Progress
 from protege.learn.resume import Run
-from protege.settings import load_config, to_fields, to_yaml
+from protege.settings import to_fields, to_yaml
 from protege.training.config import AugmentOptions, VisionConfig
 from protege.training.data import LabeledData
 from protege.training.model import load_trainable, unsloth_first
@@ -47,17 +47,6 @@ class Trained:
     interrupted: bool
     losses: tuple[tuple[int, float], ...]
     scores: dict[str, Any]
-
-
-def main(argv: Sequence[str]) -> Trained:
-    """The command: [--config FILE] [key=value …], as train_vision_agent.py passes them on."""
-    import argparse
-
-    parser = argparse.ArgumentParser(prog="train_vision_agent.py", description=__doc__)
-    parser.add_argument("--config", type=Path, default=DEFAULTS if DEFAULTS.is_file() else None)
-    parser.add_argument("overrides", nargs="*", metavar="key=value")
-    args = parser.parse_args(argv)
-    return train(load_config(VisionConfig, args.config, args.overrides))
 
 
 def train(config: VisionConfig, progress: Progress | None = None) -> Trained:
