@@ -18,6 +18,7 @@ from protege.core import quality
 from protege.core.actions import NO_KEYS, Action
 from protege.core.events import End, Held, Key
 from protege.core.events import Goal as GoalEvent
+from protege.core.files import Json
 from protege.core.frame import encode_jpeg
 from protege.core.session import RECORDING, SessionError, SessionInfo, SessionWriter, library_versions, staged_session
 from protege.errors import UserError
@@ -162,7 +163,7 @@ def steps(engine: Engine, expert: Expert, judge: Judge) -> Iterator[tuple[NDArra
         judge.observe(state, action)
 
 
-def _about(made: Layout, noise: float) -> dict[str, object]:
+def _about(made: Layout, noise: float) -> dict[str, Json]:
     return {
         "goal": made.goal.sentence,
         "goal_name": made.goal.name,
