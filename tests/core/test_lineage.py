@@ -120,7 +120,7 @@ def test_what_is_left_after_the_doubles_is_every_frame_of_play_once(tmp_path_fac
         source = data.draw(st.sampled_from(folders))
         if data.draw(st.booleans()):
             length = len(Session.open(source))
-            folders.append(trim(source, data.draw(st.integers(0, length - 1)) / 10, out=root / f"t{number}"))
+            folders.append(trim(source, data.draw(st.integers(0, length - 1)) / 10).rename(root / f"t{number}"))
         else:
             folders.append(merge([source, data.draw(st.sampled_from(folders))], f"m{number}"))
     folders = data.draw(st.permutations(folders))

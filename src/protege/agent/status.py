@@ -17,6 +17,7 @@ from protege.core.text import one_line
 
 LIVE_NS: Final = 250_000_000
 LOG_NS: Final = 10_000_000_000
+PICTURE_NS: Final = 200_000_000
 
 
 class Status(Listener):
@@ -80,10 +81,9 @@ def slot_text(slot: Slot, space: ActionSpace) -> str:
 class Picture(Listener):
     """Keeps `path` showing the newest frame with the keys drawn on it; any image viewer that reloads can show it."""
 
-    def __init__(self, path: Path, space: ActionSpace, every_ns: int = 200_000_000) -> None:
+    def __init__(self, path: Path, space: ActionSpace) -> None:
         self._path = path
         self._space = space
-        self._every_ns = every_ns
         self._due_ns = 0
         self._slot: Slot | None = None
 
@@ -93,7 +93,7 @@ class Picture(Listener):
     def frame(self, frame: Frame) -> None:
         if self._slot is None or frame.t_ns < self._due_ns:
             return
-        self._due_ns = frame.t_ns + self._every_ns
+        self._due_ns = frame.t_ns + PICTURE_NS
         beside = self._path.with_suffix(".part")
         picture = Image.fromarray(drawn(frame.rgb, slot_text(self._slot, self._space), self._slot.goal or ""))
         with suppress(PermissionError):  # Windows: a viewer is just reading it, and the run waits for nobody

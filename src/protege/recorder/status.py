@@ -1,7 +1,7 @@
 """The line that tells a player how the recording goes."""
 
 import sys
-from typing import Final, TextIO
+from typing import Final
 
 from protege.recorder.recorder import Status
 
@@ -39,9 +39,9 @@ def status_text(status: Status, toggle_key: str) -> str:
 class StatusLine:
     """Rewrites one line of a terminal twice a second; on anything else prints a line every ten seconds."""
 
-    def __init__(self, out: TextIO = sys.stderr) -> None:
-        self._out = out
-        self._live = out.isatty()
+    def __init__(self) -> None:
+        self._out = sys.stderr
+        self._live = self._out.isatty()
         self._every_ns = 500_000_000 if self._live else 10_000_000_000
         self._due_ns = 0
         self._width = 0
