@@ -47,7 +47,7 @@ def record_episodes(
     size: tuple[int, int] = (640, 480),
     noise: float = 0.05,
     goal: Goal | str | None = None,
-    progress: Callable[[Episode], None] | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
     task: Task | None = None,
 ) -> list[Episode]:
     """Records the seeds `seed` to `seed + episodes - 1`, each as the session `out/arena_<seed>[_<goal>]`.
@@ -74,8 +74,7 @@ def record_episodes(
             if episode is None:
                 episode = _record(engine, folder, layout(number, asked), Expert(noise, number))
             done.append(episode)
-            if progress is not None:
-                progress(episode)
+            progress(len(done), len(folders))
     return done
 
 
