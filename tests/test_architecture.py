@@ -52,6 +52,20 @@ def test_core_needs_only_numpy_pillow_and_the_standard_library(path):
     assert used <= CORE_MAY_USE
 
 
+@pytest.mark.parametrize("document", ["CONTRIBUTING.md", "README.md"])
+def test_the_map_shows_every_room_in_its_row(document):
+    text = (PACKAGE.parents[1] / document).read_text(encoding="utf-8")
+    rows = {row.split()[0]: row[9:].split("  ")[0].split() for row in _map(text)}
+    base = {"core", "errors"}
+    rooms = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    stages = rooms - TOP - SHARED - {"__init__"}
+    assert rows == {"top": sorted(TOP), "stages": sorted(stages), "shared": sorted(SHARED - base), "base": sorted(base)}
+
+
+def _map(text):
+    return [line for line in text.splitlines() if line.startswith(("top  ", "stages  ", "shared  ", "base  "))]
+
+
 HEAVY = {"torch", "jax", "transformers", "mss", "pynput", "vizdoom", "unsloth", "ray", "datasets", "cv2", "openai"}
 STAGES_THAT_NEED_THEM = {"training", "vlm", "controls", "cloning", "evaluation"}
 
