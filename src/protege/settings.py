@@ -23,7 +23,7 @@ _LARGEST: Final = 2**63 - 1
 _MAX_BYTES: Final = 1 << 20
 _MAX_DEPTH: Final = 50
 _MAX_ALIASES: Final = 20
-"""Ten aliases that each name ten others are a file of 200 bytes and a memory of gigabytes."""
+"""Ten aliases that each name ten others turn a file of 200 bytes into gigabytes."""
 
 
 def shipped(name: str) -> Path:

@@ -12,18 +12,19 @@ from protege.agent.goals import goal_source, read_goals
 from protege.agent.human import HumanKeys
 from protege.agent.listener import Listener
 from protege.agent.loop import Ending, LoopOptions, World, play
-from protege.agent.numbers import Numbers
 from protege.agent.record import SOURCE, RunRecorder
 from protege.agent.sequence import replay
+from protege.agent.stats import LoopStats
 from protege.agent.status import Picture, Status
 from protege.agent.stuck import StuckDetector, StuckOptions
-from protege.agent.thinker import ThreadThinker, ended
 from protege.agent.vision import VisionOptions
+from protege.agent.worker import ThreadWorker, ended
 from protege.core.actions import Action
+from protege.core.card import Trained
 from protege.core.devices import Clock, MonotonicClock, Window
 from protege.core.frame import Frame
 from protege.core.paths import agent_runs
-from protege.core.plan import FRAME_HZ, Policy, Sampling, Trained
+from protege.core.plan import FRAME_HZ, Policy, Sampling
 from protege.core.session import Session, SessionInfo, SessionWriter
 from protege.devices.ending import interruptible
 from protege.devices.guard import Guard
@@ -87,10 +88,10 @@ class PlayOptions:
 
 @dataclass(frozen=True)
 class Played:
-    """How a run ended, its numbers, and its recording (None without one)."""
+    """How a run ended, its statistics, and its recording (None without one)."""
 
     ending: Ending
-    numbers: Numbers
+    stats: LoopStats
     folder: Path | None
 
 
@@ -143,21 +144,21 @@ def play_game(options: PlayOptions, policy: Policy, say: Callable[[str], None] =
     card = policy.card if isinstance(policy, Trained) else None
     hz = float(card.frame_hz) if card is not None else FRAME_HZ
     with _stoppable(), ExitStack() as stack:
-        numbers = Numbers()
-        status = Status(options.vision.space, numbers)
+        stats = LoopStats()
+        status = Status(options.vision.space, stats)
         stack.callback(status.close)
         world = real_world(options, clock, stack, say, status.say)
-        thinker = ThreadThinker(policy, clock)
-        stack.callback(thinker.close)
+        worker = ThreadWorker(policy, clock)
+        stack.callback(worker.close)
         recorder = run_recorder(options, world, hz) if options.record else None
         try:
             ending = play(
                 world,
-                thinker,
+                worker,
                 goal_source(listed, status.say),
                 options.loop(hz, 0 if card is None else card.horizon),
                 _listeners(options, policy, status, recorder),
-                numbers,
+                stats,
             )
         except KeyboardInterrupt:
             ending = Ending.STOPPED
@@ -167,11 +168,11 @@ def play_game(options: PlayOptions, policy: Policy, say: Callable[[str], None] =
             raise ProtegeError(f"the policy failed ({type(error).__name__}: {error}); no key is held") from error
         finally:
             if recorder is not None:
-                about = {"model": str(options.model), "numbers": numbers.to_json(), "dry_run": options.dry_run}
+                about = {"model": str(options.model), "numbers": stats.to_json(), "dry_run": options.dry_run}
                 if isinstance(world.screen, FollowingScreen) and world.screen.outside:
                     about["outside_screen"] = round(world.screen.outside, 4)
                 recorder.finish(clock.now_ns(), about)
-        return Played(ending, numbers, recorder.writer.folder if recorder else None)
+        return Played(ending, stats, recorder.writer.folder if recorder else None)
 
 
 def replay_game(

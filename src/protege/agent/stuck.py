@@ -1,4 +1,4 @@
-"""Notices an agent that gets nowhere: the picture hardly changes while keys are held, or it does one thing for ever."""
+"""Detects a stuck agent: the picture hardly changes while keys are held, or one action lasts too long."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,9 +1,9 @@
-"""The card beside a model's weights: what it was made for, so that nothing else is ever asked of it."""
+"""The card beside a model's weights: its metadata, checked before the model is used."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self, runtime_checkable
 
 from protege.core.actions import KEYBOARD_12, ActionSpace
 from protege.core.chat import PROMPT_VERSION
@@ -81,6 +81,13 @@ class ModelCard:
                     f"the model was made for {name.replace('_', ' ')} {_brief(found)}, this needs {_brief(wanted)}; "
                     "train it again or choose another model"
                 )
+
+
+@runtime_checkable
+class Trained(Protocol):
+    """A policy that says what its model was made for."""
+
+    card: ModelCard
 
 
 def _brief(value: object) -> str:

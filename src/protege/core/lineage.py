@@ -1,4 +1,4 @@
-"""Which play stands in a recording: trimmed, merged, split and copied recordings hold frames of other recordings.
+"""Where the frames of a recording come from: trimmed, merged, split and copied ones hold frames of others.
 
 A frame of play is one recording's frame at one time of its clock. Editing keeps both known (`extra["origin"]` of
 session.json), through any number of edits, so that every frame counts once and relatives stay together in a split.

@@ -1,13 +1,10 @@
 """What a policy intends: the next H actions, one per frame period."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from protege.core.actions import Action
 from protege.core.frame import Frame
-
-if TYPE_CHECKING:
-    from protege.core.card import ModelCard
 
 HORIZON: Final = 7
 """Actions a policy predicts from one frame (0.7 s at 10 Hz), as in the source documents."""
@@ -40,13 +37,6 @@ class Policy(Protocol):
     def warm_up(self) -> None:
         """Do whatever makes the first decision as fast as the next ones."""
         ...
-
-
-@runtime_checkable
-class Trained(Protocol):
-    """A policy that says what its model was made for."""
-
-    card: "ModelCard"
 
 
 @runtime_checkable

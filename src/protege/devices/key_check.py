@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from protege.core.actions import ActionSpace
-from protege.devices.keys import KeyEvent, open_hook, open_presser
+from protege.devices.backends import open_hook, open_presser
+from protege.devices.keys import KeyEvent
 from protege.devices.places import places_of
 from protege.errors import ProtegeError, UserError
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Final, Protocol
 
 from protege.core.actions import NO_KEYS, Action, ActionSpace
-from protege.devices.keys import Hook, KeyEvent, open_hook, open_presser
+from protege.devices.backends import open_hook, open_presser
+from protege.devices.keys import Hook, KeyEvent
 from protege.devices.places import NAMES, Place, places_of
 from protege.errors import UserError
 

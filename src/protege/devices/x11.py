@@ -1,7 +1,7 @@
 """Windows on an X server: by title, with or without a window manager, through python-xlib."""
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -213,19 +213,6 @@ def focused_window() -> XWindow | None:
             if title := _title(display, window):
                 return XWindow(window.id, title)
         return None
-    finally:
-        display.close()
-
-
-def keys_down(names: Collection[str]) -> set[str]:
-    """Which of the named keys are down in the X server now, whoever pressed them."""
-    from protege.devices.x11_keys import keymap
-
-    display = open_display()
-    try:
-        bits = display.query_keymap()
-        down = {place.name for code, place in keymap(display).items() if bits[code // 8] >> (code % 8) & 1}
-        return down & set(names)
     finally:
         display.close()
 

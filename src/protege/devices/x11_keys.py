@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -213,6 +213,17 @@ def keymap(display: "Display") -> dict[int, Place]:
     named = {place.xkb: place for place in PLACES}
     found = {code: named[name] for code, name in _xkb_names(display).items() if name in named}
     return found or {place.evdev + EVDEV_OFFSET: place for place in PLACES}
+
+
+def keys_down(names: Collection[str]) -> set[str]:
+    """Which of the named keys are down in the X server now, whoever pressed them."""
+    display = open_display()
+    try:
+        bits = display.query_keymap()
+        down = {place.name for code, place in keymap(display).items() if bits[code // 8] >> (code % 8) & 1}
+        return down & set(names)
+    finally:
+        display.close()
 
 
 def _xkb_names(display: "Display") -> dict[int, str]:

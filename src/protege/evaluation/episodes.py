@@ -18,8 +18,9 @@ from protege.arena.rooms import Layout, layout
 from protege.arena.state import DECISION_HZ, STOPPED_DECISIONS, ArenaState, Judge, tics_of
 from protege.arena.tasks import GOALS, Task
 from protege.core.actions import NO_KEYS, Action
+from protege.core.card import Trained
 from protege.core.frame import Frame, encode_jpeg
-from protege.core.plan import Plan, Policy, Trained
+from protege.core.plan import Plan, Policy
 from protege.errors import MissingExtra
 from protege.policies import load_policy
 

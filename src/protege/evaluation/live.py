@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import IO, Final
 
 from protege.agent.loop import Heard, play
-from protege.agent.numbers import Numbers
 from protege.agent.run import PlayOptions, real_world, run_recorder
-from protege.agent.thinker import ThreadThinker
+from protege.agent.stats import LoopStats
 from protege.agent.vision import VisionOptions
+from protege.agent.worker import ThreadWorker
 from protege.arena import stage
 from protege.arena.log import Ended, Started, Tic, read_lines
 from protege.arena.rooms import layout
@@ -115,18 +115,18 @@ def _episode(player: Player, seed: int, policy: Policy, record_to: Path | None) 
         world = real_world(options, clock, stack, lambda text: None)
         goals = LogGoals(stack.enter_context(log.open(encoding="utf-8")), clock)
         world = replace(world, human=goals)
-        thinker = ThreadThinker(policy, clock)
-        stack.callback(thinker.close)
+        worker = ThreadWorker(policy, clock)
+        stack.callback(worker.close)
         recorder = None if record_to is None else run_recorder(options, world, DECISION_HZ)
-        numbers = Numbers()
+        stats = LoopStats()
         listeners = [] if recorder is None else [recorder]
         try:
-            play(world, thinker, goals, options.loop(DECISION_HZ), listeners, numbers)
+            play(world, worker, goals, options.loop(DECISION_HZ), listeners, stats)
         except WindowGone:
             goals.asked()  # its last lines
         finally:
             if recorder is not None:
-                about = {"model": player.model, "numbers": numbers.to_json(), "seed": seed}
+                about = {"model": player.model, "numbers": stats.to_json(), "seed": seed}
                 recorder.finish(clock.now_ns(), about)
         if goals.result is None:
             raise ProtegeError(f"the window of seed {seed} was closed before its episode had ended")

@@ -1,4 +1,4 @@
-"""The loop's own numbers: how often it decides, how long that takes, and what came too late."""
+"""Loop statistics: how often it decides, how long that takes, and what came too late."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ MARGIN_NS: Final = 8_000_000
 
 
 @dataclass
-class Numbers:
+class LoopStats:
     """Counts of one run. Times are nanoseconds."""
 
     slots: int = 0
@@ -23,7 +23,7 @@ class Numbers:
     lateness_ns: list[int] = field(default_factory=list)
     _recent: deque[int] = field(default_factory=lambda: deque(maxlen=RECENT))
 
-    def thought(self, latency_ns: int) -> None:
+    def predicted(self, latency_ns: int) -> None:
         self.decisions += 1
         self.latencies_ns.append(latency_ns)
         self._recent.append(latency_ns)
