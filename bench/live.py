@@ -14,21 +14,21 @@ from typing import Final
 import numpy as np
 
 from bench import live_safety
+from protege.agent.baselines import ScriptedPolicy
 from protege.agent.goals import GoalList
 from protege.agent.human import HumanKeys
 from protege.agent.listener import Listener, Slot
 from protege.agent.loop import Heard, Human, play
-from protege.agent.numbers import Numbers
-from protege.agent.policies import ScriptedPolicy
 from protege.agent.run import SWITCH_S, PlayOptions, real_world
-from protege.agent.thinker import ThreadThinker
+from protege.agent.stats import LoopStats
 from protege.agent.vision import VisionAgent
+from protege.agent.worker import ThreadWorker
 from protege.arena import stage
 from protege.core.actions import KEYBOARD_12, NO_KEYS, Action
 from protege.core.devices import MonotonicClock
 from protege.core.frame import Frame
 from protege.core.plan import HORIZON, Plan, Policy
-from protege.devices import x11
+from protege.devices import x11, x11_keys
 from protege.errors import ProtegeError
 from protege.evaluation.figures import Figure
 from protege.vlm.tiny import copy_base
@@ -88,18 +88,18 @@ def run(seconds: float = 60.0, kills: int = 5, say: Callable[[str], None] = lamb
         slow, slow_ups, slow_held = _timed(SLOW_S, seconds / 3)
         safety = live_safety.released(TITLE, kills, 4 * kills, say)
         safety += live_safety.layouts(window, _handed, seconds, say)
-    numbers, slow_numbers = fast.to_json(), slow.to_json()
-    p99, spurious, at_end = numbers["deadline_p99_ms"], ups + slow_ups, [*held, *slow_held]
+    stats, slow_stats = fast.to_json(), slow.to_json()
+    p99, spurious, at_end = stats["deadline_p99_ms"], ups + slow_ups, [*held, *slow_held]
     missed = slow.late_plans
     return [
         Figure("deadline_p99_ms", p99, f"{p99:.1f} ms of {fast.slots} slots", "≤ 15 ms", p99 <= 15),
-        Figure("deadline_p50_ms", numbers["deadline_p50_ms"], f"{numbers['deadline_p50_ms']:.2f} ms"),
+        Figure("deadline_p50_ms", stats["deadline_p50_ms"], f"{stats['deadline_p50_ms']:.2f} ms"),
         Figure("spurious_releases", spurious, str(spurious), "0", spurious == 0),
         Figure("held_at_end", len(at_end), " ".join(at_end) or "nothing", "nothing", not at_end),
         Figure("decisions_per_s", round(fast.decisions / seconds, 2), f"{fast.decisions / seconds:.1f}"),
         Figure("late_plans", fast.late_plans, str(fast.late_plans)),
         Figure("late_plans_slow", missed, f"{missed} of {slow.decisions}", "counted", missed > 0),
-        Figure("deadline_p99_ms_slow", slow_numbers["deadline_p99_ms"], f"{slow_numbers['deadline_p99_ms']:.1f} ms"),
+        Figure("deadline_p99_ms_slow", slow_stats["deadline_p99_ms"], f"{slow_stats['deadline_p99_ms']:.1f} ms"),
         *safety,
     ]  # fmt: skip
 
@@ -117,10 +117,10 @@ def reaction(
         stack.enter_context(stage.own_display())
         window = stack.enter_context(target())
         say(f"{changes} changes of the picture")
-        taken, numbers = _reactions(agent, window, changes)
+        taken, stats = _reactions(agent, window, changes)
     ms = np.array(taken) * 1e3
     p50, p99 = float(np.percentile(ms, 50)), float(np.percentile(ms, 99))
-    thinking = numbers.to_json()["latency_p50_ms"]
+    thinking = stats.to_json()["latency_p50_ms"]
     return [
         Figure("reaction_p50_ms", round(p50, 1), f"{p50:.0f} ms ({thinking:.0f} ms of it thinking, slots of 100 ms)"),
         Figure("reaction_p99_ms", round(p99, 1), f"{p99:.0f} ms of {len(taken)} changes"),
@@ -141,16 +141,16 @@ class Brightness:
         self._agent.warm_up()
 
 
-def _reactions(agent: VisionAgent, window: "Target", changes: int) -> tuple[list[float], Numbers]:
+def _reactions(agent: VisionAgent, window: "Target", changes: int) -> tuple[list[float], LoopStats]:
     """Seconds from each change to the key that answers it."""
     rng = random.Random(0)
     policy = Brightness(agent)
     policy.warm_up()
     heard: list[tuple[float, str]] = []
     stop = Deadline(3600)
-    numbers = Numbers()
+    stats = LoopStats()
     taken: list[float] = []
-    with _playing(policy, stop, [], numbers) as ear:
+    with _playing(policy, stop, [], stats) as ear:
         bright = False
         for _ in range(changes):
             time.sleep(rng.uniform(0.5, 0.9))
@@ -165,25 +165,25 @@ def _reactions(agent: VisionAgent, window: "Target", changes: int) -> tuple[list
                 time.sleep(0.001)
             taken.append(min(at for at, name in heard if name == key and at >= changed) - changed)
         stop.end()
-    return taken, numbers
+    return taken, stats
 
 
-def _timed(think_s: float, seconds: float) -> tuple[Numbers, int, list[str]]:
-    """The loop's numbers, how many releases were heard beyond those of the slots, and the keys that stay down."""
-    slots, numbers = Slots(), Numbers()
+def _timed(think_s: float, seconds: float) -> tuple[LoopStats, int, list[str]]:
+    """The loop's statistics, how many releases were heard beyond those of the slots, and the keys that stay down."""
+    slots, stats = Slots(), LoopStats()
     policy = TimedPolicy(ScriptedPolicy(PATTERN), think_s)
-    with _playing(policy, Deadline(seconds), [slots], numbers) as ear:
+    with _playing(policy, Deadline(seconds), [slots], stats) as ear:
         time.sleep(seconds)
     heard = ear.heard()
     ups = sum(not event.down for event in heard)
     pairs = zip(slots.actions, [*slots.actions[1:], NO_KEYS], strict=True)
     expected = sum(len(held - after) for held, after in pairs)
-    return numbers, max(0, ups - expected), sorted(x11.keys_down(KEYS))
+    return stats, max(0, ups - expected), sorted(x11_keys.keys_down(KEYS))
 
 
 @contextmanager
 def _playing(
-    policy: Policy, human: Human, listeners: Sequence[Listener], numbers: Numbers, person: bool = False
+    policy: Policy, human: Human, listeners: Sequence[Listener], stats: LoopStats, person: bool = False
 ) -> Iterator[HumanKeys]:
     """The loop in a thread with real devices; yields an ear that hears every key it presses. Ends when `human` says.
 
@@ -197,10 +197,10 @@ def _playing(
         with ExitStack() as stack:
             world = real_world(options, clock, stack, lambda text: None)
             world = replace(world, human=Both(world.human, human) if person else human)
-            thinker = ThreadThinker(policy, clock)
-            stack.callback(thinker.close)
+            worker = ThreadWorker(policy, clock)
+            stack.callback(worker.close)
             try:
-                play(world, thinker, GoalList(["Go"]), options.loop(10), listeners, numbers)
+                play(world, worker, GoalList(["Go"]), options.loop(10), listeners, stats)
             except ProtegeError as error:
                 errors.append(error)
 
@@ -222,11 +222,11 @@ def _playing(
 
 @contextmanager
 def _handed(
-    policy: Policy, seconds: float | None, listeners: Sequence[Listener], numbers: Numbers
+    policy: Policy, seconds: float | None, listeners: Sequence[Listener], stats: LoopStats
 ) -> Iterator[Callable[[], None]]:
     """As `_playing`, but whoever presses plays. Ends after `seconds`, or when what it yields is called."""
     end = Deadline(3600 if seconds is None else seconds)
-    with _playing(policy, end, listeners, numbers, person=True):
+    with _playing(policy, end, listeners, stats, person=True):
         yield end.end
 
 

@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from protege.agent.baselines import ConstantPolicy, ScriptedPolicy
 from protege.agent.listener import HUMAN, Listener
-from protege.agent.numbers import Numbers
-from protege.agent.policies import ConstantPolicy, ScriptedPolicy
+from protege.agent.stats import LoopStats
 from protege.arena import stage
 from protege.core.actions import KEYBOARD_12
-from protege.devices import x11
+from protege.devices import x11_keys
 from protege.devices.places import places_of
 from protege.devices.x11_keys import XKeyboard
 from protege.errors import ProtegeError, UserError
@@ -31,7 +31,7 @@ WAIT_S: Final = 10.0
 
 _AGENT: Final = """
 import re
-from protege.agent.policies import ConstantPolicy
+from protege.agent.baselines import ConstantPolicy
 from protege.agent.run import PlayOptions, play_game
 class Policy(ConstantPolicy):
     asked = 0
@@ -70,7 +70,7 @@ def _agent(title: str, busy: bool = False) -> Iterator["subprocess.Popen[str]"]:
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as agent:
         try:
-            stage.wait_for(lambda: x11.keys_down(KEYS) == set(HELD), agent)
+            stage.wait_for(lambda: x11_keys.keys_down(KEYS) == set(HELD), agent)
             yield agent
         finally:
             agent.kill()
@@ -101,7 +101,7 @@ def _frozen(title: str, times: int) -> list[float]:
         return found
     with _agent(title) as agent:
         for _ in range(times):
-            stage.wait_for(lambda: x11.keys_down(KEYS) == set(HELD), agent)
+            stage.wait_for(lambda: x11_keys.keys_down(KEYS) == set(HELD), agent)
             os.kill(agent.pid, signal.SIGSTOP)
             found.append(_until_up())
             os.kill(agent.pid, signal.SIGCONT)
@@ -110,7 +110,7 @@ def _frozen(title: str, times: int) -> list[float]:
 
 def _until_up() -> float:
     start = time.perf_counter()
-    while x11.keys_down(KEYS):
+    while x11_keys.keys_down(KEYS):
         if time.perf_counter() - start > WAIT_S:
             raise ProtegeError(f"keys are still down after {WAIT_S:g} s")
     return (time.perf_counter() - start) * 1e3
@@ -160,7 +160,7 @@ def _over_layouts(window: Any, playing: Callable[..., Any], seconds: float) -> l
     """The keycodes that reach the window while the layout changes once a second."""
     reached: list[int] = []
     policy = ScriptedPolicy([frozenset((key,)) for key in KEYS])
-    with playing(policy, seconds, [], Numbers()):
+    with playing(policy, seconds, [], LoopStats()):
         end, number = time.monotonic() + seconds, 0
         while time.monotonic() < end:
             choose_layout(LAYOUTS[number % len(LAYOUTS)])
@@ -175,12 +175,12 @@ def _takeovers(person: XKeyboard, playing: Callable[..., Any], name: str) -> int
     choose_layout(name)
     who = Who()
     taken = 0
-    with playing(ConstantPolicy(), None, [who], Numbers()) as stop:
+    with playing(ConstantPolicy(), None, [who], LoopStats()) as stop:
         for key in (*KEYS, TOGGLE):
-            if not _within(lambda: x11.keys_down(KEYS) == {"w"}, WAIT_S):
+            if not _within(lambda: x11_keys.keys_down(KEYS) == {"w"}, WAIT_S):
                 raise ProtegeError(f"the agent does not play under the layout {name}")
             _tap(person, key)
-            taken += _within(lambda: who.by == HUMAN and not x11.keys_down(KEYS))
+            taken += _within(lambda: who.by == HUMAN and not x11_keys.keys_down(KEYS))
             if who.by == HUMAN:
                 _tap(person, TOGGLE)
         stop()

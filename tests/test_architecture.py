@@ -11,7 +11,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 CORE_MAY_USE = {"numpy", "PIL", "protege"} | sys.stdlib_module_names
 SHARED = {"core", "errors", "devices", "learn", "vlm", "settings"}
 """Below the stages: everybody may use them; they know only `core` and `errors`."""
-TOP = {"cli", "commands", "evaluation", "extras", "doctor", "demo"}
+TOP = {"cli", "commands", "policies", "evaluation", "extras", "doctor", "demo"}
 """Above the stages: they may know all of them."""
 
 
@@ -50,6 +50,20 @@ def test_parts_only_know_what_they_may(path):
 def test_core_needs_only_numpy_pillow_and_the_standard_library(path):
     used = {module.split(".")[0] for module, _ in imports(path)}
     assert used <= CORE_MAY_USE
+
+
+@pytest.mark.parametrize("document", ["CONTRIBUTING.md", "README.md"])
+def test_the_map_shows_every_room_in_its_row(document):
+    text = (PACKAGE.parents[1] / document).read_text(encoding="utf-8")
+    rows = {row.split()[0]: row[9:].split("  ")[0].split() for row in _map(text)}
+    base = {"core", "errors"}
+    rooms = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    stages = rooms - TOP - SHARED - {"__init__"}
+    assert rows == {"top": sorted(TOP), "stages": sorted(stages), "shared": sorted(SHARED - base), "base": sorted(base)}
+
+
+def _map(text):
+    return [line for line in text.splitlines() if line.startswith(("top  ", "stages  ", "shared  ", "base  "))]
 
 
 HEAVY = {"torch", "jax", "transformers", "mss", "pynput", "vizdoom", "unsloth", "ray", "datasets", "cv2", "openai"}

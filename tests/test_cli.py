@@ -84,7 +84,7 @@ def test_a_defect_of_ours_is_one_line_unless_debugged(capsys):
         raise ZeroDivisionError("oops")
 
     assert cli.run([], broken) == 1
-    assert "a defect of ours: ZeroDivisionError('oops')" in capsys.readouterr().err
+    assert "internal error: ZeroDivisionError('oops')" in capsys.readouterr().err
     with pytest.raises(ZeroDivisionError):
         cli.run(["--debug"], broken)
 

@@ -22,7 +22,7 @@ from protege.demo import window
 from protege.demo.clip import clip, with_keys
 from protege.demo.places import Places
 from protege.demo.progress import Progress, lines_of, spoken
-from protege.devices.x11 import keys_down
+from protege.devices.x11_keys import keys_down
 from protege.errors import MissingExtra, UserError
 
 pytestmark = pytest.mark.usefixtures("xvfb")

@@ -15,7 +15,8 @@ from protege.core.actions import KEYBOARD_12
 from protege.demo import window
 from protege.demo.places import Places
 from protege.devices.windows import find_window
-from protege.devices.x11 import XWindow, keys_down
+from protege.devices.x11 import XWindow
+from protege.devices.x11_keys import keys_down
 from tests.recorder.test_live import Recording, start_doom
 
 ROOT = Path(__file__).parents[1]

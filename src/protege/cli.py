@@ -128,7 +128,7 @@ def guarded(work: Callable[[], int], *, debug: bool = False) -> int:
             raise
         if isinstance(error, ModuleNotFoundError) and (missing := missing_extra(error)) is not None:
             return _say(f"protege: {missing}", missing.exit_code)
-        return _say(f"protege: a defect of ours: {one_line(repr(error))}; run again with --debug and report it", 1)
+        return _say(f"protege: internal error: {one_line(repr(error))}; run again with --debug and report it", 1)
 
 
 def use_utf8() -> None:

@@ -7,11 +7,14 @@ import math
 import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from protege.core import files
 from protege.core.text import one_line
 from protege.errors import MissingExtra, UserError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 T = TypeVar("T")
 
@@ -20,7 +23,7 @@ _LARGEST: Final = 2**63 - 1
 _MAX_BYTES: Final = 1 << 20
 _MAX_DEPTH: Final = 50
 _MAX_ALIASES: Final = 20
-"""Ten aliases that each name ten others are a file of 200 bytes and a memory of gigabytes."""
+"""Ten aliases that each name ten others turn a file of 200 bytes into gigabytes."""
 
 
 def shipped(name: str) -> Path:
@@ -95,7 +98,7 @@ def _require_small(text: str) -> str:
     return text
 
 
-def build(kind: type[T], fields: Any, prefix: str = "") -> T:
+def build(kind: type[T], fields: object, prefix: str = "") -> T:
     """A dataclass from nested mappings; UserError names a key or a value that does not fit."""
     if not isinstance(fields, Mapping):
         raise UserError(f"{prefix.rstrip('.') or 'a configuration'} is a group of keys, got {_shown(fields)}")
@@ -143,27 +146,26 @@ def _no_text(value: str) -> bool:
     return "\0" in value or any(0xD800 <= ord(c) < 0xE000 for c in value)
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     try:
         return one_line(repr(value), 80)
     except (ValueError, RecursionError):  # a number of more digits than Python prints
         return "a value too large to be shown"
 
 
-def to_fields(config: Any) -> dict[str, Any]:
+def to_fields(config: "DataclassInstance") -> dict[str, Any]:
     """The inverse of `build`: nested plain values, as YAML and JSON have them."""
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in _walk(config).items()}
+    values = ((field.name, vars(config)[field.name]) for field in dataclasses.fields(config))
+    return {name: _plain(value) for name, value in values}
 
 
-def _walk(config: Any) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        found[field.name] = to_fields(value) if dataclasses.is_dataclass(value) else value
-    return found
+def _plain(value: object) -> object:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return to_fields(value)
+    return list(value) if isinstance(value, tuple) else value
 
 
-def to_yaml(config: Any) -> str:
+def to_yaml(config: "DataclassInstance") -> str:
     from omegaconf import OmegaConf
 
     return OmegaConf.to_yaml(OmegaConf.create(to_fields(config)))

@@ -3,6 +3,7 @@
 import numpy as np
 
 from protege.agent.loop import Heard, World
+from protege.agent.worker import Prediction
 from protege.core import NO_KEYS, Frame, Plan
 from tests.fakes import FakeClock, FakeWindow
 
@@ -72,8 +73,8 @@ class Script:
         pass
 
 
-class SlowThinker:
-    """Takes `latency_ms` of the fake clock for every thought."""
+class SlowWorker:
+    """Takes `latency_ms` of the fake clock for every prediction."""
 
     def __init__(self, policy, clock, latency_ms):
         self.policy, self.clock, self.latency_ns = policy, clock, round(latency_ms * 1e6)
@@ -88,13 +89,13 @@ class SlowThinker:
         self.ready = (self.clock.now_ns() + self.latency_ns, frame.t_ns, goal, self.policy.predict(frame, goal))
 
     def answer(self):
-        from protege.agent.thinker import Thought
+        from protege.agent.worker import Prediction
 
         if self.ready is None or self.busy:
             return None
         at, t_ns, goal, plan = self.ready
         self.ready = None
-        return Thought(plan, goal, t_ns, at - t_ns)
+        return Prediction(plan, goal, t_ns, at - t_ns)
 
     def close(self):
         pass
@@ -110,5 +111,26 @@ class Setting:
         self.window = FakeWindow()
         self.human = FakeHuman(self.clock, human)
         self.policy = Script(*plans)
-        self.thinker = SlowThinker(self.policy, self.clock, latency_ms)
+        self.worker = SlowWorker(self.policy, self.clock, latency_ms)
         self.world = World(self.screen, self.keys, self.clock, self.window, self.human)
+
+
+class InstantWorker:
+    """Thinks while it is asked."""
+
+    def __init__(self, policy, clock):
+        self._policy = policy
+        self._clock = clock
+        self._prediction = None
+        self.busy = False
+
+    def ask(self, frame, goal):
+        plan = self._policy.predict(frame, goal)
+        self._prediction = Prediction(plan, goal, frame.t_ns, self._clock.now_ns() - frame.t_ns)
+
+    def answer(self):
+        prediction, self._prediction = self._prediction, None
+        return prediction
+
+    def close(self):
+        """Nothing runs."""

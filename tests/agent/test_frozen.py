@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from protege.agent.policies import ConstantPolicy
-from protege.agent.thinker import ThreadThinker
+from protege.agent.baselines import ConstantPolicy
+from protege.agent.worker import ThreadWorker
 from protege.core import KEYBOARD_12, Frame, MonotonicClock, Session
 from protege.core.events import Control
 from protege.devices.keyboard import RealKeys
@@ -26,7 +26,7 @@ from tests.devices.servers import x_server
 AGENT = """
 import re, sys
 from pathlib import Path
-from protege.agent.policies import ConstantPolicy
+from protege.agent.baselines import ConstantPolicy
 from protege.agent.run import PlayOptions, play_game
 class Policy(ConstantPolicy):
     asked = 0
@@ -163,12 +163,12 @@ def test_a_policy_that_ends_the_program_ends_the_run_in_words(game, tmp_path, at
 def test_a_thinker_says_what_ended_its_policy():
     policy = Leaves(at_once=False)
     policy.asked = 3
-    thinker = ThreadThinker(policy, MonotonicClock())
-    thinker.ask(Frame(np.zeros((8, 8, 3), np.uint8), 0), "Go")
-    thinker._thread.join(5)
+    worker = ThreadWorker(policy, MonotonicClock())
+    worker.ask(Frame(np.zeros((8, 8, 3), np.uint8), 0), "Go")
+    worker._thread.join(5)
     with pytest.raises(ProtegeError, match="ended itself"):
-        thinker.answer()
-    assert not [thread for thread in threading.enumerate() if thread.name == "policy" and thread is thinker._thread]
+        worker.answer()
+    assert not [thread for thread in threading.enumerate() if thread.name == "policy" and thread is worker._thread]
 
 
 @pytest.mark.parametrize("command", ["play", "record"])

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from protege.agent.goals import read_goals
-from protege.agent.numbers import Numbers
+from protege.agent.stats import LoopStats
 from protege.agent.status import Status
 from protege.core import KEYBOARD_12
 from protege.errors import UserError
@@ -29,7 +29,7 @@ def test_a_file_that_is_no_list_of_goals_is_one_line_at_once(tmp_path, kind):
 
 def test_a_goal_never_steers_the_terminal():
     out = io.StringIO()
-    status = Status(KEYBOARD_12, Numbers(), out)
+    status = Status(KEYBOARD_12, LoopStats(), out)
     status.goal(0, "Go\x1b]0;owned\x07 on\r\u202e")
     status.goal_ended(0, "Go\x1b[2J", "success")
     assert len(out.getvalue().splitlines()) == 2

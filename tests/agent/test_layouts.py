@@ -2,7 +2,7 @@
 
 import pytest
 
-from protege.agent.policies import ScriptedPolicy
+from protege.agent.baselines import ScriptedPolicy
 from protege.core import KEYBOARD_12
 from protege.core.events import Control, Key
 from tests.agent.test_live import TITLE, Run, down

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from protege.agent.listener import Slot
-from protege.agent.numbers import Numbers
 from protege.agent.record import RunRecorder
 from protege.agent.run import PlayOptions
 from protege.agent.sequence import changes
+from protege.agent.stats import LoopStats
 from protege.agent.status import Status
 from protege.agent.stuck import StuckDetector, StuckOptions
 from protege.core import KEYBOARD_12, NO_KEYS, Frame, Session, SessionInfo, SessionWriter
@@ -119,11 +119,11 @@ def test_a_recording_that_cannot_be_written_ends_the_run_in_words(tmp_path):
 
 def test_the_status_line_says_who_plays_what_comes_and_how_fast():
     out = io.StringIO()
-    numbers = Numbers()
+    stats = LoopStats()
     for ms in (10, 20, 400):
-        numbers.thought(ms * 1_000_000)
-        numbers.acted(1_000_000)
-    status = Status(KEYBOARD_12, numbers, out)
+        stats.predicted(ms * 1_000_000)
+        stats.acted(1_000_000)
+    status = Status(KEYBOARD_12, stats, out)
     status.goal(0, "Go to the lantern")
     status.slot(slot(0, W))
     status.slot(slot(1, LEFT))  # too soon for another line
@@ -139,7 +139,7 @@ def test_the_status_line_says_who_plays_what_comes_and_how_fast():
     assert lines[3].startswith("[you play]  0.1 decisions/s  thinking 20/400 ms")
     assert lines[4] == "goal reached: Go to the lantern"
     assert len(lines) == 5
-    assert numbers.to_json()["deadline_p99_ms"] == 1.0
+    assert stats.to_json()["deadline_p99_ms"] == 1.0
 
 
 def test_options_of_a_run_that_make_no_sense_are_refused_in_words():

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from protege.agent.baselines import ConstantPolicy, RandomPolicy, ScriptedPolicy
 from protege.agent.human import HumanKeys
-from protege.agent.policies import ConstantPolicy, RandomPolicy, ScriptedPolicy
 from protege.agent.run import Played, PlayOptions, play_game, replay_game
 from protege.agent.sequence import execute_action_sequence
 from protege.agent.stuck import StuckOptions
@@ -122,9 +122,9 @@ class Run:
 
 
 def down():
-    from protege.devices import x11
+    from protege.devices import x11_keys
 
-    return frozenset(x11.keys_down(SPACE.pressable))
+    return frozenset(x11_keys.keys_down(SPACE.pressable))
 
 
 def holds(*keys):
@@ -338,7 +338,7 @@ def test_a_dry_run_presses_nothing_and_shows_what_it_would_press_over_the_pictur
         time.sleep(0.05)
     run.join()
     assert not seen
-    assert run.result.numbers.decisions > 3
+    assert run.result.stats.decisions > 3
     assert not [e for e in run.session().events if isinstance(e, Control) and e.by == "human"]
 
 

@@ -8,15 +8,14 @@ import pytest
 from protege.agent.goals import GoalList
 from protege.agent.listener import Listener
 from protege.agent.loop import Ending, LoopOptions, play
-from protege.agent.numbers import Numbers
 from protege.agent.sequence import replay
-from protege.agent.thinker import InstantThinker
+from protege.agent.stats import LoopStats
 from protege.core import NO_KEYS, Plan, Session, SessionInfo, SessionWriter
 from protege.core.events import Held, Key, Pause
 from protege.core.frame import encode_jpeg
 from protege.devices.errors import WindowGone
 from protege.errors import ProtegeError, UserError
-from tests.agent.fakes import DONE, LEFT, W_LEFT, Setting, W
+from tests.agent.fakes import DONE, LEFT, W_LEFT, InstantWorker, Setting, W
 
 GO = ["Go to the lantern"]
 
@@ -47,17 +46,17 @@ class Ear(Listener):
 
 
 def run(setting, goals=GO, at=None, **options):
-    ear, numbers = Ear(at), Numbers()
+    ear, stats = Ear(at), LoopStats()
     options = {"max_s": 2.0, **options}
-    ending = play(setting.world, setting.thinker, GoalList(goals), LoopOptions(**options), [ear], numbers)
+    ending = play(setting.world, setting.worker, GoalList(goals), LoopOptions(**options), [ear], stats)
     assert setting.keys.held == NO_KEYS
     assert setting.keys.released == 1
-    return ending, ear, numbers
+    return ending, ear, stats
 
 
 def test_a_plan_is_played_slot_by_slot_on_deadlines_without_releasing_between_equal_neighbours():
     setting = Setting((W, W, W_LEFT, LEFT, NO_KEYS, W, W))
-    _, _, numbers = run(setting, execute=7, max_s=0.85)
+    _, _, stats = run(setting, execute=7, max_s=0.85)
     # the picture taken 92 ms after the start is the one for slot 1, due at 100 ms
     assert setting.keys.log[:5] == [
         (100, "w", True),
@@ -66,14 +65,14 @@ def test_a_plan_is_played_slot_by_slot_on_deadlines_without_releasing_between_eq
         (500, "left", False),
         (600, "w", True),
     ]
-    assert (numbers.late_plans, numbers.empty_slots) == (0, 0)
+    assert (stats.late_plans, stats.empty_slots) == (0, 0)
 
 
 def test_pictures_are_taken_just_before_the_deadline_they_are_for():
     setting = Setting((W,) * 7, latency_ms=30)
     run(setting, max_s=1.0)
     asked = [ms for ms, _ in setting.policy.asked]
-    assert asked[0] == 92  # nothing is known yet about how long a thought takes
+    assert asked[0] == 92  # nothing is known yet about how long a prediction takes
     assert asked[2:5] == [ms - 30 - 8 for ms in (300, 400, 500)]
 
 
@@ -90,11 +89,11 @@ def test_execute_says_how_many_slots_pass_before_the_next_thought(execute):
 def test_slots_that_have_passed_are_dropped():
     keys = [frozenset(key) for key in "wsadc"] + [frozenset(("up",)), frozenset(("down",))]
     setting = Setting(keys, latency_ms=260)
-    _, ear, numbers = run(setting, max_s=1.5)
-    played = [slot.step for slot in ear.slots if slot.thought is not None and not slot.waiting]
+    _, ear, stats = run(setting, max_s=1.5)
+    played = [slot.step for slot in ear.slots if slot.prediction is not None and not slot.waiting]
     assert min(played) == 3  # 268 ms after its picture a plan's fourth step is the one for now
-    assert numbers.dropped_slots == 3 * numbers.decisions
-    assert numbers.late_plans == 0
+    assert stats.dropped_slots == 3 * stats.decisions
+    assert stats.late_plans == 0
     for slot in ear.slots:
         if slot.action:
             assert slot.action == keys[slot.step]
@@ -102,41 +101,41 @@ def test_slots_that_have_passed_are_dropped():
 
 def test_a_late_plan_means_the_rest_of_the_old_one_and_then_nothing():
     setting = Setting((W,) * 7)
-    slow = setting.thinker
+    slow = setting.worker
 
     def stall():
         slow.latency_ns = 10**9
 
-    _, ear, numbers = run(setting, at={3: stall}, max_s=3.0)
+    _, ear, stats = run(setting, at={3: stall}, max_s=3.0)
     held = [bool(slot.action) for slot in ear.slots]
     assert held[1:10] == [True] * 9
     assert held[11:14] == [False] * 3
-    assert numbers.late_plans >= 1
-    assert numbers.empty_slots >= 3
+    assert stats.late_plans >= 1
+    assert stats.empty_slots >= 3
 
 
 def test_a_plan_that_comes_after_the_old_one_has_run_out_is_late():
     setting = Setting((W,) * 7)
-    _, ear, numbers = run(setting, execute=7, at={6: lambda: setattr(setting.thinker, "latency_ns", 300_000_000)})
+    _, ear, stats = run(setting, execute=7, at={6: lambda: setattr(setting.worker, "latency_ns", 300_000_000)})
     held = [bool(slot.action) for slot in ear.slots]
     assert held[1:12] == [True] * 7 + [False] * 3 + [True]
-    assert numbers.late_plans == 1
-    assert numbers.empty_slots == 3
+    assert stats.late_plans == 1
+    assert stats.empty_slots == 3
 
 
 def test_what_was_thought_before_a_takeover_does_not_count_after_it():
     setting = Setting((W,) * 7, latency_ms=300, human=[(720, "left", True), (800, "toggle", True)])
     _, ear, _ = run(setting)
-    after = [slot.thought.t_ns for slot in ear.slots if slot.t_ns > 800e6 and slot.thought is not None]
+    after = [slot.prediction.t_ns for slot in ear.slots if slot.t_ns > 800e6 and slot.prediction is not None]
     assert after
     assert min(after) > 800e6
 
 
 def test_a_policy_slower_than_its_plans_are_long_presses_nothing_and_counts_late_plans():
     setting = Setting((W,) * 7, latency_ms=900)
-    _, _, numbers = run(setting, max_s=5.0)
+    _, _, stats = run(setting, max_s=5.0)
     assert setting.keys.log == []
-    assert numbers.late_plans == numbers.decisions >= 4
+    assert stats.late_plans == stats.decisions >= 4
 
 
 def test_the_goal_is_reached_when_a_plan_is_done_twice_in_a_row():
@@ -167,10 +166,10 @@ def test_a_goal_changes_while_it_plays_and_old_thoughts_no_longer_count():
     asked = goals.asked
     goals.asked = lambda: typed.pop() if typed and setting.clock.now_ns() > 0.55e9 else asked()
     ear = Ear()
-    play(setting.world, setting.thinker, goals, LoopOptions(max_s=1.5), [ear])
+    play(setting.world, setting.worker, goals, LoopOptions(max_s=1.5), [ear])
     assert ("changed", "old") in ear.said
     for slot in ear.slots:
-        assert slot.thought is None or slot.thought.goal == slot.goal
+        assert slot.prediction is None or slot.prediction.goal == slot.goal
     assert {goal for _, goal in setting.policy.asked} == {"old", "new"}
 
 
@@ -223,7 +222,7 @@ def test_a_lost_focus_releases_within_a_slot_and_a_new_plan_is_made_when_it_is_b
     assert log[2][0] >= 1000
     assert not [ms for ms in setting.screen.times if 500 <= ms < 900]
     assert ("by", "human") not in ear.said
-    first = next(slot for slot in ear.slots if slot.number > 9 and slot.thought is not None).thought
+    first = next(slot for slot in ear.slots if slot.number > 9 and slot.prediction is not None).prediction
     assert first.t_ns > 0.9e9
 
 
@@ -238,9 +237,9 @@ def test_a_closed_window_releases_everything_and_says_so():
 @pytest.mark.parametrize("error", [RuntimeError("out of memory"), KeyboardInterrupt()])
 def test_an_exception_in_the_policy_releases_everything(error):
     setting = Setting((W,) * 7, (W,) * 7, error)
-    thinker = InstantThinker(setting.policy, setting.clock)
+    worker = InstantWorker(setting.policy, setting.clock)
     with pytest.raises(type(error)):
-        play(setting.world, thinker, GoalList(GO), LoopOptions())
+        play(setting.world, worker, GoalList(GO), LoopOptions())
     assert setting.keys.held == NO_KEYS
     assert setting.keys.log[0][1:] == ("w", True)
     assert setting.keys.released == 1
@@ -259,8 +258,8 @@ def test_a_lost_watchdog_ends_the_run():
 
 def test_slots_that_a_stalled_machine_missed_are_skipped_not_caught_up():
     setting = Setting((W,) * 7)
-    _, ear, numbers = run(setting, at={3: lambda: setting.clock.advance(0.55)}, max_s=2.0)
-    assert numbers.skipped_slots >= 4
+    _, ear, stats = run(setting, at={3: lambda: setting.clock.advance(0.55)}, max_s=2.0)
+    assert stats.skipped_slots >= 4
     assert all(slot.t_ns - slot.deadline_ns < 100e6 for slot in ear.slots)
 
 

@@ -2,12 +2,13 @@
 
 import pytest
 
-from protege.agent.policies import ConstantPolicy, RandomPolicy, ScriptedPolicy, load_policy, repeat_policy
+from protege.agent.baselines import ConstantPolicy, RandomPolicy, ScriptedPolicy, repeat_policy
 from protege.agent.server import ServerAgent
 from protege.agent.vision import VisionAgent, VisionOptions
 from protege.core import KEYBOARD_12
 from protege.core.card import ModelCard
 from protege.errors import UserError
+from protege.policies import load_policy
 
 W, LEFT = frozenset("w"), frozenset(("left",))
 
@@ -47,6 +48,12 @@ def test_a_folder_is_loaded_by_its_cards_kind(tiny, tmp_path):
     assert isinstance(policy, VisionAgent)
     ModelCard("telepathy", "none").save(tmp_path)
     with pytest.raises(UserError, match="telepathy"):
+        load_policy(tmp_path)
+
+
+def test_a_policy_that_plays_from_landmarks_is_refused_with_the_way_to_play_it(tmp_path):
+    ModelCard("controls", "none").save(tmp_path)
+    with pytest.raises(UserError, match="with --features FILE"):
         load_policy(tmp_path)
 
 

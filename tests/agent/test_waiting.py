@@ -3,7 +3,7 @@
 import pytest
 
 from protege.agent.loop import Ending, LoopOptions, play
-from protege.agent.numbers import Numbers
+from protege.agent.stats import LoopStats
 from tests.agent.fakes import DONE, Setting, W
 
 STEADY = (W,) * 7
@@ -26,7 +26,7 @@ class Asked:
 
 def run(setting, *goals, ear=None, **options):
     options = LoopOptions(**{"max_s": 1.0, **options})
-    return play(setting.world, setting.thinker, Asked(setting.clock, *goals), options, [ear] if ear else [], Numbers())
+    return play(setting.world, setting.worker, Asked(setting.clock, *goals), options, [ear] if ear else [], LoopStats())
 
 
 def test_one_done_for_the_old_goal_and_one_for_the_new_do_not_make_two():

@@ -13,7 +13,8 @@ import pytest
 from protege.arena import stage
 from protege.core.actions import KEYBOARD_12
 from protege.devices.windows import find_window
-from protege.devices.x11 import XWindow, keys_down, open_display
+from protege.devices.x11 import XWindow, open_display
+from protege.devices.x11_keys import keys_down
 
 pytestmark = pytest.mark.usefixtures("xvfb")
 KEYS = KEYBOARD_12.pressable

@@ -1,16 +1,27 @@
 """The map writer: what goes into a PWAD comes out, and a grid becomes the lines it should."""
 
 import re
+import struct
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protege.arena.udmf import PLAYER_START, Cell, Thing, map_lumps, read_wad, sectors, textmap, write_wad
+from protege.arena.udmf import PLAYER_START, Cell, Thing, map_lumps, sectors, textmap, write_wad
 
 FLOOR = Cell(0, 128, "FLAT1", "FLAT1", "STONE2")
 STEP = Cell(16, 144, "FLAT1", "FLAT1", "STONE2")
 DOOR = Cell(0, 124, "FLAT1", "FLAT1", "STONE2", door="BIGDOOR2")
+
+
+def read_wad(path):
+    """The lumps of a PWAD."""
+    data = path.read_bytes()
+    magic, count, start = struct.unpack_from("<4sii", data)
+    assert magic == b"PWAD"
+    entries = (struct.unpack_from("<ii8s", data, start + 16 * n) for n in range(count))
+    return [(name.rstrip(b"\0").decode("ascii"), data[at : at + size]) for at, size, name in entries]
+
 
 names = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_", min_size=1, max_size=8)
 
@@ -43,12 +54,6 @@ def test_several_maps_fit_in_one_file(tmp_path):
         "TEXTMAP",
         "ENDMAP",
     ]
-
-
-def test_a_file_that_is_no_wad_is_refused(tmp_path):
-    (tmp_path / "a.wad").write_bytes(b"PNG" * 8)
-    with pytest.raises(ValueError, match="is no PWAD"):
-        read_wad(tmp_path / "a.wad")
 
 
 def test_a_name_that_is_too_long_is_refused(tmp_path):

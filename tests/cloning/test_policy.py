@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from protege.agent.policies import load_policy
 from protege.agent.vision import VisionOptions
 from protege.arena.record_steps import record_steps
 from protege.cloning import loader, thresholds
@@ -17,6 +16,7 @@ from protege.cloning.train import train
 from protege.core import KEYBOARD_12, Frame
 from protege.errors import UserError
 from protege.evaluation.episodes import Job, Player, Runner
+from protege.policies import load_policy
 from tests.cloning import tiny
 from tests.cloning.stores import store
 

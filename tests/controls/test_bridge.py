@@ -15,7 +15,7 @@ from protege.controls.bridge import MINECRAFT, KeyboardBridge, PrintBridge, Turn
 from protege.controls.postprocess import ControlOutput
 from protege.controls.websocket import WebSocketBridge
 from protege.core import Rect
-from protege.devices import x11
+from protege.devices import x11, x11_keys
 from protege.devices.keyboard import RealKeys
 from protege.devices.pointer import XPointer
 from protege.errors import UserError
@@ -261,20 +261,20 @@ def desk():
         yield bridge, window
     finally:
         bridge.close()
-    assert not x11.keys_down(MINECRAFT.pressable)
+    assert not x11_keys.keys_down(MINECRAFT.pressable)
 
 
 def test_keys_are_held_tapped_and_let_go(display):
     with desk() as (bridge, _):
         keys = MINECRAFT.pressable
         bridge.send(WALK, 0.0)
-        assert x11.keys_down(keys) == {"w", "ctrl"}
+        assert x11_keys.keys_down(keys) == {"w", "ctrl"}
         bridge.send(ControlOutput(held=frozenset(("sneak",)), pressed=frozenset(("drop_item",)), slot=4), 0.1)
-        assert x11.keys_down(keys) == {"shift", "q", "5"}
+        assert x11_keys.keys_down(keys) == {"shift", "q", "5"}
         bridge.send(ControlOutput(held=frozenset(("sneak",))), 0.13)  # the tap goes on for a tick of the game
-        assert x11.keys_down(keys) == {"shift", "q", "5"}
+        assert x11_keys.keys_down(keys) == {"shift", "q", "5"}
         bridge.send(ControlOutput(), 0.2)
-        assert x11.keys_down(keys) == set()
+        assert x11_keys.keys_down(keys) == set()
 
 
 def test_looks_move_the_mouse_and_buttons_are_pressed(display):
@@ -292,7 +292,7 @@ def test_the_cursor_is_placed_within_the_window(display):
     with desk() as (bridge, _):
         bridge.send(CLICK, 0.0)
         assert pointer_at() == (200, 200, 0b001)
-        assert x11.keys_down(MINECRAFT.pressable) == {"shift"}
+        assert x11_keys.keys_down(MINECRAFT.pressable) == {"shift"}
 
 
 def test_nothing_is_pressed_while_another_window_has_the_focus(display):
@@ -301,10 +301,10 @@ def test_nothing_is_pressed_while_another_window_has_the_focus(display):
         bridge.send(busy, 0.0)
         window.focused = False
         bridge.send(busy, 0.1)
-        assert x11.keys_down(MINECRAFT.pressable) == set()
+        assert x11_keys.keys_down(MINECRAFT.pressable) == set()
         assert pointer_at()[2] == 0
         window.focused = True
         bridge.send(busy, 0.2)
-        assert x11.keys_down(MINECRAFT.pressable) == {"w"}
+        assert x11_keys.keys_down(MINECRAFT.pressable) == {"w"}
         bridge.release_all()
-        assert (x11.keys_down(MINECRAFT.pressable), pointer_at()[2]) == (set(), 0)
+        assert (x11_keys.keys_down(MINECRAFT.pressable), pointer_at()[2]) == (set(), 0)

@@ -25,7 +25,7 @@ from protege.controls.policy import ControlPolicy
 from protege.controls.postprocess import ControlOutput
 from protege.controls.recordings import write
 from protege.controls.synth import SynthOptions, synthesize
-from protege.devices import x11
+from protege.devices import x11_keys
 from protege.errors import UserError
 from tests.fakes import FakeClock
 
@@ -271,12 +271,12 @@ def test_real_keys_are_pressed_in_the_focused_window_and_up_again_at_the_end(mod
         ) as player:
             seen: set[str] = set()
             while player.poll() is None:
-                seen |= x11.keys_down(MINECRAFT.pressable)
+                seen |= x11_keys.keys_down(MINECRAFT.pressable)
                 time.sleep(0.02)
             _, err = player.communicate()
         assert player.returncode == 0, err
         assert {"w", "ctrl"} <= seen
-        assert x11.keys_down(MINECRAFT.pressable) == set()
+        assert x11_keys.keys_down(MINECRAFT.pressable) == set()
     finally:
         window.kill()
         window.communicate()
@@ -285,7 +285,7 @@ def test_real_keys_are_pressed_in_the_focused_window_and_up_again_at_the_end(mod
 
 WINDOW = """
 import time
-from protege.devices import x11
+from protege.devices import x11, x11_keys
 from Xlib import X
 d = x11.open_display()
 w = d.screen().root.create_window(0, 0, 300, 200, 0, d.screen().root_depth, event_mask=X.StructureNotifyMask)

@@ -341,8 +341,6 @@ def _blank():
     return live.inputs, live.mask
 
 
-def test_a_policy_of_landmarks_is_not_shown_pictures(trained, tmp_path):
-    with pytest.raises(UserError, match=r"not from pictures.*--features FILE"):
-        load(trained.weights, object())
+def test_a_folder_without_a_policy_and_a_wrong_option_are_named(tmp_path):
     with pytest.raises(UserError, match=r"control_policy_v2\.pt"):
         load(tmp_path)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from protege.core import Session, SessionInfo, SessionWriter, encode_jpeg
 from protege.core.files import write_json
-from protege.core.lineage import Origin, doubles, families, origins, recordings, share_play
+from protege.core.lineage import families, is_edited, origins
+from protege.core.once import Claims
 from protege.core.session import SessionError, frame_path, repair
 from protege.recorder.editing import merge, split, trim
 
@@ -32,10 +33,18 @@ def play(folder):
 
 
 def left_out(*folders):
-    return [
-        [(d.start, d.stop, d.of.name) for d in double]
-        for double in doubles([Session.open(folder) for folder in folders])
-    ]
+    """For each session the frames that another has, too: (start, stop, whose); what no edit made keeps its own."""
+    claims, sessions = Claims(), [Session.open(folder) for folder in folders]
+    found = [[] for _ in folders]
+    for number in sorted(range(len(folders)), key=lambda n: (is_edited(sessions[n].info), n)):
+        for part, origin in enumerate(origins(sessions[number])):
+            theirs = claims.take([origin], f"{number} {part}")
+            found[number] += [(start, stop, folders[int(who.split()[0])].name) for start, stop, who in theirs]
+    return found
+
+
+def recordings(folder):
+    return {origin.recording for origin in origins(Session.open(folder))}
 
 
 def as_an_earlier_version_wrote(folder):
@@ -79,7 +88,7 @@ def test_repairs_before_and_after_an_edit_leave_frames_their_numbers(tmp_path):
     frame_path(part, 2).unlink()
     repair(part)
     assert play(part) == [("s", n) for n in (2, 4, 6, 7, 8, 9)]
-    assert left_out(folder, part) == [[], [(0, 6, "s")]]
+    assert left_out(folder, part) == [[], [(0, 1, "s"), (1, 2, "s"), (2, 6, "s")]]
 
 
 def test_a_part_beside_its_whole_counts_once(tmp_path, written):
@@ -111,13 +120,13 @@ def test_what_is_left_after_the_doubles_is_every_frame_of_play_once(tmp_path_fac
         source = data.draw(st.sampled_from(folders))
         if data.draw(st.booleans()):
             length = len(Session.open(source))
-            folders.append(trim(source, data.draw(st.integers(0, length - 1)) / 10, out=root / f"t{number}"))
+            folders.append(trim(source, data.draw(st.integers(0, length - 1)) / 10).rename(root / f"t{number}"))
         else:
             folders.append(merge([source, data.draw(st.sampled_from(folders))], f"m{number}"))
     folders = data.draw(st.permutations(folders))
     kept = []
-    for folder, double in zip(folders, doubles([Session.open(f) for f in folders]), strict=True):
-        out = {i for d in double for i in range(d.start, d.stop)}
+    for folder, theirs in zip(folders, left_out(*folders), strict=True):
+        out = {i for start, stop, _ in theirs for i in range(start, stop)}
         kept += [frame for i, frame in enumerate(play(folder)) if i not in out]
     assert sorted(kept) == [*(("a", n) for n in range(6)), *(("b", n) for n in range(5))]
 
@@ -125,7 +134,7 @@ def test_what_is_left_after_the_doubles_is_every_frame_of_play_once(tmp_path_fac
 def test_relatives_are_one_family_also_through_a_third(tmp_path):
     a, b, c = (record(tmp_path, name) for name in "abc")
     merged = merge([trim(a, 0.5), trim(b, 0.5)], "m")
-    known = [recordings(Session.open(folder)) for folder in (a, b, c, merged)]
+    known = [recordings(folder) for folder in (a, b, c, merged)]
     one, two, other, four = families(known)
     assert one == two == four
     assert other != one
@@ -133,13 +142,8 @@ def test_relatives_are_one_family_also_through_a_third(tmp_path):
     assert len(set(families(known[:3]))) == 3
 
 
-def test_pieces_share_play_where_their_times_on_one_recording_meet(tmp_path):
-    a, b = Session.open(record(tmp_path, "a")), Session.open(record(tmp_path, "b"))
-    assert share_play(origins(a, 0, 5), origins(a, 4, 8))
-    assert not share_play(origins(a, 0, 4), origins(a, 4, 8))
-    assert not share_play(origins(a), origins(b))
-    assert [o.frames for o in origins(a, 4, 8)] == [(4, 8)]
-    assert Origin.from_json(origins(a, 4, 8)[0].to_json()) == origins(a, 4, 8)[0]
+def test_a_piece_knows_which_frames_it_has(tmp_path):
+    assert [o.frames for o in origins(Session.open(record(tmp_path)), 4, 8)] == [(4, 8)]
 
 
 CLIP = {"session": "s", "frames": [0, 5], "shift_ns": 0}

@@ -44,7 +44,7 @@ class Hands:
 
             self._open(device)
             inner = self.display.display
-            first = self.display.query_extension("XInputExtension").first_event
+            first = _xinput(self.display).first_event
             DeviceInput(
                 display=inner,
                 opcode=inner.get_extension_major("XTEST"),
@@ -73,7 +73,7 @@ class Hands:
 
         OpenDevice(
             display=self.display.display,
-            opcode=self.display.query_extension("XInputExtension").major_opcode,
+            opcode=_xinput(self.display).major_opcode,
             device=self._number(device),
         )
 
@@ -139,3 +139,9 @@ class GameWindow:
     def close(self):
         self.window.destroy()
         self.display.close()
+
+
+def _xinput(display):
+    found = display.query_extension("XInputExtension")
+    assert found is not None
+    return found

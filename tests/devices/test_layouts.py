@@ -10,8 +10,7 @@ from protege.core import KEYBOARD_12, NO_KEYS, ActionSpace
 from protege.devices.key_check import try_keys
 from protege.devices.keyboard import KeyListener, RealKeys
 from protege.devices.places import PLACES, places_of
-from protege.devices.x11 import keys_down
-from protege.devices.x11_keys import keymap
+from protege.devices.x11_keys import keymap, keys_down
 from protege.errors import UserError
 from tests.conftest import need
 from tests.devices.hands import Hands, until

@@ -2,7 +2,7 @@
 
 import pytest
 
-from protege.agent.policies import ConstantPolicy
+from protege.agent.baselines import ConstantPolicy
 from protege.core.events import Focus, Pause
 from protege.devices.x11 import XWindow, open_display
 from tests.agent.test_live import TITLE, Run, down

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from protege.core import KEYBOARD_12, NO_KEYS
-from protege.devices import x11
+from protege.devices import x11_keys
 from protege.devices.keyboard import RealKeys
 from protege.devices.watchdog import Watchdog
 
@@ -45,10 +45,10 @@ def test_a_killed_process_leaves_no_key_down(xvfb, sent):
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "holding\n"
-        assert x11.keys_down(KEYS) == {"w", "left", "space"}
+        assert x11_keys.keys_down(KEYS) == {"w", "left", "space"}
         os.kill(holder.pid, sent)
         holder.wait()
-    wait_until(lambda: not x11.keys_down(KEYS))
+    wait_until(lambda: not x11_keys.keys_down(KEYS))
 
 
 def test_the_watchdog_leaves_keys_alone_while_its_process_lives_and_ends_with_the_block(xvfb):
@@ -57,7 +57,7 @@ def test_the_watchdog_leaves_keys_alone_while_its_process_lives_and_ends_with_th
         assert watchdog.alive
         keys.hold(frozenset("w"))
         time.sleep(0.3)
-        assert x11.keys_down(KEYS) == {"w"}
+        assert x11_keys.keys_down(KEYS) == {"w"}
         keys.hold(NO_KEYS)
     assert not watchdog.alive
 

@@ -197,7 +197,7 @@ class Case:
 
 def _internal(code: int, said: str) -> list[tuple[str, str]]:
     for pattern in (
-        r"(?:a defect of ours|internal error): (.*?)(?:; run again|$)",
+        r"internal error: (.*?)(?:; run again|$)",
         r"Traceback \(most recent call last\)",
     ):
         if match := re.search(pattern, said, re.M):

@@ -28,7 +28,7 @@ def kinds(case, output, *, code=0, seconds=0.1, grown=0, stopped=False):
     [
         ("protege: x: no such file; y\n", {"code": 2}, None),
         ("", {"code": 2}, "wordless"),
-        ("protege: a defect of ours: KeyError('x'); run again with --debug and report it\n", {"code": 1}, "internal"),
+        ("protege: internal error: KeyError('x'); run again with --debug and report it\n", {"code": 1}, "internal"),
         ("Traceback (most recent call last):\n  File\nKeyError: 'x'\n", {"code": 1}, "internal"),
         ("", {"code": -11}, "internal"),
         ("title: \x1b]0;owned\x07\n", {}, "terminal"),

@@ -174,7 +174,7 @@ class _Killing:
             if ended.stopped:
                 return [*found, ("stuck", f"not done after {LIMIT_S:g} s")]
             if ended.code != 0:
-                advised = ended.code == 2 and "Traceback" not in said and "defect of ours" not in said
+                advised = ended.code == 2 and "Traceback" not in said and "internal error" not in said
                 return found if advised else [*found, ("stuck", f"exit code {ended.code}: {said.strip()[-300:]}")]
             found += [("stuck", f"left behind: {path}") for path in self._hidden(work)]
         now = self.job.contents(work)

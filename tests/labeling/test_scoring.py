@@ -9,9 +9,8 @@ from protege.errors import UserError
 from protege.labeling import Given, label, load, score
 from protege.labeling.backends.base import Answer
 from protege.labeling.scoring import NO_ANSWER, overlap
-from protege.recorder.importers import import_recordings
 from tests.labeling.recordings import HOLD, record
-from tests.recorder.foreign import OWAMCAP, video
+from tests.recorder.foreign import OWAMCAP, import_recordings, video
 
 
 class Fixed:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from protege.core import encode_jpeg
+from protege.recorder.importers import import_each
 
 OWAMCAP = Path(__file__).parents[1] / "fixtures" / "owamcap"
 
@@ -99,3 +100,8 @@ def mcap(path, messages, raw=None):
 
 def in_order(messages):
     return sorted(messages, key=lambda message: message[1])
+
+
+def import_recordings(source, out, **options):
+    """All that is made of a file or a folder."""
+    return list(import_each(source, out, **options))

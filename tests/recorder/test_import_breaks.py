@@ -9,8 +9,21 @@ from protege.core import Session
 from protege.core.events import Held, Key, Pause
 from protege.core.session import check
 from protege.errors import UserError
-from protege.recorder.importers import import_recordings
-from tests.recorder.foreign import T0, A, S, W, in_order, key, mcap, screens, shifted, state, video, window
+from tests.recorder.foreign import (
+    T0,
+    A,
+    S,
+    W,
+    import_recordings,
+    in_order,
+    key,
+    mcap,
+    screens,
+    shifted,
+    state,
+    video,
+    window,
+)
 
 PLAY = [*screens(), key(1, W, True), key(3, W, False), key(3.5, A, True), key(4, A, False)]
 

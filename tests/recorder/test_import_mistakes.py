@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from protege.errors import MissingExtra, ProtegeError, UserError
-from protege.recorder.importers import import_each, import_recordings
-from tests.recorder.foreign import OWAMCAP, origin, video
+from protege.recorder.importers import import_each
+from tests.recorder.foreign import OWAMCAP, import_recordings, origin, video
 
 
 def text_file(root):

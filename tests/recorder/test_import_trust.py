@@ -15,9 +15,9 @@ from protege.core.events import Held, Pause
 from protege.core.files import Locked, locked
 from protege.core.session import check
 from protege.errors import ProtegeError, UserError
-from protege.recorder.importers import import_each, import_recordings
+from protege.recorder.importers import import_each
 from protege.recorder.importing.owamcap_messages import Recording, messages
-from tests.recorder.foreign import T0, S, in_order, key, mcap, origin, screens, video
+from tests.recorder.foreign import T0, S, import_recordings, in_order, key, mcap, origin, screens, video
 
 MS = 1_000_000
 pipes = pytest.mark.skipif(sys.platform == "win32", reason="there are no named pipes among its files")

@@ -15,13 +15,12 @@ from protege.core import KEYBOARD_12, NO_KEYS, ActionSpace, Session, decode_jpeg
 from protege.core.events import Held, Key, Pause
 from protege.core.session import check
 from protege.errors import UserError
-from protege.recorder.importers import import_recordings
 from protege.recorder.importing import owamcap
 from protege.recorder.importing.breaks import cut_events, resample
 from protege.recorder.importing.decode import decode_video
 from protege.recorder.importing.owamcap_checks import key_changes
 from protege.recorder.importing.owamcap_messages import Recording, read_mcap, take
-from tests.recorder.foreign import OWAMCAP, origin, video
+from tests.recorder.foreign import OWAMCAP, import_recordings, origin, video
 
 VERSIONS = ["0.3.2", "0.4.2"]
 MS = 1_000_000
@@ -260,11 +259,11 @@ def test_another_action_space_decides_which_keys_are_kept(tmp_path):
 KILLED = """
 import sys, time
 from pathlib import Path
-from protege.recorder.importers import import_recordings
+from protege.recorder.importers import import_each
 def slow(name, frames):
     print(frames, flush=True)
     time.sleep(0.05)
-import_recordings(Path(sys.argv[1]), Path(sys.argv[2]), progress=slow)
+list(import_each(Path(sys.argv[1]), Path(sys.argv[2]), progress=slow)
 """
 
 

@@ -14,8 +14,8 @@ import pytest
 from protege.core import KEYBOARD_12, NO_KEYS, Session
 from protege.core.events import Held, Key, Pause
 from protege.core.session import check, find_sessions, repair
+from protege.devices.backends import open_presser
 from protege.devices.keyboard import RealKeys
-from protege.devices.keys import open_presser
 from protege.devices.places import places_of
 from protege.devices.windows import find_window, focused_window, list_windows
 from protege.errors import UserError

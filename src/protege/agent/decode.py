@@ -7,9 +7,9 @@ that constrained decoding of one token after another gives, greedy or sampled.
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,12 @@ from numpy.typing import NDArray
 from protege.agent.reader import Reader
 from protege.agent.shape import AnswerShape, Node
 from protege.core.actions import Action
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Pick = Callable[[int, list[int]], tuple[int, float]]
+"""Of a row of scores and the tokens that may follow: the chosen one and its probability among them."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,7 @@ class ChunkDecoder:
 
     def decode(
         self,
-        inputs: dict[str, Any],
+        inputs: "dict[str, Tensor]",
         draft: Sequence[Action] | None = None,
         temperature: float = 0.0,
         rng: random.Random | None = None,
@@ -145,8 +151,8 @@ class _Walk:
             node = node.children[token]
         return bool(node.children)
 
-    def advance(self, ahead: list[int], pick: Any) -> int:
-        """Takes one token after another while the model's scores are known; returns how many of `ahead` were right.
+    def advance(self, ahead: list[int], pick: Pick) -> int:
+        """Accept drafted tokens until the first mismatch; return how many of `ahead` matched.
 
         pick(row, options): the token chosen from options by the scores after `row` tokens of `ahead`.
         """

@@ -4,8 +4,9 @@ import queue
 
 from protege.agent.loop import Heard
 from protege.core.actions import ActionSpace
+from protege.devices.backends import open_hook
 from protege.devices.keyboard import HeldKeys
-from protege.devices.keys import KeyEvent, Presser, open_hook
+from protege.devices.keys import KeyEvent, Presser
 
 
 class HumanKeys:

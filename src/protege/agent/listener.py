@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from protege.agent.thinker import Thought
+from protege.agent.worker import Prediction
 from protege.core.actions import Action
 from protege.core.frame import Frame
 
@@ -12,7 +12,7 @@ HUMAN = "human"
 
 @dataclass(frozen=True)
 class Slot:
-    """One time step: its number, when it was due and when its keys were held, which ones, from which thought (and
+    """One time step: its number, when it was due and when its keys were held, which ones, from which prediction (and
     which of its steps), who plays, for which goal, and why the agent holds nothing ("" when it may).
     """
 
@@ -20,7 +20,7 @@ class Slot:
     deadline_ns: int
     t_ns: int
     action: Action
-    thought: Thought | None
+    prediction: Prediction | None
     step: int
     by: str
     goal: str | None

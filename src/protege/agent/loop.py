@@ -7,8 +7,8 @@ from enum import StrEnum
 from typing import Protocol
 
 from protege.agent.listener import AGENT, HUMAN, Listener, Slot
-from protege.agent.numbers import MARGIN_NS, Numbers
-from protege.agent.thinker import Thinker, Thought
+from protege.agent.stats import MARGIN_NS, LoopStats
+from protege.agent.worker import Prediction, Worker
 from protege.core.actions import NO_KEYS, Action
 from protege.core.devices import Clock, Keys, Screen, Window
 from protege.core.plan import HORIZON
@@ -59,7 +59,7 @@ class Goals(Protocol):
 @dataclass(frozen=True)
 class LoopOptions:
     """period_ns: of a slot; execute: slots of a plan to play before the next one; horizon: of the plans;
-    max_s: longest duration; stop_key and toggle_key are handled by `Human`.
+    max_s: longest duration.
     """
 
     period_ns: int = 100_000_000
@@ -100,18 +100,18 @@ def released_after(keys: Keys) -> Iterator[None]:
 
 def play(
     world: World,
-    thinker: Thinker,
+    worker: Worker,
     goals: Goals,
     options: LoopOptions,
     listeners: Sequence[Listener] = (),
-    numbers: Numbers | None = None,
+    stats: LoopStats | None = None,
 ) -> Ending:
     """Play until the goals are reached, a person stops it, or time is up; raises what the devices and policy raise.
 
-    numbers: counted in here while it plays.
+    stats: counted up while it plays.
     """
     with released_after(world.keys):
-        loop = _Loop(world, thinker, goals, options, listeners, numbers or Numbers())
+        loop = _Loop(world, worker, goals, options, listeners, stats or LoopStats())
         while loop.ending is None:
             loop.act()
             loop.look()
@@ -124,11 +124,11 @@ class _Loop:
     """One run. Slot n is due at `origin + n * period`; a plan's step k is for the time k periods after its frame."""
 
     world: World
-    thinker: Thinker
+    worker: Worker
     goals: Goals
     options: LoopOptions
     listeners: Sequence[Listener]
-    numbers: Numbers
+    stats: LoopStats
     ending: Ending | None = None
 
     def __post_init__(self) -> None:
@@ -137,55 +137,54 @@ class _Loop:
         self._focused = True
         self._obstacle = ""
         self._hindered = ""
-        self._thought: Thought | None = None
-        self._arrived: Thought | None = None
+        self._prediction: Prediction | None = None
+        self._arrived: Prediction | None = None
         self._starved = False
         self._done = 0
         self._number = 0
         self._asked = -self.options.horizon
         self._origin_ns = self._since_ns = self.world.clock.now_ns()
-        self._tell("control", self._origin_ns, AGENT)
+        self._tell(lambda to: to.control(self._origin_ns, AGENT))
 
     def act(self) -> None:
         """At the slot's deadline: hold what the newest plan has for this slot, or nothing."""
         self.world.clock.sleep_until(self._deadline_ns - CHECK_NS)
         self._check()
         self.world.clock.sleep_until(self._deadline_ns)
-        thought, self._arrived = self.thinker.answer() or self._arrived, None
-        if thought is not None and thought.goal == self._goal and thought.t_ns >= self._since_ns:
-            self._adopt(thought)
+        prediction, self._arrived = self.worker.answer() or self._arrived, None
+        if prediction is not None and prediction.goal == self._goal and prediction.t_ns >= self._since_ns:
+            self._adopt(prediction)
         action, step = self._due()
         self.world.keys.hold(action)
         now = self.world.clock.now_ns()
-        self.numbers.acted(now - self._deadline_ns)
+        self.stats.acted(now - self._deadline_ns)
         seen = Slot(
-            self._number, self._deadline_ns, now, action, self._thought, step, self._by, self._goal, self._waiting
+            self._number, self._deadline_ns, now, action, self._prediction, step, self._by, self._goal, self._waiting
         )  # fmt: skip
-        self._tell("slot", seen)
+        self._tell(lambda to: to.slot(seen))
 
     def look(self) -> None:
         """Later in the slot, so that the plan is ready for the next deadline: take a picture and think about it."""
         period = self.options.period_ns
-        lead = min(max(self.numbers.lead_ns % period, MARGIN_NS), period)
+        lead = min(max(self.stats.lead_ns % period, MARGIN_NS), period)
         self.world.clock.sleep_until(self._deadline_ns + period - lead)
         self._check()
         if self._waiting:
             self.world.keys.hold(NO_KEYS)
         if self._focused and self.ending is None:
             frame = self.world.screen.grab()
-            self._tell("frame", frame)
-            if not self._waiting and self._goal is not None and not self.thinker.busy and self._is_due_to_think():
+            self._tell(lambda to: to.frame(frame))
+            if not self._waiting and self._goal is not None and not self.worker.busy and self._is_due_to_think():
                 self._asked = self._number
-                self._arrived = self.thinker.answer() or self._arrived  # the next one would take its place
-                self.thinker.ask(frame, self._goal)
+                self._arrived = self.worker.answer() or self._arrived  # the next one would take its place
+                self.worker.ask(frame, self._goal)
         behind = (self.world.clock.now_ns() - self._deadline_ns) // period
-        self.numbers.skipped_slots += max(0, behind - 1)
+        self.stats.skipped_slots += max(0, behind - 1)
         self._number += max(1, behind)
 
     def finish(self) -> None:
         self.world.keys.hold(NO_KEYS)
-        if self._goal is not None:
-            self._tell("goal_ended", self.world.clock.now_ns(), self._goal, str(self.ending))
+        self._end_goal(str(self.ending))
 
     @property
     def _deadline_ns(self) -> int:
@@ -204,13 +203,13 @@ class _Loop:
             return "you play"
         return "" if self._goal is not None else "no goal"
 
-    def _tell(self, what: str, *about: object) -> None:
+    def _tell(self, what: Callable[[Listener], None]) -> None:
         for listener in self.listeners:
-            getattr(listener, what)(*about)
+            what(listener)
 
     def _drop_plan(self) -> None:
-        """Nothing that was thought up to now counts any more."""
-        self._thought, self._starved, self._done = None, False, 0
+        """Discard the current and any in-flight plan."""
+        self._prediction, self._starved, self._done = None, False, 0
         self._asked = self._number - self.options.horizon
         self._since_ns = self.world.clock.now_ns()
 
@@ -227,14 +226,13 @@ class _Loop:
         if focused != self._focused:
             self._focused = focused
             self._drop_plan()
-            self._tell("focus", now, focused)
+            self._tell(lambda to: to.focus(now, focused))
         for heard in self.world.human.heard():
             self._hear(heard)
         if now - self._origin_ns >= self.options.max_s * 1e9:
             self.ending = Ending.TIME
         if (goal := self.goals.asked()) is not None and self.ending is None:
-            if self._goal is not None:
-                self._tell("goal_ended", now, self._goal, "changed")
+            self._end_goal("changed")
             self._begin(goal)
 
     def _hear(self, heard: Heard) -> None:
@@ -245,54 +243,62 @@ class _Loop:
         elif self._focused:  # what is typed into other windows is none of our business
             if self._by == AGENT:
                 self._hand_over(heard.t_ns, HUMAN)
-            self._tell("human_key", heard.t_ns, heard.what, heard.down)
+            self._tell(lambda to: to.human_key(heard.t_ns, heard.what, heard.down))
 
     def _hand_over(self, t_ns: int, by: str) -> None:
         self._by = by
         self._drop_plan()
         self.world.keys.hold(NO_KEYS)
-        self._tell("control", t_ns, by)
+        self._tell(lambda to: to.control(t_ns, by))
 
     def _begin(self, goal: str) -> None:
         self._goal = goal
         self._drop_plan()
-        self._tell("goal", self.world.clock.now_ns(), goal)
+        now = self.world.clock.now_ns()
+        self._tell(lambda to: to.goal(now, goal))
 
-    def _adopt(self, thought: Thought) -> None:
+    def _end_goal(self, how: str) -> None:
+        """No goal from here on; does nothing where there was none."""
+        goal, self._goal = self._goal, None
+        if goal is not None:
+            now = self.world.clock.now_ns()
+            self._tell(lambda to: to.goal_ended(now, goal, how))
+
+    def _adopt(self, prediction: Prediction) -> None:
         """A new plan: its slots that have passed are dropped; reached is what it says twice in a row."""
-        if (steps := len(thought.plan.steps)) != self.options.horizon:
+        if (steps := len(prediction.plan.steps)) != self.options.horizon:
             raise ProtegeError(f"the policy's plan has {steps} steps, expected {self.options.horizon}; no key is held")
-        step = self._step(thought)
-        self.numbers.thought(thought.latency_ns)
-        self.numbers.dropped_slots += min(step, len(thought.plan.steps))
-        if self._starved or step >= len(thought.plan.steps):
-            self.numbers.late_plans += 1
-        self._thought, self._starved = thought, False
-        self._done = self._done + 1 if thought.plan.done else 0
+        step = self._step(prediction)
+        self.stats.predicted(prediction.latency_ns)
+        self.stats.dropped_slots += min(step, len(prediction.plan.steps))
+        if self._starved or step >= len(prediction.plan.steps):
+            self.stats.late_plans += 1
+        self._prediction, self._starved = prediction, False
+        self._done = self._done + 1 if prediction.plan.done else 0
         if self._done >= DONE_IN_A_ROW and self._goal is not None:
-            reached, self._goal = self._goal, None
+            reached = self._goal
             self._drop_plan()
-            self._tell("goal_ended", self.world.clock.now_ns(), reached, "success")
+            self._end_goal("success")
             if not self.goals.reached(reached):
                 self.ending = Ending.REACHED
 
-    def _step(self, thought: Thought) -> int:
+    def _step(self, prediction: Prediction) -> int:
         """Which step of a plan is for this slot: the one that shares most of its time."""
-        return max(0, round((self._deadline_ns - thought.t_ns) / self.options.period_ns))
+        return max(0, round((self._deadline_ns - prediction.t_ns) / self.options.period_ns))
 
     def _due(self) -> tuple[Action, int]:
         """The keys of this slot and the step they come from; none where the plan has run out."""
-        if self._waiting or self._thought is None:
+        if self._waiting or self._prediction is None:
             return NO_KEYS, 0
-        step = self._step(self._thought)
-        if step < len(self._thought.plan.steps):
-            return self._thought.plan.steps[step], step
+        step = self._step(self._prediction)
+        if step < len(self._prediction.plan.steps):
+            return self._prediction.plan.steps[step], step
         self._starved = True
-        self.numbers.empty_slots += 1
+        self.stats.empty_slots += 1
         return NO_KEYS, step
 
     def _is_due_to_think(self) -> bool:
         """Whether enough of the plan is played. Asking so late that it would run out meanwhile is never enough."""
-        passed = round(self.numbers.lead_ns / self.options.period_ns)
+        passed = round(self.stats.lead_ns / self.options.period_ns)
         interval = max(1, min(self.options.execute, self.options.horizon - passed))
         return self._number - self._asked >= interval

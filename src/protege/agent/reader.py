@@ -1,19 +1,22 @@
 """A Qwen3-VL reads a prompt and one answer, in as little time as a live picture allows.
 
 Its own layers, called without what one stream does not need: where tokens and patches stand is the same for every frame
-of a goal and is kept; the cache has room for the longest answer from the start, so that taking tokens back is moving a
-number; the last layer computes only the rows that somebody asks for.
+of a goal and is kept; the cache has room for the longest answer from the start, so rollback moves an
+index; the last layer computes only the rows that somebody asks for.
 """
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from torch import Tensor, device, nn
 
 FEW_ROWS: Final = 12
 FEW_WEIGHTS: Final = 1_000_000
 """Below both, calling oneDNN costs more than it saves."""
 
-Rope = tuple[Any, Any]
+Rope = tuple["Tensor", "Tensor"]
 """cos and sin, (tokens, D) each, that turn D numbers by where they stand."""
 
 
@@ -29,22 +32,20 @@ class Reader:
     """Reads with one model, one picture at a time; not for two threads."""
 
     def __init__(self, body: Any, answer_tokens: int) -> None:
-        """body: a Qwen3VLModel, whose matrix products are made quicker in place on a CPU; answer_tokens: of the longest
-        answer.
-        """
+        """body: a Qwen3VLModel, whose matmuls are replaced in place on a CPU; answer_tokens: of the longest answer."""
         self._body, self._visual, self._text = body, body.visual, body.language_model
         if next(body.parameters()).device.type == "cpu":
             _quicken(body)
         self._answer_tokens = answer_tokens
-        self._grids: dict[tuple[int, ...], tuple[Any, Rope]] = {}
+        self._grids: dict[tuple[int, ...], tuple[Tensor, Rope]] = {}
         self._prompts: dict[tuple[int, ...], _Prompt] = {}
-        self._cache: Any = None
+        self._cache: Tensor = next(body.parameters()).new_empty(0, 0)
         self._prompt: _Prompt | None = None
-        self._asked: Any = None
-        self._deep: list[Any] = []
+        self._asked = self._cache
+        self._deep: list[Tensor] = []
         self._length = 0
 
-    def look(self, inputs: dict[str, Any]) -> None:
+    def look(self, inputs: "dict[str, Tensor]") -> None:
         """Begin anew with a picture and its prompt; inputs as the model takes them, of one picture."""
         ids, grid = inputs["input_ids"], tuple(inputs["image_grid_thw"][0].tolist())
         self._prompt = prompt = self._of_prompt(inputs, grid)
@@ -52,13 +53,13 @@ class Reader:
         self._asked = self._text.embed_tokens(ids)
         self._asked[:, prompt.image] = features.to(self._asked.dtype)
         room = ids.shape[1] + self._answer_tokens
-        if self._cache is None or self._cache.shape[-2] != room:
+        if self._cache.shape[-2] != room:
             attention = self._text.layers[0].self_attn
             kv_heads = self._text.config.num_key_value_heads
             self._cache = self._asked.new_empty(len(self._text.layers), 2, 1, kv_heads, room, attention.head_dim)
         self._length = 0
 
-    def read(self, tokens: list[int], rows: int) -> Any:
+    def read(self, tokens: list[int], rows: int) -> "Tensor":
         """(rows, hidden) after each of the last `rows` of the tokens read so far; the first call reads the prompt."""
         import torch
 
@@ -78,7 +79,7 @@ class Reader:
         """Forget the last tokens."""
         self._length -= count
 
-    def _layer(self, number: int, layer: Any, hidden: Any, rows: int) -> Any:
+    def _layer(self, number: int, layer: Any, hidden: "Tensor", rows: int) -> "Tensor":
         """(1, rows, hidden) after a layer; keys and values of all tokens go into the cache."""
         import torch
 
@@ -105,7 +106,7 @@ class Reader:
         hidden = hidden[:, -rows:] + attention.o_proj(seen.transpose(1, 2).reshape(1, rows, -1))
         return hidden + layer.mlp(layer.post_attention_layernorm(hidden))
 
-    def _add_deep(self, hidden: Any, number: int, count: int) -> None:
+    def _add_deep(self, hidden: "Tensor", number: int, count: int) -> None:
         """What an early layer of the vision tower saw goes into a text layer's rows of the picture."""
         assert self._prompt is not None
         left = count - hidden.shape[1]
@@ -113,7 +114,7 @@ class Reader:
         if stop > start:
             hidden[:, start:stop] += self._deep[number][start - stop :].to(hidden.dtype)
 
-    def _see(self, pixels: Any, grid: tuple[int, ...]) -> tuple[Any, list[Any]]:
+    def _see(self, pixels: "Tensor", grid: tuple[int, ...]) -> "tuple[Tensor, list[Tensor]]":
         """(tokens, hidden) of a picture, and the same from each of the layers that feed text layers directly."""
         import torch
 
@@ -135,14 +136,14 @@ class Reader:
                 deep.append(merger(hidden))
         return visual.merger(hidden), deep
 
-    def _of_grid(self, pixels: Any, grid: tuple[int, ...]) -> tuple[Any, Rope]:
+    def _of_grid(self, pixels: "Tensor", grid: tuple[int, ...]) -> "tuple[Tensor, Rope]":
         """The position table and the rope of a grid's patches, as the vision tower itself finds them."""
         import torch
 
         if grid not in self._grids:
             found: dict[str, Any] = {}
 
-            def keep(_: Any, args: Any, given: Any) -> None:
+            def keep(_: object, args: "tuple[Tensor, ...]", given: dict[str, Rope]) -> None:
                 found.update(given, table=args[0])
                 raise _Enough
 
@@ -158,7 +159,7 @@ class Reader:
             self._grids[grid] = found["table"], found["position_embeddings"]
         return self._grids[grid]
 
-    def _of_prompt(self, inputs: dict[str, Any], grid: tuple[int, ...]) -> _Prompt:
+    def _of_prompt(self, inputs: "dict[str, Tensor]", grid: tuple[int, ...]) -> _Prompt:
         """What is the same for every frame with this prompt."""
         import torch
 
@@ -181,7 +182,7 @@ class _Enough(Exception):
     """The rest of a forward pass is not needed."""
 
 
-def _turned(x: Any, cos: Any, sin: Any) -> Any:
+def _turned(x: "Tensor", cos: "Tensor", sin: "Tensor") -> "Tensor":
     """Rotary position embedding of (…, tokens, D); computed as wide as cos and sin are."""
     import torch
 
@@ -190,7 +191,7 @@ def _turned(x: Any, cos: Any, sin: Any) -> Any:
     return (x * cos + turned * sin).to(x.dtype)
 
 
-def _earlier(rows: int, tokens: int, device: Any) -> Any:
+def _earlier(rows: int, tokens: int, device: "device") -> "Tensor":
     """(rows, tokens) bool: which tokens each of the last `rows` may see."""
     import torch
 
@@ -198,10 +199,10 @@ def _earlier(rows: int, tokens: int, device: Any) -> Any:
     return at <= at[-rows:, None]
 
 
-def _quicken(body: Any) -> None:
-    """Matrix products of a model on a CPU, made quicker without another result than rounding gives.
+def _quicken(body: "nn.Module") -> None:
+    """Faster CPU matmuls, in place, equal up to rounding.
 
-    Plain ones go to oneDNN, which torch itself asks only for other numbers than float32: two to three times quicker
+    Plain products go to oneDNN, which torch itself asks only for other numbers than float32: two to three times quicker
     than its own for few rows, as here. The cut of a picture into patches is one of them too: its steps are as long as
     its kernel, and as a convolution it takes 15 times as long.
     """

@@ -2,14 +2,16 @@
 
 import queue
 import threading
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Final
 
+import numpy as np
 from PIL import Image
 
 from protege.agent.listener import AGENT, Listener, Slot
 from protege.core.actions import NO_KEYS, Action
 from protege.core.events import Control, End, Event, Focus, Goal, Held, Key, Pause
+from protege.core.files import Json
 from protege.core.frame import Frame, encode_jpeg
 from protege.core.session import SessionWriter
 from protege.errors import ProtegeError
@@ -70,7 +72,7 @@ class RunRecorder(Listener):
         self._agent_holds(t_ns, NO_KEYS)
         self._write(lambda t: End(t, how), t_ns)
 
-    def finish(self, t_ns: int, extra: dict[str, Any]) -> None:
+    def finish(self, t_ns: int, extra: Mapping[str, Json]) -> None:
         """Write what is waiting and close the session."""
         self._queue.put(None)
         self._thread.join()
@@ -94,21 +96,13 @@ class RunRecorder(Listener):
 
     def _work(self) -> None:
         while (frame := self._queue.get()) is not None:
-            rgb = frame.rgb
+            rgb, size = frame.rgb, self.writer.info.frame_size
             try:
-                if frame.size != self.writer.info.frame_size:
-                    picture = Image.fromarray(rgb).resize(self.writer.info.frame_size, Image.Resampling.BILINEAR)
-                    self.writer.frame(frame.t_ns, encode_jpeg(_array(picture)))
-                else:
-                    self.writer.frame(frame.t_ns, encode_jpeg(rgb))
+                if frame.size != size:
+                    rgb = np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BILINEAR))
+                self.writer.frame(frame.t_ns, encode_jpeg(rgb))
             except OSError as error:
                 self.error = ProtegeError(f"{self.writer.folder}: cannot write ({error.strerror}); the agent stopped")
                 while self._queue.get() is not None:  # so that `finish` never waits for room
                     pass
                 return
-
-
-def _array(picture: Image.Image) -> Any:
-    import numpy as np
-
-    return np.asarray(picture)

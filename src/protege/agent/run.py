@@ -6,25 +6,25 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 from protege.agent.goals import goal_source, read_goals
 from protege.agent.human import HumanKeys
 from protege.agent.listener import Listener
-from protege.agent.loop import Ending, Goals, LoopOptions, World, play
-from protege.agent.numbers import Numbers
-from protege.agent.policies import load_policy
+from protege.agent.loop import Ending, LoopOptions, World, play
 from protege.agent.record import SOURCE, RunRecorder
 from protege.agent.sequence import replay
+from protege.agent.stats import LoopStats
 from protege.agent.status import Picture, Status
-from protege.agent.stuck import Sampled, StuckDetector, StuckOptions
-from protege.agent.thinker import ThreadThinker, ended
+from protege.agent.stuck import StuckDetector, StuckOptions
 from protege.agent.vision import VisionOptions
+from protege.agent.worker import ThreadWorker, ended
 from protege.core.actions import Action
+from protege.core.card import Trained
 from protege.core.devices import Clock, MonotonicClock, Window
 from protege.core.frame import Frame
 from protege.core.paths import agent_runs
-from protege.core.plan import Policy
+from protege.core.plan import FRAME_HZ, Policy, Sampling
 from protege.core.session import Session, SessionInfo, SessionWriter
 from protege.devices.ending import interruptible
 from protege.devices.guard import Guard
@@ -44,7 +44,7 @@ SWITCH_S: Final = 0.001
 
 @dataclass(frozen=True)
 class PlayOptions:
-    """model: folder, server or name of a policy; goals: a file, one a line; window: part of the game's title, None
+    """model: the policy's name, kept with the run; goals: a file, one a line; window: part of the game's title, None
     for the window that has the focus when the countdown ends; execute: slots of a plan to play before the next;
     dry_run: press nothing, and show; show: keep live.jpg in the run's folder; unstick: sample when stuck; focus_s: wait
     so long for the game's focus; stop_key ends, toggle_key takes over and hands back; record: keep the run as Session.
@@ -79,7 +79,7 @@ class PlayOptions:
             raise UserError("--show keeps its picture in the run's folder, which --no-record leaves out; choose one")
         if self.stop_key == self.toggle_key:
             raise UserError(f"stop key and toggle key are both {self.stop_key!r}; choose two keys")
-        self.loop(10.0)
+        self.loop(FRAME_HZ)  # its options are checked before anything is loaded
 
     def loop(self, frame_hz: float, horizon: int = 0) -> LoopOptions:
         horizon = max(horizon, self.vision.horizon)
@@ -88,10 +88,10 @@ class PlayOptions:
 
 @dataclass(frozen=True)
 class Played:
-    """How a run ended, its numbers, and its recording (None without one)."""
+    """How a run ended, its statistics, and its recording (None without one)."""
 
     ending: Ending
-    numbers: Numbers
+    stats: LoopStats
     folder: Path | None
 
 
@@ -129,39 +129,36 @@ class FollowingScreen:
         self._screen.close()
 
 
-def play_game(
-    options: PlayOptions, policy: Policy | None = None, say: Callable[[str], None] = print, goals: Goals | None = None
-) -> Played:
-    """Play until the goals are reached, a person stops it or time is up. policy: instead of options.model's.
+def play_game(options: PlayOptions, policy: Policy, say: Callable[[str], None] = print) -> Played:
+    """Play until the goals are reached, a person stops it or time is up.
 
     ProtegeError when the window closes, the policy fails or a device is gone; UserError when it cannot begin. Every
     key is up again in all cases, and the recording is closed.
     """
     try:
-        policy = policy or load_policy(options.model, options.vision)
         policy.warm_up()
     except SystemExit as error:
         raise ended(error) from None
     clock = MonotonicClock()
     listed = ([options.goal] if options.goal else []) + (read_goals(options.goals) if options.goals else [])
-    card = getattr(policy, "card", None)
-    hz = float(getattr(card, "frame_hz", 10.0))
+    card = policy.card if isinstance(policy, Trained) else None
+    hz = float(card.frame_hz) if card is not None else FRAME_HZ
     with _stoppable(), ExitStack() as stack:
-        numbers = Numbers()
-        status = Status(options.vision.space, numbers)
+        stats = LoopStats()
+        status = Status(options.vision.space, stats)
         stack.callback(status.close)
         world = real_world(options, clock, stack, say, status.say)
-        thinker = ThreadThinker(policy, clock)
-        stack.callback(thinker.close)
+        worker = ThreadWorker(policy, clock)
+        stack.callback(worker.close)
         recorder = run_recorder(options, world, hz) if options.record else None
         try:
             ending = play(
                 world,
-                thinker,
-                goals or goal_source(listed, status.say),
-                options.loop(hz, getattr(card, "horizon", 0)),
+                worker,
+                goal_source(listed, status.say),
+                options.loop(hz, 0 if card is None else card.horizon),
                 _listeners(options, policy, status, recorder),
-                numbers,
+                stats,
             )
         except KeyboardInterrupt:
             ending = Ending.STOPPED
@@ -171,11 +168,11 @@ def play_game(
             raise ProtegeError(f"the policy failed ({type(error).__name__}: {error}); no key is held") from error
         finally:
             if recorder is not None:
-                about = {"model": str(options.model), "numbers": numbers.to_json(), "dry_run": options.dry_run}
+                about = {"model": str(options.model), "numbers": stats.to_json(), "dry_run": options.dry_run}
                 if isinstance(world.screen, FollowingScreen) and world.screen.outside:
                     about["outside_screen"] = round(world.screen.outside, 4)
                 recorder.finish(clock.now_ns(), about)
-        return Played(ending, numbers, recorder.writer.folder if recorder else None)
+        return Played(ending, stats, recorder.writer.folder if recorder else None)
 
 
 def replay_game(
@@ -274,7 +271,7 @@ def run_recorder(options: PlayOptions, world: World, hz: float) -> RunRecorder:
 
 
 def _listeners(options: PlayOptions, policy: Policy, status: Status, recorder: RunRecorder | None) -> list[Listener]:
-    sampled = cast("Sampled", policy) if options.unstick and hasattr(policy, "temperature") else None
+    sampled = policy if options.unstick and isinstance(policy, Sampling) else None
     listeners: list[Listener] = [StuckDetector(status.say, options.stuck, sampled)]
     if recorder is not None:
         listeners.append(recorder)

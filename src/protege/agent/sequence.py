@@ -1,6 +1,6 @@
 """Pressing what is known beforehand: a list of actions, or a recording's keys with its own timing."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from protege.agent.loop import Ending, World, released_after
 from protege.core.actions import NO_KEYS, Action, ActionSpace
@@ -47,9 +47,7 @@ def changes(session: Session) -> Iterator[tuple[int, Action]]:
         yield played, frozenset(held)
 
 
-def replay(
-    session: Session, world: World, max_s: float, shown: Callable[[float, Action], None] = lambda s, action: None
-) -> Ending:
+def replay(session: Session, world: World, max_s: float) -> Ending:
     """Press a recording's keys again with its timing, without its pauses.
 
     Ends early by the hot key, any of a person's keys, or a lost focus: a replay cannot go on from elsewhere.
@@ -63,7 +61,6 @@ def replay(
             if (ending := _wait(world, start + played_ns, start + round(max_s * 1e9))) is not None:
                 return ending
             world.keys.hold(action)
-            shown(played_ns / 1e9, action)
         world.keys.hold(NO_KEYS)
     return Ending.REACHED
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from protege.agent.shape import valid_actions
 from protege.agent.vision import VisionOptions
 from protege.core.chat import prompt, read_reply
+from protege.core.files import Json
 from protege.core.frame import Frame, encode_jpeg
 from protege.core.plan import Plan
 from protege.errors import ProtegeError, UserError
@@ -20,9 +21,9 @@ MAX_TOKENS = 200
 
 
 class ServerAgent:
-    """Implements `play.Policy`. The server may only answer with valid actions: the request says which as a schema."""
+    """Implements `core.plan.Policy`. The request names the valid actions, as a schema, and no other is answered."""
 
-    def __init__(self, url: str, options: VisionOptions | None = None, api_key: str = "none") -> None:
+    def __init__(self, url: str, options: VisionOptions | None = None) -> None:
         """url: with its /v1, and the model's name after a #; the server's first model without one."""
         self.options = options or VisionOptions()
         parts = urlsplit(url)
@@ -33,7 +34,7 @@ class ServerAgent:
         self._secure = parts.scheme == "https"
         self._host, self._port, self._path = parts.hostname, parts.port, parts.path.rstrip("/")
         self._model = parts.fragment
-        self._headers = {"Content-Type": "application/json", "Authorization": f"Bearer {api_key}"}
+        self._headers = {"Content-Type": "application/json", "Authorization": "Bearer none"}
         self._connection: http.client.HTTPConnection | None = None
         names = [self.options.space.spell(action) for action in valid_actions(self.options.space, chords=False)]
         self._schema = {
@@ -89,7 +90,7 @@ class ServerAgent:
         width, height = self.options.frame_size or (640, 480)
         self.predict(Frame(np.zeros((height, width, 3), np.uint8), 0), "Go")
 
-    def _request(self, method: str, path: str, body: Any) -> Any:
+    def _request(self, method: str, path: str, body: Json) -> Any:
         """The server's JSON. A kept connection may have been closed meanwhile: it is opened again, once."""
         data = None if body is None else json.dumps(body)
         for again in (True, False):

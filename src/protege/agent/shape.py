@@ -2,9 +2,9 @@
 
 import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 from protege.core.actions import NO_KEYS, Action, ActionSpace
 from protege.core.chat import reply
@@ -14,6 +14,16 @@ from protege.errors import UserError
 CHORD_KEYS: Final = 3
 """Keys that a chord holds at most: walking, stepping aside and turning at once."""
 _MIXES: Final = 20
+
+
+class Tokenizer(Protocol):
+    """What is used of a tokenizer of transformers."""
+
+    def __call__(
+        self, text: str, *, add_special_tokens: bool, return_offsets_mapping: bool = False
+    ) -> Mapping[str, Any]:
+        """input_ids: T tokens; offset_mapping: T (start, stop) in the text, where they were asked for."""
+        ...
 
 
 @dataclass
@@ -51,7 +61,7 @@ class AnswerShape:
     horizon: int = HORIZON
 
     @classmethod
-    def of(cls, tokenizer: Any, space: ActionSpace, horizon: int = HORIZON, chords: bool = False) -> Self:
+    def of(cls, tokenizer: "Tokenizer", space: ActionSpace, horizon: int = HORIZON, chords: bool = False) -> Self:
         """Found by tokenising whole answers; UserError where a token reaches from an action into what is around it."""
         actions = valid_actions(space, chords)
         parts = [_parts(tokenizer, action, space, horizon) for action in actions]
@@ -101,7 +111,7 @@ class AnswerShape:
         return max(range(len(self.actions)), key=lambda i: len(self.actions[i] & action))
 
 
-def _parts(tokenizer: Any, action: Action, space: ActionSpace, horizon: int) -> tuple[tuple[int, ...], ...]:
+def _parts(tokenizer: "Tokenizer", action: Action, space: ActionSpace, horizon: int) -> tuple[tuple[int, ...], ...]:
     """head, sep, tail and the action's own tokens, from an answer that says it in every slot."""
     text = reply(Plan((action,) * horizon), space)
     name = f'"{space.spell(action)}"'

@@ -10,26 +10,26 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from protege.agent.listener import Listener, Slot
-from protege.agent.numbers import Numbers
+from protege.agent.stats import LoopStats
 from protege.core.actions import ActionSpace
 from protege.core.frame import Frame
+from protege.core.status_line import StatusLine
 from protege.core.text import one_line
 
 LIVE_NS: Final = 250_000_000
 LOG_NS: Final = 10_000_000_000
+PICTURE_NS: Final = 200_000_000
 
 
 class Status(Listener):
     """Rewrites one line of a terminal; on anything else prints one every ten seconds. Events get lines of their own."""
 
-    def __init__(self, space: ActionSpace, numbers: Numbers, out: TextIO = sys.stderr) -> None:
+    def __init__(self, space: ActionSpace, stats: LoopStats, out: TextIO = sys.stderr) -> None:
         self._space = space
-        self._numbers = numbers
-        self._out = out
-        self._live = out.isatty()
+        self._stats = stats
+        self._line = StatusLine(out)
         self._due_ns = 0
         self._start_ns: int | None = None
-        self._width = 0
         self._waiting = ""
 
     def slot(self, slot: Slot) -> None:
@@ -37,14 +37,8 @@ class Status(Listener):
         if slot.t_ns < self._due_ns and slot.waiting == self._waiting:
             return
         self._waiting = slot.waiting
-        self._due_ns = slot.t_ns + (LIVE_NS if self._live else LOG_NS)
-        text = slot_text(slot, self._space) + "  " + self._numbers.line((slot.t_ns - self._start_ns) / 1e9)
-        if self._live:
-            self._out.write("\r" + text.ljust(self._width))
-            self._width = len(text)
-        else:
-            self._out.write(text + "\n")
-        self._out.flush()
+        self._due_ns = slot.t_ns + (LIVE_NS if self._line.live else LOG_NS)
+        self._line.show(slot_text(slot, self._space) + "  " + self._stats.line((slot.t_ns - self._start_ns) / 1e9))
 
     def control(self, t_ns: int, by: str) -> None:
         self.say("you play" if by == "human" else "the agent plays")
@@ -57,22 +51,17 @@ class Status(Listener):
 
     def say(self, text: str) -> None:
         """A line of its own; goals come from outside."""
-        text = one_line(text)
-        self._out.write(("\r" + " " * self._width + "\r" if self._live and self._width else "") + text + "\n")
-        self._out.flush()
-        self._width = 0
+        self._line.say(one_line(text))
 
     def close(self) -> None:
-        if self._live and self._width:
-            self._out.write("\n")
-            self._out.flush()
+        self._line.close()
 
 
 def slot_text(slot: Slot, space: ActionSpace) -> str:
     """One line: who plays, the keys now, and what is planned next."""
     if slot.waiting:
         return f"[{slot.waiting}]"
-    steps = () if slot.thought is None else slot.thought.plan.steps[slot.step + 1 :]
+    steps = () if slot.prediction is None else slot.prediction.plan.steps[slot.step + 1 :]
     plan = " ".join(space.spell(step) for step in steps) or "-"
     return f"keys: {space.spell(slot.action)}  then: {plan}"
 
@@ -80,10 +69,9 @@ def slot_text(slot: Slot, space: ActionSpace) -> str:
 class Picture(Listener):
     """Keeps `path` showing the newest frame with the keys drawn on it; any image viewer that reloads can show it."""
 
-    def __init__(self, path: Path, space: ActionSpace, every_ns: int = 200_000_000) -> None:
+    def __init__(self, path: Path, space: ActionSpace) -> None:
         self._path = path
         self._space = space
-        self._every_ns = every_ns
         self._due_ns = 0
         self._slot: Slot | None = None
 
@@ -93,7 +81,7 @@ class Picture(Listener):
     def frame(self, frame: Frame) -> None:
         if self._slot is None or frame.t_ns < self._due_ns:
             return
-        self._due_ns = frame.t_ns + self._every_ns
+        self._due_ns = frame.t_ns + PICTURE_NS
         beside = self._path.with_suffix(".part")
         picture = Image.fromarray(drawn(frame.rgb, slot_text(self._slot, self._space), self._slot.goal or ""))
         with suppress(PermissionError):  # Windows: a viewer is just reading it, and the run waits for nobody

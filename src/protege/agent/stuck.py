@@ -1,8 +1,8 @@
-"""Notices an agent that gets nowhere: the picture hardly changes while keys are held, or it does one thing for ever."""
+"""Detects a stuck agent: the picture hardly changes while keys are held, or one action lasts too long."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from protege.agent.listener import AGENT, Listener, Slot
 from protege.core.actions import NO_KEYS, Action
 from protege.core.frame import Frame
+from protege.core.plan import Sampling
 
 CELLS: Final = 16
 """A picture is compared as so many by so many grey cells: flicker and noise average out, movement does not."""
@@ -25,12 +26,6 @@ class StuckOptions:
     same_s: float = 12.0
 
 
-class Sampled(Protocol):
-    """A policy that can be made to try other things."""
-
-    temperature: float
-
-
 class StuckDetector(Listener):
     """Says so once, and again after it has moved; with `policy`, samples with `temperature` until it moves."""
 
@@ -38,7 +33,7 @@ class StuckDetector(Listener):
         self,
         say: Callable[[str], None],
         options: StuckOptions | None = None,
-        policy: Sampled | None = None,
+        policy: Sampling | None = None,
         temperature: float = 1.0,
     ) -> None:
         self.stuck = ""

@@ -3,10 +3,11 @@
 import random
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from protege.agent.decode import Chunk, ChunkDecoder
 from protege.agent.shape import AnswerShape
@@ -18,6 +19,10 @@ from protege.core.plan import HORIZON, Plan
 from protege.errors import MissingExtra, ProtegeError, UserError
 from protege.vlm.pixels import fit, read_picture
 
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Picture = Image.Image | NDArray[np.uint8] | str | Path
 WARM_UPS: Final = 2
 SMALL_WEIGHTS: Final = 50_000_000
 BACKENDS: Final = ("transformers", "unsloth")
@@ -33,7 +38,6 @@ class VisionOptions:
     temperature: float = 0.0
     backend: str = "transformers"
     device: str = "auto"
-    dtype: str = "auto"
     four_bit: bool = False
     draft: bool = True
     space: ActionSpace = KEYBOARD_12
@@ -49,7 +53,7 @@ class VisionOptions:
 
 
 class VisionAgent:
-    """Implements `play.Policy` with a model: a LoRA adapter's folder, a merged model's, or a base model."""
+    """Implements `core.plan.Policy` with a model: a LoRA adapter's folder, a merged model's, or a base model."""
 
     def __init__(self, model: str | Path, goal: str = "", options: VisionOptions | None = None) -> None:
         """Loads the model; UserError if its card says it was made for something else."""
@@ -76,7 +80,7 @@ class VisionAgent:
         self._device = next(loaded.parameters()).device
         self.loaded, self.processor = loaded, processor
 
-    def predict_actions(self, image: Any, goal: str | None = None) -> list[str]:
+    def predict_actions(self, image: Picture, goal: str | None = None) -> list[str]:
         """The next actions as text ("w", "left", "none"). image: a PIL image, an (H, W, 3) uint8 array or a file."""
         chunk = self._decode(_pixels_of(image), goal or self.goal, None)
         return [self.card.space.spell(action) for action in chunk.actions]
@@ -92,7 +96,7 @@ class VisionAgent:
             self.predict(Frame(np.zeros((height, width, 3), np.uint8), number), self.goal or "Go")
         self._before = None
 
-    def inputs(self, rgb: NDArray[np.uint8], goal: str) -> dict[str, Any]:
+    def inputs(self, rgb: NDArray[np.uint8], goal: str) -> "dict[str, Tensor]":
         """What the model takes for a frame and a goal, on its device."""
         import torch
 
@@ -120,6 +124,11 @@ class VisionAgent:
         before_ns, _, plan = self._before
         passed = round((t_ns - before_ns) * self.card.frame_hz / 1e9)
         return shifted(plan.steps, passed)
+
+
+def load(folder: str, options: VisionOptions) -> VisionAgent:
+    """A vision model's folder, for `policies.KINDS`."""
+    return VisionAgent(folder, options=options)
 
 
 def first_guess(horizon: int) -> tuple[Action, ...]:
@@ -151,12 +160,10 @@ def _load(model: str | Path, options: VisionOptions) -> Any:
 
     if options.backend == "unsloth":
         return _load_unsloth(model, options)
-    return load_model(
-        model, four_bit=options.four_bit, device=options.device, dtype=options.dtype, merge=not options.four_bit
-    )
+    return load_model(model, four_bit=options.four_bit, device=options.device, merge=not options.four_bit)
 
 
-def _limit_threads(loaded: Any) -> None:
+def _limit_threads(loaded: "nn.Module") -> None:
     """A small model on a CPU runs on one thread: waiting for a second one, on a machine that also runs a game, costs
     more than it saves (measured: 3 to 10 times slower when the cores are busy).
     """
@@ -184,10 +191,10 @@ def _load_unsloth(model: str | Path, options: VisionOptions) -> Any:
     return loaded
 
 
-def _pixels_of(image: Any) -> NDArray[np.uint8]:
+def _pixels_of(image: Picture) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 of a picture in any of its usual forms."""
     if isinstance(image, str | Path):
         return read_picture(Path(image))
-    if hasattr(image, "convert"):
+    if isinstance(image, Image.Image):
         return np.asarray(image.convert("RGB"))
     return Frame(np.asarray(image), 0).rgb

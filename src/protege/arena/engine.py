@@ -63,6 +63,16 @@ def _end(game: "DoomGame", leash: EngineLeash) -> None:
     leash.let_go()
 
 
+def begin(game: "DoomGame") -> None:
+    """Start an engine, without the folder that it makes where it is started and leaves empty."""
+    litter = Path.cwd() / "_vizdoom"
+    ours = not litter.exists()
+    game.init()
+    if ours:
+        with suppress(OSError):
+            litter.rmdir()
+
+
 class Engine:
     """One Doom engine process. Headless it waits for `step`; with `window=True` a person plays it in real time."""
 
@@ -126,13 +136,7 @@ class Engine:
         game.set_seed(seed)
         if self.window:
             game.add_game_args("+freelook 1 +use_mouse 0")
-        # The engine makes this folder where it is started, and nothing says otherwise; it stays empty.
-        litter = Path.cwd() / "_vizdoom"
-        ours = not litter.exists()
-        game.init()
-        if ours:
-            with suppress(OSError):
-                litter.rmdir()
+        begin(game)
         return game
 
     @property

@@ -18,6 +18,7 @@ from protege.core import quality
 from protege.core.actions import NO_KEYS, Action
 from protege.core.events import End, Held, Key
 from protege.core.events import Goal as GoalEvent
+from protege.core.files import Json
 from protege.core.frame import encode_jpeg
 from protege.core.session import RECORDING, SessionError, SessionInfo, SessionWriter, library_versions, staged_session
 from protege.errors import UserError
@@ -46,7 +47,7 @@ def record_episodes(
     size: tuple[int, int] = (640, 480),
     noise: float = 0.05,
     goal: Goal | str | None = None,
-    progress: Callable[[Episode], None] | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
     task: Task | None = None,
 ) -> list[Episode]:
     """Records the seeds `seed` to `seed + episodes - 1`, each as the session `out/arena_<seed>[_<goal>]`.
@@ -73,8 +74,7 @@ def record_episodes(
             if episode is None:
                 episode = _record(engine, folder, layout(number, asked), Expert(noise, number))
             done.append(episode)
-            if progress is not None:
-                progress(episode)
+            progress(len(done), len(folders))
     return done
 
 
@@ -162,7 +162,7 @@ def steps(engine: Engine, expert: Expert, judge: Judge) -> Iterator[tuple[NDArra
         judge.observe(state, action)
 
 
-def _about(made: Layout, noise: float) -> dict[str, object]:
+def _about(made: Layout, noise: float) -> dict[str, Json]:
     return {
         "goal": made.goal.sentence,
         "goal_name": made.goal.name,

@@ -7,6 +7,7 @@ from typing import Final
 from protege.arena.rooms import STEP_RISE, STEPS, Layout, Placed, Pose
 from protege.arena.tasks import Task
 from protege.core.actions import NO_KEYS, Action
+from protege.core.files import Json
 
 DECISION_HZ: Final = 10
 TICS_HZ: Final = 35
@@ -108,7 +109,7 @@ class Judge:
                 self.end = End.TIMEOUT
         return self.end
 
-    def report(self) -> dict[str, object]:
+    def report(self) -> dict[str, Json]:
         """What `info` and the window's log say about the episode so far."""
         return {
             "end": None if self.end is None else str(self.end),

@@ -175,13 +175,3 @@ def write_wad(path: Path, lumps: Sequence[tuple[str, bytes]]) -> list[int]:
         body += data
     path.write_bytes(struct.pack("<4sii", b"PWAD", len(lumps), 12 + len(body)) + body + directory)
     return offsets
-
-
-def read_wad(path: Path) -> list[tuple[str, bytes]]:
-    """The lumps that `write_wad` wrote."""
-    data = path.read_bytes()
-    magic, count, start = struct.unpack_from("<4sii", data)
-    if magic != b"PWAD":
-        raise ValueError(f"{path} is no PWAD: it starts with {magic!r}")
-    entries = (struct.unpack_from("<ii8s", data, start + 16 * n) for n in range(count))
-    return [(name.rstrip(b"\0").decode("ascii"), data[at : at + size]) for at, size, name in entries]

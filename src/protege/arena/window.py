@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from protege.arena.engine import BUTTONS, Engine
 from protege.arena.gone import WindowWatch
@@ -21,6 +21,10 @@ from protege.arena.rooms import Layout, layout
 from protege.arena.state import DECISION_HZ, MAX_DECISIONS, TICS_HZ, ArenaState, Judge, tics_of
 from protege.arena.tasks import Goal, find_goal
 from protege.errors import ProtegeError, UserError
+
+if TYPE_CHECKING:
+    from Xlib.display import Display
+    from Xlib.xobject.drawable import Window
 
 TITLE: Final = "Protege Arena"
 ENGINE_TITLE: Final = "VIZDOOM"
@@ -168,7 +172,7 @@ def _entitle(title: str, pid: int | None, focus: bool) -> int | None:
         display.close()
 
 
-def _is_of(display: Any, window: Any, title: str, pid: int | None) -> bool:
+def _is_of(display: "Display", window: "Window", title: str, pid: int | None) -> bool:
     """Whether a window is an engine's, and this engine's where the window says whose it is."""
     # The first part of the engine's own title names the instance; afterwards it is ours.
     if not title.startswith((ENGINE_TITLE, TITLE)):
@@ -183,7 +187,7 @@ def _closing() -> Iterator[None]:
     second one.
     """
 
-    def closed(*_: Any) -> None:
+    def closed(*_: object) -> None:
         for number in before:
             signal.signal(number, signal.SIG_IGN)
         raise Closed("asked to end")

@@ -1,14 +1,16 @@
 """`protege arena`."""
 
-import sys
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
+from protege.commands.progress import bar
 from protege.commands.types import SEED, Count, Number, Size, examples
 from protege.core.paths import raw_playthrough, shown
+
+if TYPE_CHECKING:
+    from protege.arena.tasks import Task
 
 
 @click.group(
@@ -93,7 +95,7 @@ def record(
 
     What is recorded already is kept: a second run goes on where the first was stopped.
     """
-    from protege.arena.record import Episode, record_episodes
+    from protege.arena.record import record_episodes
     from protege.arena.tasks import Task
 
     kind = None if task is None else Task(task)
@@ -105,15 +107,7 @@ def record(
     if corrected:
         raise click.UsageError("--corrected: a session holds the keys that were pressed; give --zarr STORE with it")
     folder = out or raw_playthrough()
-    with ExitStack() as stack:
-        bar: Any = None
-
-        def progress(_: Episode) -> None:
-            nonlocal bar
-            if bar is None:  # not before the first is done: a mistake is one line, and nothing before it
-                bar = stack.enter_context(click.progressbar(length=episodes, label="episodes", file=sys.stderr))
-            bar.update(1)
-
+    with bar("episodes") as progress:
         done = record_episodes(folder, episodes, seed, size, noise, goal, progress, kind)
     won = sum(episode.success for episode in done)
     new = sum(episode.new for episode in done)
@@ -128,13 +122,12 @@ def _record_zarr(
     size: tuple[int, int],
     noise: float,
     goal: str | None,
-    task: Any,
+    task: "Task | None",
     corrected: bool,
 ) -> None:
     from protege.arena.record_steps import record_steps
     from protege.arena.tasks import find_goal
     from protege.cloning.episodes import StepStore
-    from protege.commands.progress import bar
     from protege.core.actions import KEYBOARD_12
 
     asked = find_goal(goal) if goal else None

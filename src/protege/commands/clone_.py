@@ -139,11 +139,11 @@ def rollout(model: str, episodes: int, seed: int, task: str, page: Path | None) 
     MODEL is a model's folder, or the name of a player without one, such as expert or random.
     """
     _require_libraries()
-    from protege.agent.policies import NAMED
+    from protege.agent import baselines
     from protege.arena.tasks import Task
     from protege.evaluation.episodes import BASELINES, Player
 
-    if model not in {*BASELINES, *NAMED} and "://" not in model:
+    if model not in {*BASELINES, *baselines.BASELINES} and "://" not in model:
         _require_folder(Path(model))
         ModelCard.load(Path(model))
     page = page or (Path(model) if Path(model).is_dir() else Path()) / "rollout.html"

@@ -1,7 +1,7 @@
 """`protege export`."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -9,6 +9,9 @@ from protege.commands.progress import bar
 from protege.commands.types import SEED, Number, Size, examples
 from protege.core.paths import labeled_segments, models, raw_playthrough, shown
 from protege.core.text import printable
+
+if TYPE_CHECKING:
+    from protege.labeling.export import Target
 
 
 @click.command(
@@ -39,7 +42,7 @@ from protege.core.text import printable
 @click.option("--push-to-hub", metavar="NAME", help="With --merge: upload the result, privately, under this name.")
 def command(
     folder: Path | None,
-    to: Any,
+    to: "Target | Literal['zarr']",
     out: Path,
     validation: float,
     seed: int,

@@ -81,20 +81,20 @@ def command(
         raise click.UsageError(f"--model {model}: plays from landmarks; give a recording or a stream with --features")
     from protege.agent.run import PlayOptions, play_game
     from protege.agent.vision import VisionOptions
+    from protege.policies import load_policy
 
     options["window"] = ask_window(options["window"], "the one that has the focus when the countdown ends")
     vision = VisionOptions(temperature=temperature, backend=backend, four_bit=four_bit, device=device)
-    played = play_game(
-        PlayOptions(
-            model=model or str(models() / "gameplay_agent_lora"),
-            countdown_s=countdown,
-            record=not no_record,
-            out=out or agent_runs(),
-            vision=vision,
-            **options,
-        ),
-        say=lambda text: click.echo(printable(text), err=True),
+    wanted = PlayOptions(
+        model=model or str(models() / "gameplay_agent_lora"),
+        countdown_s=countdown,
+        record=not no_record,
+        out=out or agent_runs(),
+        vision=vision,
+        **options,
     )
+    policy = load_policy(wanted.model, vision)
+    played = play_game(wanted, policy, lambda text: click.echo(printable(text), err=True))
     click.echo(printable(f"ended: {played.ending}"))
     if played.folder is not None:
         click.echo(f"recording: {shown(played.folder)}")

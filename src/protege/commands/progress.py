@@ -3,16 +3,19 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from click._termui_impl import ProgressBar
 
 
 @contextmanager
 def bar(label: str) -> Iterator[Callable[[int, int], None]]:
     """Yields a function that is told how much is done, and of how much."""
     with ExitStack() as stack:
-        shown: Any = None
+        shown: ProgressBar[int] | None = None
 
         def progress(done: int, total: int) -> None:
             nonlocal shown

@@ -1,6 +1,5 @@
 """`protege score`."""
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 import click
 
+from protege.commands.progress import bar
 from protege.commands.types import Count, examples
 from protege.core.paths import labeled_segments
 from protege.core.text import printable
@@ -44,14 +44,14 @@ def command(model: str, folder: Path | None, no_base: bool, **options: Any) -> i
 @contextmanager
 def scoring() -> Iterator[Callable[[str, int, int], None]]:
     """One bar after another: the model, with its goals swapped, the untuned base."""
+    shown: dict[str, Callable[[int, int], None]] = {}
     with ExitStack() as stack:
-        bars: dict[str, Any] = {}
 
         def progress(part: str, done: int, total: int) -> None:
-            if part not in bars:
+            if part not in shown:
                 stack.close()  # the bar before ends its line
-                bars.clear()
-                bars[part] = stack.enter_context(click.progressbar(length=total, label=part, file=sys.stderr))
-            bars[part].update(done - bars[part].pos)
+                shown.clear()
+                shown[part] = stack.enter_context(bar(part))
+            shown[part](done, total)
 
         yield progress

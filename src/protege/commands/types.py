@@ -51,7 +51,7 @@ class GoalText(click.ParamType):
 
     name = "text"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
         goal = str(value).strip()
         if not goal or len(goal) > 200 or "\n" in goal or printable(goal) != goal:
             self.fail(f"{_short(value)} is not a goal; expected a few words on one line", param, ctx)
@@ -63,7 +63,7 @@ class Size(click.ParamType):
 
     name = "WxH"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
         if isinstance(value, tuple):
             return value
         width, cross, height = str(value).lower().partition("x")
@@ -81,7 +81,7 @@ class Region(click.ParamType):
 
     name = "L,T,W,H"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Rect:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Rect:
         if isinstance(value, Rect):
             return value
         try:
@@ -103,7 +103,7 @@ class Seconds(click.ParamType):
 
     name = "TIME"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
         if isinstance(value, float):
             return value
         try:
@@ -118,11 +118,11 @@ class Seconds(click.ParamType):
         return total
 
 
-def _digits(value: Any) -> int:
+def _digits(value: object) -> int:
     return len(value) if isinstance(value, str) else 0
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     return one_line(repr(value), 60)
 
 

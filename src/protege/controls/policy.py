@@ -12,7 +12,6 @@ from protege.controls.postprocess import ControlOutput, PostProcessor
 from protege.controls.runtime import Runner, open_runner
 from protege.controls.state import State, encode_state
 from protege.controls.tables import DEFAULT_STATE, FRAME, INPUTS, SCREEN, SLOT, hotbar_slot
-from protege.errors import UserError
 
 LOST_S: Final = 10.0
 """Seconds without a person in sight after which everything is released and forgotten."""
@@ -81,17 +80,8 @@ class ControlPolicy:
             self._run(self.rows.inputs, np.ones_like(self.rows.mask))
 
 
-def load(source: str | Path, options: object = None) -> ControlPolicy:
-    """A trained policy: its folder, or its file such as models/control_policy_v2.pt.
-
-    This is the entry point of `protege.policies` for the kind "controls". UserError if the model cannot be used, or if
-    the caller means to show it pictures (`options` says how).
-    """
-    if options is not None:
-        raise UserError(
-            f"--model {source}: plays from landmarks, not from pictures; give a recording or a live stream of them "
-            "with --features FILE"
-        )
+def load(source: str | Path) -> ControlPolicy:
+    """A trained policy: its folder, or its file such as models/control_policy_v2.pt; UserError if it cannot be used."""
     files = ModelFiles.find(Path(source))
     return ControlPolicy(open_runner(files), read_config(files.config))
 

@@ -1,11 +1,13 @@
 """What a player can do: the keys a policy may hold, and one time step of holding them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from protege.core.files import Json
 
 Action = frozenset[str]
 """One time step: the set of keys held during it. The empty set is written "none"."""
@@ -86,7 +88,7 @@ class ActionSpace:
             self.index(name)
         return frozenset(names)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Json]:
         return {
             "name": self.name,
             "keys": list(self.keys),
@@ -95,7 +97,7 @@ class ActionSpace:
         }
 
     @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> Self:
+    def from_json(cls, fields: Any) -> Self:
         """The inverse of `to_json`; KeyError, TypeError or ValueError on anything else."""
         name, keys = fields["name"], fields["keys"]
         if not isinstance(name, str) or not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):

@@ -1,9 +1,9 @@
-"""The card beside a model's weights: what it was made for, so that nothing else is ever asked of it."""
+"""The card beside a model's weights: its metadata, checked before the model is used."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self, runtime_checkable
 
 from protege.core.actions import KEYBOARD_12, ActionSpace
 from protege.core.chat import PROMPT_VERSION
@@ -16,7 +16,7 @@ from protege.errors import UserError
 CARD_NAME: Final = "card.json"
 MOST_PIXELS: Final = 65_536
 """Of a frame's width or height."""
-_KINDS: Final[Mapping[str, Any]] = {
+_KINDS: Final[Mapping[str, type | tuple[type, ...]]] = {
     **{"kind": str, "base_model": str, "frame_size": list, "chords": bool, "config": dict},
     **{"horizon": int, "frame_hz": (int, float), "prompt_version": int},
 }
@@ -73,15 +73,22 @@ class ModelCard:
             raise ValueError("frame_hz and horizon lie between 0 and 10,000")
         return cls(**{**known, "space": ActionSpace.from_json(fields["space"]), "frame_size": (width, height)})
 
-    def require(self, **expected: Any) -> None:
+    def require(self, **expected: object) -> None:
         """UserError in words when a field is not what the caller needs, e.g. require(kind="vision", horizon=7)."""
         for name, wanted in expected.items():
-            if (found := getattr(self, name)) != wanted:
+            if (found := vars(self)[name]) != wanted:
                 raise UserError(
                     f"the model was made for {name.replace('_', ' ')} {_brief(found)}, this needs {_brief(wanted)}; "
                     "train it again or choose another model"
                 )
 
 
-def _brief(value: Any) -> str:
+@runtime_checkable
+class Trained(Protocol):
+    """A policy that says what its model was made for."""
+
+    card: ModelCard
+
+
+def _brief(value: object) -> str:
     return value.name if isinstance(value, ActionSpace) else str(value)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from protege.core.actions import ActionSpace
-from protege.core.files import parse_json
+from protege.core.files import Json, parse_json
 from protege.core.plan import HORIZON, Plan
 
 PROMPT_VERSION: Final = 1
@@ -50,7 +50,7 @@ class Sample:
     goal: str
     plan: Plan
 
-    def to_json(self, space: ActionSpace) -> dict[str, Any]:
+    def to_json(self, space: ActionSpace) -> dict[str, Json]:
         """The fields of one line of samples.jsonl, as trainers of Qwen models expect them."""
         question = prompt(self.goal, len(self.plan.steps))
         return {

@@ -5,12 +5,13 @@ Events are the truth of a session; actions are never stored. Times are nanosecon
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protege.core.actions import Action, ActionSpace
+from protege.core.files import Json
 
 NEVER_NS: Final = 2**62
 GAP_PERIODS: Final = 5
@@ -100,7 +101,7 @@ PAUSES: Final = {
 """Why a recording stops at a `Pause`. A reader takes a word that it does not know as it takes these."""
 
 
-def event_to_json(event: Event) -> dict[str, Any]:
+def event_to_json(event: Event) -> dict[str, Json]:
     """The event as the fields of one line of events.jsonl."""
     fields = asdict(event)
     if isinstance(event, Held):
@@ -108,7 +109,7 @@ def event_to_json(event: Event) -> dict[str, Any]:
     return fields
 
 
-def event_from_json(fields: Any, space: ActionSpace) -> Event:
+def event_from_json(fields: Json, space: ActionSpace) -> Event:
     """The inverse of `event_to_json`; ValueError says what is wrong with the line."""
     if isinstance(fields, dict) and not (type(t := fields.get("t_ns")) is int and abs(t) < NEVER_NS):
         raise ValueError(f"not an event: t_ns is {t!r}")
@@ -118,9 +119,9 @@ def event_from_json(fields: Any, space: ActionSpace) -> Event:
                 raise ValueError(f"key {key!r} outside the action space {space.name}")
             return Key(t_ns, key, down)
         case {"t_ns": int(t_ns), "held": list(held)} if len(fields) == 2:
-            if not set(held) <= set(space.pressable):
+            if not all(key in space.pressable for key in held):
                 raise ValueError(f"held keys {held} outside the action space {space.name}")
-            return Held(t_ns, frozenset(held))
+            return Held(t_ns, space.only(str(key) for key in held))
         case {"t_ns": int(t_ns), "pause": str(reason)} if len(fields) == 2:
             return Pause(t_ns, reason)
         case {"t_ns": int(t_ns), "focus": bool(focus)} if len(fields) == 2:
@@ -129,7 +130,7 @@ def event_from_json(fields: Any, space: ActionSpace) -> Event:
             return Goal(t_ns, goal)
         case {"t_ns": int(t_ns), "end": str(end)} if len(fields) == 2:
             return End(t_ns, end)
-        case {"t_ns": int(t_ns), "by": "agent" | "human" as by} if len(fields) == 2:
+        case {"t_ns": int(t_ns), "by": str(by)} if len(fields) == 2 and by in ("agent", "human"):
             return Control(t_ns, by)
     raise ValueError(f"not an event: {str(fields)[:80]}")
 

@@ -14,11 +14,12 @@ import shutil
 import stat
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Final, NoReturn
 
+from protege.core.fields import brief
 from protege.errors import ProtegeError, UserError
 
 Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
@@ -118,7 +119,7 @@ def component(folder: Path, name: object, source: Path, field: str) -> Path:
     """`folder / name` for a name that was read from the file `source`; UserError unless it is one plain component."""
     if not is_component(name):
         raise UserError(
-            f"{source}: {field} is {_short(name)}, expected a plain name without a folder; "
+            f"{source}: {field} is {brief(name)}, expected a plain name without a folder; "
             "this file was changed by hand or is not ours"
         )
     return folder / str(name)
@@ -128,20 +129,23 @@ def own_name(folder: Path, name: object, source: Path, field: str) -> str:
     """The name that `source` gives its own folder; UserError unless it is the folder's name on disk."""
     if name != folder.name:
         raise UserError(
-            f"{source}: {field} is {_short(name)}, but its folder is {folder.name!r}; "
+            f"{source}: {field} is {brief(name)}, but its folder is {folder.name!r}; "
             "give the folder its old name back, or make it anew"
         )
     return folder.name
 
 
-def _short(value: object) -> str:
-    text = ascii(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
 def hidden(path: Path, suffix: str) -> Path:
     """A unique hidden name beside `path`; everything that lists folders skips names that start with a dot."""
     return path.with_name(f".{path.name[:80]}.{os.getpid()}-{secrets.token_hex(4)}.{suffix}")
+
+
+def free(path: Path, taken: Collection[str] = ()) -> Path:
+    """`path`, or beside it `name_2`, `name_3` … where something lies there already or the name is in `taken`."""
+    found, number = path, 2
+    while os.path.lexists(found) or found.name in taken:
+        found, number = path.with_name(f"{path.name}_{number}"), number + 1
+    return found
 
 
 def leftovers(path: Path, suffix: str = "part") -> list[Path]:
@@ -204,9 +208,9 @@ def write_bytes(path: Path, data: bytes) -> None:
         beside.write_bytes(data)
 
 
-def write_json(path: Path, value: object, indent: int | None = 1) -> None:
+def write_json(path: Path, value: object) -> None:
     """Write a JSON file whole or not at all, with a newline at its end."""
-    write_text(path, json.dumps(value, indent=indent) + "\n")
+    write_text(path, json.dumps(value, indent=1) + "\n")
 
 
 @contextmanager

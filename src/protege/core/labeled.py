@@ -3,7 +3,6 @@
 <session>_seg000/ holds frame_0000.jpg …, segment.json (goal, how it was found, what was held) and samples.jsonl.
 """
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Any, Final, Self
 
 from protege.core.actions import KEYBOARD_12, Action, ActionSpace
 from protege.core.chat import PROMPT_VERSION, Sample
-from protege.core.files import component, is_component, own_name, parse_json, read_bytes, read_json
+from protege.core.fields import brief, is_int, is_number, require
+from protege.core.files import Json, component, is_component, own_name, parse_json, read_bytes, read_json
 from protege.core.lineage import Origin
 from protege.core.plan import HORIZON
 from protege.errors import UserError
@@ -72,12 +72,12 @@ class Shape:
         """The inverse of `vars`, older and partial ones included; TypeError or ValueError on anything else."""
         shape = cls(**fields)
         good = {
-            "seconds": _is_number(shape.seconds) and 0 < shape.seconds <= 1e9,
-            "horizon": _is_int(shape.horizon) and 1 <= shape.horizon <= MAX_HORIZON,
-            "tau_ms": _is_number(shape.tau_ms) and 0 <= shape.tau_ms <= 1e9,
-            **{name: isinstance(getattr(shape, name), bool) for name in ("chords", "keep_idle", "join")},
+            "seconds": is_number(shape.seconds) and 0 < shape.seconds <= 1e9,
+            "horizon": is_int(shape.horizon) and 1 <= shape.horizon <= MAX_HORIZON,
+            "tau_ms": is_number(shape.tau_ms) and 0 <= shape.tau_ms <= 1e9,
+            **{name: isinstance(vars(shape)[name], bool) for name in ("chords", "keep_idle", "join")},
         }
-        _require(vars(shape), good)
+        require(vars(shape), good)
         return shape
 
 
@@ -120,11 +120,10 @@ class LabeledSegment:
 
     def same_as(self, other: "LabeledSegment") -> bool:
         """Whether both are about the same frames, with the same goal reaching as far."""
-        return all(
-            getattr(self, n) == getattr(other, n) for n in ("start", "stop", "goal", "status", "goal_stop", "reached")
-        )
+        names = ("start", "stop", "goal", "status", "goal_stop", "reached")
+        return all(vars(self)[name] == vars(other)[name] for name in names)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Json]:
         skip = ("space", "held", "slots", "shape", "origin")
         return {
             "format_version": FORMAT_VERSION,
@@ -143,8 +142,8 @@ class LabeledSegment:
         frames: how many pictures are there, before anything is counted out that the file claims.
         """
         version = fields["format_version"]
-        if not _is_int(version) or version > FORMAT_VERSION:
-            raise ValueError(f"format version {_brief(version)}; update protege")
+        if not is_int(version) or version > FORMAT_VERSION:
+            raise ValueError(f"format version {brief(version)}; update protege")
         special = {"space", "held", "slots", "shape", "paraphrases", "origin"}
         named = {k: fields[k] for k in cls.__dataclass_fields__ if k not in special}
         space = ActionSpace.from_json(fields["action_space"])
@@ -191,10 +190,10 @@ def _with_defaults(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         found = {}
     if not isinstance(found, dict):
-        raise TypeError(f"{_brief(found)} instead of fields")
+        raise TypeError(f"{brief(found)} instead of fields")
     name = path.parent.name
-    blank = LabeledSegment(name, name.rpartition("_seg")[0] or name, 0, 1, "").to_json()
-    return {**blank, **found, "shape": {**blank["shape"], **(found.get("shape") or {})}}
+    blank = LabeledSegment(name, name.rpartition("_seg")[0] or name, 0, 1, "")
+    return {**blank.to_json(), **found, "shape": {**vars(blank.shape), **(found.get("shape") or {})}}
 
 
 def _check(made: LabeledSegment, fields: Mapping[str, Any]) -> None:
@@ -202,44 +201,25 @@ def _check(made: LabeledSegment, fields: Mapping[str, Any]) -> None:
     good = {
         "name": is_component(made.name),
         "session": is_component(made.session),
-        "start": _is_int(made.start) and made.start >= 0,
-        "stop": _is_int(made.stop) and _is_int(made.start) and made.start < made.stop < _MAX_FRAME,
-        "goal_stop": _is_int(made.goal_stop) and 0 <= made.goal_stop < _MAX_FRAME,
+        "start": is_int(made.start) and made.start >= 0,
+        "stop": is_int(made.stop) and is_int(made.start) and made.start < made.stop < _MAX_FRAME,
+        "goal_stop": is_int(made.goal_stop) and 0 <= made.goal_stop < _MAX_FRAME,
         "goal": isinstance(made.goal, str),
         "status": made.status in (LABELED, NEEDS_REVIEW, NO_SAMPLES),
         "why": isinstance(made.why, str),
         "by": isinstance(made.by, str),
         "true_goal": made.true_goal is None or isinstance(made.true_goal, str),
         "reached": isinstance(made.reached, bool),
-        "frame_hz": _is_number(made.frame_hz) and 0.01 <= made.frame_hz <= 1000,
-        "prompt_version": _is_int(made.prompt_version),
+        "frame_hz": is_number(made.frame_hz) and 0.01 <= made.frame_hz <= 1000,
+        "prompt_version": is_int(made.prompt_version),
     }
-    _require(vars(made), good)
+    require(vars(made), good)
     stops = [0, *(origin.stop for origin in made.origin)]
     if made.origin and ([o.start for o in made.origin] != stops[:-1] or stops[-1] != len(made)):
         raise ValueError("origin does not cover its frames")
     phrases = fields["paraphrases"]
     if not isinstance(phrases, list | tuple) or not all(isinstance(text, str) for text in phrases):
-        raise TypeError(f"paraphrases is {_brief(phrases)}")
-
-
-def _require(values: Mapping[str, Any], good: Mapping[str, bool]) -> None:
-    for name, is_good in good.items():
-        if not is_good:
-            raise ValueError(f"{name} is {_brief(values[name])}")
-
-
-def _brief(value: object) -> str:
-    text = ascii(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        raise TypeError(f"paraphrases is {brief(phrases)}")
 
 
 def frame_name(number: int) -> str:
@@ -299,7 +279,7 @@ def unroll(pairs: Sequence[tuple[str, int]], most: int) -> list[str]:
     """The texts that `runs` counted, `most` of them at most; ValueError on anything else."""
     found: list[str] = []
     for text, count in pairs:
-        if not isinstance(text, str) or not _is_int(count) or not 0 <= count <= most - len(found):
-            raise ValueError(f"{_brief([text, count])} among the keys of {most} frames at most")
+        if not isinstance(text, str) or not is_int(count) or not 0 <= count <= most - len(found):
+            raise ValueError(f"{brief([text, count])} among the keys of {most} frames at most")
         found += [text] * count
     return found

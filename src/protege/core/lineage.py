@@ -1,20 +1,19 @@
-"""Which play stands in a recording: trimmed, merged, split and copied recordings hold frames of other recordings.
+"""Where the frames of a recording come from: trimmed, merged, split and copied ones hold frames of others.
 
 A frame of play is one recording's frame at one time of its clock. Editing keeps both known (`extra["origin"]` of
 session.json), through any number of edits, so that every frame counts once and relatives stay together in a split.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from protege.core.events import NEVER_NS
-from protege.core.files import is_component
+from protege.core.files import Json, is_component
 from protege.core.session import Session, SessionError, SessionInfo
 from protege.core.transaction import TRASH
 
@@ -41,11 +40,11 @@ class Origin:
     times_ns: tuple[int, int]
     shift_ns: int = 0
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Json]:
         return {**asdict(self), "frames": list(self.frames), "times_ns": list(self.times_ns)}
 
     @classmethod
-    def from_json(cls, fields: Any) -> Self:
+    def from_json(cls, fields: Json) -> Self:
         """The inverse of `to_json`; ValueError on anything else."""
         match fields:
             case {
@@ -64,15 +63,6 @@ class Origin:
                 ):
                     return cls(start, stop, recording, session, (first, last), (since, until), shift)
         raise ValueError(f"not an origin: {str(fields)[:80]}")
-
-
-@dataclass(frozen=True)
-class Double:
-    """Frames [start, stop) of a session (positions in it) are play that the session in the folder `of` has, too."""
-
-    start: int
-    stop: int
-    of: Path
 
 
 def recording_id(name: str, info: SessionInfo) -> str:
@@ -104,15 +94,10 @@ def joined(clips: Iterable[tuple[Session, int, int, int]]) -> list[Origin]:
     return _Reader().joined(clips)
 
 
-def recordings(session: Session) -> frozenset[str]:
-    """Identities of all recordings that a session holds play of; whoever shares one is a relative (see `families`)."""
-    return frozenset(origin.recording for origin in origins(session))
-
-
 def families(members: Sequence[Collection[str]]) -> list[str]:
     """A key for each member, equal for those who share a recording, directly or through others.
 
-    members: the recordings of each, as `recordings` gives them. A family stays on one side of a split.
+    members: the identities of the recordings that each holds play of. A family stays on one side of a split.
     """
     parent: dict[str, str] = {}
 
@@ -126,59 +111,6 @@ def families(members: Sequence[Collection[str]]) -> list[str]:
         first, *others = sorted({root(name) for name in member}) or [""]
         parent |= dict.fromkeys(others, first)
     return [root(min(member)) if member else "" for member in members]
-
-
-def family(session: Session) -> str:
-    """A key for a session alone, for whoever knows no other: `families` also joins what a merged one connects."""
-    return families([recordings(session)])[0]
-
-
-def doubles(sessions: Sequence[Session]) -> list[list[Double]]:
-    """For each session the frames to leave out so that every frame of play counts once.
-
-    A recording that no edit made keeps its frames; otherwise the session that stands first does.
-    """
-    seen: dict[str, _Seen] = {}
-    found: list[list[Double]] = [[] for _ in sessions]
-    for number in sorted(range(len(sessions)), key=lambda n: (is_edited(sessions[n].info), n)):
-        session = sessions[number]
-        owner = np.full(len(session), -1)
-        for origin in origins(session):
-            times = session.t_ns[origin.start : origin.stop] - origin.shift_ns
-            owner[origin.start : origin.stop] = seen.setdefault(origin.recording, _Seen()).claim(times, number)
-        edges = [0, *(np.flatnonzero(np.diff(owner)) + 1).tolist(), len(session)]
-        found[number] = [Double(a, b, sessions[owner[a]].folder) for a, b in pairwise(edges) if owner[a] >= 0]
-    return found
-
-
-def share_play(a: Iterable[Origin], b: Iterable[Origin]) -> bool:
-    """Whether two pieces of recordings have a frame of play in common."""
-    theirs = list(b)
-    return any(
-        x.recording == y.recording and x.times_ns[0] <= y.times_ns[1] and y.times_ns[0] <= x.times_ns[1]
-        for x in a
-        for y in theirs
-    )
-
-
-class _Seen:
-    """The times of one recording that somebody has claimed, and who (a number)."""
-
-    def __init__(self) -> None:
-        self._times = np.zeros(0, dtype=np.int64)
-        self._owners = np.zeros(0, dtype=np.int64)
-
-    def claim(self, times: NDArray[np.int64], owner: int) -> NDArray[np.int64]:
-        """(T,) who had each of the increasing times before, -1 where nobody did: those are the owner's now."""
-        at = np.searchsorted(self._times, times)
-        had = np.full(len(times), -1)
-        inside = np.flatnonzero(at < len(self._times))
-        same = inside[self._times[at[inside]] == times[inside]]
-        had[same] = self._owners[at[same]]
-        new = had < 0
-        self._times = np.insert(self._times, at[new], times[new])
-        self._owners = np.insert(self._owners, at[new], owner)
-        return had
 
 
 class _Reader:
@@ -195,7 +127,7 @@ class _Reader:
             if ORIGIN in extra:
                 return _covering(session, [Origin.from_json(fields) for fields in _a_list(extra[ORIGIN])])
             if "edited" in extra:
-                return _covering(session, list(self._of_edit(session, _a_list(extra["edited"]["from"]))))
+                return _covering(session, list(self._of_edit(session, _clips_of(extra["edited"]))))
         except (ValueError, KeyError, TypeError) as error:
             raise SessionError(
                 f"{session.folder}/session.json: extra says of which recordings this was made, but not as protege "
@@ -212,7 +144,7 @@ class _Reader:
             at += stop - start
         return found
 
-    def _of_edit(self, session: Session, clips: list[Any]) -> Iterator[Origin]:
+    def _of_edit(self, session: Session, clips: list[Json]) -> Iterator[Origin]:
         """From what editors wrote before `origin`: the names of the parents and the positions of the frames there."""
         at = 0
         for clip in clips:
@@ -272,7 +204,11 @@ def _called(root: Path, name: str) -> Iterator[Path]:
             number += 1
 
 
-def _a_list(value: Any) -> list[Any]:
+def _clips_of(edited: Json) -> list[Json]:
+    return _a_list(edited["from"] if isinstance(edited, Mapping) else edited)
+
+
+def _a_list(value: Json) -> list[Json]:
     if not isinstance(value, list):
         raise TypeError(f"expected a list, found {str(value)[:80]}")
     return value

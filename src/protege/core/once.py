@@ -1,4 +1,4 @@
-"""Every frame of play counts once: who has a frame already, and which recordings are relatives of each other.
+"""Deduplicates frames of play: who has claimed a frame already, and which recordings are related.
 
 Works on origins (see `lineage`), so on recordings and on labeled segments alike.
 """

@@ -5,9 +5,9 @@ from pathlib import Path
 from protege.core.text import printable
 
 
-def project_root(start: Path | None = None) -> Path:
-    """The nearest folder upwards that has a `dataset` folder and a `src` or `models` folder; else `start` itself."""
-    start = (start or Path.cwd()).resolve()
+def project_root() -> Path:
+    """The nearest folder upwards that has a `dataset` folder and a `src` or `models` folder; else the current one."""
+    start = Path.cwd().resolve()
     for folder in (start, *start.parents):
         if (folder / "dataset").is_dir() and ((folder / "src").is_dir() or (folder / "models").is_dir()):
             return folder

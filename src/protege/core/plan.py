@@ -1,13 +1,16 @@
 """What a policy intends: the next H actions, one per frame period."""
 
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from protege.core.actions import Action
 from protege.core.frame import Frame
 
 HORIZON: Final = 7
 """Actions a policy predicts from one frame (0.7 s at 10 Hz), as in the source documents."""
+
+FRAME_HZ: Final = 10.0
+"""Slots a second of a policy whose model does not say."""
 
 
 @dataclass(frozen=True)
@@ -34,3 +37,17 @@ class Policy(Protocol):
     def warm_up(self) -> None:
         """Do whatever makes the first decision as fast as the next ones."""
         ...
+
+
+@runtime_checkable
+class Sampling(Protocol):
+    """A policy that can be made to try other actions; temperature: 0 always takes the best one."""
+
+    temperature: float
+
+
+@runtime_checkable
+class Selective(Protocol):
+    """A policy that was trained on some goals only."""
+
+    def knows(self, goal: str) -> bool: ...

@@ -4,12 +4,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protege.core.events import NEVER_NS, PAUSES, Key, Pause, gaps
+from protege.core.fields import is_number
+from protege.core.files import Json
 from protege.core.frame import open_picture
 from protege.core.session import Session
 
@@ -135,7 +137,7 @@ def _break_reasons(session: Session, seconds: float) -> list[str]:
     return [f"{number} breaks in {seconds / 60:.1f} min (at most one a minute): {why}; see docs/recording.md"]
 
 
-def _missing_reasons(extra: Mapping[str, Any]) -> list[str]:
+def _missing_reasons(extra: Mapping[str, Json]) -> list[str]:
     """What the recorder or an importer counted as missing."""
     reasons = []
     missing, pictures = _count(extra, "pictures_missing"), _count(extra, "pictures_claimed")
@@ -159,11 +161,10 @@ def _missing_reasons(extra: Mapping[str, Any]) -> list[str]:
     return reasons
 
 
-def _count(extra: Mapping[str, Any], name: str) -> float:
+def _count(extra: Mapping[str, Json], name: str) -> float:
     """A number that a recorder counted; 0 where it did not, or where something else stands."""
     value = extra.get(name, 0)
-    good = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < NEVER_NS
-    return float(value) if good else 0.0
+    return float(value) if is_number(value) and 0 <= value < NEVER_NS else 0.0
 
 
 def _key_reasons(session: Session, rows: NDArray[np.bool_], shares: dict[str, float]) -> list[str]:

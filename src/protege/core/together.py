@@ -1,4 +1,4 @@
-"""Files of one folder that belong together, such as a model's weights, card and scores: all new ones or all old ones.
+"""Replaces files of one folder together, such as a model's weights, card and scores: all of them or none.
 
 They are written into a hidden folder inside it, which is renamed when it is whole and then emptied into the folder. A
 kill in between leaves that second folder: the next writer finishes it, and until then readers refuse the mixture.

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from protege.core.files import Locked, component, hidden, locked, move, naming, read_json, write_text
+from protege.core.files import Json, Locked, component, free, hidden, locked, move, naming, read_json, write_text
 from protege.errors import UserError
 
 TRASH: Final = ".trash"
@@ -27,7 +27,7 @@ _PLAN: Final = "plan.json"
 class Done:
     """A transaction of a killed process that was finished by a later one: what it was, and the folders it made."""
 
-    what: Any
+    what: Json
     added: tuple[Path, ...]
 
 
@@ -52,9 +52,9 @@ class Transaction:
 
     def free(self, name: str) -> str:
         """`name`, or `name_2`, `name_3` … where it is taken."""
-        return _free(self.root, name, self._add).name
+        return free(self.root / name, self._add).name
 
-    def _decide(self, what: Any) -> None:
+    def _decide(self, what: Json) -> None:
         for name in self._add:
             if name not in self._discard and os.path.lexists(self.root / name):
                 raise UserError(f"{self.root / name}: made by another program meanwhile; take another name")
@@ -63,7 +63,7 @@ class Transaction:
 
 
 @contextmanager
-def transaction(root: Path, doing: str, what: Any = None) -> Iterator[Transaction]:
+def transaction(root: Path, doing: str, what: Json = None) -> Iterator[Transaction]:
     """Folders under `root` that appear and go to the trash together when the block ends well.
 
     doing: the command, for whoever comes second (`Locked`: one transaction at a time in a root); what: JSON that tells
@@ -133,7 +133,7 @@ def _finish(root: Path, stage: Path) -> Done:
                 to_trash(old)
     for part in add:
         if part.exists():
-            move(part, _free(root, part.name))
+            move(part, free(root / part.name))
     shutil.rmtree(stage)
     return Done(what, tuple(root / part.name for part in add))
 
@@ -142,13 +142,6 @@ def to_trash(folder: Path) -> Path:
     """Move a folder to the trash beside it, and return where it lies now."""
     trash = folder.parent / TRASH
     trash.mkdir(exist_ok=True)
-    kept = _free(trash, folder.name)
+    kept = free(trash / folder.name)
     move(folder, kept)
     return kept
-
-
-def _free(root: Path, name: str, taken: Sequence[str] = ()) -> Path:
-    path, number = root / name, 2
-    while os.path.lexists(path) or path.name in taken:
-        path, number = root / f"{name}_{number}", number + 1
-    return path

@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from protege.demo import pixels, stages
 from protege.demo.page import write_page
-from protege.demo.places import Places
+from protege.demo.places import Facts, Places
 from protege.demo.progress import Say, spoken
 from protege.demo.scale import FULL, QUICK, Scale
 from protege.demo.window import may_replace
@@ -28,7 +28,7 @@ VERSION: Final = 1
 NEEDED_LATER: Final = {"transformers": "vision", "jax": "cloning"}
 """Libraries and their extras, which are asked for at once: one that is missing should not cost minutes."""
 
-Stage = Callable[[Places, Scale, Say], dict[str, Any]]
+Stage = Callable[[Places, Scale, Say], Facts]
 
 STAGES: Final[dict[str, tuple[str, Stage]]] = {
     "record": ("record the game", stages.record),
@@ -45,7 +45,7 @@ class Shown:
     """page: the demo's page; facts: what each stage found, by its name."""
 
     page: Path
-    facts: dict[str, dict[str, Any]]
+    facts: dict[str, Facts]
 
 
 def run(folder: Path, scale: Scale = FULL, say: Say = lambda text: None) -> Shown:
@@ -77,9 +77,9 @@ def run(folder: Path, scale: Scale = FULL, say: Say = lambda text: None) -> Show
     return Shown(page, facts)
 
 
-def _begun(places: Places, scale: Scale) -> dict[str, dict[str, Any]]:
+def _begun(places: Places, scale: Scale) -> dict[str, Facts]:
     """What an earlier run of the same scale has done, if it was not finished; else an empty folder with our mark."""
-    facts: dict[str, dict[str, Any]] = {}
+    facts: dict[str, Facts] = {}
     if places.work.exists() and any(places.work.iterdir()):
         state = _state(places)
         unfinished = "page" not in state["facts"] and places.window.exists()
@@ -93,7 +93,7 @@ def _begun(places: Places, scale: Scale) -> dict[str, dict[str, Any]]:
     return facts
 
 
-def _state(places: Places) -> dict[str, Any]:
+def _state(places: Places) -> Facts:
     """demo.json; UserError if the folder is not the demo's."""
     try:
         state = json.loads((places.work / STATE).read_text(encoding="utf-8"))
@@ -104,7 +104,7 @@ def _state(places: Places) -> dict[str, Any]:
     return state if state.get("version") == VERSION else {"scale": None, "facts": {}}
 
 
-def _save(places: Places, scale: Scale, facts: dict[str, Any]) -> None:
+def _save(places: Places, scale: Scale, facts: Facts) -> None:
     text = json.dumps({"made_by": "protege demo", "version": VERSION, "scale": asdict(scale), "facts": facts}, indent=1)
     beside = places.work / f".{STATE}.part"
     beside.write_text(text + "\n", encoding="utf-8")

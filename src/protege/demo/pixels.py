@@ -1,15 +1,18 @@
 """The demo's second policy: a small network that learns from pictures alone, trained by configs/arena_goal.yaml."""
 
 from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from protege.arena import stage
 from protege.arena.tasks import Task
 from protege.core.actions import KEYBOARD_12
-from protege.demo.places import Places
+from protege.demo.places import Facts, Places
 from protege.demo.progress import Progress, Say, lines_of
 from protege.demo.scale import Scale
 from protege.settings import shipped
+
+if TYPE_CHECKING:
+    from protege.cloning.config import CloningConfig
 
 SEED: Final = stage.SEED + 100
 """The rooms of the recorded episodes."""
@@ -19,7 +22,7 @@ SIZE: Final = (80, 60)
 RECIPE: Final = "arena_goal.yaml"
 
 
-def clone(places: Places, scale: Scale, say: Say) -> dict[str, Any]:
+def clone(places: Places, scale: Scale, say: Say) -> Facts:
     """Episodes recorded for it, and a network trained on them. After Ctrl-C the next run goes on with both."""
     from protege.arena.record_steps import record_steps
     from protege.cloning.episodes import StepStore
@@ -41,7 +44,7 @@ def clone(places: Places, scale: Scale, say: Say) -> dict[str, Any]:
     }
 
 
-def recipe(places: Places, scale: Scale) -> Any:
+def recipe(places: Places, scale: Scale) -> "CloningConfig":
     """The shipped configuration, in the demo's places, for as many epochs as it has time for."""
     from protege.cloning.config import load
 

@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+Facts = dict[str, Any]
+"""What a stage found, as demo.json holds it."""
 
 
 @dataclass(frozen=True)

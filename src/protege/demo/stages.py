@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from protege.arena import stage
 from protege.arena.tasks import Task
@@ -10,7 +10,7 @@ from protege.core import quality
 from protege.core.paths import shown
 from protege.core.session import find_sessions
 from protege.demo import window
-from protege.demo.places import Places
+from protege.demo.places import Facts, Places
 from protege.demo.progress import Progress, Say, lines_of
 from protege.demo.scale import Scale
 from protege.errors import ProtegeError
@@ -18,6 +18,9 @@ from protege.evaluation.arena import wilson
 from protege.evaluation.episodes import Player, Result, jobs, play_all
 from protege.labeling import Given, LabelOptions, label
 from protege.labeling.report import write_report
+
+if TYPE_CHECKING:
+    from protege.training.config import VisionConfig
 
 EPISODES_SEED: Final = stage.SEED + 100
 """After the rooms of the window's recording."""
@@ -29,15 +32,16 @@ PIXELS: Final = "pixel CNN"
 BASELINES: Final = ("random", "repeat", "expert")
 
 
-def record(places: Places, scale: Scale, say: Say) -> dict[str, Any]:
+def record(places: Places, scale: Scale, say: Say) -> Facts:
     """A window played with real keys and recorded, then more episodes without a window."""
     from protege.arena.record import record_episodes
 
     made = window.record(places.window, scale.window_s, say)
     say(f"{made.goals} goals played; recorded; now {scale.episodes} episodes without a window")
-    progress = Progress("episodes", scale.episodes, say)
+    step = Progress("episodes", scale.episodes, say).step
+    size, task = EPISODE_SIZE, Task.GO_TO
     done = record_episodes(
-        places.episodes, scale.episodes, EPISODES_SEED, EPISODE_SIZE, NOISE, None, lambda _: progress.step(), Task.GO_TO
+        places.episodes, scale.episodes, EPISODES_SEED, size, NOISE, progress=lambda *_: step(), task=task
     )
     return {
         "quality": quality.table(made.quality),
@@ -48,7 +52,7 @@ def record(places: Places, scale: Scale, say: Say) -> dict[str, Any]:
     }
 
 
-def label_all(places: Places, scale: Scale, say: Say) -> dict[str, Any]:
+def label_all(places: Places, scale: Scale, say: Say) -> Facts:
     """Segments with the goals that the game stored, and a page that says whether the data is any good."""
     sessions = [places.window, *find_sessions(places.episodes)]
     result = label(sessions, places.labeled, Given(), LabelOptions(redo=True))
@@ -59,7 +63,7 @@ def label_all(places: Places, scale: Scale, say: Say) -> dict[str, Any]:
     return {"segments": result.segments, "samples": result.samples, "report": report.lines()}
 
 
-def fine_tune(places: Places, scale: Scale, say: Say) -> dict[str, Any]:
+def fine_tune(places: Places, scale: Scale, say: Say) -> Facts:
     """A LoRA adapter on the tiny base. After Ctrl-C the next run goes on from its checkpoint."""
     from protege.training.run import read_metrics, train
     from protege.vlm.tiny import copy_base
@@ -75,7 +79,7 @@ def fine_tune(places: Places, scale: Scale, say: Say) -> dict[str, Any]:
     return {"steps": trained.steps, "history": history}
 
 
-def recipe(places: Places, scale: Scale) -> Any:
+def recipe(places: Places, scale: Scale) -> "VisionConfig":
     """How the tiny base is fine-tuned; docs/benchmarks.md says how these numbers were found."""
     from protege.core.card import ModelCard
     from protege.training.config import DataOptions, LoraOptions, ModelOptions, TrainingOptions, VisionConfig
@@ -115,7 +119,7 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def score(places: Places, scale: Scale, say: Say) -> dict[str, Any]:
+def score(places: Places, scale: Scale, say: Say) -> Facts:
     """Scores on the recordings that were held back from training, beside baselines and the base without adapter."""
     from protege.training.judge import ScoreOptions, score_model
     from protege.training.judged import summary
@@ -127,7 +131,7 @@ def score(places: Places, scale: Scale, say: Say) -> dict[str, Any]:
     return {"table": summary(judged), "first_action_accuracy": judged.scores.first_action_accuracy}
 
 
-def play(places: Places, scale: Scale, say: Say) -> dict[str, Any]:
+def play(places: Places, scale: Scale, say: Say) -> Facts:
     """Rooms that nothing was trained on: headless beside the baselines, then the VLM through the window with
     real keys.
     """
@@ -136,7 +140,7 @@ def play(places: Places, scale: Scale, say: Say) -> dict[str, Any]:
     todo = jobs(EVAL_SEED, scale.played, Task.GO_TO)
     player = Player(str(places.model), device="cpu")
     players = {VLM: player, PIXELS: Player(str(places.cloned)), **{name: Player(name) for name in BASELINES}}
-    rates: dict[str, Any] = {}
+    rates: dict[str, Facts] = {}
     for name, who in players.items():
         progress = Progress(name, len(todo), say)
         results = play_all(who, todo, say=lambda text: None, played=lambda _, seen=progress: seen.step())
@@ -150,7 +154,7 @@ def play(places: Places, scale: Scale, say: Say) -> dict[str, Any]:
     }
 
 
-def rated(results: Sequence[Result]) -> dict[str, Any]:
+def rated(results: Sequence[Result]) -> Facts:
     """How many goals were reached, with the 95 % Wilson interval of the rate."""
     won = sum(result.success for result in results)
     low, high = wilson(won, len(results))

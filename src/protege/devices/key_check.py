@@ -6,12 +6,16 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from protege.core.actions import ActionSpace
-from protege.devices.keys import KeyEvent, open_hook, open_presser
+from protege.devices.backends import open_hook, open_presser
+from protege.devices.keys import KeyEvent
 from protege.devices.places import places_of
 from protege.errors import ProtegeError, UserError
+
+if TYPE_CHECKING:
+    from Xlib.display import Display
 
 WAIT_S: Final = 2.0
 TITLE: Final = "Protégé tries the keys"
@@ -90,7 +94,7 @@ def _collect(events: "queue.SimpleQueue[KeyEvent]", window: TrialWindow, name: s
 
 
 class _XWindow:
-    def __init__(self, display: Any) -> None:
+    def __init__(self, display: "Display") -> None:
         from Xlib import X
 
         self._display = display

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Final, Protocol
 
 from protege.core.actions import NO_KEYS, Action, ActionSpace
-from protege.devices.keys import Hook, KeyEvent, Presser, open_hook, open_presser
+from protege.devices.backends import open_hook, open_presser
+from protege.devices.keys import Hook, KeyEvent
 from protege.devices.places import NAMES, Place, places_of
 from protege.errors import UserError
 
@@ -25,10 +26,10 @@ def check_names(what: str, names: tuple[str, ...]) -> None:
 class RealKeys:
     """Presses real keys; implements `core.devices.Keys`. Keys outside its action space cannot be pressed."""
 
-    def __init__(self, space: ActionSpace, presser: Presser | None = None) -> None:
-        """presser: this system's unless given. UserError for a space with a key that does not exist."""
+    def __init__(self, space: ActionSpace) -> None:
+        """UserError for a space with a key that does not exist."""
         check_names(f"action space {space.name}", space.pressable)
-        self.presser = presser or open_presser()
+        self.presser = open_presser()
         self._places: dict[str, tuple[Place, ...]] = {name: places_of(name) for name in space.pressable}
         self.held: Action = NO_KEYS
         self.release_all()  # a key whose presser was killed stays down in the X server

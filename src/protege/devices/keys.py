@@ -1,6 +1,5 @@
 """What each system must do for keys, as protocols: press a place, release it, and report what was heard."""
 
-import sys
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
@@ -60,34 +59,3 @@ class Hook(Protocol):
     def stop(self) -> None:
         """Ends its thread. Harmless if the display is gone."""
         ...
-
-
-def open_presser() -> Presser:
-    """This system's presser. UserError without a display, MissingExtra without the library."""
-    if sys.platform == "linux":
-        from protege.devices.x11_keys import XKeyboard
-
-        return XKeyboard()
-    if sys.platform == "win32":
-        from protege.devices.win32_keys import Win32Presser  # pyright: ignore[reportMissingImports]
-
-        return Win32Presser()
-    from protege.devices.mac_keys import MacPresser
-
-    return MacPresser()
-
-
-def open_hook(put: Put, own: Presser | None = None) -> Hook:
-    """This system's hook. own: the presser whose keys are reported as own. Errors as for `open_presser`."""
-    if sys.platform == "linux":
-        from protege.devices.x11_keys import XHook, XKeyboard
-
-        assert own is None or isinstance(own, XKeyboard)
-        return XHook(put, own)
-    if sys.platform == "win32":
-        from protege.devices.win32_keys import Win32Hook  # pyright: ignore[reportMissingImports]
-
-        return Win32Hook(put, own)
-    from protege.devices.mac_keys import MacHook
-
-    return MacHook(put, own)

@@ -3,7 +3,8 @@
 import os
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from types import ModuleType
+from typing import Final
 
 from protege.devices.keys import KeyEvent, Presser, Put
 from protege.devices.places import PLACES, Place
@@ -14,7 +15,8 @@ MODIFIER_BITS: Final = {54: 0x10, 55: 0x08, 56: 0x02, 57: 0x10000, 58: 0x20, 59:
 _BY_CODE: Final = {place.mac: place for place in PLACES if place.mac >= 0}
 
 
-def _quartz() -> Any:
+def quartz() -> ModuleType:
+    """The system's own library, which comes with pynput."""
     try:
         import Quartz  # pyright: ignore[reportMissingImports]
     except ImportError:
@@ -26,7 +28,7 @@ class MacPresser:
     """Implements `Presser`."""
 
     def __init__(self) -> None:
-        self._quartz = _quartz()
+        self._quartz = quartz()
 
     def press(self, place: Place) -> None:
         self._send(place, True)
@@ -51,10 +53,10 @@ class MacHook:
             from pynput import keyboard
         except ImportError:
             raise MissingExtra("pynput", "record") from None
-        self._quartz = _quartz()
+        self._quartz = quartz()
         self._put = put
         self._own = own is not None
-        self._listener: Any = keyboard.Listener(darwin_intercept=self._take)
+        self._listener = keyboard.Listener(darwin_intercept=self._take)
 
     @property
     def alive(self) -> bool:
@@ -72,16 +74,16 @@ class MacHook:
     def stop(self) -> None:
         self._listener.stop()
 
-    def _take(self, kind: int, event: Any) -> Any:
+    def _take(self, kind: int, event: object) -> object:
         t_ns = time.perf_counter_ns()
-        quartz = self._quartz
-        if kind not in (quartz.kCGEventKeyDown, quartz.kCGEventKeyUp, quartz.kCGEventFlagsChanged):
+        q = self._quartz
+        if kind not in (q.kCGEventKeyDown, q.kCGEventKeyUp, q.kCGEventFlagsChanged):
             return event
-        code = quartz.CGEventGetIntegerValueField(event, quartz.kCGKeyboardEventKeycode)
-        if kind == quartz.kCGEventFlagsChanged:
-            down = bool(quartz.CGEventGetFlags(event) & MODIFIER_BITS.get(code, 0))
+        code = q.CGEventGetIntegerValueField(event, q.kCGKeyboardEventKeycode)
+        if kind == q.kCGEventFlagsChanged:
+            down = bool(q.CGEventGetFlags(event) & MODIFIER_BITS.get(code, 0))
         else:
-            down = kind == quartz.kCGEventKeyDown
-        maker = quartz.CGEventGetIntegerValueField(event, quartz.kCGEventSourceUnixProcessID)
+            down = kind == q.kCGEventKeyDown
+        maker = q.CGEventGetIntegerValueField(event, q.kCGEventSourceUnixProcessID)
         self._put(KeyEvent(_BY_CODE.get(code), code, down, self._own and maker == os.getpid(), t_ns))
         return event

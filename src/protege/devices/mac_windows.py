@@ -1,18 +1,8 @@
 """Windows on macOS by their numbers, through Quartz, which pynput brings: a look costs one call. Not tested."""
 
-from typing import Any
-
 from protege.core.devices import Rect, WindowState
 from protege.devices.errors import WindowGone
-from protege.errors import MissingExtra
-
-
-def _quartz() -> Any:
-    try:
-        import Quartz  # pyright: ignore[reportMissingImports]
-    except ImportError:
-        raise MissingExtra("pyobjc-framework-Quartz", "record") from None
-    return Quartz
+from protege.devices.mac_keys import quartz
 
 
 def _front_pid() -> int:
@@ -32,8 +22,8 @@ class MacWindow:
         self.pid = pid
 
     def state(self) -> WindowState:
-        quartz = _quartz()
-        told = quartz.CGWindowListCopyWindowInfo(quartz.kCGWindowListOptionIncludingWindow, self.id)
+        q = quartz()
+        told = q.CGWindowListCopyWindowInfo(q.kCGWindowListOptionIncludingWindow, self.id)
         if not told:
             raise WindowGone(f"the window {self.title!r} was closed")
         bounds = told[0]["kCGWindowBounds"]
@@ -47,9 +37,9 @@ class MacWindow:
 
 def windows() -> list[MacWindow]:
     """Every ordinary window on the screen that has a title, the front one first."""
-    quartz = _quartz()
-    options = quartz.kCGWindowListOptionOnScreenOnly | quartz.kCGWindowListExcludeDesktopElements
-    told = quartz.CGWindowListCopyWindowInfo(options, quartz.kCGNullWindowID) or ()
+    q = quartz()
+    options = q.kCGWindowListOptionOnScreenOnly | q.kCGWindowListExcludeDesktopElements
+    told = q.CGWindowListCopyWindowInfo(options, q.kCGNullWindowID) or ()
     ordinary = [info for info in told if info.get("kCGWindowLayer") == 0 and info.get("kCGWindowName")]
     return [MacWindow(i["kCGWindowNumber"], str(i["kCGWindowName"]), i["kCGWindowOwnerPID"]) for i in ordinary]
 

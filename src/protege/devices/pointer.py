@@ -1,7 +1,7 @@
 """Moving the mouse and pressing its buttons: through XTest on X11, so that games see it move, elsewhere with pynput."""
 
 import sys
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from protege.errors import MissingExtra, UserError
 
@@ -40,7 +40,7 @@ class XPointer:
         """UserError without a display, or if it cannot be told to move the mouse."""
         from protege.devices.x11 import open_display
 
-        self._display: Any = open_display()
+        self._display = open_display()
         if not self._display.has_extension("XTEST"):
             raise UserError("the display has no XTEST, so the mouse cannot be moved; use another X server")
         self.held = NO_BUTTONS
@@ -98,8 +98,8 @@ class PynputPointer:
             if isinstance(error, ModuleNotFoundError):
                 raise MissingExtra("pynput", "record") from None
             raise UserError("cannot reach the mouse; run inside a graphical session") from None
-        self._mouse: Any = mouse.Controller()
-        self._buttons = {name: getattr(mouse.Button, name) for name in BUTTONS}
+        self._mouse = mouse.Controller()
+        self._buttons = {name: mouse.Button[name] for name in BUTTONS}
         self.held = NO_BUTTONS
 
     def move(self, right: int, down: int) -> None:

@@ -3,7 +3,7 @@
 import sys
 import time
 from contextlib import suppress
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,10 @@ from protege.core.devices import Rect
 from protege.core.frame import Frame
 from protege.devices.errors import DisplayGone
 from protege.errors import MissingExtra, ProtegeError, UserError
+
+if TYPE_CHECKING:
+    from mss import MSS
+    from Xlib.display import Display
 
 ASK_NS: Final = 1_000_000_000
 """Where asking for the screen's size is dear, it is asked this often."""
@@ -100,15 +104,15 @@ class MssScreen:
 class _ScreenSize:
     """Where the screen is and how large, now: on X11 the server is asked each time."""
 
-    def __init__(self, mss: Any) -> None:
-        self._display: Any = None
+    def __init__(self, mss: "MSS") -> None:
+        self._display: Display | None = None
         if sys.platform == "linux":
             from protege.devices.x11 import open_display
 
             self._display = open_display()
         self.reopened(mss)
 
-    def reopened(self, mss: Any) -> None:
+    def reopened(self, mss: "MSS") -> None:
         monitor = mss.monitors[0]
         self._rect = Rect(monitor["left"], monitor["top"], monitor["width"], monitor["height"])
         self._due_ns = time.perf_counter_ns() + ASK_NS
@@ -137,7 +141,7 @@ class _ScreenSize:
                 self._display.close()
 
 
-def _open_mss() -> Any:
+def _open_mss() -> "MSS":
     """mss by its default way or, where the server's pictures are not what that expects (TigerVNC's), by plain X11."""
     try:
         import mss

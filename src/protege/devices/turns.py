@@ -1,4 +1,4 @@
-"""Asks Linux for short, prompt turns of the processor: a thread that acts for a millisecond ten times a second.
+"""Asks Linux for a short time slice, so that a thread which acts for a millisecond ten times a second wakes at once.
 
 A thread that asks for less at a time is let in sooner when it wakes, on a machine whose cores are all busy with a game
 and a model. It gets no more of the processor by it, so anybody may ask (from Linux 6.12 on; others ignore it).

@@ -64,7 +64,7 @@ def library(name: str) -> Any:
     return ctypes.WinDLL(name, use_last_error=True) if sys.platform == "win32" else None
 
 
-def _callback(*types: Any) -> Any:
+def _callback(*types: type) -> Any:
     return ctypes.WINFUNCTYPE(*types) if sys.platform == "win32" else c_void_p
 
 
@@ -97,7 +97,7 @@ class WindowClass(Structure):
 _HWND: Final = wintypes.HWND
 _DWORD: Final = wintypes.DWORD
 _TEXT: Final = wintypes.LPCWSTR
-_FUNCTIONS: Final[tuple[tuple[Any, str, Any, tuple[Any, ...]], ...]] = (
+_FUNCTIONS: Final[tuple[tuple[object, str, object, tuple[object, ...]], ...]] = (
     (user32, "SendInput", c_uint, (c_uint, POINTER(Input), c_int)),
     (user32, "SetWindowsHookExW", c_void_p, (c_int, HOOKPROC, c_void_p, _DWORD)),
     (user32, "UnhookWindowsHookEx", wintypes.BOOL, (c_void_p,)),

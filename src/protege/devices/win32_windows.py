@@ -2,7 +2,7 @@
 
 import ctypes
 from ctypes import wintypes
-from typing import Any, Final
+from typing import Final
 
 from protege.core.devices import Rect, WindowState
 from protege.devices.errors import WindowGone
@@ -71,7 +71,7 @@ def desktop_is_ours() -> bool:
         user32.CloseDesktop(active)
 
 
-def _name(thing: Any) -> str:
+def _name(thing: int) -> str:
     text = ctypes.create_unicode_buffer(256)
     user32.GetUserObjectInformationW(thing, _UOI_NAME, text, ctypes.sizeof(text), None)
     return text.value

@@ -65,8 +65,7 @@ def _matcher(title: str) -> Callable[[str], bool]:
 
 def _only(title: str, matching: Sequence[Window], found: Sequence[Window]) -> Window:
     """The one that matches, a window inside another that matches left out; UserError if there is not one."""
-    ids = {getattr(window, "id", None) for window in matching}
-    outer = [window for window in matching if not ids & getattr(window, "inside", frozenset())]
+    outer = _outer(matching)
     if len(outer) == 1:
         return outer[0]
     if not outer:
@@ -74,6 +73,16 @@ def _only(title: str, matching: Sequence[Window], found: Sequence[Window]) -> Wi
     same = all(window.title == outer[0].title for window in outer)
     advice = "close the others" if same else "give a whole title, or a pattern: --window /^Doom/"
     raise UserError(f"--window {title!r}: {len(outer)} windows match: {_listed(outer)}; {advice}")
+
+
+def _outer(matching: Sequence[Window]) -> Sequence[Window]:
+    """Those that no other surrounds: on an X server a game's window may hold another of its own title."""
+    if sys.platform != "linux":
+        return matching
+    from protege.devices.x11 import XWindow
+
+    ids = {window.id for window in matching if isinstance(window, XWindow)}
+    return [window for window in matching if not (isinstance(window, XWindow) and ids & window.inside)]
 
 
 def _listed(found: Sequence[Window]) -> str:

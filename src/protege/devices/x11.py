@@ -1,18 +1,22 @@
 """Windows on an X server: by title, with or without a window manager, through python-xlib."""
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from protege.core.devices import Rect, WindowState
 from protege.devices.errors import DisplayGone, WindowGone
 from protege.errors import MissingExtra, UserError
 
+if TYPE_CHECKING:
+    from Xlib.display import Display
+    from Xlib.xobject.drawable import Window
 
-def open_display() -> Any:
+
+def open_display() -> "Display":
     """A connection of one's own; use it from one thread. UserError without a display."""
     try:
         from Xlib import display, error
@@ -39,11 +43,11 @@ class XWindow:
         self._watched = self._grabbed = self._covered = False
 
     @cached_property
-    def _display(self) -> Any:
+    def _display(self) -> "Display":
         return open_display()
 
     @cached_property
-    def _window(self) -> Any:
+    def _window(self) -> "Window":
         return self._display.create_resource_object("window", self.id)
 
     def state(self) -> WindowState:
@@ -125,7 +129,7 @@ class XWindow:
                 self._display.close()
 
 
-def focused_id(display: Any) -> int:
+def focused_id(display: "Display") -> int:
     """The window that key presses go to; with no focus set, the one under the pointer. 0 if there is none."""
     from Xlib import X
 
@@ -138,7 +142,7 @@ def focused_id(display: Any) -> int:
     return window.id
 
 
-def _upwards(display: Any, window_id: int) -> Iterator[Any]:
+def _upwards(display: "Display", window_id: int) -> Iterator["Window"]:
     """A window and those around it, the root window left out."""
     from Xlib import error
 
@@ -158,7 +162,7 @@ def windows() -> list[XWindow]:
 
     display = open_display()
     found: list[XWindow] = []
-    layer: list[tuple[Any, frozenset[int]]] = [(display.screen().root, frozenset())]
+    layer: list[tuple[Window, frozenset[int]]] = [(display.screen().root, frozenset())]
     while layer:
         below = []
         for parent, inside in layer:
@@ -193,7 +197,7 @@ def _family() -> set[int]:
     return found
 
 
-def _pid(display: Any, window: Any) -> int:
+def _pid(display: "Display", window: "Window") -> int:
     """What a window says of its maker, 0 if nothing."""
     from Xlib import Xatom
 
@@ -213,20 +217,7 @@ def focused_window() -> XWindow | None:
         display.close()
 
 
-def keys_down(names: Collection[str]) -> set[str]:
-    """Which of the named keys are down in the X server now, whoever pressed them."""
-    from protege.devices.x11_keys import keymap
-
-    display = open_display()
-    try:
-        bits = display.query_keymap()
-        down = {place.name for code, place in keymap(display).items() if bits[code // 8] >> (code % 8) & 1}
-        return down & set(names)
-    finally:
-        display.close()
-
-
-def _title(display: Any, window: Any) -> str:
+def _title(display: "Display", window: "Window") -> str:
     utf8 = window.get_full_property(display.intern_atom("_NET_WM_NAME"), display.intern_atom("UTF8_STRING"))
     if utf8 is not None:
         return utf8.value.decode("utf-8", "replace")

@@ -12,15 +12,19 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from protege.devices.errors import DisplayGone
 from protege.devices.keys import KeyEvent, Put
 from protege.devices.places import PLACES, Place
 from protege.devices.x11 import open_display
 from protege.errors import ProtegeError, UserError
+
+if TYPE_CHECKING:
+    from Xlib.display import Display
+    from Xlib.protocol.rq import Event
 
 EVDEV_OFFSET: Final = 8
 """An X server's keycode is Linux's number of the key and this."""
@@ -34,7 +38,7 @@ class XKeyboard:
 
     def __init__(self) -> None:
         """UserError without a display, or if it cannot be told to press keys."""
-        self.display: Any = open_display()
+        self.display = open_display()
         self.lock = threading.Lock()
         """Everything on the connection happens under it: python-xlib's own threading loses wake-ups."""
         self.pump: Callable[[], None] | None = None
@@ -97,7 +101,7 @@ class XKeyboard:
                     self._pressed.popleft()
                     return True
                 return False
-            self._pressed.popleft()  # changed nothing: the key was down, or up, already
+            self._pressed.popleft()  # never echoed: the key was down, or up, already
         return False
 
     def close(self) -> None:
@@ -160,7 +164,7 @@ class XHook:
         if self._mine:
             self._keyboard.close()
 
-    def _select(self, display: Any) -> None:
+    def _select(self, display: "Display") -> None:
         from Xlib.ext import xinput
 
         found = display.query_extension(xinput.extname)
@@ -188,7 +192,7 @@ class XHook:
         while display.pending_events():
             self._take(display.next_event())
 
-    def _take(self, event: Any) -> None:
+    def _take(self, event: "Event") -> None:
         from Xlib.ext import ge, xinput
 
         t_ns = time.perf_counter_ns()
@@ -202,7 +206,7 @@ class XHook:
         self._put(KeyEvent(self._keyboard.places.get(code), code, down, own, t_ns))
 
 
-def keymap(display: Any) -> dict[int, Place]:
+def keymap(display: "Display") -> dict[int, Place]:
     """The place of each keycode, by the names that the server's keymap gives to physical keys (they stay when the
     layout changes); by Linux's numbers where it has no such names.
     """
@@ -211,7 +215,18 @@ def keymap(display: Any) -> dict[int, Place]:
     return found or {place.evdev + EVDEV_OFFSET: place for place in PLACES}
 
 
-def _xkb_names(display: Any) -> dict[int, str]:
+def keys_down(names: Collection[str]) -> set[str]:
+    """Which of the named keys are down in the X server now, whoever pressed them."""
+    display = open_display()
+    try:
+        bits = display.query_keymap()
+        down = {place.name for code, place in keymap(display).items() if bits[code // 8] >> (code % 8) & 1}
+        return down & set(names)
+    finally:
+        display.close()
+
+
+def _xkb_names(display: "Display") -> dict[int, str]:
     """The XKB names of the keycodes, {25: "AD02"}; empty without the extension. python-xlib does not have it."""
     from Xlib.protocol import rq
 

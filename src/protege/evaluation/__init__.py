@@ -1,1 +1,1 @@
-"""Closed-loop and speed benchmarks; each prints a table or, with --json, one object."""
+"""Policies that play, scored: the built-in game, ViZDoom's scenarios, roll-outs beside the expert."""

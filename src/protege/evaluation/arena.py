@@ -100,7 +100,7 @@ def groups(results: Sequence[Result], key: str) -> dict[str, list[Result]]:
     """Results by their task or goal, in order of name."""
     found: dict[str, list[Result]] = defaultdict(list)
     for result in results:
-        found[getattr(result, key)].append(result)
+        found[vars(result)[key]].append(result)
     return dict(sorted(found.items()))
 
 

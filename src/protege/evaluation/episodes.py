@@ -9,8 +9,8 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from protege.agent.baselines import ConstantPolicy, RandomPolicy, repeat_policy
 from protege.agent.loop import DONE_IN_A_ROW
-from protege.agent.policies import ConstantPolicy, RandomPolicy, load_policy, repeat_policy
 from protege.agent.vision import VisionOptions
 from protege.arena.engine import SIZES, Engine, drawn_size
 from protege.arena.expert import Expert
@@ -18,9 +18,11 @@ from protege.arena.rooms import Layout, layout
 from protege.arena.state import DECISION_HZ, STOPPED_DECISIONS, ArenaState, Judge, tics_of
 from protege.arena.tasks import GOALS, Task
 from protege.core.actions import NO_KEYS, Action
+from protege.core.card import Trained
 from protege.core.frame import Frame, encode_jpeg
 from protege.core.plan import Plan, Policy
 from protege.errors import MissingExtra
+from protege.policies import load_policy
 
 BASELINES: Final = ("random", "random_held", "repeat", "majority", "expert")
 """random draws a key for every decision, random_held one for half a second; repeat holds one key for ever."""
@@ -49,7 +51,6 @@ class Player:
     execute: int = 1
     delay: int = 0
     temperature: float = 0.0
-    four_bit: bool = False
     device: str = "auto"
 
 
@@ -115,10 +116,10 @@ class Runner:
         self.player = player
         self._policy: Policy | None = None
         if player.model not in BASELINES:
-            options = VisionOptions(temperature=player.temperature, four_bit=player.four_bit, device=player.device)
+            options = VisionOptions(temperature=player.temperature, device=player.device)
             self._policy = load_policy(player.model, options)
             self._policy.warm_up()
-        size = getattr(getattr(self._policy, "card", None), "frame_size", SMALL)
+        size = self._policy.card.frame_size if isinstance(self._policy, Trained) else SMALL
         self.engine: EpisodeEngine = Engine(drawn_size(size))
 
     def policy(self, seed: int) -> Policy:

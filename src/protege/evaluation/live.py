@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import IO, Final
 
 from protege.agent.loop import Heard, play
-from protege.agent.numbers import Numbers
-from protege.agent.policies import load_policy
 from protege.agent.run import PlayOptions, real_world, run_recorder
-from protege.agent.thinker import ThreadThinker
+from protege.agent.stats import LoopStats
 from protege.agent.vision import VisionOptions
+from protege.agent.worker import ThreadWorker
 from protege.arena import stage
 from protege.arena.log import Ended, Started, Tic, read_lines
 from protege.arena.rooms import layout
@@ -24,6 +23,7 @@ from protege.core.plan import Policy
 from protege.devices.errors import WindowGone
 from protege.errors import ProtegeError
 from protege.evaluation.episodes import Player, Result
+from protege.policies import load_policy
 
 STAND_NS: Final = 700_000_000
 """The run goes on so long after an episode has ended, so that a recording shows the agent standing at its goal."""
@@ -86,14 +86,13 @@ def play_live(
     task: Task | None,
     say: Callable[[str], None] = lambda text: None,
     record_to: Path | None = None,
-    policy: Policy | None = None,
 ) -> list[Result]:
     """Play so many rooms, each in a window of its own episode; on a display without a screen where there is none.
 
     record_to: keep every run as a Session there. Rooms whose goal is of another task are left out.
     """
-    options = VisionOptions(temperature=player.temperature, four_bit=player.four_bit, device=player.device)
-    policy = policy or load_policy(player.model, options)
+    options = VisionOptions(temperature=player.temperature, device=player.device)
+    policy = load_policy(player.model, options)
     policy.warm_up()
     results: list[Result] = []
     with stage.any_display():
@@ -116,18 +115,18 @@ def _episode(player: Player, seed: int, policy: Policy, record_to: Path | None) 
         world = real_world(options, clock, stack, lambda text: None)
         goals = LogGoals(stack.enter_context(log.open(encoding="utf-8")), clock)
         world = replace(world, human=goals)
-        thinker = ThreadThinker(policy, clock)
-        stack.callback(thinker.close)
+        worker = ThreadWorker(policy, clock)
+        stack.callback(worker.close)
         recorder = None if record_to is None else run_recorder(options, world, DECISION_HZ)
-        numbers = Numbers()
+        stats = LoopStats()
         listeners = [] if recorder is None else [recorder]
         try:
-            play(world, thinker, goals, options.loop(DECISION_HZ), listeners, numbers)
+            play(world, worker, goals, options.loop(DECISION_HZ), listeners, stats)
         except WindowGone:
             goals.asked()  # its last lines
         finally:
             if recorder is not None:
-                about = {"model": player.model, "numbers": numbers.to_json(), "seed": seed}
+                about = {"model": player.model, "numbers": stats.to_json(), "seed": seed}
                 recorder.finish(clock.now_ns(), about)
         if goals.result is None:
             raise ProtegeError(f"the window of seed {seed} was closed before its episode had ended")

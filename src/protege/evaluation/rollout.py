@@ -16,6 +16,7 @@ from protege.arena.tasks import GOALS, Task
 from protege.cloning import metrics
 from protege.cloning.predictions import Evaluation, Predictions
 from protege.core.actions import KEYBOARD_12, Action
+from protege.core.plan import Selective
 from protege.errors import UserError
 from protege.evaluation.arena import rate_text
 from protege.evaluation.episodes import EpisodeEngine, Job, Player, Result, Runner, jobs
@@ -125,15 +126,16 @@ def play(
 
 def _known(runner: Runner, wanted: Sequence[Job]) -> tuple[list[Job], list[tuple[int, str]]]:
     """Rooms whose goal the policy can be told, and (seed, goal) of the others."""
-    knows = getattr(runner.policy(wanted[0].seed), "knows", lambda goal: True)
+    policy = runner.policy(wanted[0].seed)
     goals = {job.seed: layout(job.seed).goal.sentence for job in wanted}
-    todo = [job for job in wanted if knows(goals[job.seed])]
+    known = {goal for goal in goals.values() if not isinstance(policy, Selective) or policy.knows(goal)}
+    todo = [job for job in wanted if goals[job.seed] in known]
     if not todo:
         raise UserError(
             f"{runner.player.model}: none of the {len(wanted)} rooms has a goal that the model was trained on "
             f"({'; '.join(sorted(set(goals.values())))}); choose another --task, or train with model.goal=sentence"
         )
-    return todo, [(seed, goal) for seed, goal in goals.items() if not knows(goal)]
+    return todo, [(seed, goal) for seed, goal in goals.items() if goal not in known]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from protege.agent.policies import ConstantPolicy, RandomPolicy, load_policy
+from protege.agent.baselines import ConstantPolicy, RandomPolicy
 from protege.agent.vision import VisionOptions
 from protege.core.actions import Action
 from protege.core.frame import Frame
@@ -17,6 +17,7 @@ from protege.errors import UserError
 from protege.evaluation.figures import Figure
 from protege.evaluation.vizdoom_cloned import cloned
 from protege.evaluation.vizdoom_game import GOALS, PRESSES, TICS, start
+from protege.policies import load_policy
 
 if TYPE_CHECKING:
     from vizdoom import DoomGame

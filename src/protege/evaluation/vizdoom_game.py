@@ -1,10 +1,10 @@
 """ViZDoom's public scenarios: their buttons, their tasks in words, and how one is started."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from protege.arena.engine import begin
 from protege.errors import MissingExtra
 
 if TYPE_CHECKING:
@@ -65,10 +65,5 @@ def start(
     for variable in variables:
         game.add_available_game_variable(variable)
     game.set_seed(seed)
-    litter = Path.cwd() / "_vizdoom"  # the engine makes this folder where it is started; it stays empty
-    ours = not litter.exists()
-    game.init()
-    if ours:
-        with suppress(OSError):
-            litter.rmdir()
+    begin(game)
     return game

@@ -1,4 +1,4 @@
-"""What a recording is asked to be."""
+"""The options of a recording, checked."""
 
 from dataclasses import dataclass
 from pathlib import Path

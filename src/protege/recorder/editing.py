@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from protege.core.events import End, Event, Goal, Held, Key, Pause, frame_actions
-from protege.core.files import locked, regular_size
+from protege.core.files import Json, locked, regular_size
 from protege.core.lineage import ORIGIN, joined
 from protege.core.quality import judge
 from protege.core.session import (
@@ -82,18 +82,15 @@ def _row(folder: Path) -> Row:
     return Row(folder, seconds / 60, len(session) / seconds, len(session), session.info.verdict, shares)
 
 
-def trim(
-    folder: Path, start_s: float, stop_s: float | None = None, out: Path | None = None, *, replace: bool = False
-) -> Path:
+def trim(folder: Path, start_s: float, stop_s: float | None = None, *, replace: bool = False) -> Path:
     """Keep the frames from start_s to stop_s (left out; None: the end), in seconds since the first frame.
 
-    Returns the new session: `out`, else `<name>_trim` beside it. replace: it takes the old one's name, and the old one
+    Returns the new session, `<name>_trim` beside it. replace: it takes the old one's name, and the old one
     goes to .trash.
     """
     folder = folder.resolve()  # "." has no name and no folder beside it
-    out = None if out is None else out.resolve()
-    what = {"edit": "trim", "of": str(folder), "from": start_s, "to": stop_s, "replace": replace, "out": str(out)}
-    with _edit(folder.parent if out is None or replace else out.parent, what) as edit:
+    what = {"edit": "trim", "of": str(folder), "from": start_s, "to": stop_s, "replace": replace}
+    with _edit(folder.parent, what) as edit:
         if (done := _finished(edit, what)) is not None:
             return done[0]
         session = _open(folder)
@@ -107,7 +104,7 @@ def trim(
             name = folder.name
             edit.discard(name)
         else:
-            name = _another(edit, f"{folder.name}_trim", clips, "trim") if out is None else _new(out)
+            name = _another(edit, f"{folder.name}_trim", clips, "trim")
         _write(edit.add(name), clips, "trim")
     return edit.root / name
 
@@ -164,8 +161,9 @@ def merge(folders: Sequence[Path], name: str, *, replace: bool = False) -> Path:
         if replace:
             for folder in folders:
                 edit.discard(folder.name)
-        if not (replace and root / name in folders):
-            _new(root / name)
+        if os.path.lexists(root / name) and not (replace and root / name in folders):
+            again = f"protege sessions delete {root / name}"
+            raise UserError(f"{root / name}: already there; delete it with: {again}, or write elsewhere")
         _write(edit.add(name), _in_a_row(sessions), "merge")
     return root / name
 
@@ -181,13 +179,13 @@ def _in_a_row(sessions: Sequence[Session]) -> list[Clip]:
     return clips
 
 
-def _edit(root: Path, what: Mapping[str, Any]) -> AbstractContextManager[Transaction]:
+def _edit(root: Path, what: Mapping[str, Json]) -> AbstractContextManager[Transaction]:
     if not root.is_dir():
         raise SessionError(f"{root}: no recordings here; list them with: protege sessions")
     return transaction(root, f"protege sessions {what['edit']}", what)
 
 
-def _finished(edit: Transaction, what: Mapping[str, Any]) -> list[Path] | None:
+def _finished(edit: Transaction, what: Mapping[str, Json]) -> list[Path] | None:
     """The outcome of the same command, if it was killed after it had decided: it must not be done twice."""
     return next((list(done.added) for done in edit.finished if done.what == what), None)
 
@@ -205,14 +203,6 @@ def _another(edit: Transaction, name: str, clips: Sequence[Clip], operation: str
                 )
         number += 1
     return free
-
-
-def _new(folder: Path) -> str:
-    if os.path.lexists(folder):
-        raise UserError(
-            f"{folder}: already there; delete it with: protege sessions delete {folder}, or write elsewhere"
-        )
-    return folder.name
 
 
 def delete_all(folders: Sequence[Path], *, purge: bool = False) -> list[Path | None]:
@@ -345,7 +335,7 @@ def _write(part: Path, clips: Sequence[Clip], operation: str) -> None:
     """A session of the clips in a new folder, judged."""
     info = clips[0].session.info
     origins = joined((c.session, c.start, c.stop, c.shift_ns) for c in clips)
-    extra: dict[str, Any] = {
+    extra: dict[str, Json] = {
         **_common_extra(clips),
         "edited": _edited(clips, operation),
         ORIGIN: [origin.to_json() for origin in origins],
@@ -362,13 +352,13 @@ def _write(part: Path, clips: Sequence[Clip], operation: str) -> None:
     judge(part)
 
 
-def _edited(clips: Sequence[Clip], operation: str) -> dict[str, Any]:
+def _edited(clips: Sequence[Clip], operation: str) -> dict[str, Json]:
     """What the edit was, in the words of all versions."""
     clipped = [{"session": c.session.name, "frames": [c.start, c.stop], "shift_ns": c.shift_ns} for c in clips]
     return {"how": operation, "from": clipped}
 
 
-def _common_extra(clips: Sequence[Clip]) -> dict[str, Any]:
+def _common_extra(clips: Sequence[Clip]) -> dict[str, Json]:
     """What the clips' makers noted, where they agree."""
     first, *others = (clip.session.info.extra for clip in clips)
     return {k: v for k, v in first.items() if all(k in other and other[k] == v for other in others)}

@@ -1,4 +1,4 @@
-"""Whether the keyboard is still heard: Windows removes the hook of a program that was slow, without a word."""
+"""Detects a keyboard hook that has gone deaf: Windows removes the hook of a slow program without a word."""
 
 from typing import Final
 

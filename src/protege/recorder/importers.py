@@ -13,7 +13,7 @@ from protege.recorder.importing.origin import find_pictures, import_origin
 from protege.recorder.importing.owamcap import import_owamcap, video_beside
 from protege.recorder.importing.video import SUFFIXES, import_video
 
-__all__ = ["Imported", "import_each", "import_recordings"]
+__all__ = ["Imported", "import_each"]
 
 EXPECTED = (
     "expected <session>_<ms>.jpg with .json beside it (a folder of them), an OWAMcap .mcap with its .mkv, "
@@ -41,19 +41,6 @@ def import_each(
     """
     wanted = Wanted(out, fps, size, space, progress)
     return _each(_jobs_of_folder(source, wanted) if source.is_dir() else [_job_of_file(source, wanted)], out)
-
-
-def import_recordings(
-    source: Path,
-    out: Path,
-    *,
-    fps: float | None = None,
-    size: tuple[int, int] | None = (640, 480),
-    space: ActionSpace = KEYBOARD_12,
-    progress: Progress | None = None,
-) -> list[Imported]:
-    """All that `import_each` makes, once it is made."""
-    return list(import_each(source, out, fps=fps, size=size, space=space, progress=progress))
 
 
 def _each(jobs: Sequence[Job], out: Path) -> Iterator[Imported]:

@@ -11,6 +11,7 @@ from typing import Final
 
 from protege.core.devices import Clock, MonotonicClock, Rect, Window
 from protege.core.session import SessionInfo, SessionWriter, library_versions
+from protege.core.status_line import StatusLine
 from protege.devices.ending import hold_off, interruptible
 from protege.devices.errors import DisplayGone
 from protege.devices.keyboard import KeyListener
@@ -19,7 +20,7 @@ from protege.devices.windows import find_window, focused_window
 from protege.errors import ProtegeError, UserError
 from protege.recorder.config import RecorderConfig
 from protege.recorder.recorder import Recorder
-from protege.recorder.status import StatusLine, status_text
+from protege.recorder.status import RecordingLine, status_text
 
 ALIASES: Final = {"ctrl": "c"}
 """Keys that count as another: many games crouch with ctrl."""
@@ -42,7 +43,8 @@ def record(config: RecorderConfig) -> tuple[Path | None, ProtegeError | None]:
     recorder = Recorder(config, lambda: _choose(config), screen, clock, lambda w, r: _create(config, w, r))
     names = frozenset(config.space.pressable) | {config.toggle_key}
     ended: ProtegeError | None = None
-    status = StatusLine()
+    line = StatusLine(sys.stderr)
+    status = RecordingLine(line)
     with _quiet_threads(), interruptible(), KeyListener(names, recorder.key, ALIASES) as listener:
         recorder.held = lambda: config.space.only(listener.held)
         recorder.down_now = lambda: config.space.only(listener.down_now())
@@ -58,7 +60,7 @@ def record(config: RecorderConfig) -> tuple[Path | None, ProtegeError | None]:
         except OSError as error:
             ended = ProtegeError(f"{error.filename or config.out}: {error.strerror}; recording ended")
         hold_off()
-        status.close()
+        line.close()
         writer = recorder.finish()
     screen.close()
     return _kept(writer), ended or recorder.error

@@ -1,8 +1,8 @@
 """The line that tells a player how the recording goes."""
 
-import sys
-from typing import Final, TextIO
+from typing import Final
 
+from protege.core.status_line import StatusLine
 from protege.recorder.recorder import Status
 
 PAUSED: Final = {
@@ -36,28 +36,15 @@ def status_text(status: Status, toggle_key: str) -> str:
     )
 
 
-class StatusLine:
-    """Rewrites one line of a terminal twice a second; on anything else prints a line every ten seconds."""
+class RecordingLine:
+    """Shows the state twice a second on a terminal, on anything else every ten seconds."""
 
-    def __init__(self, out: TextIO = sys.stderr) -> None:
-        self._out = out
-        self._live = out.isatty()
-        self._every_ns = 500_000_000 if self._live else 10_000_000_000
+    def __init__(self, line: StatusLine) -> None:
+        self._line = line
+        self._every_ns = 500_000_000 if line.live else 10_000_000_000
         self._due_ns = 0
-        self._width = 0
 
     def show(self, text: str, now_ns: int) -> None:
-        if now_ns < self._due_ns:
-            return
-        self._due_ns = now_ns + self._every_ns
-        if self._live:
-            self._out.write("\r" + text.ljust(self._width))
-            self._width = len(text)
-        else:
-            self._out.write(text + "\n")
-        self._out.flush()
-
-    def close(self) -> None:
-        if self._live and self._width:
-            self._out.write("\n")
-            self._out.flush()
+        if now_ns >= self._due_ns:
+            self._due_ns = now_ns + self._every_ns
+            self._line.show(text)

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from protege.core.actions import KEYBOARD_12, ActionSpace
+from protege.core.fields import is_int, is_number, require
 from protege.core.files import read_json, write_text
 from protege.core.frame import MAX_SIDE
+from protege.core.text import one_line
 from protege.errors import UserError
 
 FORMAT_VERSION: Final = 1
@@ -49,7 +51,7 @@ class SessionInfo:
         """Nanoseconds from one frame to the next, as intended."""
         return round(1e9 / self.frame_hz)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return {
             "format_version": FORMAT_VERSION,
             **{k: v for k, v in vars(self).items() if k != "space"},
@@ -57,7 +59,7 @@ class SessionInfo:
         }
 
     @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> Self:
+    def from_json(cls, fields: Any) -> Self:
         """The inverse of `to_json`; KeyError, TypeError or ValueError on anything else."""
         named = {k: fields[k] for k in cls.__dataclass_fields__ if k != "space"}
         _check_types(named)
@@ -78,7 +80,7 @@ class SessionInfo:
         try:
             fields = read_json(path)
             version = fields["format_version"]
-            if not _is_int(version):
+            if not is_int(version):
                 raise TypeError(f"format_version is {version!r}")
             if version < 1:
                 raise ValueError(f"format_version is {version}")
@@ -93,43 +95,31 @@ class SessionInfo:
             ) from None
         except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
             raise SessionError(
-                f"{path}: not a session's description ({_short(error)}); restore it from a copy"
+                f"{path}: not a session's description ({one_line(repr(error), 200)}); restore it from a copy"
             ) from None
 
 
-def _short(error: Exception) -> str:
-    text = repr(error)
-    return text if len(text) <= 200 else f"{text[:200]} …"
-
-
-def _is_int(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_time(value: Any) -> bool:
-    return _is_int(value) and abs(value) < 2 * _MOST
+def _is_time(value: object) -> bool:
+    return is_int(value) and abs(value) < 2 * _MOST
 
 
 def _check_types(named: Mapping[str, Any]) -> None:
-    """TypeError names the first field that is not what it should be."""
+    """ValueError names the first field that is not what it should be."""
     size, verdict, clock = named["frame_size"], named["verdict"], named["clock"]
-    hz = named["frame_hz"]
     good = {
-        "frame_hz": isinstance(hz, int | float) and not isinstance(hz, bool) and 0.01 <= hz <= 1000,
-        "frame_size": isinstance(size, list) and len(size) == 2 and all(_is_int(s) and 0 < s <= MAX_SIDE for s in size),
+        "frame_hz": is_number(named["frame_hz"]) and 0.01 <= named["frame_hz"] <= 1000,
+        "frame_size": isinstance(size, list) and len(size) == 2 and all(is_int(s) and 0 < s <= MAX_SIDE for s in size),
         "source": isinstance(named["source"], str),
         "window": named["window"] is None or isinstance(named["window"], dict),
         "clock": isinstance(clock, dict) and all(_is_time(clock[name]) for name in ("wall_ns", "monotonic_ns")),
         "libraries": isinstance(named["libraries"], dict),
         "status": named["status"] in (RECORDING, COMPLETE, RECOVERED),
-        "frames": _is_int(named["frames"]) and 0 <= named["frames"] < _MOST,
-        "dropped": _is_int(named["dropped"]) and 0 <= named["dropped"] < _MOST,
+        "frames": is_int(named["frames"]) and 0 <= named["frames"] < _MOST,
+        "dropped": is_int(named["dropped"]) and 0 <= named["dropped"] < _MOST,
         "verdict": verdict is None or (isinstance(verdict, list) and all(isinstance(v, str) for v in verdict)),
         "extra": isinstance(named["extra"], dict),
     }
-    for name, is_good in good.items():
-        if not is_good:
-            raise TypeError(f"{name} is {named[name]!r}")
+    require(named, good)
 
 
 def library_versions(*names: str) -> dict[str, str]:

@@ -7,22 +7,15 @@ from protege.core.files import lock_file
 from protege.core.session.info import SessionError
 
 
-class Lock:
-    """An exclusive lock on a file, held until `release` or the end of the process."""
-
-    def __init__(self, path: Path) -> None:
-        """Raises BlockingIOError when somebody else holds it."""
-        self._file: IO[bytes] | None = path.open("r+b")
-        try:
-            lock_file(self._file)
-        except OSError:
-            self._file.close()
-            raise BlockingIOError(f"{path} is locked") from None
-
-    def release(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+def lock(path: Path) -> IO[bytes]:
+    """The file, locked until it is closed or the process ends; BlockingIOError when somebody else holds the lock."""
+    file = path.open("r+b")
+    try:
+        lock_file(file)
+    except OSError:
+        file.close()
+        raise BlockingIOError(f"{path} is locked") from None
+    return file
 
 
 def require_finished(folder: Path) -> None:
@@ -31,6 +24,6 @@ def require_finished(folder: Path) -> None:
     if not reserve.is_file():
         return
     try:
-        Lock(reserve).release()
+        lock(reserve).close()
     except BlockingIOError:
         raise SessionError(f"{folder}: still being recorded; stop the recorder (Ctrl-C) first") from None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, Final, Self, TypeVar
+from typing import IO, Final, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from protege.core.events import (
     frame_actions,
     gaps,
 )
-from protege.core.files import parse_json, regular_size
+from protege.core.files import Json, parse_json, regular_size
 from protege.core.frame import Frame, decode_jpeg
 from protege.core.session.info import RECORDING, SessionError, SessionInfo
 from protege.core.session.writer import frame_path
@@ -141,7 +141,7 @@ class Session:
         return spans
 
 
-def _lines(path: Path, parse: Callable[[Any], T], problems: list[Problem]) -> Iterator[tuple[int, T]]:
+def _lines(path: Path, parse: Callable[[Json], T], problems: list[Problem]) -> Iterator[tuple[int, T]]:
     """(line number, what it says) of a JSONL file; what cannot be parsed goes to `problems`, the first thousand."""
     try:
         regular_size(path)
@@ -178,7 +178,7 @@ def _skip_rest(file: IO[bytes], line: bytes) -> bool:
     return True
 
 
-def _frame(fields: Any) -> tuple[int, int]:
+def _frame(fields: Json) -> tuple[int, int]:
     """(number, t_ns) of a line of frames.jsonl."""
     match fields:
         case {"i": int(i), "t_ns": int(t_ns)} if 0 <= i < NEVER_NS and abs(t_ns) < NEVER_NS:

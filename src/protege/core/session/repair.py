@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from protege.core.events import Pause
-from protege.core.files import locked, move, write_text
+from protege.core.files import free, locked, move, write_text
 from protege.core.frame import decode_jpeg, open_picture
 from protege.core.session.info import RECORDING, RECOVERED, SessionError
 from protege.core.session.lock import require_finished
@@ -91,7 +91,8 @@ def repair(folder: Path) -> list[Problem]:
         if not problems:
             return []
         keep = [i for i in range(len(session)) if i not in bad]
-        damaged = _new_folder(folder / "damaged")
+        damaged = free(folder / "damaged")  # what an earlier repair put aside stays
+        damaged.mkdir()
         for path in (session.path(i) for i in bad):
             if os.path.lexists(path):
                 move(path, damaged / path.name)
@@ -116,14 +117,3 @@ def _replace_text(path: Path, text: str, damaged: Path) -> None:
     elif os.path.lexists(path):
         move(path, damaged / path.name)  # a pipe, a device, a folder
     write_text(path, text)
-
-
-def _new_folder(path: Path) -> Path:
-    """`path`, or path_2, path_3 … where it exists: what an earlier repair put aside stays."""
-    number = 2
-    made = path
-    while made.exists():
-        made = path.with_name(f"{path.name}_{number}")
-        number += 1
-    made.mkdir()
-    return made

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, Final, Self
+from typing import IO, Final, Self
 
 from protege.core.events import Event, event_to_json
-from protege.core.files import naming, staged, write_text
+from protege.core.files import Json, free, naming, staged, write_text
 from protege.core.session.info import COMPLETE, RECORDING, SessionInfo
-from protege.core.session.lock import Lock
+from protege.core.session.lock import lock
 
 RESERVE_BYTES: Final = 1 << 16
 """Space kept aside while recording, so that a session can still be closed on a full disk."""
@@ -33,7 +33,7 @@ class SessionWriter:
         self._reserve = folder / "reserve"
         try:
             self._reserve.write_bytes(bytes(RESERVE_BYTES))
-            self._lock_file = Lock(self._reserve)
+            self._reserved = lock(self._reserve)
             self.info.save(folder)
         except OSError:
             shutil.rmtree(folder, ignore_errors=True)  # the disk is full before anything was recorded
@@ -46,14 +46,9 @@ class SessionWriter:
     def create(cls, root: Path, info: SessionInfo, name: str | None = None) -> Self:
         """A new session under `root`, named after the time unless named; the clock origin is now."""
         name = name or time.strftime("%Y%m%d_%H%M%S")
-        folder = root / name
-        number = 2
-        while folder.exists():
-            folder = root / f"{name}_{number}"
-            number += 1
         if not any(info.clock.values()):
             info = replace(info, clock={"wall_ns": time.time_ns(), "monotonic_ns": time.perf_counter_ns()})
-        return cls(folder, info)
+        return cls(free(root / name), info)
 
     @property
     def frame_count(self) -> int:
@@ -74,10 +69,10 @@ class SessionWriter:
         with self._lock, naming(self.folder / "events.jsonl"):
             self._events.write(line)
 
-    def finish(self, dropped: int = 0, extra: Mapping[str, Any] | None = None) -> Path:
+    def finish(self, dropped: int = 0, extra: Mapping[str, Json] | None = None) -> Path:
         """Close the files and mark the session complete; returns its folder. Calling it again does nothing."""
         if self.info.status == RECORDING:
-            self._lock_file.release()
+            self._reserved.close()
             self._reserve.unlink(missing_ok=True)
             for file in (self._frames, self._events):
                 file.close()

@@ -1,6 +1,6 @@
 """What every importer shares: the wanted form of a recording, and the result."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +14,8 @@ from protege.recorder.importing.breaks import Break
 
 DEFAULT_FPS: Final = 10.0
 
+Count = int | float | str
+"""Mostly a number; the names of files where several could be meant."""
 Progress = Callable[[str, int], None]
 """Called with a session's name and the frames written so far."""
 
@@ -58,13 +60,13 @@ class Imported:
     folder: Path
     kind: str
     frames: int
-    counts: dict[str, Any]
+    counts: Mapping[str, Any]
     quality: Quality
     left_out: tuple[str, ...] = ()
 
 
 def imported(
-    folder: Path, part: Path, kind: str, counts: dict[str, Any], breaks: Sequence[Break] = (), start_ns: int = 0
+    folder: Path, part: Path, kind: str, counts: dict[str, Count], breaks: Sequence[Break] = (), start_ns: int = 0
 ) -> Imported:
     """The report about the session in `part`, which will be `folder`; judges it. breaks: counted from `start_ns`."""
     quality = judge(part)

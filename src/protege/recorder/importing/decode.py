@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -11,11 +11,18 @@ from protege.core.files import regular_size
 from protege.errors import MissingExtra, UserError
 from protege.recorder.pipeline import encode_bgra
 
+if TYPE_CHECKING:
+    from av import VideoFrame, VideoStream
+    from av.container import InputContainer
+
 # FFmpeg knows formats that name other files or addresses (playlists, lists of parts) and goes there; only these hold
 # the pictures themselves.
 FORMATS: Final = "matroska,webm,mov,mp4,avi"
 MAX_SIDE: Final = 7680
 MAX_PIXELS: Final = 7680 * 4320
+Pictures = Iterator[tuple[int, "VideoFrame | None"]]
+"""(time in ns, picture); None where one is missing."""
+Ticks = Iterator[tuple[int, "VideoFrame"]]
 MAX_BAD_READS: Final = 20
 """So often in a row may a container fail to give a packet before the rest counts as lost."""
 
@@ -38,7 +45,7 @@ class Video:
         self.claimed: int | None = None
         self.claimed_ns: int | None = None
 
-    def __iter__(self) -> Iterator[tuple[int, Any | None]]:
+    def __iter__(self) -> Pictures:
         try:
             import av
             from av.error import FFmpegError
@@ -51,14 +58,14 @@ class Video:
             with av.open(str(self.path.absolute()), options=options) as container:
                 yield from self._decode(container, self._stream(container), FFmpegError)
         except (FFmpegError, ValueError) as error:
-            what = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            what = (error.strerror if isinstance(error, OSError) else "") or str(error) or type(error).__name__
             raise UserError(
                 f"{self.path}: not a video that can be read ({what}); expected mp4 or mkv, copy it again"
             ) from None
         if not self.pictures:
             raise UserError(f"{self.path}: no pictures in it; expected a recording of the screen, copy it again")
 
-    def _stream(self, container: Any) -> Any:
+    def _stream(self, container: "InputContainer") -> "VideoStream":
         if not container.streams.video:
             raise UserError(f"{self.path}: no video stream in it; expected a recording of the screen")
         stream = container.streams.video[0]
@@ -73,13 +80,13 @@ class Video:
             )
         stream.thread_type = "AUTO"
         self.claimed = stream.frames or None
-        if stream.duration:
+        if stream.duration and stream.time_base:
             self.claimed_ns = round(stream.duration * stream.time_base * 1_000_000_000)
         elif container.duration:  # counted from time 0, also where the first picture comes later
             self.claimed_ns = container.duration * 1000 - max(0, container.start_time or 0) * 1000
         return stream
 
-    def _decode(self, container: Any, stream: Any, failure: type[Exception]) -> Iterator[tuple[int, Any | None]]:
+    def _decode(self, container: "InputContainer", stream: "VideoStream", failure: type[Exception]) -> Pictures:
         last_ns: int | None = None
         lost = False
         for frame in self._frames(container, stream, failure):
@@ -100,10 +107,12 @@ class Video:
         if lost and last_ns is not None:
             yield last_ns + self._period_ns(stream), None
 
-    def _period_ns(self, stream: Any) -> int:
+    def _period_ns(self, stream: "VideoStream") -> int:
         return round(1_000_000_000 / stream.average_rate) if stream.average_rate else 1
 
-    def _frames(self, container: Any, stream: Any, failure: type[Exception]) -> Iterator[Any | None]:
+    def _frames(
+        self, container: "InputContainer", stream: "VideoStream", failure: type[Exception]
+    ) -> "Iterator[VideoFrame | None]":
         """Every frame, and None for each packet that cannot be decoded."""
         bad_reads = 0
         while bad_reads < MAX_BAD_READS:
@@ -121,17 +130,17 @@ class Video:
                 bad_reads += 1
 
 
-def decode_video(path: Path) -> Iterator[tuple[int, Any]]:
+def decode_video(path: Path) -> Ticks:
     """(pts in ns, PyAV frame) of every picture of a video, in order of display; UserError if it has none."""
     return ((t_ns, frame) for t_ns, frame in Video(path) if frame is not None)
 
 
-def size_of(frame: Any) -> tuple[int, int]:
+def size_of(frame: "VideoFrame") -> tuple[int, int]:
     """(width, height) of a PyAV frame as it is to be shown."""
     return (frame.height, frame.width) if _quarter_turns(frame) % 2 else (frame.width, frame.height)
 
 
-def jpeg_of(frame: Any, size: tuple[int, int] | None, path: Path) -> bytes:
+def jpeg_of(frame: "VideoFrame", size: tuple[int, int] | None, path: Path) -> bytes:
     """JPEG bytes of a PyAV frame, turned as its flag says, encoded and stretched by the recorder's own code.
 
     UserError, which names the video `path`, if its pixels are of a kind that cannot be converted.
@@ -139,14 +148,14 @@ def jpeg_of(frame: Any, size: tuple[int, int] | None, path: Path) -> bytes:
     try:
         bgra = frame.to_ndarray(format="bgra")
     except (OSError, ValueError) as error:
-        what = getattr(error, "strerror", None) or error
+        what = (error.strerror if isinstance(error, OSError) else "") or error
         raise UserError(
             f"{path}: its pictures ({frame.format.name}) cannot be converted ({what}); convert it to mp4"
         ) from None
-    upright = np.ascontiguousarray(np.rot90(bgra, _quarter_turns(frame)))
+    upright = np.ascontiguousarray(np.rot90(bgra, _quarter_turns(frame)), dtype=np.uint8)
     return encode_bgra(upright, size or size_of(frame))
 
 
-def _quarter_turns(frame: Any) -> int:
+def _quarter_turns(frame: "VideoFrame") -> int:
     """How often to turn it by 90 degrees to the left."""
     return round(frame.rotation / 90) % 4

@@ -13,17 +13,17 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from protege.core.actions import NONE, Action, ActionSpace
 from protege.core.events import NEVER_NS, Event, Held, Key, Pause
-from protege.core.files import read_json
+from protege.core.files import Json, read_json
 from protege.core.session import SessionInfo, SessionWriter, staged_session
 from protege.core.text import one_line
 from protege.errors import MissingExtra, UserError
-from protege.recorder.importing.common import DEFAULT_FPS, Imported, Wanted, imported, libraries
+from protege.recorder.importing.common import DEFAULT_FPS, Count, Imported, Wanted, imported, libraries
 from protege.recorder.importing.pictures import read_picture
 from protege.recorder.pipeline import encode_bgra
 
@@ -87,7 +87,7 @@ def import_origin(name: str, pictures: Sequence[tuple[int, Path]], source: Path,
             for frame in taken:
                 writer.frame(frame.t_ns, _jpeg(frame.picture, size, counts))
                 wanted.report(name, writer.frame_count)
-            found: dict[str, Any] = dict(sorted((key, count) for key, count in counts.items() if count))
+            found: dict[str, Count] = dict(sorted((key, count) for key, count in counts.items() if count))
             writer.finish(extra={"counts": found})
         return imported(folder, part, "origin", found)
 
@@ -111,7 +111,7 @@ def _taken(pictures: Sequence[tuple[int, Path]], space: ActionSpace, counts: Cou
         yield Taken(ms * 1_000_000, picture, space.only(names[:1]))
 
 
-def _names(label: Any) -> list[str]:
+def _names(label: Json) -> list[str]:
     """The actions of a .json as we call them; ValueError if it does not hold them as their recorder wrote them."""
     match label:
         case {"action_sequence": [*names]} if all(isinstance(name, str) for name in names):

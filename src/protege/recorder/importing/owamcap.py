@@ -11,17 +11,17 @@ Where pictures or key events are missing, another window was active, or the cloc
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from protege.core.files import component, is_component
 from protege.core.session import SessionInfo, SessionWriter, staged_session
 from protege.core.text import one_line
 from protege.errors import ProtegeError, UserError
 from protege.recorder.importing.breaks import Break, cut_events, merged, outside, resample
-from protege.recorder.importing.common import DEFAULT_FPS, Imported, Wanted, imported, libraries
-from protege.recorder.importing.decode import decode_video, jpeg_of, size_of
+from protege.recorder.importing.common import DEFAULT_FPS, Count, Imported, Wanted, imported, libraries
+from protege.recorder.importing.decode import Pictures, Ticks, decode_video, jpeg_of, size_of
 from protege.recorder.importing.owamcap_checks import (
     game_window,
     key_changes,
@@ -31,14 +31,15 @@ from protege.recorder.importing.owamcap_checks import (
 )
 from protege.recorder.importing.owamcap_messages import NOT_OWAMCAP, Recording, messages, read_mcap, take
 
+if TYPE_CHECKING:
+    pass
+
 PTS_TOLERANCE_NS: Final = 2_000_000
 """Matroska keeps milliseconds, the messages nanoseconds."""
 MAX_TOPICS: Final = 20
 
 
-def matched_pictures(
-    recording: Recording, frames: Iterator[tuple[int, Any]], counts: Counter[str]
-) -> Iterator[tuple[int, Any | None]]:
+def matched_pictures(recording: Recording, frames: Ticks, counts: Counter[str]) -> Pictures:
     """(time, picture) of every screen message, None where its picture is not in the video.
 
     Messages and frames come in order of pts; a message of another video than the first has no picture.
@@ -61,9 +62,7 @@ def matched_pictures(
         yield ahead, None
 
 
-def _by_pts(
-    screens: list[tuple[int, int]], frames: Iterator[tuple[int, Any]], counts: Counter[str]
-) -> Iterator[tuple[int, Any | None]]:
+def _by_pts(screens: list[tuple[int, int]], frames: Ticks, counts: Counter[str]) -> Pictures:
     rest = iter(screens)
     screen = next(rest, None)
     for pts, frame in frames:
@@ -115,7 +114,7 @@ def import_owamcap(path: Path, wanted: Wanted) -> Imported:
         return imported(folder, part, "owamcap", counts, breaks, first[0])
 
 
-def _write(video: Path, writer: SessionWriter, ticks: Iterator[tuple[int, Any]], report: Callable[[], None]) -> None:
+def _write(video: Path, writer: SessionWriter, ticks: Ticks, report: Callable[[], None]) -> None:
     encoded, jpeg = None, b""
     for t_ns, frame in ticks:
         if frame is not encoded:
@@ -126,8 +125,8 @@ def _write(video: Path, writer: SessionWriter, ticks: Iterator[tuple[int, Any]],
 
 def _counts(
     recording: Recording, keys: Counter[str], pictures: Counter[str], breaks: Sequence[Break]
-) -> dict[str, Any]:
-    counts: dict[str, Any] = {f"key_events_{name}": keys[name] for name in ("kept", "outside", "repeats")}
+) -> dict[str, Count]:
+    counts: dict[str, Count] = {f"key_events_{name}": keys[name] for name in ("kept", "outside", "repeats")}
     counts |= {name: count for name, count in sorted(pictures.items()) if count}
     counts |= {f"{one_line(topic, 30)}_messages": count for topic, count in recording.counts.most_common(MAX_TOPICS)}
     if breaks:

@@ -5,12 +5,15 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from protege.core.events import NEVER_NS
 from protege.core.files import parse_json, regular_size
 from protege.errors import MissingExtra, UserError
 from protege.recorder.importing.breaks import SILENCE_NS, Break
+
+if TYPE_CHECKING:
+    from mcap.records import Chunk
 
 MAX_RECORD_BYTES: Final = 1 << 28
 """Largest record, and largest chunk when unpacked; ocap's are some MB."""
@@ -119,7 +122,7 @@ class _Bounded:
         return self._file.read(size)
 
 
-def _unpacked(chunk: Any) -> Any:
+def _unpacked(chunk: "Chunk") -> "Chunk":
     """A chunk without its compression, unpacked no further than it says; ValueError if it is not as it says."""
     size = chunk.uncompressed_size
     if size > MAX_RECORD_BYTES:
@@ -168,7 +171,7 @@ def take(recording: Recording, topic: str, t_ns: int, data: bytes) -> None:
         recording.counts[topic] += 1
 
 
-def _whole(name: str, value: Any) -> int:
+def _whole(name: str, value: object) -> int:
     """A number of a message; ValueError if it is none, or so large that no clock shows it."""
     if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= NEVER_NS:
         raise ValueError(f"{name} is {str(value)[:40]!r}, expected a whole number")

@@ -1,15 +1,17 @@
 """A plain video becomes a Session without keys: good for labeling, refused for learning what to press."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from protege.core.actions import NO_KEYS
 from protege.core.events import Held, Pause, longest_step_ns
 from protege.core.session import SessionInfo, SessionWriter, staged_session
 from protege.recorder.importing.breaks import Break, resample
-from protege.recorder.importing.common import DEFAULT_FPS, Imported, Wanted, imported, libraries
-from protege.recorder.importing.decode import Video, jpeg_of, size_of
+from protege.recorder.importing.common import DEFAULT_FPS, Count, Imported, Wanted, imported, libraries
+from protege.recorder.importing.decode import Pictures, Video, jpeg_of, size_of
+
+if TYPE_CHECKING:
+    from av import VideoFrame
 
 SUFFIXES: Final = frozenset({".mp4", ".mkv", ".webm", ".mov", ".avi"})
 FOREVER_NS: Final = 2**62
@@ -27,7 +29,7 @@ def import_video(path: Path, wanted: Wanted, others: tuple[str, ...] = ()) -> Im
     video = Video(path)
     with staged_session(folder, "protege import") as part:
         pictures = iter(video)
-        first = next((item for item in pictures if item[1] is not None), None)
+        first = next(((t_ns, frame) for t_ns, frame in pictures if frame is not None), None)
         assert first is not None  # a video without a picture is refused by its decoder
         info = SessionInfo(
             space=wanted.space,
@@ -56,7 +58,7 @@ def import_video(path: Path, wanted: Wanted, others: tuple[str, ...] = ()) -> Im
 def _write(
     path: Path,
     writer: SessionWriter,
-    pictures: Iterator[tuple[int, Any | None]],
+    pictures: Pictures,
     missing: list[Break],
     wanted: Wanted,
 ) -> int:
@@ -70,9 +72,7 @@ def _write(
     return missing.pop().start_ns  # for ever after the last picture
 
 
-def _from_zero(
-    first: tuple[int, Any], rest: Iterator[tuple[int, Any | None]], period_ns: int
-) -> Iterator[tuple[int, Any | None]]:
+def _from_zero(first: "tuple[int, VideoFrame]", rest: Pictures, period_ns: int) -> Pictures:
     """All pictures from time 0 on; the last stands for as long as the one before it, but for one period at most."""
     yield 0, first[1]
     shown, gap = 0, period_ns
@@ -83,9 +83,9 @@ def _from_zero(
     yield shown + max(1, min(gap, period_ns) - ROUNDING_NS), None
 
 
-def _counts(video: Video, missing: list[Break]) -> dict[str, Any]:
+def _counts(video: Video, missing: list[Break]) -> dict[str, Count]:
     """What was found, and what is missing against what the container claims."""
-    counts: dict[str, Any] = {"video_frames": video.pictures}
+    counts: dict[str, Count] = {"video_frames": video.pictures}
     if video.claimed is not None and video.claimed > video.pictures:
         counts["video_frames_claimed"] = video.claimed
     if video.damaged:

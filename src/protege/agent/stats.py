@@ -1,8 +1,8 @@
-"""The loop's own numbers: how often it decides, how long that takes, and what came too late."""
+"""Loop statistics: how often it decides, how long that takes, and what came too late."""
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 RECENT: Final = 8
 MARGIN_NS: Final = 8_000_000
@@ -10,7 +10,7 @@ MARGIN_NS: Final = 8_000_000
 
 
 @dataclass
-class Numbers:
+class LoopStats:
     """Counts of one run. Times are nanoseconds."""
 
     slots: int = 0
@@ -23,7 +23,7 @@ class Numbers:
     lateness_ns: list[int] = field(default_factory=list)
     _recent: deque[int] = field(default_factory=lambda: deque(maxlen=RECENT))
 
-    def thought(self, latency_ns: int) -> None:
+    def predicted(self, latency_ns: int) -> None:
         self.decisions += 1
         self.latencies_ns.append(latency_ns)
         self._recent.append(latency_ns)
@@ -34,7 +34,7 @@ class Numbers:
 
     @property
     def lead_ns(self) -> int:
-        """How long before its slot a picture has to be taken: the longest of the latest thoughts and a margin."""
+        """Lead time of a picture before its slot: worst recent latency plus a margin."""
         return max(self._recent, default=0) + MARGIN_NS
 
     def line(self, elapsed_s: float) -> str:
@@ -46,10 +46,10 @@ class Numbers:
             f"late plans {self.late_plans}  dropped slots {self.dropped_slots}"
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, float]:
         """For the run's log."""
         counts = ("slots", "decisions", "late_plans", "dropped_slots", "empty_slots", "skipped_slots")
-        return {name: getattr(self, name) for name in counts} | {
+        return {name: vars(self)[name] for name in counts} | {
             "latency_p50_ms": round(percentile(self.latencies_ns, 50) / 1e6, 2),
             "latency_p99_ms": round(percentile(self.latencies_ns, 99) / 1e6, 2),
             "deadline_p50_ms": round(percentile(self.lateness_ns, 50) / 1e6, 2),

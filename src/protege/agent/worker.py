@@ -1,4 +1,4 @@
-"""Runs a policy beside the loop that acts: newest frame only, one thought at a time."""
+"""Runs a policy beside the loop that acts: newest frame only, one prediction at a time."""
 
 import threading
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from protege.errors import ProtegeError
 
 
 @dataclass(frozen=True)
-class Thought:
+class Prediction:
     """A plan, the goal and the moment of the frame it was made for, and how long it took from that moment on."""
 
     plan: Plan
@@ -20,24 +20,24 @@ class Thought:
     latency_ns: int
 
 
-class Thinker(Protocol):
-    """Thinks about one frame at a time."""
+class Worker(Protocol):
+    """Predicts from one frame at a time."""
 
     @property
     def busy(self) -> bool: ...
 
     def ask(self, frame: Frame, goal: str) -> None:
-        """Begin to think about a frame; only while not busy."""
+        """Begin with a frame; only while not busy."""
         ...
 
-    def answer(self) -> Thought | None:
-        """The thought that was finished since the last call, if any; raises what the policy raised."""
+    def answer(self) -> Prediction | None:
+        """The prediction that was finished since the last call, if any; raises what the policy raised."""
         ...
 
     def close(self) -> None: ...
 
 
-class ThreadThinker:
+class ThreadWorker:
     """A policy in a thread of its own."""
 
     def __init__(self, policy: Policy, clock: Clock) -> None:
@@ -45,7 +45,7 @@ class ThreadThinker:
         self._clock = clock
         self._wake = threading.Condition()
         self._question: tuple[Frame, str] | None = None
-        self._thought: Thought | None = None
+        self._prediction: Prediction | None = None
         self._error: Exception | None = None
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="policy", daemon=True)
@@ -61,15 +61,15 @@ class ThreadThinker:
             self._question = (frame, goal)
             self._wake.notify()
 
-    def answer(self) -> Thought | None:
+    def answer(self) -> Prediction | None:
         with self._wake:
             if self._error is not None:
                 raise self._error
-            thought, self._thought = self._thought, None
-            return thought
+            prediction, self._prediction = self._prediction, None
+            return prediction
 
     def close(self) -> None:
-        """Ends the thread; a thought that takes longer than a moment is left behind (nobody waits for its answer)."""
+        """Ends the thread; one that is still predicting after a moment is left behind."""
         with self._wake:
             self._closed = True
             self._wake.notify()
@@ -89,31 +89,10 @@ class ThreadThinker:
                     self._error = error if isinstance(error, Exception) else ended(error)
                 return
             with self._wake:
-                self._thought = Thought(plan, goal, frame.t_ns, self._clock.now_ns() - frame.t_ns)
+                self._prediction = Prediction(plan, goal, frame.t_ns, self._clock.now_ns() - frame.t_ns)
                 self._question = None
 
 
 def ended(error: BaseException) -> ProtegeError:
     """For what a policy raises to end a program; raised in the loop, which lets go of the keys."""
     return ProtegeError(f"the policy ended itself ({type(error).__name__}: {error}); no key is held")
-
-
-class InstantThinker:
-    """Thinks while it is asked; for policies that need no time, and for tests."""
-
-    def __init__(self, policy: Policy, clock: Clock) -> None:
-        self._policy = policy
-        self._clock = clock
-        self._thought: Thought | None = None
-        self.busy = False
-
-    def ask(self, frame: Frame, goal: str) -> None:
-        plan = self._policy.predict(frame, goal)
-        self._thought = Thought(plan, goal, frame.t_ns, self._clock.now_ns() - frame.t_ns)
-
-    def answer(self) -> Thought | None:
-        thought, self._thought = self._thought, None
-        return thought
-
-    def close(self) -> None:
-        """Nothing runs."""

@@ -1,0 +1,36 @@
+"""Which of the systems' backends presses and hears keys here."""
+
+import sys
+
+from protege.devices.keys import Hook, Presser, Put
+
+
+def open_presser() -> Presser:
+    """This system's presser. UserError without a display, MissingExtra without the library."""
+    if sys.platform == "linux":
+        from protege.devices.x11_keys import XKeyboard
+
+        return XKeyboard()
+    if sys.platform == "win32":
+        from protege.devices.win32_keys import Win32Presser  # pyright: ignore[reportMissingImports]
+
+        return Win32Presser()
+    from protege.devices.mac_keys import MacPresser
+
+    return MacPresser()
+
+
+def open_hook(put: Put, own: Presser | None = None) -> Hook:
+    """This system's hook. own: the presser whose keys are reported as own. Errors as for `open_presser`."""
+    if sys.platform == "linux":
+        from protege.devices.x11_keys import XHook, XKeyboard
+
+        assert own is None or isinstance(own, XKeyboard)
+        return XHook(put, own)
+    if sys.platform == "win32":
+        from protege.devices.win32_keys import Win32Hook  # pyright: ignore[reportMissingImports]
+
+        return Win32Hook(put, own)
+    from protege.devices.mac_keys import MacHook
+
+    return MacHook(put, own)
