@@ -12,7 +12,6 @@ import numpy as np
 
 from protege.core.card import ModelCard
 from protege.core.files import locked
-from protege.core.frame import open_picture
 from protege.core.together import PART, settle, together
 from protege.errors import MissingExtra, ProtegeError, UserError
 from protege.learn.interrupt import Asked, Stopped, ctrl_c
@@ -25,6 +24,7 @@ from protege.training.model import load_trainable, unsloth_first
 from protege.training.outputs import read_metrics, write_outputs
 from protege.training.start import CHECKPOINTS, CONFIG_NAME, Start, find_start, fit
 from protege.vlm.load import require_vision
+from protege.vlm.pixels import read_picture
 
 if TYPE_CHECKING:
     from accelerate import PartialState
@@ -358,5 +358,5 @@ def write_model(
 
 
 def _recorded_size(data: LabeledData) -> tuple[int, int]:
-    with open_picture(data.path(0)) as image:
-        return image.size
+    height, width, _ = read_picture(data.path(0)).shape
+    return width, height
