@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from protege.core.card import ModelCard
 from protege.core.files import Json, locked
-from protege.core.frame import open_picture
 from protege.core.together import PART, settle, together
 from protege.errors import MissingExtra, ProtegeError, UserError
 from protege.learn.interrupt import Asked, Stopped, ctrl_c
@@ -27,6 +26,7 @@ from protege.training.outputs import read_metrics, write_outputs
 from protege.training.score import Scores
 from protege.training.start import CHECKPOINTS, CONFIG_NAME, Start, find_start, fit
 from protege.vlm.load import require_vision
+from protege.vlm.pixels import read_picture
 
 if TYPE_CHECKING:
     from accelerate import PartialState
@@ -356,5 +356,5 @@ def write_model(config: VisionConfig, trainer: "ActionTrainer", run: Run, scores
 
 
 def _recorded_size(data: LabeledData) -> tuple[int, int]:
-    with open_picture(data.path(0)) as image:
-        return image.size
+    height, width, _ = read_picture(data.path(0)).shape
+    return width, height
