@@ -18,8 +18,9 @@ from protege.labeling.backends.base import Labeler
 from protege.labeling.backends.given import Given
 from protege.labeling.contact_sheet import PICTURES
 from protege.labeling.journal import Journal
+from protege.labeling.labels import KEYLESS, attach_keys, keys_per_frame
 from protege.labeling.segments import NO_GOAL, Aside, cut
-from protege.labeling.settle import NO_KEYS, settle, with_keys
+from protege.labeling.settle import settle
 from protege.labeling.store import SessionRecord, count_samples, remove_segment, session_segments, write_segment
 from protege.labeling.wording import Wording
 
@@ -103,9 +104,9 @@ class Job:
     def settled(self, options: LabelOptions, labeler: Labeler) -> list[LabeledSegment]:
         """Its segments as they will be written, once every goal is found."""
         found = [self.found[i] for i in range(len(self.segments))]
-        stored = not labeler.sees
-        pieces = settle(self.session, self.segments, found, join=options.join, stored=stored, told=self.told)
-        return with_keys(self.session, pieces, self.actions, options.shape, labeler.name)
+        goals = {"by": labeler.name, "stored": not labeler.sees, "told": self.told}
+        pieces = settle(self.session, self.segments, found, self.shape, **goals)
+        return attach_keys(self.session, pieces, self.actions, self.shape)
 
     def unwritten(self, pieces: Sequence[LabeledSegment]) -> list[LabeledSegment]:
         """Those of its segments that are not on disk as they should be."""
@@ -139,7 +140,7 @@ class Job:
             shape=self.shape,
             by=pieces[0].by if pieces else "",
             aside=tuple(self.aside),
-            refused=NO_KEYS if self.actions is None else "",
+            refused=KEYLESS if self.actions is None else "",
             **_tally(pieces, counts),
         )
         record.save(out)
@@ -165,7 +166,7 @@ def prepare(
         return replace(done, **_tally(known, [count_samples(out / k.name) for k in known]))
     if other := next((k for k in known if k.shape != options.shape), None):
         raise Refused(_other_shape(session.name, other.shape, options.shape))
-    actions = None if session.info.extra.get("keys") is False else session.actions(options.tau_ms)
+    actions = keys_per_frame(session, options.tau_ms)
     segments, aside = cut(session, actions, options.seconds, goal, repeats)
     if not labeler.sees and not goal:
         segments, aside = _without_goal(session, segments, aside)

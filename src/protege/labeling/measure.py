@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from protege.core import KEYBOARD_12, Action, ActionSpace
 from protege.core.frame import open_picture
-from protege.core.labeled import LABELED, NEEDS_REVIEW
+from protege.core.labeled import NEEDS_REVIEW
 from protege.core.quality import SAME
 from protege.labeling.pieces import Piece
 
@@ -117,7 +117,7 @@ def measure(pieces: Iterable[Piece], *, shown_per_goal: int = 3) -> Measured:
             _count_keys(found, labeled.held[start:stop])
             holds.extend(labeled.session, labeled.start + start, labeled.held[start:stop])
         found.repeated += len(piece.repeated)
-        plans = piece.plans() if labeled.status == LABELED else []
+        plans = piece.plans()
         for _, plan in plans:
             _count_window(found, plan.steps)
         if labeled.goal and labeled.status != NEEDS_REVIEW:

@@ -7,17 +7,17 @@ from itertools import pairwise
 from pathlib import Path
 
 from protege.core import Plan, Session
-from protege.core.labeled import NO_SAMPLES, LabeledSegment, Shape, find_segments, frame_name
+from protege.core.labeled import LABELED, LabeledSegment, Shape, find_segments, frame_name
 from protege.core.lineage import origins
 from protege.core.once import Claims, repeated
 from protege.core.quality import assess
 from protege.core.session import SessionError, find_sessions
 from protege.errors import UserError
 from protege.labeling.ask import Found
+from protege.labeling.labels import KEYLESS, attach_keys, keys_per_frame, windows_of
 from protege.labeling.once import comes_second
-from protege.labeling.samples import windows
 from protege.labeling.segments import REPEATED, count_aside, cut
-from protege.labeling.settle import NO_KEYS, settle, with_keys
+from protege.labeling.settle import settle
 from protege.labeling.store import SessionRecord
 
 
@@ -39,12 +39,10 @@ class Piece:
         return [(kept[a], kept[b - 1] + 1) for a, b in pairwise(edges) if b > a]
 
     def plans(self) -> list[tuple[int, Plan]]:
-        """(frame, plan) of its training windows; none where there are no keys."""
-        shape = self.labeled.shape
-        if self.labeled.status == NO_SAMPLES:
+        """(frame, plan) of the windows it is trained on."""
+        if self.labeled.status != LABELED:
             return []
-        found = windows(self.labeled.slots, self.labeled.segment, shape.horizon, keep_idle=shape.keep_idle)
-        return [(i, plan) for i, plan in found if i not in self.repeated]
+        return [(i, plan) for i, plan in windows_of(self.labeled) if i not in self.repeated]
 
 
 @dataclass(frozen=True)
@@ -96,15 +94,14 @@ def _raw(contents: Contents) -> Iterator[Piece]:
         except SessionError as error:
             contents.unread.append(str(error))
             continue
-        keys = session.info.extra.get("keys") is not False
-        actions = session.actions() if keys else None
-        segments, aside = cut(session, actions, repeats=repeats)
+        keys, shape = keys_per_frame(session), Shape()
+        segments, aside = cut(session, keys, repeats=repeats)
         contents.aside.update(count_aside(aside))
-        if not keys:
-            contents.unread.append(f"{folder}: no samples, since {NO_KEYS}")
+        if keys is None:
+            contents.unread.append(f"{folder}: no samples, since {KEYLESS}")
         found = [Found(segment.goal or "") for segment in segments]
-        pieces = settle(session, segments, found, join=False, stored=any(s.goal for s in segments))
-        for labeled in with_keys(session, pieces, actions, Shape(), ""):
+        pieces = settle(session, segments, found, shape, by="", stored=any(s.goal for s in segments))
+        for labeled in attach_keys(session, pieces, keys, shape):
             yield Piece(labeled, tuple(session.path(i) for i in range(labeled.start, labeled.stop)))
 
 

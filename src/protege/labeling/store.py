@@ -36,7 +36,7 @@ from protege.core.labeled import (
 from protege.core.session import SessionError
 from protege.errors import UserError
 from protege.labeling.goals import complaint, unusable
-from protege.labeling.samples import samples, to_jsonl
+from protege.labeling.labels import samples_text
 from protege.labeling.segments import Aside
 
 STAGING: Final = ".staging"
@@ -105,10 +105,6 @@ class SessionRecord:
         return Path(folder) if folder.name == self.session and not folder.drive.startswith("\\\\") else None
 
 
-def segment_name(session: str, number: int) -> str:
-    return f"{session}_seg{number:03d}"
-
-
 def session_segments(out: Path, session: str) -> list[Path]:
     """The folders of one session's segments."""
     if not out.is_dir():
@@ -141,13 +137,6 @@ def write_segment(out: Path, labeled: LabeledSegment, pictures: Sequence[Path], 
             (part / SAMPLES).write_text(text, encoding="utf-8")
         write_json(part / SEGMENT, labeled.to_json())
     return lines
-
-
-def samples_text(labeled: LabeledSegment) -> str:
-    """The text of a segment's samples.jsonl."""
-    shape = labeled.shape
-    found = samples(labeled.slots, labeled.segment, labeled.goal, shape.horizon, keep_idle=shape.keep_idle)
-    return to_jsonl(found, labeled.space)
 
 
 def remove_segment(folder: Path) -> None:
