@@ -1,4 +1,4 @@
-"""Asks a back end for the goals of segments: cleans and checks each answer, and asks again with the reason."""
+"""Finds the goals of segments: asks a model, cleans and checks each answer, and asks again with the reason."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from protege.core import Session
 from protege.core.labeled import Segment
 from protege.core.session import SessionError
-from protege.labeling.backends.base import Labeler, Question
-from protege.labeling.contact_sheet import PICTURES, choose, contact_sheet, keys_in_words, times_s
+from protege.labeling.backends.base import Given, Labeler, Question
+from protege.labeling.contact_sheet import choose, contact_sheet, keys_in_words, times_s
 from protege.labeling.goals import clean, complaint, unusable, words
 from protege.labeling.wording import Wording
 
@@ -23,8 +23,11 @@ NO_KEYS_TEXT: Final = "not recorded"
 
 @dataclass(frozen=True)
 class Found:
-    """A goal for one segment; why: what is wrong with it after the last attempt, or ""; seen: it was written before, so
-    a person may have approved it."""
+    """A goal for one segment.
+
+    why: what is wrong with it after the last attempt, or ""; seen: it was written before, so a person may have approved
+    it.
+    """
 
     goal: str
     why: str = ""
@@ -40,35 +43,40 @@ class Item:
     segment: Segment
 
 
-def ask_goals(
-    items: Sequence[Item], labeler: Labeler, wording: Wording, pictures: int = PICTURES
+def find_goals(
+    items: Sequence[Item], labeler: Labeler | Given, wording: Wording, pictures: int
 ) -> Iterator[tuple[int, Found]]:
-    """(position in `items`, what was found), each as soon as it is known."""
-    last: dict[int, Found] = {}
+    """(position in `items`, what was found), each as soon as it is known.
+
+    A model is asked, and asked again about each answer that fails. Given goals are only held against what no goal can
+    be: whoever gave them knows better than `complaint`.
+    """
+    if isinstance(labeler, Given):
+        for i, item in enumerate(items):
+            goal = (labeler.goal or item.segment.goal or "").strip()
+            yield i, Found(goal, unusable(goal) or "")
+        return
+    failed: dict[int, Found] = {}
     pending = list(range(len(items)))
-    for _ in range(ATTEMPTS if labeler.sees else 1):
-        failed: list[int] = []
+    for _ in range(ATTEMPTS):
+        before, failed = failed, {}
         unread: dict[int, str] = {}
-        questions = _questions(pending, items, labeler, wording, pictures, last, unread)
-        for answer in labeler.answers(questions):
-            goal = clean(answer.text) if labeler.sees else answer.text.strip()
-            why = answer.problem or (complaint(goal) if labeler.sees else unusable(goal))
-            if why:
-                last[answer.number] = Found(goal, why)
-                failed.append(answer.number)
+        for answer in labeler.answers(_questions(pending, items, wording, pictures, before, unread)):
+            goal = clean(answer.text)
+            if why := answer.problem or complaint(goal):
+                failed[answer.number] = Found(goal, why)
             else:
                 yield answer.number, Found(goal)
         yield from ((i, Found("", why)) for i, why in unread.items())
         pending = sorted(failed)
         if not pending:
             return
-    yield from ((i, last[i]) for i in pending)
+    yield from sorted(failed.items())
 
 
 def _questions(
     numbers: Sequence[int],
     items: Sequence[Item],
-    labeler: Labeler,
     wording: Wording,
     pictures: int,
     before: dict[int, Found],
@@ -76,9 +84,6 @@ def _questions(
 ) -> Iterator[Question]:
     """The questions, each made when it is needed; segments whose pictures cannot be read go to `unread`."""
     for i in numbers:
-        if not labeler.sees:
-            yield Question(i, stored=items[i].segment.goal)
-            continue
         try:
             yield _question(i, items[i], wording, pictures, before.get(i))
         except SessionError as error:
@@ -103,7 +108,7 @@ def ask_paraphrases(
 ) -> dict[str, tuple[str, ...]]:
     """Up to `number` other ways to say each goal; those that are no good instruction are dropped."""
     unique = list(dict.fromkeys(goals))
-    if not number or not labeler.sees:
+    if not number:
         return {}
     questions = (Question(i, wording.ask_paraphrases(goal, number)) for i, goal in enumerate(unique))
     found: dict[str, tuple[str, ...]] = {}

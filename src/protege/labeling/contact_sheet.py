@@ -21,7 +21,7 @@ GAP: Final = 8
 QUALITY: Final = 85
 
 
-def choose(segment: Segment, count: int = PICTURES) -> list[int]:
+def choose(segment: Segment, count: int) -> list[int]:
     """First, last and evenly between: the positions of at most `count` frames of a segment."""
     if count < 1:
         raise ValueError(f"a contact sheet has at least one picture, got {count}")
@@ -37,13 +37,13 @@ def times_s(session: Session, segment: Segment, frames: Sequence[int]) -> list[f
     return [(int(session.t_ns[i]) - int(session.t_ns[segment.start])) / 1e9 for i in frames]
 
 
-def contact_sheet(session: Session, segment: Segment, count: int = PICTURES, width: int = PICTURE_WIDTH) -> bytes:
+def contact_sheet(session: Session, segment: Segment, count: int) -> bytes:
     """JPEG bytes of a segment's pictures from left to right, a time burned into each. SessionError names a bad one."""
     frames = choose(segment, count)
     pictures: list[Image.Image] = []
     for i, seconds in zip(frames, times_s(session, segment, frames), strict=True):
         try:
-            picture = shrunk(session.path(i), width)
+            picture = shrunk(session.path(i), PICTURE_WIDTH)
         except OSError as error:
             raise SessionError(
                 f"{session.path(i)}: cannot be read ({error}); repair with: protege doctor {session.folder} --repair"

@@ -14,8 +14,7 @@ from protege.core.lineage import origins
 from protege.core.once import Claims
 from protege.errors import UserError
 from protege.labeling.ask import Found, Item
-from protege.labeling.backends.base import Labeler
-from protege.labeling.backends.given import Given
+from protege.labeling.backends.base import Given, Labeler
 from protege.labeling.contact_sheet import PICTURES
 from protege.labeling.journal import Journal
 from protege.labeling.labels import KEYLESS, attach_keys, keys_per_frame
@@ -61,7 +60,7 @@ class LabelOptions:
 
     def __post_init__(self) -> None:
         for name, (least, most) in _LIMITS.items():
-            if not least <= (value := getattr(self, name)) <= most:  # nan fails, too
+            if not least <= (value := vars(self)[name]) <= most:  # nan fails, too
                 raise UserError(f"--{name.replace('_', '-')} is {value}, expected {least} to {most}")
 
     @property
@@ -73,8 +72,7 @@ class LabelOptions:
 class Job:
     """A session that is not done. found: goals by position in `segments`; the rest has to be asked.
 
-    actions: (T, K), or None if it has no keys; told: whether the user named the goal; known: its segments on disk;
-    redo: they are replaced.
+    actions: (T, K), or None if it has no keys; known: its segments on disk; redo: they are replaced.
     """
 
     session: Session
@@ -84,9 +82,9 @@ class Job:
     known: list[LabeledSegment]
     journal: Journal
     found: dict[int, Found]
+    labeler: Labeler | Given
     shape: Shape
-    told: bool
-    redo: bool = False
+    redo: bool
 
     @property
     def missing(self) -> list[int]:
@@ -95,17 +93,18 @@ class Job:
     def item(self, i: int) -> Item:
         return Item(self.session, self.actions, self.segments[i])
 
-    def note(self, i: int, found: Found, *, keep: bool) -> None:
-        """Take an answer; `keep` it on disk at once, in case of a kill."""
+    def note(self, i: int, found: Found) -> None:
+        """Take a goal; a model's is kept on disk at once, in case of a kill."""
         self.found[i] = found
-        if keep:
+        if not isinstance(self.labeler, Given):
             self.journal.append(self.segments[i], found)
 
-    def settled(self, options: LabelOptions, labeler: Labeler) -> list[LabeledSegment]:
+    def settled(self) -> list[LabeledSegment]:
         """Its segments as they will be written, once every goal is found."""
         found = [self.found[i] for i in range(len(self.segments))]
-        goals = {"by": labeler.name, "stored": not labeler.sees, "told": self.told}
-        pieces = settle(self.session, self.segments, found, self.shape, **goals)
+        by, stored = self.labeler.name, isinstance(self.labeler, Given)
+        told = isinstance(self.labeler, Given) and self.labeler.goal is not None
+        pieces = settle(self.session, self.segments, found, self.shape, by=by, stored=stored, told=told)
         return attach_keys(self.session, pieces, self.actions, self.shape)
 
     def unwritten(self, pieces: Sequence[LabeledSegment]) -> list[LabeledSegment]:
@@ -149,7 +148,7 @@ class Job:
 
 
 def prepare(
-    folder: Path, out: Path, labeler: Labeler, options: LabelOptions, wording: Wording, claims: Claims
+    folder: Path, out: Path, labeler: Labeler | Given, options: LabelOptions, wording: Wording, claims: Claims
 ) -> Job | SessionRecord:
     """The work a session needs, or its record if it is done. UserError if it cannot be labeled as asked.
 
@@ -168,12 +167,11 @@ def prepare(
         raise Refused(_other_shape(session.name, other.shape, options.shape))
     actions = keys_per_frame(session, options.tau_ms)
     segments, aside = cut(session, actions, options.seconds, goal, repeats)
-    if not labeler.sees and not goal:
+    if isinstance(labeler, Given) and not goal:
         segments, aside = _without_goal(session, segments, aside)
     journal = Journal(out, session.name, labeler, wording, options.pictures)
     found = _found_before(segments, known, journal.read())
-    told = goal is not None
-    return Job(session, actions, segments, aside, known, journal, found, options.shape, told, options.redo)
+    return Job(session, actions, segments, aside, known, journal, found, labeler, options.shape, options.redo)
 
 
 def _found_before(
@@ -206,7 +204,7 @@ def _done_before(session: Session, out: Path, options: LabelOptions) -> SessionR
 
 
 def _other_shape(session: str, then: Shape, now: Shape) -> str:
-    changed = [f"{k} {v} then, {getattr(now, k)} now" for k, v in vars(then).items() if v != getattr(now, k)]
+    changed = [f"{k} {v} then, {vars(now)[k]} now" for k, v in vars(then).items() if v != vars(now)[k]]
     return f"{session}: labeled before with other settings ({'; '.join(changed)}); label it again with --redo"
 
 

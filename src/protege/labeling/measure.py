@@ -73,7 +73,23 @@ class Measured:
         return {key: self.share(key) for key in self.space.pressable if key in self.space.camera}
 
     def share(self, key: str) -> float:
+        """Share of all frames in which a key is held."""
         return self.held[key] / max(1, self.frames)
+
+    @property
+    def idle_share(self) -> float:
+        """Share of all frames in which no key is held."""
+        return self.idle_frames / max(1, self.frames)
+
+    @property
+    def chord_share(self) -> float:
+        """Share of all frames in which several keys are held."""
+        return sum(self.chord_frames.values()) / max(1, self.frames)
+
+    @property
+    def done_share(self) -> float:
+        """Share of windows that are all none."""
+        return self.done / max(1, self.windows)
 
     @property
     def first_entropy(self) -> float:

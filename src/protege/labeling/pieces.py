@@ -119,7 +119,7 @@ def _labeled(contents: Contents) -> Iterator[Piece]:
     for name, frames in seen.items():
         record = SessionRecord.load(contents.folder, name)
         if record is not None:
-            contents.aside.update(count_aside(list(record.aside)))
+            contents.aside.update(count_aside(record.aside))
             if record.refused:
                 contents.unread.append(f"{record.folder}: no samples, since {record.refused}")
         aside = sum(a.stop - a.start for a in record.aside if a.why.startswith(REPEATED[:10])) if record else 0

@@ -55,10 +55,9 @@ def write_report(folder: Path, page: Path | None = None) -> Report:
 def essence(contents: Contents, data: Measured) -> list[tuple[str, str]]:
     """(what, figure) of the most important figures."""
     least, most = RECOMMENDED_HOURS
-    count, windows = len(contents.sessions), max(1, data.windows)
+    count = len(contents.sessions)
     turning = ", ".join(f"{key} {percent(share)}" for key, share in data.turning.items())
     key, straight = data.straight
-    chords = sum(data.chord_frames.values()) / max(1, data.frames)
     held = ", ".join(f"{k} {percent(n / max(1, data.frames))}" for k, n in data.held.most_common(6)) or "no key"
     equal, compared = data.duplicates
     rows = [
@@ -73,10 +72,10 @@ def essence(contents: Contents, data: Measured) -> list[tuple[str, str]]:
             if contents.labeled
             else f"{data.segments}, not labeled yet",
         ),
-        ("windows", f"{data.windows:,}, {percent(data.done / windows)} of them done"),
-        ("held", f"{held}, none {percent(data.idle_frames / max(1, data.frames))}"),
+        ("windows", f"{data.windows:,}, {percent(data.done_share)} of them done"),
+        ("held", f"{held}, none {percent(data.idle_share)}"),
         ("turning", turning or "no camera keys in this action space"),
-        ("chords", f"{percent(chords)} of frames hold several keys"),
+        ("chords", f"{percent(data.chord_share)} of frames hold several keys"),
         ("straight on", f"{percent(straight)} of windows are only {key}"),
         ("variety", f"{data.first_entropy:.2f} bits in the first action, {data.chunk_entropy:.2f} bits in the window"),
         ("goals", f"{len(data.goals)} different"),

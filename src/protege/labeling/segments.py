@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
@@ -143,6 +143,6 @@ def _reached(spans: list[Span], number: int) -> bool:
     return following is None or following.goal != span.goal
 
 
-def count_aside(aside: list[Aside]) -> dict[str, int]:
+def count_aside(aside: Iterable[Aside]) -> dict[str, int]:
     """How many pieces were set aside for each reason."""
     return dict(Counter(piece.why for piece in aside))

@@ -21,7 +21,7 @@ def settle(
 ) -> list[LabeledSegment]:
     """Segments with their goals, not yet their keys; joined if `shape.join`.
 
-    by: who found the goals; told: the user named the goal, so it says nothing about the true one.
+    by: who found the goals; told: the user named them, so they say nothing about the true ones.
     stored: the goals are those of the segments (of their episode, or told by the user for the whole session), so they
     are reached where the episode succeeded; of one that failed the segments need review. Other goals are found in
     hindsight: each is reached where its segment ends, unless the next, recorded without a break, has the same one.

@@ -13,12 +13,11 @@ class BackendError(ProtegeError):
 
 @dataclass(frozen=True)
 class Question:
-    """number: returned with the answer; picture: a contact sheet as JPEG bytes; stored: the goal the game said."""
+    """number: returned with the answer; picture: a contact sheet as JPEG bytes."""
 
     number: int
     text: str = ""
     picture: bytes | None = None
-    stored: str | None = None
 
 
 @dataclass(frozen=True)
@@ -32,15 +31,22 @@ class Answer:
 
 
 class Labeler(Protocol):
-    """name: stands in every segment it labeled; sees: whether it needs text and pictures, and may be asked again."""
+    """A model that looks at segments. name: stands in every segment it labeled."""
 
     @property
     def name(self) -> str: ...
 
-    @property
-    def sees(self) -> bool: ...
-
     def answers(self, questions: Iterable[Question]) -> Iterator[Answer]:
-        """One answer for every question, in any order; takes questions only as it needs them. BackendError if it cannot
-        work at all."""
+        """One answer for every question, in any order; takes questions only as it needs them.
+
+        BackendError if it cannot work at all.
+        """
         ...
+
+
+@dataclass(frozen=True)
+class Given:
+    """No model: the goal is known. goal: of every segment; None for those that the built-in game stored."""
+
+    goal: str | None = None
+    name: str = "given"

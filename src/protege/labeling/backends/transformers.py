@@ -25,7 +25,6 @@ class Transformers:
     batch: int = 4
     device: str = "auto"
     max_tokens: int = MAX_TOKENS
-    sees: bool = True
 
     @property
     def name(self) -> str:
