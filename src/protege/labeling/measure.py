@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from protege.core import KEYBOARD_12, Action, ActionSpace
-from protege.core.frame import open_picture
 from protege.core.labeled import NEEDS_REVIEW
-from protege.core.quality import SAME
+from protege.core.quality import same, thumbnail
 from protege.labeling.pieces import Piece
 
 PAIRS: Final = 400
 """Neighbouring frames compared, spread evenly: enough to know the share of equal ones within a few per cent."""
+
+SHOWN_PER_GOAL: Final = 3
 
 
 def entropy_bits(counts: Iterable[int]) -> float:
@@ -116,7 +116,7 @@ class Measured:
         return len(lengths), float(median) / self.frame_hz, float(most) / self.frame_hz
 
 
-def measure(pieces: Iterable[Piece], *, shown_per_goal: int = 3) -> Measured:
+def measure(pieces: Iterable[Piece]) -> Measured:
     """Count over all pieces, which are read once and not kept."""
     found = Measured()
     pairs = _Pairs()
@@ -141,19 +141,19 @@ def measure(pieces: Iterable[Piece], *, shown_per_goal: int = 3) -> Measured:
             goal.segments += 1
             goal.samples += len(plans)
             goal.phrases.update(labeled.paraphrases)
-            _keep_spread(goal, piece, shown_per_goal)
+            _keep_spread(goal, piece)
         pairs.offer(piece.pictures)
     holds.finish()
     found.duplicates = pairs.compare()
     return found
 
 
-def _keep_spread(goal: GoalFacts, piece: Piece, count: int) -> None:
+def _keep_spread(goal: GoalFacts, piece: Piece) -> None:
     """Keep the first pieces of a goal, then replace one ever more rarely, so that they come from all over the data."""
-    if len(goal.shown) < count:
+    if len(goal.shown) < SHOWN_PER_GOAL:
         goal.shown.append(piece)
     elif goal.segments & (goal.segments - 1) == 0:  # the 4th, 8th, 16th …
-        goal.shown[goal.segments.bit_length() % count] = piece
+        goal.shown[goal.segments.bit_length() % SHOWN_PER_GOAL] = piece
 
 
 def _count_keys(found: Measured, held: Sequence[Action]) -> None:
@@ -219,16 +219,8 @@ class _Pairs:
         equal = compared = 0
         for a, b in self._kept:
             try:
-                one, other = _thumbnail(a), _thumbnail(b)
+                equal += same(thumbnail(a), thumbnail(b))
+                compared += 1
             except OSError:
                 continue
-            compared += 1
-            equal += one.shape == other.shape and int(np.abs(one - other).max()) <= SAME
         return equal, compared
-
-
-def _thumbnail(path: Path) -> NDArray[np.int16]:
-    """(h, w) grey levels, decoded at an eighth of the size."""
-    with open_picture(path) as image:
-        image.draft("L", (max(1, image.width // 8), max(1, image.height // 8)))
-        return np.asarray(image.convert("L"), dtype=np.int16)

@@ -4,7 +4,7 @@ import base64
 import errno
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from protege.core.files import write_text
 from protege.errors import MissingExtra, UserError
@@ -119,7 +119,7 @@ def _bars(counts: list[tuple[str, int]], total: int) -> list[tuple[str, float]]:
     return [(name, count / max(1, total)) for name, count in counts]
 
 
-def _key_rows(data: Measured) -> list[dict[str, Any]]:
+def _key_rows(data: Measured) -> list[dict[str, object]]:
     """A line for each key: its share of frames, how often it was pressed and for how long."""
     found = []
     for key in data.space.pressable:
@@ -131,7 +131,7 @@ def _key_rows(data: Measured) -> list[dict[str, Any]]:
     return found
 
 
-def _goal_row(name: str, goal: GoalFacts, samples: int, *, shown: bool) -> dict[str, Any]:
+def _goal_row(name: str, goal: GoalFacts, samples: int, *, shown: bool) -> dict[str, object]:
     sheets = [sheet for piece in goal.shown if (sheet := keyed_sheet(piece))] if shown else []
     return {
         "name": name,

@@ -4,7 +4,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,16 +32,16 @@ class Aside:
     stop: int
     why: str
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return dict(vars(self))
 
     @classmethod
-    def from_json(cls, fields: Any) -> Self:
+    def from_json(cls, fields: object) -> Self:
         """The inverse of `to_json`; TypeError on anything else."""
-        piece = cls(**fields)
-        if type(piece.start) is not int or type(piece.stop) is not int or not isinstance(piece.why, str):
-            raise TypeError(f"{str(fields)[:80]!r} was not set aside by us")
-        return piece
+        match fields:
+            case {"start": int(start), "stop": int(stop), "why": str(why), **more} if not more:
+                return cls(start, stop, why)
+        raise TypeError(f"{str(fields)[:80]!r} was not set aside by us")
 
 
 def cut_times(t_ns: NDArray[np.int64], seconds: float, period_ns: int) -> list[tuple[int, int]]:
