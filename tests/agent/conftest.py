@@ -7,16 +7,6 @@ from protege.core import Frame
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory):
-    import torch
-
-    from protege.vlm.tiny import build_tiny
-
-    torch.set_num_threads(1)
-    return build_tiny(tmp_path_factory.mktemp("models") / "tiny", size="nano")
-
-
-@pytest.fixture(scope="session")
 def questions(tmp_path_factory):
     """36 frames of recorded arena play with their goals."""
     from bench.decode import play_questions

@@ -75,7 +75,7 @@ class Shape:
             "seconds": _is_number(shape.seconds) and 0 < shape.seconds <= 1e9,
             "horizon": _is_int(shape.horizon) and 1 <= shape.horizon <= MAX_HORIZON,
             "tau_ms": _is_number(shape.tau_ms) and 0 <= shape.tau_ms <= 1e9,
-            **{name: isinstance(vars(shape)[name], bool) for name in ("chords", "keep_idle", "join")},
+            **{name: isinstance(getattr(shape, name), bool) for name in ("chords", "keep_idle", "join")},
         }
         _require(vars(shape), good)
         return shape
@@ -120,10 +120,11 @@ class LabeledSegment:
 
     def same_as(self, other: "LabeledSegment") -> bool:
         """Whether both are about the same frames, with the same goal reaching as far."""
-        fields = ("start", "stop", "goal", "status", "goal_stop", "reached")
-        return all(vars(self)[name] == vars(other)[name] for name in fields)
+        return all(
+            getattr(self, n) == getattr(other, n) for n in ("start", "stop", "goal", "status", "goal_stop", "reached")
+        )
 
-    def to_json(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, Any]:
         skip = ("space", "held", "slots", "shape", "origin")
         return {
             "format_version": FORMAT_VERSION,
@@ -192,8 +193,8 @@ def _with_defaults(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise TypeError(f"{_brief(found)} instead of fields")
     name = path.parent.name
-    blank = LabeledSegment(name, name.rpartition("_seg")[0] or name, 0, 1, "")
-    return {**blank.to_json(), **found, "shape": {**vars(blank.shape), **(found.get("shape") or {})}}
+    blank = LabeledSegment(name, name.rpartition("_seg")[0] or name, 0, 1, "").to_json()
+    return {**blank, **found, "shape": {**blank["shape"], **(found.get("shape") or {})}}
 
 
 def _check(made: LabeledSegment, fields: Mapping[str, Any]) -> None:
@@ -222,7 +223,7 @@ def _check(made: LabeledSegment, fields: Mapping[str, Any]) -> None:
         raise TypeError(f"paraphrases is {_brief(phrases)}")
 
 
-def _require(values: Mapping[str, object], good: Mapping[str, bool]) -> None:
+def _require(values: Mapping[str, Any], good: Mapping[str, bool]) -> None:
     for name, is_good in good.items():
         if not is_good:
             raise ValueError(f"{name} is {_brief(values[name])}")
