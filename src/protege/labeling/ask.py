@@ -25,8 +25,8 @@ NO_KEYS_TEXT: Final = "not recorded"
 class Found:
     """A goal for one segment.
 
-    why: what is wrong with it after the last attempt, or ""; seen: it was written before, so a person may have approved
-    it.
+    why: what is wrong with it after the last attempt, or ""
+    seen: it was written before, so a person may have approved it
     """
 
     goal: str
@@ -36,20 +36,20 @@ class Found:
 
 @dataclass(frozen=True)
 class Item:
-    """A segment to ask about; actions: (T, K) of its session, or None if that has no keys."""
+    """A segment to ask about. keys: (T, K) multi-hot of its session, or None if that has none."""
 
     session: Session
-    actions: NDArray[np.bool_] | None
+    keys: NDArray[np.bool_] | None
     segment: Segment
 
 
 def find_goals(
     items: Sequence[Item], labeler: Labeler | Given, wording: Wording, pictures: int
 ) -> Iterator[tuple[int, Found]]:
-    """(position in `items`, what was found), each as soon as it is known.
+    """Yields (position in `items`, goal), each as soon as it is known.
 
-    A model is asked, and asked again about each answer that fails. Given goals are only held against what no goal can
-    be: whoever gave them knows better than `complaint`.
+    A model is asked again about each answer that `complaint` rejects. Given goals need only be usable: whoever gave
+    them knows better.
     """
     if isinstance(labeler, Given):
         for i, item in enumerate(items):
@@ -82,7 +82,7 @@ def _questions(
     before: dict[int, Found],
     unread: dict[int, str],
 ) -> Iterator[Question]:
-    """The questions, each made when it is needed; segments whose pictures cannot be read go to `unread`."""
+    """Questions, each made when it is needed. Reasons of segments whose pictures cannot be read go to `unread`."""
     for i in numbers:
         try:
             yield _question(i, items[i], wording, pictures, before.get(i))
@@ -95,8 +95,8 @@ def _question(number: int, item: Item, wording: Wording, pictures: int, before: 
     times = times_s(session, segment, choose(segment, pictures))
     seconds = (int(session.t_ns[segment.stop - 1] - session.t_ns[segment.start]) + session.info.period_ns) / 1e9
     held = NO_KEYS_TEXT
-    if item.actions is not None:
-        held = keys_in_words(item.actions[segment.start : segment.stop], session.info.space, session.info.frame_hz)
+    if item.keys is not None:
+        held = keys_in_words(item.keys[segment.start : segment.stop], session.info.space, session.info.frame_hz)
     text = wording.ask(times, seconds, held)
     if before is not None and before.goal:
         text = wording.ask_again(text, before.goal, before.why)

@@ -47,8 +47,9 @@ def load(
 class Trainable:
     """A segment that may be trained on.
 
-    repeated: its frames (from 0) that another segment has, too; samples: how many it has without them; family: the
-    first session of those that share play with its own.
+    repeated: its frames (from 0) that another segment has, too
+    samples: how many it has without them
+    family: the first session, by name, of those that share play with its own
     """
 
     segment: LabeledSegment
@@ -59,7 +60,7 @@ class Trainable:
 
 
 def trainable(folder: Path) -> list[Trainable]:
-    """Everything under `folder` that may be trained on, every frame of play once; UserError if nothing."""
+    """All segments under `folder` that may be trained on, every frame of play once; UserError if there are none."""
     paths = find_segments(folder)
     if not paths:
         raise UserError(f"{folder}: no labeled segments; make some with: protege label")
@@ -79,7 +80,7 @@ def trainable(folder: Path) -> list[Trainable]:
 
 
 def _samples(segment: LabeledSegment, path: Path, repeated: frozenset[int]) -> Iterator[tuple[int, Sample]]:
-    """(frame, sample) of a segment, without the frames that another has, too."""
+    """(frame, sample) of a segment, without its repeated frames."""
     for sample in read_samples(path / SAMPLES, segment.space, segment.shape.horizon):
         if not (number := _NAME.fullmatch(sample.image)):
             raise UserError(

@@ -1,4 +1,4 @@
-"""Writes training data as one self-contained folder in the format of other tools: hf, llamafactory, swift, jsonl."""
+"""Exports training data as one self-contained folder in the format of other tools: hf, llamafactory, swift, jsonl."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -30,8 +30,13 @@ _BATCH: Final = 200
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """to: the format; validation: the share held out, by session, or 0 for none; seed: of that choice;
-    allow_split_by_segment: hold out segments where there is only one session."""
+    """How training data is exported.
+
+    to: the format
+    validation: share of samples held out, by session; 0 for none
+    seed: of the choice of sessions
+    allow_split_by_segment: hold out segments if there is only one session
+    """
 
     to: Target = "jsonl"
     validation: float = VALIDATION_SHARE

@@ -24,7 +24,7 @@ class Journal:
         self._asked = hashlib.sha256(asked.encode()).hexdigest()[:12]
 
     def read(self) -> dict[tuple[int, int], Found]:
-        """The answers of a run that was cut off, by start and stop of their segment; a torn last line is forgiven."""
+        """Answers of a run that was killed, by (start, stop) of their segment; a torn line is skipped."""
         found: dict[tuple[int, int], Found] = {}
         try:
             lines = read_bytes(self._path).split(b"\n")
@@ -43,7 +43,7 @@ class Journal:
         return found
 
     def append(self, segment: Segment, found: Found) -> None:
-        """Write an answer, which comes from a model and so is rare enough to open the file each time."""
+        """Write an answer. Models are slow, so that opening the file each time costs nothing."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         where = {"asked": self._asked, "start": segment.start, "stop": segment.stop}
         with self._path.open("ab+") as file:
@@ -54,7 +54,7 @@ class Journal:
             file.write(json.dumps({**where, "goal": found.goal, "why": found.why}).encode() + b"\n")
 
     def remove(self) -> None:
-        """The segments are written, so the answers stand there."""
+        """Remove it: the segments are written, and hold the answers."""
         self._path.unlink(missing_ok=True)
         with suppress(OSError):  # others' answers wait in it, or there was none
             self._path.parent.rmdir()

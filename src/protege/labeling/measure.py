@@ -1,4 +1,4 @@
-"""What is in the data, in figures: keys, holds, turning, variety of windows, goals. Counted a piece at a time."""
+"""Statistics of the data, counted a piece at a time: keys, holds, turning, variety of windows, goals."""
 
 import math
 from collections import Counter, defaultdict
@@ -21,7 +21,7 @@ SHOWN_PER_GOAL: Final = 3
 
 
 def entropy_bits(counts: Iterable[int]) -> float:
-    """Bits of surprise in a draw: 0 when it is always the same, log2(n) when n are equally frequent."""
+    """Entropy of a draw, in bits: 0 if it is always the same, log2(n) if n are equally frequent."""
     found = [count for count in counts if count]
     total = sum(found)
     return sum(count / total * math.log2(total / count) for count in found)
@@ -29,7 +29,7 @@ def entropy_bits(counts: Iterable[int]) -> float:
 
 @dataclass
 class GoalFacts:
-    """One goal: segments and samples it has, and a few of its pieces to show."""
+    """Statistics of one goal; shown: a few of its pieces."""
 
     segments: int = 0
     samples: int = 0
@@ -41,10 +41,16 @@ class GoalFacts:
 class Measured:
     """Counts over all pieces.
 
-    held: frames holding each key; holds: for each key the lengths of its holds, by frames; chord_frames: by their text;
-    first, chunks: windows by their first action and by all of them; constant: windows that are one action throughout;
-    done: windows that are all none; repeated: frames that another recording has, too, not counted; duplicates:
-    (equal, compared) neighbouring frames.
+    by_status, reviews: segments by status and by what is wrong with them
+    held: frames by key held
+    holds: by key, how often it was held for so many frames
+    chord_frames: frames with several keys, by their text
+    first, chunks: windows by their first action, and by all their actions
+    constant: windows that are one action throughout, by its text
+    done: windows that are all none
+    repeated: frames that another recording has, too, and that are not counted
+    chords_named: a slot may name several keys
+    duplicates: (equal, compared) pairs of neighbouring frames
     """
 
     space: ActionSpace = KEYBOARD_12
@@ -101,13 +107,13 @@ class Measured:
 
     @property
     def straight(self) -> tuple[str, float]:
-        """The movement key that most windows hold throughout and alone, and their share."""
+        """The movement key that most windows hold alone and throughout, and their share."""
         found = {key: self.constant[key] / max(1, self.windows) for key in self.space.movement}
         key = max(found, key=lambda k: (found[k], k == "w"), default="")
         return key, found.get(key, 0.0)
 
     def hold_s(self, key: str) -> tuple[int, float, float]:
-        """(how often, median seconds, seconds that nine of ten stay below) of a key's holds."""
+        """(number, median seconds, 90th percentile in seconds) of a key's holds."""
         counts = self.holds.get(key)
         if not counts:
             return 0, 0.0, 0.0
@@ -117,7 +123,7 @@ class Measured:
 
 
 def measure(pieces: Iterable[Piece]) -> Measured:
-    """Count over all pieces, which are read once and not kept."""
+    """Count over all pieces. They are read once and not kept, so that data of any size fits into memory."""
     found = Measured()
     pairs = _Pairs()
     holds = _Holds(found.holds)
@@ -149,7 +155,7 @@ def measure(pieces: Iterable[Piece]) -> Measured:
 
 
 def _keep_spread(goal: GoalFacts, piece: Piece) -> None:
-    """Keep the first pieces of a goal, then replace one ever more rarely, so that they come from all over the data."""
+    """Keep a goal's first pieces, then replace one ever more rarely, so that those shown are spread over the data."""
     if len(goal.shown) < SHOWN_PER_GOAL:
         goal.shown.append(piece)
     elif goal.segments & (goal.segments - 1) == 0:  # the 4th, 8th, 16th …
@@ -166,7 +172,7 @@ def _count_keys(found: Measured, held: Sequence[Action]) -> None:
 
 
 class _Holds:
-    """How long keys are held; a hold goes on from one piece into the next of the same session."""
+    """Counts how long keys are held. A hold may go on in the next piece of the session."""
 
     def __init__(self, holds: dict[str, Counter[int]]) -> None:
         self._holds = holds
@@ -199,7 +205,7 @@ def _count_window(found: Measured, steps: tuple[Action, ...]) -> None:
 
 
 class _Pairs:
-    """Chooses neighbouring frames evenly from a stream of unknown length, and says how many are equal."""
+    """An even sample of neighbouring frames from a stream of unknown length: when full, every second is dropped."""
 
     def __init__(self) -> None:
         self._kept: list[tuple[Path, Path]] = []

@@ -1,4 +1,4 @@
-"""What a report is about: the segments of recordings or of labeled data, read in the same form."""
+"""Reads recordings and labeled data in one form, for the report."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -23,9 +23,10 @@ from protege.labeling.store import SessionRecord
 
 @dataclass(frozen=True)
 class Piece:
-    """A segment and its pictures. `labeled.held` may look further than the segment: `len(labeled)` says how far.
+    """A segment and its pictures.
 
-    repeated: frames (from 0) that another recording has, too, which are not counted a second time.
+    labeled: its `held` may go on behind the segment, so only the first `len(labeled)` are its own
+    repeated: frames (from 0) that another recording has, too; they are not counted twice
     """
 
     labeled: LabeledSegment
@@ -33,7 +34,7 @@ class Piece:
     repeated: frozenset[int] = frozenset()
 
     def stretches(self) -> list[tuple[int, int]]:
-        """Frames [start, stop) that count."""
+        """Frames [start, stop) that are counted."""
         kept = [i for i in range(len(self.labeled)) if i not in self.repeated]
         edges = [0, *(n for n in range(1, len(kept)) if kept[n] != kept[n - 1] + 1), len(kept)]
         return [(kept[a], kept[b - 1] + 1) for a, b in pairwise(edges) if b > a]
@@ -47,7 +48,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class SessionFacts:
-    """A session's line in the report. reasons: what is wrong with it (empty: good), None where nobody can say."""
+    """A session's line in the report. reasons: what is wrong with it (empty: good), None where it is not known."""
 
     name: str
     minutes: float
@@ -58,8 +59,12 @@ class SessionFacts:
 
 @dataclass
 class Contents:
-    """Everything in a folder. labeled: whether goals were looked for; aside: pieces set aside, by reason; unread:
-    sessions that cannot be read, each with the reason."""
+    """Everything in a folder.
+
+    labeled: labeled segments, not recordings
+    aside: pieces set aside, by reason
+    unread: sessions that give no samples, with the reason
+    """
 
     folder: Path
     labeled: bool
@@ -69,9 +74,9 @@ class Contents:
 
 
 def open_contents(folder: Path) -> tuple[Contents, Iterator[Piece]]:
-    """What is in a folder of recordings or of labeled segments, and its pieces one by one.
+    """The contents of a folder of recordings or of labeled segments, and its pieces one by one.
 
-    The contents are complete once the pieces have been read. UserError if the folder holds neither.
+    The contents are complete when all pieces have been read. UserError if the folder holds neither.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; give one with recordings or with labeled segments")
@@ -128,7 +133,7 @@ def _labeled(contents: Contents) -> Iterator[Piece]:
 
 
 def _counted(facts: SessionFacts, again: int) -> SessionFacts:
-    """The facts without the time of `again` frames, which another session has, too."""
+    """The facts without the time of the `again` frames that another session has, too."""
     return replace(facts, minutes=facts.minutes * max(0, facts.frames - again) / facts.frames)
 
 
@@ -138,7 +143,7 @@ def _facts(session: Session) -> SessionFacts:
 
 
 def _facts_of_labeled(name: str, frames: int, hz: float, record: SessionRecord | None) -> SessionFacts:
-    """From the recording where it still lies, else from the segments alone."""
+    """From the recording if it is still there, else from the segments alone."""
     try:
         if record is not None and (folder := record.recording) is not None:
             return _facts(Session.open(folder))

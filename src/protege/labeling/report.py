@@ -1,4 +1,4 @@
-"""One HTML page and a few lines of text about a folder of recordings or of labeled data: is it any good?"""
+"""A report on a folder of recordings or of labeled data: an HTML page, and its essence as lines of text."""
 
 import base64
 import errno
@@ -15,13 +15,12 @@ from protege.labeling.warn import RECOMMENDED_HOURS, Warning, hours, percent, wa
 
 TEMPLATE: Final = Path(__file__).with_name("report.html.jinja")
 SHOWN_GOALS: Final = 12
-SHOWN_PICTURES: Final = 3
 SHOWN_WIDTH: Final = 200
 
 
 @dataclass(frozen=True)
 class Report:
-    """page: the HTML page that was written; warnings: what is wrong, the gravest first."""
+    """page: the HTML page that was written; warnings: the gravest first."""
 
     page: Path
     contents: Contents
@@ -37,7 +36,7 @@ class Report:
 
 
 def write_report(folder: Path, page: Path | None = None) -> Report:
-    """Measure a folder and write its page (report.html in the folder unless named). UserError if nothing is in it."""
+    """Measure a folder and write its page (default: report.html in the folder). UserError if the folder is empty."""
     page = page or folder / "report.html"
     contents, pieces = open_contents(folder)
     data = measure(pieces)
@@ -53,7 +52,7 @@ def write_report(folder: Path, page: Path | None = None) -> Report:
 
 
 def essence(contents: Contents, data: Measured) -> list[tuple[str, str]]:
-    """(what, figure) of the most important figures."""
+    """(name, text) of the most important figures."""
     least, most = RECOMMENDED_HOURS
     count = len(contents.sessions)
     turning = ", ".join(f"{key} {percent(share)}" for key, share in data.turning.items())
@@ -120,7 +119,7 @@ def _bars(counts: list[tuple[str, int]], total: int) -> list[tuple[str, float]]:
 
 
 def _key_rows(data: Measured) -> list[dict[str, object]]:
-    """A line for each key: its share of frames, how often it was pressed and for how long."""
+    """A row for each key: its share of frames, number of presses, and how long it was held."""
     found = []
     for key in data.space.pressable:
         presses, median, most = data.hold_s(key)
@@ -144,7 +143,7 @@ def _goal_row(name: str, goal: GoalFacts, samples: int, *, shown: bool) -> dict[
 
 
 def keyed_sheet(piece: Piece) -> bytes:
-    """First, middle and last picture of a piece, with the time and the keys drawn on; empty if none can be read."""
+    """JPEG of a piece's first, middle and last picture with time and keys drawn on; empty if none can be read."""
     labeled = piece.labeled
     last = len(labeled) - 1
     pictures = []

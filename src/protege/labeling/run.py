@@ -24,8 +24,10 @@ GROUP: Final = 256
 class LabelResult:
     """What a run did.
 
-    skipped: sessions that were done before; aside: pieces set aside, by reason; refused: sessions that give no samples,
-    and problems: sessions that could not be labeled, both with the reason.
+    skipped: sessions that were done before
+    aside: pieces set aside, by reason
+    refused: sessions that give no samples, with the reason
+    problems: sessions that could not be labeled, with the reason
     """
 
     sessions: int = 0

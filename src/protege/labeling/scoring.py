@@ -1,4 +1,4 @@
-"""How good are a model's goals? Compares them with the true ones of sessions that know them (the built-in game's)."""
+"""Scores a model's goals against the true ones, in sessions that know them (those of the built-in game)."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -23,8 +23,10 @@ NO_ANSWER: Final = "(no usable answer)"
 
 
 def overlap(answer: str, truth: str) -> float:
-    """Word overlap, 0 to 1: twice the words in common over the words of both (the F1 of words), without articles and
-    small prepositions, capitals and order."""
+    """F1 of words, 0 to 1: twice the words in common over the words of both.
+
+    Articles, small prepositions, capitals and order do not count.
+    """
     a = Counter(word for word in words(answer) if word not in _SMALL_WORDS)
     b = Counter(word for word in words(truth) if word not in _SMALL_WORDS)
     total = a.total() + b.total()
@@ -40,7 +42,7 @@ class Score:
 
     @property
     def exact(self) -> float:
-        """Share of answers that are the true goal, capitals and punctuation apart."""
+        """Share of answers that equal the true goal, but for capitals and punctuation."""
         return sum(words(a) == words(b) for a, b in self.pairs) / len(self.pairs)
 
     @property
@@ -54,7 +56,7 @@ class Score:
         return sum(a != NO_ANSWER for a, _ in self.pairs) / len(self.pairs)
 
     def confusion(self) -> list[tuple[str, int, list[tuple[str, int]]]]:
-        """(true goal, how many, [(answer, how often)]), the commonest first."""
+        """(true goal, count, [(answer, count)]), the commonest first."""
         by_truth: dict[str, Counter[str]] = {}
         for answer, truth in self.pairs:
             by_truth.setdefault(truth, Counter())[answer] += 1
@@ -95,9 +97,9 @@ def score(
     pictures: int = PICTURES,
     prompt: Path | None = None,
 ) -> Score:
-    """Ask about every segment whose true goal is known, and compare. Writes nothing.
+    """Compare the goals that are found for every segment whose true goal is known. Writes nothing.
 
-    Only segments at whose end the goal is reached are asked about: before that, nobody could see what it was.
+    Only segments at whose end the goal is reached count: before that, nobody can see what it is.
     """
     wording = Wording.load(prompt)
     items: list[Item] = []

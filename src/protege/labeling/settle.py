@@ -1,4 +1,4 @@
-"""Merges adjacent segments that have one goal, and decides where each goal ends and whether it is reached there."""
+"""Merges adjacent segments with one goal, and decides where each goal ends and whether it is reached there."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,12 +19,15 @@ def settle(
     stored: bool,
     told: bool = False,
 ) -> list[LabeledSegment]:
-    """Segments with their goals, not yet their keys; joined if `shape.join`.
+    """Segments with their goals, but not yet their keys; merged if `shape.join`.
 
-    by: who found the goals; told: the user named them, so they say nothing about the true ones.
-    stored: the goals are those of the segments (of their episode, or told by the user for the whole session), so they
-    are reached where the episode succeeded; of one that failed the segments need review. Other goals are found in
-    hindsight: each is reached where its segment ends, unless the next, recorded without a break, has the same one.
+    Stored goals are reached where their episode succeeded; segments of one that failed need review. Other goals are
+    found in hindsight: each is reached where its segment ends, unless the next one, recorded without a break, has the
+    same goal.
+
+    by: who found the goals
+    stored: the goals are those of the segments: their episode's, or named by the user for the whole session
+    told: the user named them, so the true ones are not known
     """
     breaks = {span.stop for span in session.spans()}
     pieces: list[LabeledSegment] = []
@@ -37,7 +40,7 @@ def settle(
             pieces.pop()
         pieces.append(piece)
     if not stored:
-        # backwards, so that a goal that lasts over several segments is handed on from its end
+        # Backwards, because a goal that lasts over several segments takes its end from the last.
         for i in reversed(range(len(pieces) - 1)):
             if _goes_on(pieces[i], pieces[i + 1], breaks):
                 pieces[i] = replace(pieces[i], goal_stop=pieces[i + 1].goal_stop)
@@ -69,7 +72,7 @@ def _goes_on(a: LabeledSegment, b: LabeledSegment, breaks: set[int]) -> bool:
 
 
 def _complete(piece: LabeledSegment, number: int, session: Session, shape: Shape, by: str) -> LabeledSegment:
-    """A segment with its name and what it shares with the others of its session."""
+    """A segment with its name, its origin and what all segments of its session share."""
     first = piece.start
     origin = [replace(o, start=o.start - first, stop=o.stop - first) for o in origins(session, first, piece.stop)]
     return replace(

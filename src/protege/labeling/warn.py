@@ -1,4 +1,4 @@
-"""What is wrong with the data, in words: each warning says what was found, what it leads to, and what to do."""
+"""Warnings about the data: each says what was found, what it leads to, and what to do."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from protege.labeling.pieces import Contents
 STRAIGHT: Final = 0.6
 MIN_TURNING: Final = 0.05
 ONE_SIDED: Final = 4.0
-"""Turning one way this many times as often as the other."""
+"""Turning one way so many times as often as the other."""
 ONE_GOAL: Final = 0.5
 MIN_SAMPLES_PER_GOAL: Final = 20
 MIN_DONE: Final = 0.002
@@ -35,7 +35,7 @@ class Warning:
 
 
 def warnings(contents: Contents, data: Measured) -> list[Warning]:
-    """Every reason to worry, the gravest first."""
+    """All warnings, the gravest first."""
     return [
         *_amount(contents, data),
         *_variety(data),

@@ -1,8 +1,8 @@
-"""What a back end is: something that answers questions about pictures, in any order, a few at a time."""
+"""What a back end does: it answers questions about pictures, in any order, a few at a time."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from protege.errors import ProtegeError
 
@@ -22,7 +22,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """text: what the model said; problem: why that cannot be used, or None; failed: the server is to blame for it."""
+    """text: what the model said; problem: why it cannot be used, or None; failed: the server caused the problem."""
 
     number: int
     text: str = ""
@@ -31,7 +31,7 @@ class Answer:
 
 
 class Labeler(Protocol):
-    """A model that looks at segments. name: stands in every segment it labeled."""
+    """A model that names goals. name: stands in every segment it labeled."""
 
     @property
     def name(self) -> str: ...
@@ -46,7 +46,7 @@ class Labeler(Protocol):
 
 @dataclass(frozen=True)
 class Given:
-    """No model: the goal is known. goal: of every segment; None for those that the built-in game stored."""
+    """Goals that are known, in place of a model. goal: of every segment; None for those stored in the sessions."""
 
     goal: str | None = None
-    name: str = "given"
+    name: ClassVar[str] = "given"

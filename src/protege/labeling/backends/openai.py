@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from openai.types.chat import ChatCompletion, ChatCompletionContentPartParam
 
 FAILURES_IN_A_ROW: Final = 20
-"""Questions that may fail one after another, each retried, before the server counts as broken."""
+"""So many questions in a row, each retried: the server is broken."""
 
 MAX_TOKENS: Final = 200
 MAX_TIMEOUT_S: Final = 86_400
@@ -31,9 +31,14 @@ NO_KEY: Final = "none"
 class OpenAIServer:
     """A model behind a server.
 
-    url: with its /v1; model: the server's first if not named; concurrency: questions under way at once; timeout_s: for
-    one answer; retries: after a refused connection, a time-out, 429 or 5xx, each waiting longer than the last;
-    max_tokens: longest answer, thoughts included. UserError if one of them is impossible.
+    UserError if a field is impossible.
+
+    url: with its /v1
+    model: default is the server's first
+    concurrency: requests in flight
+    timeout_s: of one answer
+    retries: after a refused connection, a time-out, 429 or 5xx, each waiting longer than the last
+    max_tokens: longest answer, thoughts included
     """
 
     url: str = field(default="http://127.0.0.1:8000/v1", repr=False)
@@ -191,7 +196,7 @@ def _text_of(content: object) -> str:
 
 
 async def _first_answers(tasks: set[asyncio.Task[Answer]]) -> list[Answer]:
-    """Wait until some are done and take them out of `tasks`."""
+    """Wait for the next answers; their tasks are removed from `tasks`."""
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     answers = [task.result() for task in done]
     tasks -= done
@@ -199,7 +204,7 @@ async def _first_answers(tasks: set[asyncio.Task[Answer]]) -> list[Answer]:
 
 
 async def _stop(client: "AsyncOpenAI", tasks: set[asyncio.Task[Answer]]) -> None:
-    """Give up what is under way."""
+    """Cancel the requests in flight."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

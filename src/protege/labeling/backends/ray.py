@@ -1,4 +1,4 @@
-"""Spreads the questions over many machines with Ray Data; every worker holds one labeler of another kind."""
+"""Spreads the questions over many machines with Ray Data; each worker holds a labeler of another kind."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -20,8 +20,11 @@ Row = dict[str, Any]
 class RayCluster:
     """A labeler on many machines.
 
-    inner: of every worker (it is sent there before it loads its model); workers: how many at once; gpus, cpus: of each;
-    batch: questions sent together; address: of a running cluster, None starts a local one.
+    inner: each worker's labeler, sent there before it loads its model
+    workers: number of workers
+    gpus, cpus: of each worker
+    batch: questions sent together
+    address: of a running cluster; None starts a local one
     """
 
     inner: Labeler

@@ -23,8 +23,10 @@ MAX_TOKENS: Final = 64
 class Transformers:
     """A model in this process.
 
-    model: a name on the hub or a folder; batch: segments answered together; device: "auto", "cpu", "cuda:0" …;
-    max_tokens: longest answer.
+    model: a name on the hub or a folder
+    batch: questions answered together
+    device: "auto", "cpu", "cuda:0" …
+    max_tokens: longest answer
     """
 
     model: str = DEFAULT_MODEL
