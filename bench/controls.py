@@ -113,13 +113,11 @@ def preparing(bench: ControlsBench, folder: Path, say: Say) -> list[Figure]:
         measured: dict[str, list[dict[str, float]]] = {"ours": [], "theirs": []}
         for _ in range(bench.rounds):
             for way, code in (("ours", _OURS), ("theirs", _THEIRS)):
-                if way == "ours" or ORIGIN.is_file():
-                    measured[way].append(_measure(code, str(part), str(ORIGIN)))
+                measured[way].append(_measure(code, str(part), str(ORIGIN)))
         for way, results in measured.items():
-            if results:
-                cpu[way, frames] = float(np.median([result["cpu_s"] for result in results]))
-                mb[way, frames] = float(np.median([result["mb"] for result in results]))
-        say(f"{frames:,} frames: " + ", ".join(f"{way} {cpu[way, frames]:.2f} s" for way in measured if measured[way]))
+            cpu[way, frames] = float(np.median([result["cpu_s"] for result in results]))
+            mb[way, frames] = float(np.median([result["mb"] for result in results]))
+        say(f"{frames:,} frames: " + ", ".join(f"{way} {cpu[way, frames]:.2f} s" for way in measured))
     return _prepare_figures(bench.frames, cpu, mb)
 
 
@@ -129,9 +127,6 @@ def _prepare_figures(
     small, large = frames[0], frames[-1]
     growth = (cpu["ours", large] / cpu["ours", small]) / (large / small)
     steady = Figure("prepare_growth", growth, f"{growth:.2f} x linear", f"<= {MAX_GROWTH}", growth <= MAX_GROWTH)
-    if ("theirs", large) not in cpu:
-        text = "the origin's way is not in this installation"
-        return [Figure("prepare_speedup", None, text), Figure("prepare_memory_ratio", None, text), steady]
     speedups = {n: cpu["theirs", n] / cpu["ours", n] for n in frames}
     memory = mb["theirs", large] / mb["ours", large]
     shown = ", ".join(f"{value:.1f} at {n // 1000}k" for n, value in speedups.items())
@@ -161,8 +156,6 @@ def loading(bench: ControlsBench, folder: Path, batch: int = 64) -> Figure:
     from protege.controls.recordings import scan
     from protege.controls.windows import prepare
 
-    if not ORIGIN.is_file():
-        return Figure("windows_speedup", None, "the origin's way is not in this installation")
     torch.set_num_threads(1)
     origin = _origin()
     theirs = origin["OriginDataset"](sorted(folder.glob("*.npz")), augmented=False)
@@ -226,8 +219,6 @@ def deciding(bench: ControlsBench, folder: Path) -> list[Figure]:
 
 def _speedup(bench: ControlsBench, warm: Any, model: Any, ours: Callable[[int], Any], played: Any) -> Figure:
     del warm  # the first round only warms up
-    if not ORIGIN.is_file():
-        return Figure("decision_speedup", None, "the origin's way is not in this installation")
     origin = _origin()["OriginPolicy"](model)
 
     def theirs(t: int) -> Any:

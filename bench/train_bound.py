@@ -21,7 +21,7 @@ from protege.arena.state import ArenaState, Judge, tics_of
 from protege.arena.tasks import Task
 from protege.core import KEYBOARD_12
 from protege.evaluation.figures import Figure, as_table
-from protege.labeling.samples import one_key
+from protege.labeling.labels import one_key
 
 TASKS: Final = tuple(Task)
 SLIPS: Final = (0.0, 0.03)

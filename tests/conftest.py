@@ -44,6 +44,17 @@ def xvfb() -> Iterator[str]:
         os.environ["DISPLAY"] = before
 
 
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """The folder of a Qwen3-VL of the smallest size, with weights that nothing was learned by."""
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    from protege.vlm.tiny import build_tiny
+
+    torch.set_num_threads(1)
+    return build_tiny(tmp_path_factory.mktemp("models") / "tiny", size="nano")
+
+
 @pytest.fixture
 def python() -> str:
     return sys.executable

@@ -126,27 +126,24 @@ def test_rooms_to_learn_from_and_rooms_to_play_are_different_ones(shown):
     assert all(run["seed"] >= EVAL_SEED_START for run in made.facts["play"]["live"])
 
 
-def test_a_finished_demo_begins_anew_and_one_of_another_scale_too(tmp_path, monkeypatch):
-    done = []
-    stages_that_note(monkeypatch, done)
-    demo.run(tmp_path, TINY)
-    demo.run(tmp_path, TINY)
-    assert len(done) == 12
-    (tmp_path / "demo" / "left over").touch()
-    demo.run(tmp_path, demo.QUICK)
-    assert not (tmp_path / "demo" / "left over").exists()
-
-
-def stages_that_note(monkeypatch, done):
-    """The stages replaced by ones that only note that they ran: what is tested here is the order."""
-    from protege.demo import loop
+def only_noting(folder, scale, done):
+    """A demo whose one stage only notes that it ran: what is tested is what goes on and what begins anew."""
 
     def noting(places, scale, say):
-        done.append(1)
+        done.append(scale)
         return {}
 
-    monkeypatch.setattr(loop, "STAGES", {name: (what, noting) for name, (what, _) in loop.STAGES.items()})
-    monkeypatch.setattr(loop, "write_page", lambda places, facts: places.page)
+    demo.run(folder, scale, stages={"note": ("note it", noting)}, write_page=lambda places, facts: places.page)
+
+
+def test_a_finished_demo_begins_anew_and_one_of_another_scale_too(tmp_path):
+    done = []
+    only_noting(tmp_path, TINY, done)
+    only_noting(tmp_path, TINY, done)
+    assert done == [TINY, TINY]
+    (tmp_path / "demo" / "left over").touch()
+    only_noting(tmp_path, demo.QUICK, done)
+    assert not (tmp_path / "demo" / "left over").exists()
 
 
 @pytest.mark.parametrize("occupy", [thesis, recording])
@@ -173,9 +170,8 @@ def test_a_folder_in_its_place_stays_and_is_named(tmp_path):
     assert files(tmp_path) == before
 
 
-def test_a_recording_of_yours_in_its_place_leaves_an_earlier_demo_as_it_was(tmp_path, monkeypatch):
-    stages_that_note(monkeypatch, [])
-    demo.run(tmp_path, TINY)
+def test_a_recording_of_yours_in_its_place_leaves_an_earlier_demo_as_it_was(tmp_path):
+    only_noting(tmp_path, TINY, [])
     recording(tmp_path / "raw_playthrough" / "demo")
     before = files(tmp_path)
     with pytest.raises(UserError, match="not a recording of the demo"):
@@ -262,10 +258,7 @@ def test_a_demo_of_nothing_is_refused():
         demo.Scale(cloned=2)
 
 
-def test_a_library_that_is_needed_later_is_missed_before_anything_is_made(tmp_path, monkeypatch):
-    from protege.demo import loop
-
-    monkeypatch.setattr(loop, "NEEDED_LATER", {"nosuchlibrary": "cloning"})
+def test_a_library_that_is_needed_later_is_missed_before_anything_is_made(tmp_path):
     with pytest.raises(MissingExtra, match=r"nosuchlibrary.*cloning"):
-        demo.run(tmp_path, TINY)
+        demo.run(tmp_path, TINY, needed={"nosuchlibrary": "cloning"})
     assert not list(tmp_path.iterdir())

@@ -22,7 +22,7 @@ from protege.arena.rooms import BASE_SEEDS, Layout, Point, layout
 from protege.arena.state import ArenaState, Judge, tics_of
 from protege.arena.tasks import GOALS, Goal, Task
 from protege.core import HORIZON, KEYBOARD_12, NO_KEYS, Action, encode_jpeg
-from protege.labeling.samples import one_key
+from protege.labeling.labels import one_key
 from protege.vlm.pixels import fit
 
 log = logging.getLogger(__name__)

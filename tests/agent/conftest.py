@@ -1,19 +1,11 @@
-"""A tiny model, and frames of real arena play, for all tests of this folder."""
+"""Frames of real arena play, and a window to press keys in, for all tests of this folder."""
+
+import gc
 
 import numpy as np
 import pytest
 
-from protege.core import Frame
-
-
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory):
-    import torch
-
-    from protege.vlm.tiny import build_tiny
-
-    torch.set_num_threads(1)
-    return build_tiny(tmp_path_factory.mktemp("models") / "tiny", size="nano")
+from protege.core import KEYBOARD_12, Frame
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +22,16 @@ def noise():
     return lambda t_s=0.0, seed=0: Frame(
         np.random.default_rng(seed).integers(0, 256, (120, 160, 3), dtype=np.uint8), round(t_s * 1e9)
     )
+
+
+@pytest.fixture
+def target(xvfb):
+    from protege.devices.keyboard import RealKeys
+    from tests.agent.target import Target
+
+    found = Target()
+    RealKeys(KEYBOARD_12)  # lets go of whatever the test before left down
+    yield found
+    RealKeys(KEYBOARD_12)
+    found.close()
+    gc.collect()  # an error kept by a test keeps keyboards, which must close before their server does

@@ -1,6 +1,5 @@
-"""Playing through real keys on a real X server: every promise of safety, takeover, and what a run leaves on disk."""
+"""Playing through real keys on a real X server: every promise of safety, and what a run leaves on disk."""
 
-import gc
 import os
 import pty
 import signal
@@ -25,66 +24,11 @@ from protege.core.session import check
 from protege.devices.errors import WindowGone
 from protege.devices.keyboard import RealKeys
 from protege.errors import ProtegeError, UserError
+from tests.agent.target import TITLE
 from tests.recorder.test_live import difference, start_doom, until
 
 ROOT = Path(__file__).parents[2]
-TITLE = "Protege Target"
 SPACE = KEYBOARD_12
-
-
-class Target:
-    """A window of our own with the keyboard, and hands on an XTest keyboard that is not the agent's."""
-
-    def __init__(self):
-        from Xlib import X, display
-
-        self.display = display.Display()
-        screen = self.display.screen()
-        self.windows = [
-            screen.root.create_window(100 + 400 * n, 100, 320, 240, 0, screen.root_depth, X.InputOutput)
-            for n in range(2)
-        ]
-        for window, title in zip(self.windows, (TITLE, "Elsewhere"), strict=True):
-            window.set_wm_name(title)
-            window.map()
-        self.focus(0)
-
-    def focus(self, number):
-        from Xlib import X
-
-        self.windows[number].set_input_focus(X.RevertToPointerRoot, X.CurrentTime)
-        self.display.sync()
-
-    def type(self, key, *downs):
-        """A person presses (True) or releases (False) a key, by its X name."""
-        from Xlib import XK, X
-        from Xlib.ext import xtest
-
-        code = self.display.keysym_to_keycode(XK.string_to_keysym(key))
-        for down in downs or (True, False):
-            xtest.fake_input(self.display, X.KeyPress if down else X.KeyRelease, code)
-            self.display.sync()
-
-    def paint(self):
-        """The game's picture changes."""
-        gc = self.windows[0].create_gc(foreground=self.display.screen().white_pixel)
-        self.windows[0].fill_rectangle(gc, 0, 0, 320, 240)
-        self.display.sync()
-
-    def close(self):
-        for window in self.windows:
-            window.destroy()
-        self.display.close()
-
-
-@pytest.fixture
-def target(xvfb):
-    found = Target()
-    RealKeys(SPACE)  # lets go of whatever the test before left down
-    yield found
-    RealKeys(SPACE)
-    found.close()
-    gc.collect()  # an error kept by a test keeps keyboards, which must close before their server does
 
 
 class Run:
@@ -239,54 +183,6 @@ def test_a_key_outside_the_space_is_never_pressed(target, tmp_path):
     assert down() == NO_KEYS
 
 
-def test_a_persons_key_takes_over_and_the_hot_key_hands_back_and_both_are_recorded(target, tmp_path):
-    run = Run(tmp_path, ConstantPolicy())
-    holds("w")
-    target.type("Left", True)
-    holds("left")
-    time.sleep(0.4)
-    assert down() == {"left"}
-    target.type("Left", False)
-    target.type("p")
-    holds("w")
-    stop(target, run)
-    session = run.session()
-    assert check(session.folder) == []
-    by = [event.by for event in session.events if isinstance(event, Control)]
-    assert by == ["agent", "human", "agent"]
-    first, second = [event.t_ns for event in session.events if isinstance(event, Control)][1:]
-    corrected = [(e.key, e.down) for e in session.events if isinstance(e, Key) and first <= e.t_ns <= second]
-    assert ("left", True) in corrected
-    assert ("left", False) in corrected
-    assert {key for key, _ in corrected if key != "left"} <= {"w"}
-    assert [e.end for e in session.events if isinstance(e, End)] == ["stopped by hand"]
-
-
-def test_the_very_key_that_the_agent_holds_takes_over_when_it_is_pressed(target, tmp_path):
-    run = Run(tmp_path, ConstantPolicy())
-    holds("w")
-    target.type("w", True)
-    holds()
-    target.type("w", False)
-    time.sleep(0.4)
-    assert down() == NO_KEYS
-    stop(target, run)
-    assert [event.by for event in run.session().events if isinstance(event, Control)] == ["agent", "human"]
-
-
-def test_a_key_counts_whatever_modifier_is_held_with_it(target, tmp_path):
-    """Ctrl+C in the game is c: it takes over, the safe reading of it."""
-    run = Run(tmp_path, ConstantPolicy())
-    holds("w")
-    target.type("Control_L", True)
-    target.type("c")
-    target.type("Control_L", False)
-    holds()
-    stop(target, run)
-    pressed = [(e.key, e.down) for e in run.session().events if isinstance(e, Key) and e.key != "w"]
-    assert pressed == [("c", True), ("c", False)]
-
-
 def test_nothing_is_pressed_until_the_window_has_the_focus(target, tmp_path):
     target.focus(1)
     run = Run(tmp_path, ConstantPolicy())
@@ -305,27 +201,6 @@ def test_a_window_that_never_gets_the_focus_is_a_mistake_in_words(target, tmp_pa
     assert isinstance(run.error, UserError)
     assert "did not get the focus within 0.3 s" in str(run.error)
     assert down() == NO_KEYS
-
-
-def test_the_agents_own_keys_never_count_as_a_persons(target, tmp_path):
-    """Short presses, chords, and holds long enough for the server to repeat them."""
-    keys = RealKeys(SPACE)
-    human = HumanKeys(SPACE, {"p": "toggle"}, keys.presser)
-    with human:
-        for number in range(60):
-            keys.hold(frozenset(("w", "left") if number % 3 else ("w",) if number % 2 else ()))
-            time.sleep(0.01)
-        for number in range(200):  # faster than the server tells us what was pressed
-            keys.hold(frozenset(("w", "left") if number % 2 else ()))
-        keys.hold(frozenset(("w", "space")))
-        time.sleep(1.2)
-        keys.release_all()
-        time.sleep(0.3)
-        assert human.heard() == []
-        target.type("w")
-        time.sleep(0.3)
-        assert [(h.what, h.down) for h in human.heard()] == [("w", True), ("w", False)]
-    keys.close()
 
 
 def test_a_dry_run_presses_nothing_and_shows_what_it_would_press_over_the_picture(target, tmp_path):
@@ -436,13 +311,14 @@ def test_a_run_that_gets_nowhere_samples_until_something_moves(target, tmp_path)
     target.paint()
     until(lambda: policy.temperature == 0.0, 20)
     stop(target, run)
+    assert str(run.result.ending) == "stopped by hand"
 
 
-def test_chocolate_doom_is_driven_for_half_a_minute_by_agent_py_and_its_goal_changed_by_typing(xvfb, tmp_path):
+def test_chocolate_doom_is_driven_by_agent_py_and_its_goal_changed_by_typing(xvfb, tmp_path):
     """A real game, the real command, real keys, a terminal to type in."""
     game = start_doom(tmp_path)
     terminal, inside = pty.openpty()
-    options = ("--model", "scripted", "--window", "chocolate doom", "--max-minutes", "0.5")
+    options = ("--model", "scripted", "--window", "chocolate doom", "--max-minutes", "0.2")
     try:
         with agent_py(tmp_path, *options, stdin=inside) as agent:
             holds("w")
@@ -452,7 +328,7 @@ def test_chocolate_doom_is_driven_for_half_a_minute_by_agent_py_and_its_goal_cha
         assert down() == NO_KEYS
         session = Session.open(next(tmp_path.glob("*/session.json")).parent)
         assert check(session.folder) == []
-        assert session.events[-1].t_ns - session.events[0].t_ns > 29e9
+        assert session.events[-1].t_ns - session.events[0].t_ns > 11e9
         assert [e.goal for e in session.events if isinstance(e, Goal)] == ["Go", "Open the door"]
         assert {e.key for e in session.events if isinstance(e, Key)} == {"w", "a", "left", "right"}
         quarters = [session.frame(len(session) * n // 4) for n in range(4)]

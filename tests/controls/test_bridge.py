@@ -128,6 +128,7 @@ def test_a_message_without_end_only_costs_the_connection():
         wait_until(lambda: bridge.traffic.connections >= 2)
         bridge.send(WALK, 0.0)
         wait_until(lambda: game.last().get("held") == ["move_forward", "sprint"])
+        assert game.connections == 2
 
 
 def test_after_a_broken_connection_everything_is_let_go_of_and_held_again():

@@ -64,8 +64,10 @@ def test_the_watchdog_leaves_keys_alone_while_its_process_lives_and_ends_with_th
 
 def test_a_watchdog_that_died_is_noticed(xvfb):
     with Watchdog(KEYBOARD_12) as watchdog:
+        assert watchdog.alive
         os.kill(watchdog.pid, signal.SIGKILL)
         wait_until(lambda: not watchdog.alive)
+        assert not watchdog.alive
 
 
 def test_a_watchdog_that_cannot_start_says_so(xvfb, monkeypatch):

@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from tests.fuzz.inputs import TINY_CLONE, TINY_CONTROLS, TINY_VISION
-from tests.fuzz.mutate import BELL
+from tests.fuzz.values import BELL
 
 NUMBERS: Final = (
     *(

@@ -15,10 +15,3 @@ def _offline():
         patch.setenv(name, value)
     yield
     patch.undo()
-
-
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory):
-    from protege.vlm.tiny import build_tiny
-
-    return build_tiny(tmp_path_factory.mktemp("models") / "tiny", size="nano")

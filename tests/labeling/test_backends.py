@@ -152,7 +152,7 @@ def test_the_tiny_model_answers_behind_a_server(tiny):
 class Echo:
     """A labeler that can be sent to a worker."""
 
-    name, sees = "echo", True
+    name = "echo"
 
     def answers(self, questions):
         for question in questions:

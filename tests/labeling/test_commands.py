@@ -75,7 +75,7 @@ def test_a_review_that_was_killed_between_its_two_renames_loses_nothing(here, ca
 
 def test_a_kill_during_redo_keeps_what_was_approved(here):
     class Dying:
-        name, sees = "dying", True
+        name = "dying"
 
         def answers(self, questions):
             raise KeyboardInterrupt

@@ -30,8 +30,6 @@ GOALS = [(0, "Go to the lantern", 60, "success"), (60, "Open the door", 100, "su
 class Scripted:
     """Answers from a function of (segment number, attempt); remembers what it was asked."""
 
-    sees = True
-
     def __init__(self, answer, name="scripted"):
         self.answer, self.name, self.asked = answer, name, []
 

@@ -14,7 +14,7 @@ from tests.recorder.foreign import OWAMCAP, import_recordings, video
 
 
 class Fixed:
-    name, sees = "fixed", True
+    name = "fixed"
 
     def __init__(self, *replies):
         self.replies = replies
@@ -50,11 +50,10 @@ def test_answers_are_compared_with_the_true_goals_and_confusions_shown(tmp_path)
     assert found.usable == 0.75
     assert found.overlap == pytest.approx((1 + 1 + 0.5 + 0) / 4)
     assert found.confusion()[0] == ("Open the door", 2, [("Open the door", 1), ("Open a gate", 1)])
-    assert found.to_json()["confusion"][2] == {"goal": "Climb the stairs", "segments": 1, "answers": {NO_ANSWER: 1}}
+    assert found.confusion()[2] == ("Climb the stairs", 1, [(NO_ANSWER, 1)])
     table = found.table()
     assert "exact      50.0 %" in table
     assert "Open the door         2  Open the door 1, Open a gate 1" in table
-    assert len(score(folders, Fixed("Open the door"), limit=3).pairs) == 3
 
 
 def test_without_true_goals_nothing_can_be_scored(tmp_path):
@@ -82,10 +81,7 @@ def test_recordings_of_the_built_in_game_are_labeled_with_their_goals(arena, tmp
 
 
 def test_a_perfect_labeler_scores_everything(arena):
-    class Perfect(Given):
-        pass
-
-    found = score(find_sessions(arena), Perfect())
+    found = score(find_sessions(arena), Given())
     assert (found.exact, found.overlap, found.usable) == (1, 1, 1)
 
 

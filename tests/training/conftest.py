@@ -22,14 +22,6 @@ def _offline():
     patch.undo()
 
 
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory):
-    pytest.importorskip("transformers")
-    from protege.vlm.tiny import build_tiny
-
-    return build_tiny(tmp_path_factory.mktemp("models") / "tiny", size="nano")
-
-
 def label(root, segments=6, frames=12, size=(64, 64), fields=None):
     """Labeled segments in which the bright third of a picture says where to turn; two segments a session."""
     rng = np.random.default_rng(0)

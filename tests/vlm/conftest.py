@@ -10,10 +10,3 @@ def _offline(tmp_path_factory):
     patch.setenv("TOKENIZERS_PARALLELISM", "false")
     yield
     patch.undo()
-
-
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory):
-    from protege.vlm.tiny import build_tiny
-
-    return build_tiny(tmp_path_factory.mktemp("models") / "tiny", size="nano")

@@ -59,6 +59,7 @@ def test_a_minimized_window_has_not(target):
     until(lambda: not target.window.state().focused)
     user32.ShowWindow(target.window.id, RESTORE)
     target.focus()
+    assert target.window.state().focused
 
 
 def test_a_window_that_was_closed_is_gone(target):

@@ -13,7 +13,7 @@ from protege.core.paths import agent_runs, labeled_segments, raw_playthrough, sh
 from protege.core.text import one_line, printable
 
 if TYPE_CHECKING:
-    from protege.labeling.backends.base import Labeler
+    from protege.labeling.backends.base import Given, Labeler
     from protege.labeling.job import LabelOptions
 
 DEFAULT_MODEL = "unsloth/Qwen3-VL-8B-Instruct-unsloth-bnb-4bit"
@@ -144,7 +144,7 @@ def _labeler(
     workers: int,
     gpus: float,
     address: str | None,
-) -> "Labeler":
+) -> "Labeler | Given":
     """Who names the goals."""
     from protege.labeling import Given, OpenAIServer, RayCluster, Transformers
 
@@ -161,7 +161,7 @@ def _labeler(
     return local if backend == "transformers" else RayCluster(local, workers, gpus, batch=batch, address=address)
 
 
-def _score(folders: list[Path], labeler: "Labeler", wanted: "LabelOptions", json_: bool) -> int:
+def _score(folders: list[Path], labeler: "Labeler | Given", wanted: "LabelOptions", json_: bool) -> int:
     from protege.labeling.scoring import score
 
     found = score(folders, labeler, seconds=wanted.seconds, pictures=wanted.pictures, prompt=wanted.prompt)

@@ -227,6 +227,11 @@ def frame_name(number: int) -> str:
     return f"frame_{number:04d}.jpg"
 
 
+def segment_name(session: str, number: int) -> str:
+    """A segment's folder: session_seg000, session_seg001 …"""
+    return f"{session}_seg{number:03d}"
+
+
 def count_pictures(folder: Path) -> int:
     """How many pictures lie in a segment's folder."""
     return sum(1 for _ in folder.glob("frame_*.jpg"))

@@ -190,7 +190,7 @@ def _picture_reasons(session: Session) -> list[str]:
     grey: list[NDArray[np.int16]] = []
     for i in chosen:
         try:
-            grey.append(_thumbnail(session.path(int(i))))
+            grey.append(thumbnail(session.path(int(i))))
         except OSError:
             continue
     if unread := len(chosen) - len(grey):
@@ -199,7 +199,7 @@ def _picture_reasons(session: Session) -> list[str]:
     if all(np.ptp(picture) <= FLAT for picture in grey):
         colour = "black" if max(picture.max() for picture in grey) <= BLACK else "one flat colour"
         return [f"all frames are {colour} ({len(grey)} looked at); {_OTHER_WINDOW}"]
-    if len(grey) > 1 and all(np.array_equal(p.shape, grey[0].shape) and _same(p, grey[0]) for p in grey[1:]):
+    if len(grey) > 1 and all(same(picture, grey[0]) for picture in grey[1:]):
         return [f"all frames are equal ({len(grey)} looked at); {_OTHER_WINDOW}"]
     return []
 
@@ -207,7 +207,7 @@ def _picture_reasons(session: Session) -> list[str]:
 _OTHER_WINDOW: Final = "record the game's window itself (protege record --list-windows), not in exclusive full screen"
 
 
-def _thumbnail(path: Path) -> NDArray[np.int16]:
+def thumbnail(path: Path) -> NDArray[np.int16]:
     """(h, w) grey levels of a JPEG, decoded at an eighth of its size where that is cheap."""
     with open_picture(path) as image:
         width, height = image.size
@@ -215,8 +215,9 @@ def _thumbnail(path: Path) -> NDArray[np.int16]:
         return np.asarray(image.convert("L"), dtype=np.int16)
 
 
-def _same(a: NDArray[np.int16], b: NDArray[np.int16]) -> bool:
-    return int(np.abs(a - b).max()) <= SAME
+def same(a: NDArray[np.int16], b: NDArray[np.int16]) -> bool:
+    """Whether two pictures are equal, apart from the noise of JPEG."""
+    return a.shape == b.shape and int(np.abs(a - b).max()) <= SAME
 
 
 def table(quality: Quality) -> str:

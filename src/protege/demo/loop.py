@@ -7,7 +7,7 @@ import importlib.util
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -48,7 +48,15 @@ class Shown:
     facts: dict[str, Facts]
 
 
-def run(folder: Path, scale: Scale = FULL, say: Say = lambda text: None) -> Shown:
+def run(
+    folder: Path,
+    scale: Scale = FULL,
+    say: Say = lambda text: None,
+    *,
+    stages: Mapping[str, tuple[str, Stage]] = STAGES,
+    write_page: Callable[[Places, dict[str, dict[str, Any]]], Path] = write_page,
+    needed: Mapping[str, str] = NEEDED_LATER,
+) -> Shown:
     """The whole demo in `folder` (as `dataset`): its recording in raw_playthrough/demo, the rest in demo/.
 
     One that was stopped goes on where it was; a finished one, or one of another scale, begins anew. UserError if
@@ -56,12 +64,13 @@ def run(folder: Path, scale: Scale = FULL, say: Say = lambda text: None) -> Show
     """
     places = Places(folder)
     may_replace(places.window)
-    for library, extra in NEEDED_LATER.items():
+    for library, extra in needed.items():
         if importlib.util.find_spec(library) is None:
             raise MissingExtra(library, extra)
     facts = _begun(places, scale)
-    for number, (name, (what, stage)) in enumerate(STAGES.items(), 1):
-        head = f"[{number}/{len(STAGES) + 1}] {what}"
+    last = len(stages) + 1
+    for number, (name, (what, stage)) in enumerate(stages.items(), 1):
+        head = f"[{number}/{last}] {what}"
         if name in facts:
             say(f"{head}: done before")
             continue
@@ -71,7 +80,7 @@ def run(folder: Path, scale: Scale = FULL, say: Say = lambda text: None) -> Show
         facts[name] = {**found, "seconds": round(time.monotonic() - began, 1)}
         _save(places, scale, facts)
         say(f"      done in {spoken(time.monotonic() - began)}")
-    say(f"[{len(STAGES) + 1}/{len(STAGES) + 1}] put it on one page")
+    say(f"[{last}/{last}] put it on one page")
     page = write_page(places, facts)
     _save(places, scale, {**facts, "page": {}})
     return Shown(page, facts)

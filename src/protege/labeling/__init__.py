@@ -1,7 +1,7 @@
 """Recordings to training data: segments, goals from a vision-language model, goal-conditioned chat JSONL."""
 
 from protege.core.labeled import LabeledSegment, find_segments
-from protege.labeling.backends.given import Given
+from protege.labeling.backends.base import Given
 from protege.labeling.backends.openai import OpenAIServer
 from protege.labeling.backends.ray import RayCluster
 from protege.labeling.backends.transformers import Transformers

@@ -1,4 +1,4 @@
-"""Asks a back end for the goals of segments: cleans and checks each answer, and asks again with the reason."""
+"""Finds the goals of segments: asks a model, cleans and checks each answer, and asks again with the reason."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from protege.core import Session
 from protege.core.labeled import Segment
 from protege.core.session import SessionError
-from protege.labeling.backends.base import Labeler, Question
-from protege.labeling.contact_sheet import PICTURES, choose, contact_sheet, keys_in_words, times_s
+from protege.labeling.backends.base import Given, Labeler, Question
+from protege.labeling.contact_sheet import choose, contact_sheet, keys_in_words, times_s
 from protege.labeling.goals import clean, complaint, unusable, words
 from protege.labeling.wording import Wording
 
@@ -23,8 +23,11 @@ NO_KEYS_TEXT: Final = "not recorded"
 
 @dataclass(frozen=True)
 class Found:
-    """A goal for one segment; why: what is wrong with it after the last attempt, or ""; seen: it was written before, so
-    a person may have approved it."""
+    """A goal for one segment.
+
+    why: what is wrong with it after the last attempt, or ""
+    seen: it was written before, so a person may have approved it
+    """
 
     goal: str
     why: str = ""
@@ -33,52 +36,54 @@ class Found:
 
 @dataclass(frozen=True)
 class Item:
-    """A segment to ask about; actions: (T, K) of its session, or None if that has no keys."""
+    """A segment to ask about. keys: (T, K) multi-hot of its session, or None if that has none."""
 
     session: Session
-    actions: NDArray[np.bool_] | None
+    keys: NDArray[np.bool_] | None
     segment: Segment
 
 
-def ask_goals(
-    items: Sequence[Item], labeler: Labeler, wording: Wording, pictures: int = PICTURES
+def find_goals(
+    items: Sequence[Item], labeler: Labeler | Given, wording: Wording, pictures: int
 ) -> Iterator[tuple[int, Found]]:
-    """(position in `items`, what was found), each as soon as it is known."""
-    last: dict[int, Found] = {}
+    """Yields (position in `items`, goal), each as soon as it is known.
+
+    A model is asked again about each answer that `complaint` rejects. Given goals need only be usable: whoever gave
+    them knows better.
+    """
+    if isinstance(labeler, Given):
+        for i, item in enumerate(items):
+            goal = (labeler.goal or item.segment.goal or "").strip()
+            yield i, Found(goal, unusable(goal) or "")
+        return
+    failed: dict[int, Found] = {}
     pending = list(range(len(items)))
-    for _ in range(ATTEMPTS if labeler.sees else 1):
-        failed: list[int] = []
+    for _ in range(ATTEMPTS):
+        before, failed = failed, {}
         unread: dict[int, str] = {}
-        questions = _questions(pending, items, labeler, wording, pictures, last, unread)
-        for answer in labeler.answers(questions):
-            goal = clean(answer.text) if labeler.sees else answer.text.strip()
-            why = answer.problem or (complaint(goal) if labeler.sees else unusable(goal))
-            if why:
-                last[answer.number] = Found(goal, why)
-                failed.append(answer.number)
+        for answer in labeler.answers(_questions(pending, items, wording, pictures, before, unread)):
+            goal = clean(answer.text)
+            if why := answer.problem or complaint(goal):
+                failed[answer.number] = Found(goal, why)
             else:
                 yield answer.number, Found(goal)
         yield from ((i, Found("", why)) for i, why in unread.items())
         pending = sorted(failed)
         if not pending:
             return
-    yield from ((i, last[i]) for i in pending)
+    yield from sorted(failed.items())
 
 
 def _questions(
     numbers: Sequence[int],
     items: Sequence[Item],
-    labeler: Labeler,
     wording: Wording,
     pictures: int,
     before: dict[int, Found],
     unread: dict[int, str],
 ) -> Iterator[Question]:
-    """The questions, each made when it is needed; segments whose pictures cannot be read go to `unread`."""
+    """Questions, each made when it is needed. Reasons of segments whose pictures cannot be read go to `unread`."""
     for i in numbers:
-        if not labeler.sees:
-            yield Question(i, stored=items[i].segment.goal)
-            continue
         try:
             yield _question(i, items[i], wording, pictures, before.get(i))
         except SessionError as error:
@@ -90,8 +95,8 @@ def _question(number: int, item: Item, wording: Wording, pictures: int, before: 
     times = times_s(session, segment, choose(segment, pictures))
     seconds = (int(session.t_ns[segment.stop - 1] - session.t_ns[segment.start]) + session.info.period_ns) / 1e9
     held = NO_KEYS_TEXT
-    if item.actions is not None:
-        held = keys_in_words(item.actions[segment.start : segment.stop], session.info.space, session.info.frame_hz)
+    if item.keys is not None:
+        held = keys_in_words(item.keys[segment.start : segment.stop], session.info.space, session.info.frame_hz)
     text = wording.ask(times, seconds, held)
     if before is not None and before.goal:
         text = wording.ask_again(text, before.goal, before.why)
@@ -103,7 +108,7 @@ def ask_paraphrases(
 ) -> dict[str, tuple[str, ...]]:
     """Up to `number` other ways to say each goal; those that are no good instruction are dropped."""
     unique = list(dict.fromkeys(goals))
-    if not number or not labeler.sees:
+    if not number:
         return {}
     questions = (Question(i, wording.ask_paraphrases(goal, number)) for i, goal in enumerate(unique))
     found: dict[str, tuple[str, ...]] = {}

@@ -1,4 +1,4 @@
-"""What a model is shown of a segment: some of its pictures side by side the time in a corner, and the keys in words."""
+"""What a model is shown of a segment: a few pictures side by side with their times, and the held keys in words."""
 
 import io
 from collections.abc import Sequence
@@ -21,8 +21,8 @@ GAP: Final = 8
 QUALITY: Final = 85
 
 
-def choose(segment: Segment, count: int = PICTURES) -> list[int]:
-    """First, last and evenly between: the positions of at most `count` frames of a segment."""
+def choose(segment: Segment, count: int) -> list[int]:
+    """Positions of at most `count` frames of a segment: first, last and evenly between; of one, the last."""
     if count < 1:
         raise ValueError(f"a contact sheet has at least one picture, got {count}")
     if count == 1:
@@ -37,13 +37,13 @@ def times_s(session: Session, segment: Segment, frames: Sequence[int]) -> list[f
     return [(int(session.t_ns[i]) - int(session.t_ns[segment.start])) / 1e9 for i in frames]
 
 
-def contact_sheet(session: Session, segment: Segment, count: int = PICTURES, width: int = PICTURE_WIDTH) -> bytes:
-    """JPEG bytes of a segment's pictures from left to right, a time burned into each. SessionError names a bad one."""
+def contact_sheet(session: Session, segment: Segment, count: int) -> bytes:
+    """JPEG of a segment's pictures from left to right, a time burned into each. SessionError names a bad one."""
     frames = choose(segment, count)
     pictures: list[Image.Image] = []
     for i, seconds in zip(frames, times_s(session, segment, frames), strict=True):
         try:
-            picture = shrunk(session.path(i), width)
+            picture = shrunk(session.path(i), PICTURE_WIDTH)
         except OSError as error:
             raise SessionError(
                 f"{session.path(i)}: cannot be read ({error}); repair with: protege doctor {session.folder} --repair"
@@ -54,10 +54,10 @@ def contact_sheet(session: Session, segment: Segment, count: int = PICTURES, wid
 
 
 def shrunk(path: Path, width: int) -> Image.Image:
-    """A picture at most `width` pixels wide; decoded at a fraction of its size where that is enough. OSError."""
+    """A picture at most `width` pixels wide. OSError if it cannot be read."""
     with open_picture(path) as image:
         size = (min(width, image.width), max(1, round(image.height * min(width, image.width) / image.width)))
-        image.draft("RGB", size)
+        image.draft("RGB", size)  # decodes at a fraction of the size where that is enough
         image = image.convert("RGB")
     return image if image.size == size else image.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
 
@@ -74,7 +74,7 @@ def side_by_side(pictures: Sequence[Image.Image]) -> Image.Image:
 
 
 def stamp(picture: Image.Image, text: str, *, top: bool = True) -> None:
-    """Burn a text into a corner, white on black, so that it can be read on any picture."""
+    """Burn a text into a corner, white on black to be legible on any picture."""
     draw = ImageDraw.Draw(picture)
     font = _font(max(10, picture.width // 16))
     x0, y0, x1, y1 = draw.textbbox((0, 0), text, font=font)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, TypedDict
 
 from protege.core.chat import Sample, prompt, reply
 from protege.core.labeled import LABELED, NEEDS_REVIEW, SAMPLES, LabeledSegment, find_segments, read_samples
@@ -32,47 +32,25 @@ def load(
 ) -> "Dataset":
     """The samples under `folder` that may be trained on, or those of one split.
 
-    Columns: image (decoded when read), goal, paraphrases, actions (H texts), prompt and completion (the user's and the
-    assistant's words), session, segment, frame. Whole sessions go to validation, at least `validation` of all samples;
-    segments of a single session only with `allow_split_by_segment`, since neighbouring frames are nearly equal.
+    Columns are the fields of `Row`; an image is decoded when it is read. Whole sessions go to validation, at least
+    `validation` of all samples; segments of a single session only with `allow_split_by_segment`, since neighbouring
+    frames are nearly equal.
     """
-    try:
-        from datasets import Dataset, Features, Image, List, Value
-    except ImportError:
-        raise MissingExtra("datasets", "vision") from None
     found = trainable(Path(folder))
     if split is not None:
-        train, held_out = split_segments(
-            [(item.family, item.segment.name, item.samples) for item in found],
-            seed=seed,
-            validation=validation,
-            allow_split_by_segment=allow_split_by_segment,
-        )
-        wanted = train if split == "train" else held_out
-        found = [item for item in found if item.segment.name in wanted]
-    text = Value("string")
-    features = Features(
-        image=Image(),
-        goal=text,
-        paraphrases=List(text),
-        actions=List(text),
-        prompt=text,
-        completion=text,
-        session=text,
-        segment=text,
-        frame=Value("int32"),
-    )
-    columns: dict[str, list[Any]] = {name: [] for name in features}
-    for row in rows(found):
-        for name, value in row.items():
-            columns[name].append(value)
-    return Dataset.from_dict(columns, features=features)
+        parts = divide(found, seed=seed, validation=validation, allow_split_by_segment=allow_split_by_segment)
+        found = parts[split]
+    return to_dataset(found)
 
 
 @dataclass(frozen=True)
 class Trainable:
-    """A segment that may be trained on; repeated: its frames (from 0) that another one has, too; samples: without them;
-    family: the first session of those that share play with its own."""
+    """A segment that may be trained on.
+
+    repeated: its frames (from 0) that another segment has, too
+    samples: how many it has without them
+    family: the first session, by name, of those that share play with its own
+    """
 
     segment: LabeledSegment
     folder: Path
@@ -82,7 +60,7 @@ class Trainable:
 
 
 def trainable(folder: Path) -> list[Trainable]:
-    """Everything under `folder` that may be trained on, every frame of play once; UserError if nothing."""
+    """All segments under `folder` that may be trained on, every frame of play once; UserError if there are none."""
     paths = find_segments(folder)
     if not paths:
         raise UserError(f"{folder}: no labeled segments; make some with: protege label")
@@ -102,7 +80,7 @@ def trainable(folder: Path) -> list[Trainable]:
 
 
 def _samples(segment: LabeledSegment, path: Path, repeated: frozenset[int]) -> Iterator[tuple[int, Sample]]:
-    """(frame, sample) of a segment, without the frames that another has, too."""
+    """(frame, sample) of a segment, without its repeated frames."""
     for sample in read_samples(path / SAMPLES, segment.space, segment.shape.horizon):
         if not (number := _NAME.fullmatch(sample.image)):
             raise UserError(
@@ -113,23 +91,61 @@ def _samples(segment: LabeledSegment, path: Path, repeated: frozenset[int]) -> I
             yield int(number[1]), sample
 
 
-def rows(found: Sequence[Trainable]) -> Iterator[dict[str, Any]]:
-    """The samples of segments one by one, pictures as paths; UserError names a bad line or picture."""
+class Row(TypedDict):
+    """A sample with its picture's path, the words of a chat, and where it comes from; frame counts from its segment."""
+
+    image: str
+    goal: str
+    paraphrases: list[str]
+    actions: list[str]
+    prompt: str
+    completion: str
+    session: str
+    segment: str
+    frame: int
+
+
+def rows(found: Sequence[Trainable]) -> Iterator[Row]:
+    """The samples of segments one by one; UserError names a bad line or picture."""
     for item in found:
         segment, path = item.segment, item.folder
         for frame, sample in _samples(segment, path, item.repeated):
             require_jpeg(path / sample.image, f"remove {path} and label again")
-            yield {
-                "image": str(path / sample.image),
-                "goal": sample.goal,
-                "paraphrases": list(segment.paraphrases),
-                "actions": [segment.space.spell(step) for step in sample.plan.steps],
-                "prompt": prompt(sample.goal, segment.shape.horizon),
-                "completion": reply(sample.plan, segment.space),
-                "session": segment.session,
-                "segment": segment.name,
-                "frame": frame,
-            }
+            yield Row(
+                image=str(path / sample.image),
+                goal=sample.goal,
+                paraphrases=list(segment.paraphrases),
+                actions=[segment.space.spell(step) for step in sample.plan.steps],
+                prompt=prompt(sample.goal, segment.shape.horizon),
+                completion=reply(sample.plan, segment.space),
+                session=segment.session,
+                segment=segment.name,
+                frame=frame,
+            )
+
+
+def to_dataset(found: Sequence[Trainable]) -> "Dataset":
+    """The samples of segments as a Hugging Face data set, a column for each field of `Row`."""
+    try:
+        from datasets import Dataset, Features, Image, List, Value
+    except ImportError:
+        raise MissingExtra("datasets", "vision") from None
+    text = Value("string")
+    kinds = {str: text, list[str]: List(text), int: Value("int32")}
+    columns = {name: kinds[kind] for name, kind in Row.__annotations__.items()}
+    return Dataset.from_list([{**row} for row in rows(found)], features=Features({**columns, "image": Image()}))
+
+
+def divide(
+    found: Sequence[Trainable], *, seed: int, validation: float, allow_split_by_segment: bool
+) -> dict[Split, list[Trainable]]:
+    """Segments by split, see `split_segments`."""
+    sizes = [(item.family, item.segment.name, item.samples) for item in found]
+    train, _ = split_segments(sizes, seed=seed, validation=validation, allow_split_by_segment=allow_split_by_segment)
+    return {
+        "train": [item for item in found if item.segment.name in train],
+        "validation": [item for item in found if item.segment.name not in train],
+    }
 
 
 def split_segments(

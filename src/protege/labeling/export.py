@@ -1,14 +1,26 @@
-"""Writes training data as one self-contained folder in the format of other tools: hf, llamafactory, swift, jsonl."""
+"""Exports training data as one self-contained folder in the format of other tools: hf, llamafactory, swift, jsonl."""
 
 import json
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Final, Literal, cast, get_args
 
-from protege.core.files import staged
-from protege.errors import MissingExtra, UserError
-from protege.labeling.dataset import SEED, VALIDATION_SHARE, load, rows, split_segments, trainable
+from protege.core.files import Json, staged
+from protege.errors import UserError
+from protege.labeling.dataset import (
+    SEED,
+    VALIDATION_SHARE,
+    Row,
+    Split,
+    Trainable,
+    divide,
+    rows,
+    to_dataset,
+    trainable,
+)
 from protege.labeling.store import place
 
 Target = Literal["jsonl", "hf", "llamafactory", "swift"]
@@ -18,8 +30,13 @@ _BATCH: Final = 200
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """to: the format; validation: the share held out, by session, or 0 for none; seed: of that choice;
-    allow_split_by_segment: hold out segments where there is only one session."""
+    """How training data is exported.
+
+    to: the format
+    validation: share of samples held out, by session; 0 for none
+    seed: of the choice of sessions
+    allow_split_by_segment: hold out segments if there is only one session
+    """
 
     to: Target = "jsonl"
     validation: float = VALIDATION_SHARE
@@ -35,35 +52,26 @@ def export_folder(folder: Path, out: Path, options: ExportOptions | None = None)
     options = options or ExportOptions()
     if options.to not in TARGETS:
         raise UserError(f"--to {options.to}: unknown format; expected one of {', '.join(TARGETS)}")
-    splits = _splits(folder, options)
+    found = trainable(folder)
+    parts: dict[Split, list[Trainable]] = {"train": found}
+    if options.validation:
+        parts = divide(
+            found,
+            seed=options.seed,
+            validation=options.validation,
+            allow_split_by_segment=options.allow_split_by_segment,
+        )
     with suppress(OSError):  # an empty folder is as good as none
         out.rmdir()
+    write = _write_parquet if options.to == "hf" else partial(_write_lines, to=options.to)
     with staged(out, "protege export", already="remove it or choose another place with --out") as part:
-        if options.to == "hf":
-            counts = _write_parquet(folder, part, options)
-        else:
-            counts = {split: _write_lines(folder, part, split, names, options.to) for split, names in splits.items()}
+        counts: dict[Split, int] = {split: write(items, part, split) for split, items in parts.items()}
         _write_description(part, options.to, counts)
-    return counts
+    return {**counts}
 
 
-def _splits(folder: Path, options: ExportOptions) -> dict[str, set[str]]:
-    """The names of the segments in each split."""
-    found = trainable(folder)
-    if not options.validation:
-        return {"train": {item.segment.name for item in found}}
-    train, held_out = split_segments(
-        [(item.family, item.segment.name, item.samples) for item in found],
-        seed=options.seed,
-        validation=options.validation,
-        allow_split_by_segment=options.allow_split_by_segment,
-    )
-    return {"train": train, "validation": held_out}
-
-
-def _write_lines(folder: Path, out: Path, split: str, names: set[str], to: Target) -> int:
-    """One <split>.jsonl, its pictures under images/<segment>/."""
-    found = [item for item in trainable(folder) if item.segment.name in names]
+def _write_lines(found: Sequence[Trainable], out: Path, split: Split, to: Target) -> int:
+    """One <split>.jsonl, its pictures under images/<segment>/; returns how many lines."""
     count = 0
     with (out / f"{split}.jsonl").open("w", encoding="utf-8") as file:
         for row in rows(found):
@@ -76,46 +84,32 @@ def _write_lines(folder: Path, out: Path, split: str, names: set[str], to: Targe
     return count
 
 
-def _line(row: dict[str, Any], image: str, to: Target) -> dict[str, Any]:
+def _line(row: Row, image: str, to: Target) -> dict[str, Json]:
     """jsonl: as in samples.jsonl, with Qwen's content parts; the others mark the picture's place with <image>."""
+    answer: Json = {"role": "assistant", "content": row["completion"]}
     if to == "jsonl":
-        content = [{"type": "image", "image": image}, {"type": "text", "text": row["prompt"]}]
-        return {"messages": [{"role": "user", "content": content}, _assistant(row)]}
-    user = {"role": "user", "content": f"<image>{row['prompt']}"}
-    return {"messages": [user, _assistant(row)], "images": [image]}
+        content: Json = [{"type": "image", "image": image}, {"type": "text", "text": row["prompt"]}]
+        return {"messages": [{"role": "user", "content": content}, answer]}
+    return {"messages": [{"role": "user", "content": f"<image>{row['prompt']}"}, answer], "images": [image]}
 
 
-def _assistant(row: dict[str, Any]) -> dict[str, str]:
-    return {"role": "assistant", "content": row["completion"]}
+def _write_parquet(found: Sequence[Trainable], out: Path, split: Split) -> int:
+    """A Parquet file with the pictures inside; returns how many rows."""
+    data = to_dataset(found).with_format("arrow")
+    import pyarrow
+    import pyarrow.parquet
+    from datasets.table import embed_table_storage
+
+    schema = data.features.arrow_schema
+    (out / "data").mkdir(exist_ok=True)
+    with pyarrow.parquet.ParquetWriter(out / "data" / f"{split}-00000-of-00001.parquet", schema) as writer:
+        # a few hundred rows at a time: pictures of a whole recording would not fit into memory
+        for batch in data.iter(batch_size=_BATCH):
+            writer.write_table(embed_table_storage(cast(pyarrow.Table, batch)).cast(schema))
+    return len(data)
 
 
-def _write_parquet(folder: Path, out: Path, options: ExportOptions) -> dict[str, int]:
-    """Parquet files with the pictures inside, a few hundred rows at a time."""
-    try:
-        import pyarrow.parquet as parquet
-        from datasets.table import embed_table_storage
-    except ImportError:
-        raise MissingExtra("datasets", "vision") from None
-    counts: dict[str, int] = {}
-    for split in ("train", "validation") if options.validation else ("train",):
-        data = load(
-            folder,
-            split if options.validation else None,
-            seed=options.seed,
-            validation=options.validation or VALIDATION_SHARE,
-            allow_split_by_segment=options.allow_split_by_segment,
-        ).with_format("arrow")
-        schema = data.features.arrow_schema
-        (out / "data").mkdir(exist_ok=True)
-        with parquet.ParquetWriter(out / "data" / f"{split}-00000-of-00001.parquet", schema) as writer:
-            for start in range(0, len(data), _BATCH):
-                table: Any = data[start : start + _BATCH]
-                writer.write_table(embed_table_storage(table).cast(schema))
-        counts[split] = len(data)
-    return counts
-
-
-def _write_description(out: Path, to: Target, counts: dict[str, int]) -> None:
+def _write_description(out: Path, to: Target, counts: Mapping[Split, int]) -> None:
     """README.md in every format, dataset_info.json for LLaMA-Factory."""
     numbers = ", ".join(f"{count} samples for {split}" for split, count in counts.items())
     head = ""
@@ -132,13 +126,6 @@ def _write_description(out: Path, to: Target, counts: dict[str, int]) -> None:
     if to == "llamafactory":
         tags = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
         columns = {"messages": "messages", "images": "images"}
-        info = {
-            f"protege_{split}": {
-                "file_name": f"{split}.jsonl",
-                "formatting": "sharegpt",
-                "columns": columns,
-                "tags": tags,
-            }
-            for split in counts
-        }
+        common = {"formatting": "sharegpt", "columns": columns, "tags": tags}
+        info = {f"protege_{split}": {"file_name": f"{split}.jsonl", **common} for split in counts}
         (out / "dataset_info.json").write_text(json.dumps(info, indent=1) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What a goal looks like: cleans a model's answer and says what is wrong with it."""
+"""What a goal looks like: cleans a model's answer, and says what is wrong with it."""
 
 import re
 import unicodedata
@@ -12,7 +12,7 @@ MAX_LETTERS: Final = 30
 MAX_CHARACTERS: Final = 200
 MAX_ANSWER: Final = 10_000
 REPEATED: Final = 3
-"""No goal says one word so often."""
+"""A goal that says one word so often is no goal: models that loop repeat themselves."""
 
 _LABEL: Final = re.compile(r"^(the\s+)?(goal|instruction|answer|task|output)\s*[:\-–]\s*", re.IGNORECASE)
 _LIST_MARK: Final = re.compile(r"^\s*(?:[-*•>#]+|\(?\d{1,2}[.)])\s+")
@@ -38,7 +38,7 @@ bring cling fling ring sing sling spring sting string swing wing
 focus bypass
 feed need speed proceed exceed succeed shed shred embed weed seed
 """
-"""Verbs that end as if they were another form."""
+"""Verbs in their basic form that end like another form."""
 _NOT_A_VERB: Final = frozenset(_NO_VERBS.split())
 _STILL_A_VERB: Final = frozenset(_VERBS.split())
 
@@ -117,12 +117,12 @@ def complaint(goal: str) -> str | None:
 
 
 def _belongs(character: str) -> bool:
-    """Whether a character has a place in a goal: letters and their marks, digits, and what stands between words."""
+    """Whether a character may stand in a goal: letters and their marks, digits, and what stands between words."""
     return character in _BETWEEN or unicodedata.category(character)[0] in "LMN"
 
 
 def _imperative(first: str) -> bool:
-    """Whether a word can begin an instruction. Without a dictionary: anything that is no other form of a verb."""
+    """Whether a word can begin an instruction: anything that does not look like another form of a verb."""
     if first in _STILL_A_VERB:
         return True
     if first in _NOT_A_VERB or first.isdigit():

@@ -1,4 +1,4 @@
-"""One session on its way to labeled segments: what is known already, what has to be asked, what is written."""
+"""Labels one session: which goals are known, which a model has to be asked for, and what is written."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,18 +14,18 @@ from protege.core.lineage import origins
 from protege.core.once import Claims
 from protege.errors import UserError
 from protege.labeling.ask import Found, Item
-from protege.labeling.backends.base import Labeler
-from protege.labeling.backends.given import Given
+from protege.labeling.backends.base import Given, Labeler
 from protege.labeling.contact_sheet import PICTURES
 from protege.labeling.journal import Journal
+from protege.labeling.labels import KEYLESS, attach_keys, keys_per_frame
 from protege.labeling.segments import NO_GOAL, Aside, cut
-from protege.labeling.settle import NO_KEYS, settle, with_keys
+from protege.labeling.settle import settle
 from protege.labeling.store import SessionRecord, count_samples, remove_segment, session_segments, write_segment
 from protege.labeling.wording import Wording
 
 
 class Refused(UserError):
-    """A session that cannot be labeled as asked; the others are."""
+    """A session that cannot be labeled as asked; the run goes on with the others."""
 
 
 _LIMITS: Final = {
@@ -41,10 +41,16 @@ _LIMITS: Final = {
 class LabelOptions:
     """How recordings become training data.
 
-    seconds: length of a segment; horizon: actions in a window; chords: a slot may name several keys ("w+right");
-    tau_ms: the player's reaction time, by which actions are moved; keep_idle: also keep windows without a key inside a
-    segment; join: adjacent segments with the same goal become one; paraphrases: other ways to say each goal, at most;
-    pictures: on a contact sheet; prompt: a file in place of the built-in questions; redo: replace what is there.
+    seconds: length of a segment
+    horizon: actions in a window
+    chords: a slot may name several keys ("w+right")
+    tau_ms: the player's reaction time, by which actions are moved to earlier frames
+    keep_idle: keep windows without a key inside a segment
+    join: merge adjacent segments with the same goal
+    paraphrases: most other ways to say each goal
+    pictures: number of frames on a contact sheet
+    prompt: a file in place of the built-in questions
+    redo: replace what is there
     """
 
     seconds: float = 4.0
@@ -60,7 +66,7 @@ class LabelOptions:
 
     def __post_init__(self) -> None:
         for name, (least, most) in _LIMITS.items():
-            if not least <= (value := getattr(self, name)) <= most:  # nan fails, too
+            if not least <= (value := vars(self)[name]) <= most:  # written so that nan fails, too
                 raise UserError(f"--{name.replace('_', '-')} is {value}, expected {least} to {most}")
 
     @property
@@ -70,52 +76,55 @@ class LabelOptions:
 
 @dataclass
 class Job:
-    """A session that is not done. found: goals by position in `segments`; the rest has to be asked.
+    """A session that is not done.
 
-    actions: (T, K), or None if it has no keys; told: whether the user named the goal; known: its segments on disk;
-    redo: they are replaced.
+    keys: (T, K) multi-hot, or None if the session has none
+    known: its segments on disk
+    found: goals by position in `segments`; the rest has to be found
+    redo: the segments on disk are replaced
     """
 
     session: Session
-    actions: NDArray[np.bool_] | None
+    keys: NDArray[np.bool_] | None
     segments: list[Segment]
     aside: list[Aside]
     known: list[LabeledSegment]
     journal: Journal
     found: dict[int, Found]
+    labeler: Labeler | Given
     shape: Shape
-    told: bool
-    redo: bool = False
+    redo: bool
 
     @property
     def missing(self) -> list[int]:
         return [i for i in range(len(self.segments)) if i not in self.found]
 
     def item(self, i: int) -> Item:
-        return Item(self.session, self.actions, self.segments[i])
+        return Item(self.session, self.keys, self.segments[i])
 
-    def note(self, i: int, found: Found, *, keep: bool) -> None:
-        """Take an answer; `keep` it on disk at once, in case of a kill."""
+    def note(self, i: int, found: Found) -> None:
+        """Take a goal. A model's answer goes to the journal at once, so that a kill does not cost it."""
         self.found[i] = found
-        if keep:
+        if not isinstance(self.labeler, Given):
             self.journal.append(self.segments[i], found)
 
-    def settled(self, options: LabelOptions, labeler: Labeler) -> list[LabeledSegment]:
+    def settled(self) -> list[LabeledSegment]:
         """Its segments as they will be written, once every goal is found."""
         found = [self.found[i] for i in range(len(self.segments))]
-        stored = not labeler.sees
-        pieces = settle(self.session, self.segments, found, join=options.join, stored=stored, told=self.told)
-        return with_keys(self.session, pieces, self.actions, options.shape, labeler.name)
+        by, stored = self.labeler.name, isinstance(self.labeler, Given)
+        told = isinstance(self.labeler, Given) and self.labeler.goal is not None
+        pieces = settle(self.session, self.segments, found, self.shape, by=by, stored=stored, told=told)
+        return attach_keys(self.session, pieces, self.keys, self.shape)
 
     def unwritten(self, pieces: Sequence[LabeledSegment]) -> list[LabeledSegment]:
-        """Those of its segments that are not on disk as they should be."""
+        """The segments that are missing on disk, or differ there."""
         there = {} if self.redo else {k.name: k for k in self.known}
         return [p for p in pieces if p.name not in there or not p.same_as(there[p.name])]
 
     def write(
         self, out: Path, pieces: Sequence[LabeledSegment], phrases: Mapping[str, tuple[str, ...]]
     ) -> SessionRecord:
-        """Write what is missing, then the record that the session is done. phrases: other ways to say each goal."""
+        """Write what is missing, then the record that the session is done. phrases: paraphrases by goal."""
         session = self.session
         if self.redo:  # from here on it is not done; a kill leaves the old segments or the new, each whole
             (out / f"{session.name}.json").unlink(missing_ok=True)
@@ -139,7 +148,7 @@ class Job:
             shape=self.shape,
             by=pieces[0].by if pieces else "",
             aside=tuple(self.aside),
-            refused=NO_KEYS if self.actions is None else "",
+            refused=KEYLESS if self.keys is None else "",
             **_tally(pieces, counts),
         )
         record.save(out)
@@ -148,11 +157,11 @@ class Job:
 
 
 def prepare(
-    folder: Path, out: Path, labeler: Labeler, options: LabelOptions, wording: Wording, claims: Claims
+    folder: Path, out: Path, labeler: Labeler | Given, options: LabelOptions, wording: Wording, claims: Claims
 ) -> Job | SessionRecord:
-    """The work a session needs, or its record if it is done. UserError if it cannot be labeled as asked.
+    """The job of a session, or its record if it is done. UserError if it cannot be labeled as asked.
 
-    claims: who has which frames of play already; the session's are added.
+    claims: which session has which frames of play; this one's are added.
     """
     session = Session.open(folder if folder.name not in ("", "..") else folder.resolve())
     repeats = claims.take(origins(session), session.name)
@@ -165,20 +174,19 @@ def prepare(
         return replace(done, **_tally(known, [count_samples(out / k.name) for k in known]))
     if other := next((k for k in known if k.shape != options.shape), None):
         raise Refused(_other_shape(session.name, other.shape, options.shape))
-    actions = None if session.info.extra.get("keys") is False else session.actions(options.tau_ms)
-    segments, aside = cut(session, actions, options.seconds, goal, repeats)
-    if not labeler.sees and not goal:
+    keys = keys_per_frame(session, options.tau_ms)
+    segments, aside = cut(session, keys, options.seconds, goal, repeats)
+    if isinstance(labeler, Given) and not goal:
         segments, aside = _without_goal(session, segments, aside)
     journal = Journal(out, session.name, labeler, wording, options.pictures)
     found = _found_before(segments, known, journal.read())
-    told = goal is not None
-    return Job(session, actions, segments, aside, known, journal, found, options.shape, told, options.redo)
+    return Job(session, keys, segments, aside, known, journal, found, labeler, options.shape, options.redo)
 
 
 def _found_before(
     segments: Sequence[Segment], known: Sequence[LabeledSegment], answered: Mapping[tuple[int, int], Found]
 ) -> dict[int, Found]:
-    """Goals of segments that were written before, or answered before a kill."""
+    """Goals by position in `segments`: of those written before, and of those answered before a kill."""
     found: dict[int, Found] = {}
     for i, s in enumerate(segments):
         written = next((k for k in known if k.start <= s.start and s.stop <= k.stop), None)
@@ -190,7 +198,7 @@ def _found_before(
 
 
 def _done_before(session: Session, out: Path, options: LabelOptions) -> SessionRecord | None:
-    """The record of a session that is labeled; Refused if it, or what is asked of it, changed since."""
+    """The record of a labeled session; Refused if the session or the options have changed since."""
     record = SessionRecord.load(out, session.name)
     if record is None:
         return None
@@ -205,7 +213,7 @@ def _done_before(session: Session, out: Path, options: LabelOptions) -> SessionR
 
 
 def _other_shape(session: str, then: Shape, now: Shape) -> str:
-    changed = [f"{k} {v} then, {getattr(now, k)} now" for k, v in vars(then).items() if v != getattr(now, k)]
+    changed = [f"{k} {v} then, {vars(now)[k]} now" for k, v in vars(then).items() if v != vars(now)[k]]
     return f"{session}: labeled before with other settings ({'; '.join(changed)}); label it again with --redo"
 
 
@@ -216,7 +224,7 @@ def _other_goals(session: str, goals: Sequence[str]) -> str:
 
 
 def _without_goal(session: Session, segments: list[Segment], aside: list[Aside]) -> tuple[list[Segment], list[Aside]]:
-    """Segments whose goal is not stored are set aside; Refused if that is all of them."""
+    """Set aside the segments without a stored goal; Refused if that is all of them."""
     kept = [s for s in segments if s.goal]
     if segments and not kept:
         raise Refused(f"{session.folder}: no goal is stored in it; name one with --goal, or choose another --backend")

@@ -1,4 +1,4 @@
-"""What is in the data, in figures: keys, holds, turning, variety of windows, goals. Counted a piece at a time."""
+"""Statistics of the data, counted a piece at a time: keys, holds, turning, variety of windows, goals."""
 
 import math
 from collections import Counter, defaultdict
@@ -8,20 +8,20 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from protege.core import KEYBOARD_12, Action, ActionSpace
-from protege.core.frame import open_picture
-from protege.core.labeled import LABELED, NEEDS_REVIEW
-from protege.core.quality import SAME
+from protege.core.labeled import NEEDS_REVIEW
+from protege.core.quality import same, thumbnail
 from protege.labeling.pieces import Piece
 
 PAIRS: Final = 400
 """Neighbouring frames compared, spread evenly: enough to know the share of equal ones within a few per cent."""
 
+SHOWN_PER_GOAL: Final = 3
+
 
 def entropy_bits(counts: Iterable[int]) -> float:
-    """Bits of surprise in a draw: 0 when it is always the same, log2(n) when n are equally frequent."""
+    """Entropy of a draw, in bits: 0 if it is always the same, log2(n) if n are equally frequent."""
     found = [count for count in counts if count]
     total = sum(found)
     return sum(count / total * math.log2(total / count) for count in found)
@@ -29,7 +29,7 @@ def entropy_bits(counts: Iterable[int]) -> float:
 
 @dataclass
 class GoalFacts:
-    """One goal: segments and samples it has, and a few of its pieces to show."""
+    """Statistics of one goal; shown: a few of its pieces."""
 
     segments: int = 0
     samples: int = 0
@@ -41,10 +41,16 @@ class GoalFacts:
 class Measured:
     """Counts over all pieces.
 
-    held: frames holding each key; holds: for each key the lengths of its holds, by frames; chord_frames: by their text;
-    first, chunks: windows by their first action and by all of them; constant: windows that are one action throughout;
-    done: windows that are all none; repeated: frames that another recording has, too, not counted; duplicates:
-    (equal, compared) neighbouring frames.
+    by_status, reviews: segments by status and by what is wrong with them
+    held: frames by key held
+    holds: by key, how often it was held for so many frames
+    chord_frames: frames with several keys, by their text
+    first, chunks: windows by their first action, and by all their actions
+    constant: windows that are one action throughout, by its text
+    done: windows that are all none
+    repeated: frames that another recording has, too, and that are not counted
+    chords_named: a slot may name several keys
+    duplicates: (equal, compared) pairs of neighbouring frames
     """
 
     space: ActionSpace = KEYBOARD_12
@@ -73,7 +79,23 @@ class Measured:
         return {key: self.share(key) for key in self.space.pressable if key in self.space.camera}
 
     def share(self, key: str) -> float:
+        """Share of all frames in which a key is held."""
         return self.held[key] / max(1, self.frames)
+
+    @property
+    def idle_share(self) -> float:
+        """Share of all frames in which no key is held."""
+        return self.idle_frames / max(1, self.frames)
+
+    @property
+    def chord_share(self) -> float:
+        """Share of all frames in which several keys are held."""
+        return sum(self.chord_frames.values()) / max(1, self.frames)
+
+    @property
+    def done_share(self) -> float:
+        """Share of windows that are all none."""
+        return self.done / max(1, self.windows)
 
     @property
     def first_entropy(self) -> float:
@@ -85,13 +107,13 @@ class Measured:
 
     @property
     def straight(self) -> tuple[str, float]:
-        """The movement key that most windows hold throughout and alone, and their share."""
+        """The movement key that most windows hold alone and throughout, and their share."""
         found = {key: self.constant[key] / max(1, self.windows) for key in self.space.movement}
         key = max(found, key=lambda k: (found[k], k == "w"), default="")
         return key, found.get(key, 0.0)
 
     def hold_s(self, key: str) -> tuple[int, float, float]:
-        """(how often, median seconds, seconds that nine of ten stay below) of a key's holds."""
+        """(number, median seconds, 90th percentile in seconds) of a key's holds."""
         counts = self.holds.get(key)
         if not counts:
             return 0, 0.0, 0.0
@@ -100,8 +122,8 @@ class Measured:
         return len(lengths), float(median) / self.frame_hz, float(most) / self.frame_hz
 
 
-def measure(pieces: Iterable[Piece], *, shown_per_goal: int = 3) -> Measured:
-    """Count over all pieces, which are read once and not kept."""
+def measure(pieces: Iterable[Piece]) -> Measured:
+    """Count over all pieces. They are read once and not kept, so that data of any size fits into memory."""
     found = Measured()
     pairs = _Pairs()
     holds = _Holds(found.holds)
@@ -117,7 +139,7 @@ def measure(pieces: Iterable[Piece], *, shown_per_goal: int = 3) -> Measured:
             _count_keys(found, labeled.held[start:stop])
             holds.extend(labeled.session, labeled.start + start, labeled.held[start:stop])
         found.repeated += len(piece.repeated)
-        plans = piece.plans() if labeled.status == LABELED else []
+        plans = piece.plans()
         for _, plan in plans:
             _count_window(found, plan.steps)
         if labeled.goal and labeled.status != NEEDS_REVIEW:
@@ -125,19 +147,19 @@ def measure(pieces: Iterable[Piece], *, shown_per_goal: int = 3) -> Measured:
             goal.segments += 1
             goal.samples += len(plans)
             goal.phrases.update(labeled.paraphrases)
-            _keep_spread(goal, piece, shown_per_goal)
+            _keep_spread(goal, piece)
         pairs.offer(piece.pictures)
     holds.finish()
     found.duplicates = pairs.compare()
     return found
 
 
-def _keep_spread(goal: GoalFacts, piece: Piece, count: int) -> None:
-    """Keep the first pieces of a goal, then replace one ever more rarely, so that they come from all over the data."""
-    if len(goal.shown) < count:
+def _keep_spread(goal: GoalFacts, piece: Piece) -> None:
+    """Keep a goal's first pieces, then replace one ever more rarely, so that those shown are spread over the data."""
+    if len(goal.shown) < SHOWN_PER_GOAL:
         goal.shown.append(piece)
     elif goal.segments & (goal.segments - 1) == 0:  # the 4th, 8th, 16th …
-        goal.shown[goal.segments.bit_length() % count] = piece
+        goal.shown[goal.segments.bit_length() % SHOWN_PER_GOAL] = piece
 
 
 def _count_keys(found: Measured, held: Sequence[Action]) -> None:
@@ -150,7 +172,7 @@ def _count_keys(found: Measured, held: Sequence[Action]) -> None:
 
 
 class _Holds:
-    """How long keys are held; a hold goes on from one piece into the next of the same session."""
+    """Counts how long keys are held. A hold may go on in the next piece of the session."""
 
     def __init__(self, holds: dict[str, Counter[int]]) -> None:
         self._holds = holds
@@ -183,7 +205,7 @@ def _count_window(found: Measured, steps: tuple[Action, ...]) -> None:
 
 
 class _Pairs:
-    """Chooses neighbouring frames evenly from a stream of unknown length, and says how many are equal."""
+    """An even sample of neighbouring frames from a stream of unknown length: when full, every second is dropped."""
 
     def __init__(self) -> None:
         self._kept: list[tuple[Path, Path]] = []
@@ -203,16 +225,8 @@ class _Pairs:
         equal = compared = 0
         for a, b in self._kept:
             try:
-                one, other = _thumbnail(a), _thumbnail(b)
+                equal += same(thumbnail(a), thumbnail(b))
+                compared += 1
             except OSError:
                 continue
-            compared += 1
-            equal += one.shape == other.shape and int(np.abs(one - other).max()) <= SAME
         return equal, compared
-
-
-def _thumbnail(path: Path) -> NDArray[np.int16]:
-    """(h, w) grey levels, decoded at an eighth of the size."""
-    with open_picture(path) as image:
-        image.draft("L", (max(1, image.width // 8), max(1, image.height // 8)))
-        return np.asarray(image.convert("L"), dtype=np.int16)

@@ -1,4 +1,4 @@
-"""Which frames of play are labeled already, or will be by another recording of the same run."""
+"""Every frame of play is labeled once: which recordings come first, and which frames are labeled already."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,15 +11,15 @@ from protege.errors import UserError
 
 
 def comes_second(folder: Path) -> bool:
-    """Whether a recording was made from others: those come first and keep their frames."""
+    """Sort key: recordings that were made from others come after those, which keep their frames."""
     try:
         return is_edited(SessionInfo.load(folder))
     except (UserError, OSError):
-        return False  # it is reported when it is its turn
+        return False  # reported when it is its turn
 
 
 def claimed(out: Path, redone: Sequence[Path]) -> Claims:
-    """The frames of the labeled segments in `out`, but for those of the recordings that are to be labeled anew."""
+    """The frames of the labeled segments in `out`, without those of the recordings that are labeled anew."""
     claims, own = Claims(), {folder.resolve().name for folder in redone}
     for path in find_segments(out):
         try:

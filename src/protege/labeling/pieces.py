@@ -1,4 +1,4 @@
-"""What a report is about: the segments of recordings or of labeled data, read in the same form."""
+"""Reads recordings and labeled data in one form, for the report."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -7,25 +7,26 @@ from itertools import pairwise
 from pathlib import Path
 
 from protege.core import Plan, Session
-from protege.core.labeled import NO_SAMPLES, LabeledSegment, Shape, find_segments, frame_name
+from protege.core.labeled import LABELED, LabeledSegment, Shape, find_segments, frame_name
 from protege.core.lineage import origins
 from protege.core.once import Claims, repeated
 from protege.core.quality import assess
 from protege.core.session import SessionError, find_sessions
 from protege.errors import UserError
 from protege.labeling.ask import Found
+from protege.labeling.labels import KEYLESS, attach_keys, keys_per_frame, windows_of
 from protege.labeling.once import comes_second
-from protege.labeling.samples import windows
 from protege.labeling.segments import REPEATED, count_aside, cut
-from protege.labeling.settle import NO_KEYS, settle, with_keys
+from protege.labeling.settle import settle
 from protege.labeling.store import SessionRecord
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A segment and its pictures. `labeled.held` may look further than the segment: `len(labeled)` says how far.
+    """A segment and its pictures.
 
-    repeated: frames (from 0) that another recording has, too, which are not counted a second time.
+    labeled: its `held` may go on behind the segment, so only the first `len(labeled)` are its own
+    repeated: frames (from 0) that another recording has, too; they are not counted twice
     """
 
     labeled: LabeledSegment
@@ -33,23 +34,21 @@ class Piece:
     repeated: frozenset[int] = frozenset()
 
     def stretches(self) -> list[tuple[int, int]]:
-        """Frames [start, stop) that count."""
+        """Frames [start, stop) that are counted."""
         kept = [i for i in range(len(self.labeled)) if i not in self.repeated]
         edges = [0, *(n for n in range(1, len(kept)) if kept[n] != kept[n - 1] + 1), len(kept)]
         return [(kept[a], kept[b - 1] + 1) for a, b in pairwise(edges) if b > a]
 
     def plans(self) -> list[tuple[int, Plan]]:
-        """(frame, plan) of its training windows; none where there are no keys."""
-        shape = self.labeled.shape
-        if self.labeled.status == NO_SAMPLES:
+        """(frame, plan) of the windows it is trained on."""
+        if self.labeled.status != LABELED:
             return []
-        found = windows(self.labeled.slots, self.labeled.segment, shape.horizon, keep_idle=shape.keep_idle)
-        return [(i, plan) for i, plan in found if i not in self.repeated]
+        return [(i, plan) for i, plan in windows_of(self.labeled) if i not in self.repeated]
 
 
 @dataclass(frozen=True)
 class SessionFacts:
-    """A session's line in the report. reasons: what is wrong with it (empty: good), None where nobody can say."""
+    """A session's line in the report. reasons: what is wrong with it (empty: good), None where it is not known."""
 
     name: str
     minutes: float
@@ -60,8 +59,12 @@ class SessionFacts:
 
 @dataclass
 class Contents:
-    """Everything in a folder. labeled: whether goals were looked for; aside: pieces set aside, by reason; unread:
-    sessions that cannot be read, each with the reason."""
+    """Everything in a folder.
+
+    labeled: labeled segments, not recordings
+    aside: pieces set aside, by reason
+    unread: sessions that give no samples, with the reason
+    """
 
     folder: Path
     labeled: bool
@@ -71,9 +74,9 @@ class Contents:
 
 
 def open_contents(folder: Path) -> tuple[Contents, Iterator[Piece]]:
-    """What is in a folder of recordings or of labeled segments, and its pieces one by one.
+    """The contents of a folder of recordings or of labeled segments, and its pieces one by one.
 
-    The contents are complete once the pieces have been read. UserError if the folder holds neither.
+    The contents are complete when all pieces have been read. UserError if the folder holds neither.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; give one with recordings or with labeled segments")
@@ -96,15 +99,14 @@ def _raw(contents: Contents) -> Iterator[Piece]:
         except SessionError as error:
             contents.unread.append(str(error))
             continue
-        keys = session.info.extra.get("keys") is not False
-        actions = session.actions() if keys else None
-        segments, aside = cut(session, actions, repeats=repeats)
+        keys, shape = keys_per_frame(session), Shape()
+        segments, aside = cut(session, keys, repeats=repeats)
         contents.aside.update(count_aside(aside))
-        if not keys:
-            contents.unread.append(f"{folder}: no samples, since {NO_KEYS}")
+        if keys is None:
+            contents.unread.append(f"{folder}: no samples, since {KEYLESS}")
         found = [Found(segment.goal or "") for segment in segments]
-        pieces = settle(session, segments, found, join=False, stored=any(s.goal for s in segments))
-        for labeled in with_keys(session, pieces, actions, Shape(), ""):
+        pieces = settle(session, segments, found, shape, by="", stored=any(s.goal for s in segments))
+        for labeled in attach_keys(session, pieces, keys, shape):
             yield Piece(labeled, tuple(session.path(i) for i in range(labeled.start, labeled.stop)))
 
 
@@ -122,7 +124,7 @@ def _labeled(contents: Contents) -> Iterator[Piece]:
     for name, frames in seen.items():
         record = SessionRecord.load(contents.folder, name)
         if record is not None:
-            contents.aside.update(count_aside(list(record.aside)))
+            contents.aside.update(count_aside(record.aside))
             if record.refused:
                 contents.unread.append(f"{record.folder}: no samples, since {record.refused}")
         aside = sum(a.stop - a.start for a in record.aside if a.why.startswith(REPEATED[:10])) if record else 0
@@ -131,7 +133,7 @@ def _labeled(contents: Contents) -> Iterator[Piece]:
 
 
 def _counted(facts: SessionFacts, again: int) -> SessionFacts:
-    """The facts without the time of `again` frames, which another session has, too."""
+    """The facts without the time of the `again` frames that another session has, too."""
     return replace(facts, minutes=facts.minutes * max(0, facts.frames - again) / facts.frames)
 
 
@@ -141,7 +143,7 @@ def _facts(session: Session) -> SessionFacts:
 
 
 def _facts_of_labeled(name: str, frames: int, hz: float, record: SessionRecord | None) -> SessionFacts:
-    """From the recording where it still lies, else from the segments alone."""
+    """From the recording if it is still there, else from the segments alone."""
     try:
         if record is not None and (folder := record.recording) is not None:
             return _facts(Session.open(folder))

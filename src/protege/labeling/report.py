@@ -1,10 +1,10 @@
-"""One HTML page and a few lines of text about a folder of recordings or of labeled data: is it any good?"""
+"""A report on a folder of recordings or of labeled data: an HTML page, and its essence as lines of text."""
 
 import base64
 import errno
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from protege.core.files import write_text
 from protege.errors import MissingExtra, UserError
@@ -15,13 +15,12 @@ from protege.labeling.warn import RECOMMENDED_HOURS, Warning, hours, percent, wa
 
 TEMPLATE: Final = Path(__file__).with_name("report.html.jinja")
 SHOWN_GOALS: Final = 12
-SHOWN_PICTURES: Final = 3
 SHOWN_WIDTH: Final = 200
 
 
 @dataclass(frozen=True)
 class Report:
-    """page: the HTML page that was written; warnings: what is wrong, the gravest first."""
+    """page: the HTML page that was written; warnings: the gravest first."""
 
     page: Path
     contents: Contents
@@ -37,7 +36,7 @@ class Report:
 
 
 def write_report(folder: Path, page: Path | None = None) -> Report:
-    """Measure a folder and write its page (report.html in the folder unless named). UserError if nothing is in it."""
+    """Measure a folder and write its page (default: report.html in the folder). UserError if the folder is empty."""
     page = page or folder / "report.html"
     contents, pieces = open_contents(folder)
     data = measure(pieces)
@@ -53,12 +52,11 @@ def write_report(folder: Path, page: Path | None = None) -> Report:
 
 
 def essence(contents: Contents, data: Measured) -> list[tuple[str, str]]:
-    """(what, figure) of the most important figures."""
+    """(name, text) of the most important figures."""
     least, most = RECOMMENDED_HOURS
-    count, windows = len(contents.sessions), max(1, data.windows)
+    count = len(contents.sessions)
     turning = ", ".join(f"{key} {percent(share)}" for key, share in data.turning.items())
     key, straight = data.straight
-    chords = sum(data.chord_frames.values()) / max(1, data.frames)
     held = ", ".join(f"{k} {percent(n / max(1, data.frames))}" for k, n in data.held.most_common(6)) or "no key"
     equal, compared = data.duplicates
     rows = [
@@ -73,10 +71,10 @@ def essence(contents: Contents, data: Measured) -> list[tuple[str, str]]:
             if contents.labeled
             else f"{data.segments}, not labeled yet",
         ),
-        ("windows", f"{data.windows:,}, {percent(data.done / windows)} of them done"),
-        ("held", f"{held}, none {percent(data.idle_frames / max(1, data.frames))}"),
+        ("windows", f"{data.windows:,}, {percent(data.done_share)} of them done"),
+        ("held", f"{held}, none {percent(data.idle_share)}"),
         ("turning", turning or "no camera keys in this action space"),
-        ("chords", f"{percent(chords)} of frames hold several keys"),
+        ("chords", f"{percent(data.chord_share)} of frames hold several keys"),
         ("straight on", f"{percent(straight)} of windows are only {key}"),
         ("variety", f"{data.first_entropy:.2f} bits in the first action, {data.chunk_entropy:.2f} bits in the window"),
         ("goals", f"{len(data.goals)} different"),
@@ -120,8 +118,8 @@ def _bars(counts: list[tuple[str, int]], total: int) -> list[tuple[str, float]]:
     return [(name, count / max(1, total)) for name, count in counts]
 
 
-def _key_rows(data: Measured) -> list[dict[str, Any]]:
-    """A line for each key: its share of frames, how often it was pressed and for how long."""
+def _key_rows(data: Measured) -> list[dict[str, object]]:
+    """A row for each key: its share of frames, number of presses, and how long it was held."""
     found = []
     for key in data.space.pressable:
         presses, median, most = data.hold_s(key)
@@ -132,7 +130,7 @@ def _key_rows(data: Measured) -> list[dict[str, Any]]:
     return found
 
 
-def _goal_row(name: str, goal: GoalFacts, samples: int, *, shown: bool) -> dict[str, Any]:
+def _goal_row(name: str, goal: GoalFacts, samples: int, *, shown: bool) -> dict[str, object]:
     sheets = [sheet for piece in goal.shown if (sheet := keyed_sheet(piece))] if shown else []
     return {
         "name": name,
@@ -145,7 +143,7 @@ def _goal_row(name: str, goal: GoalFacts, samples: int, *, shown: bool) -> dict[
 
 
 def keyed_sheet(piece: Piece) -> bytes:
-    """First, middle and last picture of a piece, with the time and the keys drawn on; empty if none can be read."""
+    """JPEG of a piece's first, middle and last picture with time and keys drawn on; empty if none can be read."""
     labeled = piece.labeled
     last = len(labeled) - 1
     pictures = []

@@ -1,16 +1,15 @@
-"""Labels recordings: sessions in, folders of labeled segments out. Whatever is there already is not done again."""
+"""Labels recordings: sessions in, folders of labeled segments out. What is there already is not done again."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from protege.core.labeled import LABELED
 from protege.errors import MissingExtra, UserError
-from protege.labeling.ask import ask_goals, ask_paraphrases
-from protege.labeling.backends.base import Labeler
+from protege.labeling.ask import ask_paraphrases, find_goals
+from protege.labeling.backends.base import Given, Labeler
 from protege.labeling.job import Job, LabelOptions, prepare
 from protege.labeling.once import claimed, comes_second
 from protege.labeling.segments import count_aside
@@ -23,8 +22,13 @@ GROUP: Final = 256
 
 @dataclass
 class LabelResult:
-    """What a run did. skipped: sessions that were done before; aside: pieces set aside, by reason; refused: sessions
-    whose samples are refused, and problems: sessions that could not be labeled, both with the reason."""
+    """What a run did.
+
+    skipped: sessions that were done before
+    aside: pieces set aside, by reason
+    refused: sessions that give no samples, with the reason
+    problems: sessions that could not be labeled, with the reason
+    """
 
     sessions: int = 0
     skipped: int = 0
@@ -44,7 +48,7 @@ class LabelResult:
         self.segments += record.segments
         self.samples += record.samples
         self.needs_review += record.needs_review
-        self.aside.update(count_aside(list(record.aside)))
+        self.aside.update(count_aside(record.aside))
         if record.refused:
             self.refused.append(f"{record.folder}: {record.refused}")
 
@@ -62,7 +66,7 @@ class LabelResult:
 def label(
     sessions: Sequence[Path],
     out: Path,
-    labeler: Labeler,
+    labeler: Labeler | Given,
     options: LabelOptions | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> LabelResult:
@@ -72,78 +76,68 @@ def label(
     `Locked` while another command writes to `out`.
     """
     options = options or LabelOptions()
-    wording = Wording.load(options.prompt)
+    run = _Run(out, labeler, options, Wording.load(options.prompt), tell)
     with writing(out, "protege label"):
-        return _label(sessions, out, labeler, options, wording, tell)
+        run.label(sessions)
+    return run.result
 
 
-def _label(
-    sessions: Sequence[Path],
-    out: Path,
-    labeler: Labeler,
-    options: LabelOptions,
-    wording: Wording,
-    tell: Callable[[str], None],
-) -> LabelResult:
-    result = LabelResult()
-    waiting: list[Job] = []
-    claims = claimed(out, sessions if options.redo else ())
-    for folder in sorted(sessions, key=comes_second):
-        try:
-            job = prepare(folder, out, labeler, options, wording, claims)
-        except (UserError, OSError) as error:
-            _report(result, tell, folder, error)
-            continue
-        if isinstance(job, SessionRecord):
-            result.skipped += 1
-            _report(result, tell, folder, job)
-            continue
-        waiting.append(job)
-        if not labeler.sees or sum(len(job.missing) for job in waiting) >= GROUP:
-            _finish(waiting, out, labeler, options, wording, result, tell)
-            waiting.clear()
-    _finish(waiting, out, labeler, options, wording, result, tell)
-    return result
+@dataclass
+class _Run:
+    out: Path
+    labeler: Labeler | Given
+    options: LabelOptions
+    wording: Wording
+    tell: Callable[[str], None]
+    result: LabelResult = field(default_factory=LabelResult)
 
+    def label(self, sessions: Sequence[Path]) -> None:
+        waiting: list[Job] = []
+        claims = claimed(self.out, sessions if self.options.redo else ())
+        for folder in sorted(sessions, key=comes_second):
+            try:
+                job = prepare(folder, self.out, self.labeler, self.options, self.wording, claims)
+            except (UserError, OSError) as error:
+                self._report(folder, error)
+                continue
+            if isinstance(job, SessionRecord):
+                self.result.skipped += 1
+                self._report(folder, job)
+                continue
+            waiting.append(job)
+            # given goals take no time to find, so each session is written before the next is read
+            if isinstance(self.labeler, Given) or sum(len(job.missing) for job in waiting) >= GROUP:
+                self._finish(waiting)
+                waiting.clear()
+        self._finish(waiting)
 
-def _finish(
-    jobs: Sequence[Job],
-    out: Path,
-    labeler: Labeler,
-    options: LabelOptions,
-    wording: Wording,
-    result: LabelResult,
-    tell: Callable[[str], None],
-) -> None:
-    """Ask for all goals of some sessions at once, then write their segments."""
-    asked = [(job, i) for job in jobs for i in job.missing]
-    with ExitStack() as stack:
-        for job in jobs:
-            stack.enter_context(job.journal)
-        for position, found in ask_goals([job.item(i) for job, i in asked], labeler, wording, options.pictures):
+    def _finish(self, jobs: Sequence[Job]) -> None:
+        """Ask for all goals of some sessions at once, then write their segments."""
+        asked = [(job, i) for job in jobs for i in job.missing]
+        items = [job.item(i) for job, i in asked]
+        for position, found in find_goals(items, self.labeler, self.wording, self.options.pictures):
             job, i = asked[position]
-            job.note(i, found, keep=labeler.sees)
-    settled = [job.settled(options, labeler) for job in jobs]
-    missing = [piece for job, pieces in zip(jobs, settled, strict=True) for piece in job.unwritten(pieces)]
-    goals = [piece.goal for piece in missing if piece.status == LABELED]
-    phrases = ask_paraphrases(goals, options.paraphrases, labeler, wording)
-    for job, pieces in zip(jobs, settled, strict=True):
-        try:
-            done = job.write(out, pieces, phrases)
-        except (UserError, OSError) as error:
-            done = error
-        _report(result, tell, job.session.folder, done)
+            job.note(i, found)
+        settled = [job.settled() for job in jobs]
+        phrases: dict[str, tuple[str, ...]] = {}
+        if not isinstance(self.labeler, Given):
+            missing = [piece for job, pieces in zip(jobs, settled, strict=True) for piece in job.unwritten(pieces)]
+            goals = [piece.goal for piece in missing if piece.status == LABELED]
+            phrases = ask_paraphrases(goals, self.options.paraphrases, self.labeler, self.wording)
+        for job, pieces in zip(jobs, settled, strict=True):
+            try:
+                done = job.write(self.out, pieces, phrases)
+            except (UserError, OSError) as error:
+                done = error
+            self._report(job.session.folder, done)
 
-
-def _report(
-    result: LabelResult, tell: Callable[[str], None], folder: Path, done: SessionRecord | UserError | OSError
-) -> None:
-    """Count a session, or what is wrong with it, and say so."""
-    if isinstance(done, MissingExtra):
-        raise done
-    if isinstance(done, SessionRecord):
-        result.add(done)
-        tell(f"{folder.name}: {done.segments} segments, {done.samples:,} samples")
-    else:
-        result.problems.append(str(done))
-        tell(f"{folder.name}: {done}")
+    def _report(self, folder: Path, done: SessionRecord | UserError | OSError) -> None:
+        """Count a session, or what is wrong with it, and say so."""
+        if isinstance(done, MissingExtra):  # all other sessions would fail for want of it, too
+            raise done
+        if isinstance(done, SessionRecord):
+            self.result.add(done)
+            self.tell(f"{folder.name}: {done.segments} segments, {done.samples:,} samples")
+        else:
+            self.result.problems.append(str(done))
+            self.tell(f"{folder.name}: {done}")

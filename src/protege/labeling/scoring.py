@@ -1,27 +1,32 @@
-"""How good are a model's goals? Compares them with the true ones of sessions that know them (the built-in game's)."""
+"""Scores a model's goals against the true ones, in sessions that know them (those of the built-in game)."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from protege.core import Session
 from protege.errors import UserError
-from protege.labeling.ask import Item, ask_goals
-from protege.labeling.backends.base import Labeler
+from protege.labeling.ask import Item, find_goals
+from protege.labeling.backends.base import Given, Labeler
 from protege.labeling.contact_sheet import PICTURES
 from protege.labeling.goals import clean, words
+from protege.labeling.labels import keys_per_frame
 from protege.labeling.segments import SEGMENT_S, cut
 from protege.labeling.wording import Wording
 
 _SMALL_WORDS: Final = frozenset(["a", "an", "the", "to", "of", "at", "in", "on", "into", "up"])
+_ANSWERS: Final = 4
+"""Different answers shown for each true goal."""
 NO_ANSWER: Final = "(no usable answer)"
 
 
 def overlap(answer: str, truth: str) -> float:
-    """Word overlap, 0 to 1: twice the words in common over the words of both (the F1 of words), without articles and
-    small prepositions, capitals and order."""
+    """F1 of words, 0 to 1: twice the words in common over the words of both.
+
+    Articles, small prepositions, capitals and order do not count.
+    """
     a = Counter(word for word in words(answer) if word not in _SMALL_WORDS)
     b = Counter(word for word in words(truth) if word not in _SMALL_WORDS)
     total = a.total() + b.total()
@@ -37,7 +42,7 @@ class Score:
 
     @property
     def exact(self) -> float:
-        """Share of answers that are the true goal, capitals and punctuation apart."""
+        """Share of answers that equal the true goal, but for capitals and punctuation."""
         return sum(words(a) == words(b) for a, b in self.pairs) / len(self.pairs)
 
     @property
@@ -51,13 +56,13 @@ class Score:
         return sum(a != NO_ANSWER for a, _ in self.pairs) / len(self.pairs)
 
     def confusion(self) -> list[tuple[str, int, list[tuple[str, int]]]]:
-        """(true goal, how many, [(answer, how often)]), the commonest first."""
+        """(true goal, count, [(answer, count)]), the commonest first."""
         by_truth: dict[str, Counter[str]] = {}
         for answer, truth in self.pairs:
             by_truth.setdefault(truth, Counter())[answer] += 1
         return [(t, c.total(), c.most_common()) for t, c in sorted(by_truth.items(), key=lambda i: -i[1].total())]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return {
             "by": self.by,
             "segments": len(self.pairs),
@@ -67,7 +72,7 @@ class Score:
             "confusion": [{"goal": t, "segments": n, "answers": dict(a)} for t, n, a in self.confusion()],
         }
 
-    def table(self, answers: int = 4) -> str:
+    def table(self) -> str:
         """For people: the figures, then what was answered to each true goal."""
         lines = [
             f"{self.by}: {len(self.pairs)} segments",
@@ -78,35 +83,34 @@ class Score:
         ]
         width = max(len(t) for _, t in self.pairs)
         for truth, count, found in self.confusion():
-            said = ", ".join(f"{a} {n}" for a, n in found[:answers])
-            more = f", … {len(found) - answers} more" if len(found) > answers else ""
+            said = ", ".join(f"{a} {n}" for a, n in found[:_ANSWERS])
+            more = f", … {len(found) - _ANSWERS} more" if len(found) > _ANSWERS else ""
             lines.append(f"{truth:<{width}}  {count:>4}  {said}{more}")
         return "\n".join(lines)
 
 
 def score(
     sessions: Sequence[Path],
-    labeler: Labeler,
+    labeler: Labeler | Given,
     *,
     seconds: float = SEGMENT_S,
     pictures: int = PICTURES,
     prompt: Path | None = None,
-    limit: int | None = None,
 ) -> Score:
-    """Ask about every segment (at most `limit`) whose true goal is known, and compare. Writes nothing.
+    """Compare the goals that are found for every segment whose true goal is known. Writes nothing.
 
-    Only segments at whose end the goal is reached are asked about: before that, nobody could see what it was.
+    Only segments at whose end the goal is reached count: before that, nobody can see what it is.
     """
     wording = Wording.load(prompt)
     items: list[Item] = []
     for folder in sessions:
         session = Session.open(folder)
-        actions = session.actions()
-        segments, _ = cut(session, actions, seconds)
-        items += [Item(session, actions, s) for s in segments if s.goal and s.last and s.reached]
+        keys = keys_per_frame(session)
+        segments, _ = cut(session, keys, seconds)
+        items += [Item(session, keys, s) for s in segments if s.goal and s.last and s.reached]
     pairs = [
         (NO_ANSWER if found.why else found.goal, clean(items[i].segment.goal or ""))
-        for i, found in ask_goals(items[:limit], labeler, wording, pictures)
+        for i, found in find_goals(items, labeler, wording, pictures)
     ]
     if not pairs:
         raise UserError(

@@ -1,10 +1,10 @@
-"""Cuts a session into segments of a few seconds, each of which will get one goal."""
+"""Cuts a session into segments of a few seconds, each of which gets one goal."""
 
 import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from protege.core.session import Span
 
 SEGMENT_S: Final = 4.0
 KEEP_S: Final = 1.0
-"""A last piece shorter than this is no segment: too little happens in it to name a goal."""
+"""A shorter rest is no segment: too little happens in it to name a goal."""
 
 TOO_SHORT: Final = "shorter than 1 s"
 NO_KEYS_HELD: Final = "no key held"
@@ -26,32 +26,32 @@ AGENT_PLAYED: Final = "the agent's own play"
 
 @dataclass(frozen=True)
 class Aside:
-    """Frames [start, stop) that are not labeled, and why."""
+    """Frames [start, stop) that are not labeled; why: the reason, in words."""
 
     start: int
     stop: int
     why: str
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return dict(vars(self))
 
     @classmethod
-    def from_json(cls, fields: Any) -> Self:
+    def from_json(cls, fields: object) -> Self:
         """The inverse of `to_json`; TypeError on anything else."""
-        piece = cls(**fields)
-        if type(piece.start) is not int or type(piece.stop) is not int or not isinstance(piece.why, str):
-            raise TypeError(f"{str(fields)[:80]!r} was not set aside by us")
-        return piece
+        match fields:
+            case {"start": int(start), "stop": int(stop), "why": str(why), **more} if not more:
+                return cls(start, stop, why)
+        raise TypeError(f"{str(fields)[:80]!r} was not set aside by us")
 
 
 def cut_times(t_ns: NDArray[np.int64], seconds: float, period_ns: int) -> list[tuple[int, int]]:
-    """Positions [start, stop) of the pieces of (T,) increasing times, each `seconds` long by the clock.
+    """Cut (T,) increasing times into pieces [start, stop), each `seconds` long by the clock.
 
     Half a frame period of tolerance keeps a frame that came a little early in the piece it was meant for.
     """
     if not len(t_ns):
         return []
-    # by division, not by counting edges: a clock that jumps by years would need billions of them
+    # By division, not by counting edges: a clock that jumps by years would need billions of them.
     piece = (t_ns - t_ns[0] + period_ns // 2) // round(seconds * 1e9)
     bounds = [0, *(int(edge) for edge in np.flatnonzero(np.diff(piece)) + 1), len(t_ns)]
     return list(itertools.pairwise(bounds))
@@ -59,16 +59,18 @@ def cut_times(t_ns: NDArray[np.int64], seconds: float, period_ns: int) -> list[t
 
 def cut(
     session: Session,
-    actions: NDArray[np.bool_] | None,
+    keys: NDArray[np.bool_] | None,
     seconds: float = SEGMENT_S,
     goal: str | None = None,
     repeats: Sequence[tuple[int, int, str]] = (),
 ) -> tuple[list[Segment], list[Aside]]:
     """A session's segments in order, and what was set aside.
 
-    actions: (T, K) of the session, or None if it has no keys at all; goal: in place of the stored ones; repeats: frames
-    [start, stop) that another recording has, too, and its name: they are set aside. A segment lies within one span, so
-    it never crosses a pause, a loss of focus, a takeover or an episode's end.
+    A segment lies within one span, so it never crosses a pause, a loss of focus, a takeover or an episode's end.
+
+    keys: (T, K) multi-hot of the session, or None if it has none
+    goal: in place of the stored ones
+    repeats: (start, stop, name) of frames that another recording has, too; they are set aside
     """
     segments: list[Segment] = []
     aside: list[Aside] = []
@@ -80,26 +82,26 @@ def cut(
             continue
         kept: list[tuple[int, int]] = []
         for start, stop in _pieces(session, span, seconds):
-            if span.by == "agent":  # it would learn to be as it is; what a person did instead is what it lacks
+            if span.by == "agent":  # trained on its own play it would stay as it is
                 aside.append(Aside(start, stop, AGENT_PLAYED))
             elif _seconds(session, start, stop) < KEEP_S:
                 aside.append(Aside(start, stop, TOO_SHORT))
-            elif actions is not None and actions[start:stop, -1].all():
+            elif keys is not None and keys[start:stop, -1].all():
                 aside.append(Aside(start, stop, NO_KEYS_HELD))
             else:
                 kept.append((start, stop))
         for start, stop in kept:
-            # nothing is done for a stored goal after the last piece with a key, so it is reached there
+            # After the last piece with a key nothing is done for a stored goal, so it is reached there.
             covers = kept[-1][1] if span.goal is not None else stop
             reached = span.goal is None or _reached(spans, number)
-            # how the agent's run ended says nothing against what a person did in it
+            # That the agent's run failed says nothing against what a person did in it.
             end = span.end if span.by is None or reached else None
             segments.append(Segment(start, stop, span.goal, covers, reached, end))
     return segments, aside
 
 
 def _apart(spans: list[Span], repeats: Sequence[tuple[int, int, str]]) -> tuple[list[Span], dict[int, str]]:
-    """The spans cut where repeated play begins and ends, and which of them are repeated, each with the reason."""
+    """Cut spans where repeated play begins and ends; returns them and why some are set aside, by position."""
     found: list[Span] = []
     repeat: dict[int, str] = {}
     for span in spans:
@@ -110,13 +112,13 @@ def _apart(spans: list[Span], repeats: Sequence[tuple[int, int, str]]) -> tuple[
         for start, stop in itertools.pairwise(edges):
             if who := next((who for a, b, who in inside if a <= start < b), None):
                 repeat[len(found)] = REPEATED.format(who)
-            # only the last part ends as the whole does
+            # Only the last part ends as the whole does.
             found.append(replace(span, start=start, stop=stop, end=span.end if stop == span.stop else None))
     return found, repeat
 
 
 def _pieces(session: Session, span: Span, seconds: float) -> list[tuple[int, int]]:
-    """Frames [start, stop) of a span's pieces; a short last one goes to the piece before it, so that no end is lost."""
+    """Frames [start, stop) of a span's pieces; a short rest is added to the piece before it, so that no end is lost."""
     times = session.t_ns[span.start : span.stop]
     pieces = [(span.start + a, span.start + b) for a, b in cut_times(times, seconds, session.info.period_ns)]
     if len(pieces) > 1 and _seconds(session, *pieces[-1]) < KEEP_S:
@@ -143,6 +145,6 @@ def _reached(spans: list[Span], number: int) -> bool:
     return following is None or following.goal != span.goal
 
 
-def count_aside(aside: list[Aside]) -> dict[str, int]:
+def count_aside(aside: Iterable[Aside]) -> dict[str, int]:
     """How many pieces were set aside for each reason."""
     return dict(Counter(piece.why for piece in aside))

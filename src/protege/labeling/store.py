@@ -36,7 +36,7 @@ from protege.core.labeled import (
 from protege.core.session import SessionError
 from protege.errors import UserError
 from protege.labeling.goals import complaint, unusable
-from protege.labeling.samples import samples, to_jsonl
+from protege.labeling.labels import samples_text
 from protege.labeling.segments import Aside
 
 STAGING: Final = ".staging"
@@ -47,9 +47,13 @@ _NO_LINKS: Final = {getattr(errno, n) for n in ("EXDEV", "EPERM", "EMLINK", "ENO
 
 @dataclass(frozen=True)
 class SessionRecord:
-    """<session>.json: a session is labeled, with what settings, and what was set aside.
+    """<session>.json: that a session is labeled, and how.
 
-    frames, last_t_ns: what the session was like then, to notice that it was edited since.
+    folder: of the recording
+    frames, last_t_ns: of the recording then, to notice that it was edited since
+    by: who found the goals
+    segments, needs_review, samples: counts
+    refused: why the session gives no samples, or ""
     """
 
     session: str
@@ -65,7 +69,7 @@ class SessionRecord:
     refused: str = ""
 
     def save(self, out: Path) -> None:
-        """Written last, and whole or not at all."""
+        """Write it whole or not at all. Comes last: it says that all segments are there."""
         fields = {**vars(self), "shape": dict(vars(self.shape)), "aside": [a.to_json() for a in self.aside]}
         write_json(out / f"{self.session}.json", {"format_version": FORMAT_VERSION, **fields})
 
@@ -105,10 +109,6 @@ class SessionRecord:
         return Path(folder) if folder.name == self.session and not folder.drive.startswith("\\\\") else None
 
 
-def segment_name(session: str, number: int) -> str:
-    return f"{session}_seg{number:03d}"
-
-
 def session_segments(out: Path, session: str) -> list[Path]:
     """The folders of one session's segments."""
     if not out.is_dir():
@@ -119,17 +119,19 @@ def session_segments(out: Path, session: str) -> list[Path]:
 
 @contextmanager
 def writing(out: Path, doing: str) -> Iterator[None]:
-    """Holds the lock of a folder of labeled segments and clears away what killed runs left; `Locked` if it is taken."""
+    """Hold the lock of a folder of labeled segments and clear away what killed runs left; `Locked` if it is taken."""
     with locked(out, doing):
         recover_inside(out)
         yield
 
 
 def write_segment(out: Path, labeled: LabeledSegment, pictures: Sequence[Path], remedy: str = "") -> int:
-    """Write a segment's folder beside and rename it last, replacing an older one; returns how many samples it has.
+    """Write a segment's folder whole or not at all, replacing an older one; returns its number of samples.
 
-    pictures: the session's JPEGs of its frames; hard links where the file system can, else copies; remedy: what to do
-    about a bad one. Only inside `writing`.
+    Only inside `writing`.
+
+    pictures: the JPEGs of its frames, hard-linked where the file system can, else copied
+    remedy: what to do about a bad one
     """
     lines = 0
     with filled(out / labeled.name, replace=True) as part:
@@ -143,20 +145,13 @@ def write_segment(out: Path, labeled: LabeledSegment, pictures: Sequence[Path], 
     return lines
 
 
-def samples_text(labeled: LabeledSegment) -> str:
-    """The text of a segment's samples.jsonl."""
-    shape = labeled.shape
-    found = samples(labeled.slots, labeled.segment, labeled.goal, shape.horizon, keep_idle=shape.keep_idle)
-    return to_jsonl(found, labeled.space)
-
-
 def remove_segment(folder: Path) -> None:
     """Take a segment away in one step, then delete it. Only inside `writing`."""
     discard(folder)
 
 
 def count_samples(folder: Path) -> int:
-    """How many samples a segment's folder holds; UserError if they are no file that can be read."""
+    """Number of samples in a segment's folder; UserError if they cannot be read."""
     try:
         return read_bytes(folder / SAMPLES).count(b"\n")
     except FileNotFoundError:
@@ -166,9 +161,9 @@ def count_samples(folder: Path) -> int:
 
 
 def approve(folder: Path, goal: str, *, force: bool = False) -> int:
-    """Give a segment a goal that a person has seen; it is trained on from now on. Returns its samples.
+    """Give a segment a goal that a person has seen; it is trained on from now on. Returns its number of samples.
 
-    UserError if the goal would be asked for again of a model; force: take it all the same.
+    UserError if a model would be asked again for such a goal; force: take it all the same.
     """
     goal = goal.strip()
     if (why := unusable(goal)) is not None:
@@ -192,7 +187,7 @@ def place(picture: Path, target: Path, remedy: str = "") -> None:
     remedy = remedy or f"repair with: protege doctor {picture.parent.parent} --repair"
     require_jpeg(picture, remedy)
     try:
-        if picture.is_symlink():  # a link to a link would leave the folder dependent on whatever lies there
+        if picture.is_symlink():  # a hard link to it would still depend on what it points to
             shutil.copyfile(picture, target)
         else:
             target.hardlink_to(picture)

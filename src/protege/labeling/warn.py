@@ -1,5 +1,6 @@
-"""What is wrong with the data, in words: each warning says what was found, what it leads to, and what to do."""
+"""Warnings about the data: each says what was found, what it leads to, and what to do."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,7 +12,7 @@ from protege.labeling.pieces import Contents
 STRAIGHT: Final = 0.6
 MIN_TURNING: Final = 0.05
 ONE_SIDED: Final = 4.0
-"""Turning one way this many times as often as the other."""
+"""Turning one way so many times as often as the other."""
 ONE_GOAL: Final = 0.5
 MIN_SAMPLES_PER_GOAL: Final = 20
 MIN_DONE: Final = 0.002
@@ -24,7 +25,7 @@ OPPOSITE: Final = (("left", "right"), ("up", "down"))
 
 @dataclass(frozen=True)
 class Warning:
-    """found: what was found, with numbers; remedy: what it leads to and what to do about it."""
+    """found: with numbers; remedy: what it leads to and what to do about it."""
 
     found: str
     remedy: str
@@ -34,7 +35,7 @@ class Warning:
 
 
 def warnings(contents: Contents, data: Measured) -> list[Warning]:
-    """Every reason to worry, the gravest first."""
+    """All warnings, the gravest first."""
     return [
         *_amount(contents, data),
         *_variety(data),
@@ -53,146 +54,110 @@ def hours(contents: Contents) -> float:
     return sum(session.minutes for session in contents.sessions) / 60
 
 
-def _amount(contents: Contents, data: Measured) -> list[Warning]:
-    if not data.windows:
-        return [Warning("no training windows at all", "nothing can be learned from this; record with keys, then label")]
+def _amount(contents: Contents, data: Measured) -> Iterator[Warning]:
     least, most = RECOMMENDED_HOURS
     recorded = hours(contents)
-    if recorded < least:
-        have = f"{60 * recorded:.1f} minutes" if recorded < 1 else f"{recorded:.1f} hours"
-        return [
-            Warning(
-                f"{have} of play, {percent(recorded / least)} of the recommended {least:g} to {most:g} hours",
-                f"record {least - recorded:.1f} hours more, in varied places, before expecting much",
-            )
-        ]
-    return []
-
-
-def _variety(data: Measured) -> list[Warning]:
-    found: list[Warning] = []
     if not data.windows:
-        return found
+        yield Warning("no training windows at all", "nothing can be learned from this; record with keys, then label")
+    elif recorded < least:
+        have = f"{60 * recorded:.1f} minutes" if recorded < 1 else f"{recorded:.1f} hours"
+        yield Warning(
+            f"{have} of play, {percent(recorded / least)} of the recommended {least:g} to {most:g} hours",
+            f"record {least - recorded:.1f} hours more, in varied places, before expecting much",
+        )
+
+
+def _variety(data: Measured) -> Iterator[Warning]:
+    if not data.windows:
+        return
     key, share = data.straight
     if share >= STRAIGHT:
-        found.append(
-            Warning(
-                f"{percent(share)} of windows are only {key}",
-                "the agent will walk straight; record turning, or train with `balance: true`",
-            )
+        yield Warning(
+            f"{percent(share)} of windows are only {key}",
+            "the agent will walk straight; record turning, or train with `balance: true`",
         )
     elif data.first_entropy < TOO_EVEN_BITS:
         action, count = data.first.most_common(1)[0]
-        found.append(
-            Warning(
-                f"{percent(count / data.windows)} of first actions are {action} ({data.first_entropy:.2f} bits)",
-                "the agent will repeat it; record more varied play, or train with `balance: true`",
-            )
+        yield Warning(
+            f"{percent(count / data.windows)} of first actions are {action} ({data.first_entropy:.2f} bits)",
+            "the agent will repeat it; record more varied play, or train with `balance: true`",
         )
-    if data.frames and 1 - data.idle_frames / data.frames < MIN_ACTIVE:
-        found.append(
-            Warning(
-                f"a key is held in {percent(1 - data.idle_frames / data.frames)} of frames",
-                "the agent will stand still; play with the keyboard while recording",
-            )
+    if data.frames and 1 - data.idle_share < MIN_ACTIVE:
+        yield Warning(
+            f"a key is held in {percent(1 - data.idle_share)} of frames",
+            "the agent will stand still; play with the keyboard while recording",
         )
-    chords = sum(data.chord_frames.values()) / max(1, data.frames)
-    if chords >= LOST_CHORDS and not data.chords_named:
-        found.append(
-            Warning(
-                f"several keys at once in {percent(chords)} of frames, and a slot names one",
-                "the others are lost; label with --chords --redo",
-            )
+    if data.chord_share >= LOST_CHORDS and not data.chords_named:
+        yield Warning(
+            f"several keys at once in {percent(data.chord_share)} of frames, and a slot names one",
+            "the others are lost; label with --chords --redo",
         )
-    return found
 
 
-def _turning(data: Measured) -> list[Warning]:
+def _turning(data: Measured) -> Iterator[Warning]:
     turning = data.turning
     if not data.frames or not turning:
-        return []
+        return
     total = sum(turning.values())
     if total < MIN_TURNING:
-        names = ", ".join(turning)
-        return [
-            Warning(
-                f"the camera keys ({names}) are held in {percent(total)} of frames",
-                "the agent will hardly turn; look around with these keys while recording, not with the mouse",
-            )
-        ]
-    found: list[Warning] = []
+        yield Warning(
+            f"the camera keys ({', '.join(turning)}) are held in {percent(total)} of frames",
+            "the agent will hardly turn; look around with these keys while recording, not with the mouse",
+        )
+        return
     for one, other in OPPOSITE:
         if one not in turning or other not in turning:
             continue
         more, less = sorted((one, other), key=lambda key: -turning[key])
         if turning[more] >= MIN_TURNING and turning[more] >= ONE_SIDED * turning[less]:
-            found.append(
-                Warning(
-                    f"{more} {percent(turning[more])}, {less} {percent(turning[less])}",
-                    f"the agent will spin {more}; record goals that lie to the {less}"
-                    if one == "left"
-                    else f"the agent will end up looking {more}; look {less} again while recording",
-                )
+            yield Warning(
+                f"{more} {percent(turning[more])}, {less} {percent(turning[less])}",
+                f"the agent will spin {more}; record goals that lie to the {less}"
+                if one == "left"
+                else f"the agent will end up looking {more}; look {less} again while recording",
             )
-    return found
 
 
-def _goals(contents: Contents, data: Measured) -> list[Warning]:
-    found: list[Warning] = []
+def _goals(contents: Contents, data: Measured) -> Iterator[Warning]:
     review = data.by_status[NEEDS_REVIEW]
     if review and contents.labeled:
-        found.append(
-            Warning(
-                f"{review} of {data.segments} segments need review",
-                "they are not trained on; look at them and approve or correct their goals with: protege review",
-            )
+        yield Warning(
+            f"{review} of {data.segments} segments need review",
+            "they are not trained on; look at them and approve or correct their goals with: protege review",
         )
     samples = sum(goal.samples for goal in data.goals.values())
     if not samples:
-        return found
+        return
     name, most = max(data.goals.items(), key=lambda item: item[1].samples)
     share = most.samples / samples
     if len(data.goals) == 1 or share >= ONE_GOAL:
-        found.append(
-            Warning(
-                f'one goal, "{name}", has {percent(share)} of samples',
-                "the agent will ignore what it is told; record other goals",
-            )
+        yield Warning(
+            f'one goal, "{name}", has {percent(share)} of samples',
+            "the agent will ignore what it is told; record other goals",
         )
     rare = [goal for goal in data.goals.values() if goal.samples < MIN_SAMPLES_PER_GOAL]
     if len(rare) > len(data.goals) / 2 and len(data.goals) > 1:
-        found.append(
-            Warning(
-                f"{len(rare)} of {len(data.goals)} goals have fewer than {MIN_SAMPLES_PER_GOAL} samples",
-                "too few to learn a goal from; record each again, or label with a prompt that names goals alike",
-            )
+        yield Warning(
+            f"{len(rare)} of {len(data.goals)} goals have fewer than {MIN_SAMPLES_PER_GOAL} samples",
+            "too few to learn a goal from; record each again, or label with a prompt that names goals alike",
         )
-    if data.done / max(1, data.windows) < MIN_DONE:
-        found.append(
-            Warning(
-                f"{data.done} samples say that the goal is reached ({percent(data.done / max(1, data.windows))})",
-                "the agent will not know when to stop; let go of all keys for a second when you have arrived",
-            )
+    if data.done_share < MIN_DONE:
+        yield Warning(
+            f"{data.done} samples say that the goal is reached ({percent(data.done_share)})",
+            "the agent will not know when to stop; let go of all keys for a second when you have arrived",
         )
-    return found
 
 
-def _frames(contents: Contents, data: Measured) -> list[Warning]:
-    found: list[Warning] = []
+def _frames(contents: Contents, data: Measured) -> Iterator[Warning]:
     equal, compared = data.duplicates
     if compared and equal / compared >= EQUAL_FRAMES:
-        found.append(
-            Warning(
-                f"{percent(equal / compared)} of neighbouring frames are equal ({compared} pairs looked at)",
-                "the game was paused, in a menu, or drawn more slowly than recorded; pause the recording with it",
-            )
+        yield Warning(
+            f"{percent(equal / compared)} of neighbouring frames are equal ({compared} pairs looked at)",
+            "the game was paused, in a menu, or drawn more slowly than recorded; pause the recording with it",
         )
     bad = [session for session in contents.sessions if session.reasons]
     if bad:
         reasons = bad[0].reasons or ("",)
-        found.append(
-            Warning(f"{len(bad)} of {len(contents.sessions)} sessions are not good", f"{bad[0].name}: {reasons[0]}")
-        )
+        yield Warning(f"{len(bad)} of {len(contents.sessions)} sessions are not good", f"{bad[0].name}: {reasons[0]}")
     if contents.unread:
-        found.append(Warning(f"{len(contents.unread)} sessions give no samples", contents.unread[0]))
-    return found
+        yield Warning(f"{len(contents.unread)} sessions give no samples", contents.unread[0])

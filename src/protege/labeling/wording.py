@@ -1,4 +1,4 @@
-"""Reads the file with the questions (prompt.md, or the user's own copy) and fills them in."""
+"""The questions to a model: templates in prompt.md, or in the user's own copy of it."""
 
 import hashlib
 import re
@@ -21,7 +21,7 @@ _PARTS: Final = {
 
 @dataclass(frozen=True)
 class Wording:
-    """The three questions, with $words still to be filled in."""
+    """Templates of the three questions."""
 
     goal: str
     again: str
@@ -52,24 +52,24 @@ class Wording:
 
     @property
     def fingerprint(self) -> str:
-        """Changes with every edit."""
+        """Changes with every edit, so that answers to other questions are not taken for these."""
         return hashlib.sha256("\0".join((self.goal, self.again, self.paraphrases)).encode()).hexdigest()[:12]
 
     def ask(self, times_s: list[float], seconds: float, keys: str) -> str:
-        """The question about a contact sheet."""
+        """The question about a contact sheet. times_s: of its pictures; seconds: length of the segment."""
         times = ", ".join(f"{t:.1f} s" for t in times_s)
         return _one_paragraph(
             Template(self.goal).substitute(count=len(times_s), times=times, seconds=f"{seconds:.1f}", keys=keys)
         )
 
     def ask_again(self, question: str, answer: str, complaint: str) -> str:
-        """The same question after an answer that cannot be used."""
+        """The question again, with what is wrong with the answer to it."""
         short = answer if len(answer) <= 200 else answer[:200] + "…"
         again = Template(self.again).substitute(answer=short.replace("\n", " / "), complaint=complaint)
         return f"{question}\n\n{_one_paragraph(again)}"
 
     def ask_paraphrases(self, goal: str, number: int) -> str:
-        """For `number` other ways to say a goal."""
+        """The question for `number` other ways to say a goal."""
         return _one_paragraph(Template(self.paraphrases).substitute(goal=goal, number=number))
 
 

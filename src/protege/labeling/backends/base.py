@@ -1,8 +1,8 @@
-"""What a back end is: something that answers questions about pictures, in any order, a few at a time."""
+"""What a back end does: it answers questions about pictures, in any order, a few at a time."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from protege.errors import ProtegeError
 
@@ -13,17 +13,16 @@ class BackendError(ProtegeError):
 
 @dataclass(frozen=True)
 class Question:
-    """number: returned with the answer; picture: a contact sheet as JPEG bytes; stored: the goal the game said."""
+    """number: returned with the answer; picture: a contact sheet as JPEG bytes."""
 
     number: int
     text: str = ""
     picture: bytes | None = None
-    stored: str | None = None
 
 
 @dataclass(frozen=True)
 class Answer:
-    """text: what the model said; problem: why that cannot be used, or None; failed: the server is to blame for it."""
+    """text: what the model said; problem: why it cannot be used, or None; failed: the server caused the problem."""
 
     number: int
     text: str = ""
@@ -32,15 +31,22 @@ class Answer:
 
 
 class Labeler(Protocol):
-    """name: stands in every segment it labeled; sees: whether it needs text and pictures, and may be asked again."""
+    """A model that names goals. name: stands in every segment it labeled."""
 
     @property
     def name(self) -> str: ...
 
-    @property
-    def sees(self) -> bool: ...
-
     def answers(self, questions: Iterable[Question]) -> Iterator[Answer]:
-        """One answer for every question, in any order; takes questions only as it needs them. BackendError if it cannot
-        work at all."""
+        """One answer for every question, in any order; takes questions only as it needs them.
+
+        BackendError if it cannot work at all.
+        """
         ...
+
+
+@dataclass(frozen=True)
+class Given:
+    """Goals that are known, in place of a model. goal: of every segment; None for those stored in the sessions."""
+
+    goal: str | None = None
+    name: ClassVar[str] = "given"

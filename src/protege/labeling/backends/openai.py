@@ -5,27 +5,40 @@ import base64
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from protege.core.text import masked, one_line
 from protege.errors import MissingExtra, UserError
 from protege.labeling.backends.base import Answer, BackendError, Question
 
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+    from openai.types.chat import ChatCompletion, ChatCompletionContentPartParam
+
 FAILURES_IN_A_ROW: Final = 20
-"""Questions that may fail one after another, each retried, before the server counts as broken."""
+"""So many questions in a row, each retried: the server is broken."""
 
 MAX_TOKENS: Final = 200
 MAX_TIMEOUT_S: Final = 86_400
+_NOT_OPENAI: Final = (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError)
+"""Raised while reading a reply that has another form than OpenAI's: the library checks little of it."""
 NO_KEY: Final = "none"
 """Servers on this machine ask for none, but the library insists on one."""
 
 
 @dataclass(frozen=True)
 class OpenAIServer:
-    """url: with its /v1; model: the server's first if not named; concurrency: questions under way at once; timeout_s:
-    for one answer; retries: after a refused connection, a time-out, 429 or 5xx, each waiting longer than the last;
-    max_tokens: longest answer, thoughts included. UserError if one of them is impossible.
+    """A model behind a server.
+
+    UserError if a field is impossible.
+
+    url: with its /v1
+    model: default is the server's first
+    concurrency: requests in flight
+    timeout_s: of one answer
+    retries: after a refused connection, a time-out, 429 or 5xx, each waiting longer than the last
+    max_tokens: longest answer, thoughts included
     """
 
     url: str = field(default="http://127.0.0.1:8000/v1", repr=False)
@@ -34,7 +47,6 @@ class OpenAIServer:
     timeout_s: float = 120.0
     retries: int = 4
     api_key: str = field(default=NO_KEY, repr=False)
-    sees: bool = True
     max_tokens: int = MAX_TOKENS
 
     def __post_init__(self) -> None:
@@ -78,31 +90,34 @@ class OpenAIServer:
             finally:
                 runner.run(_stop(client, tasks))
 
-    def _client(self) -> Any:
-        options = {"timeout": self.timeout_s, "max_retries": self.retries}
-        return _openai().AsyncOpenAI(base_url=self.url, api_key=self.api_key, **options)
+    def _client(self) -> "AsyncOpenAI":
+        try:
+            import openai
+        except ImportError:
+            raise MissingExtra("openai", "serve") from None
+        return openai.AsyncOpenAI(
+            base_url=self.url, api_key=self.api_key, timeout=self.timeout_s, max_retries=self.retries
+        )
 
     async def _first_model(self) -> str:
-        openai = _openai()
         async with self._client() as client:
+            import openai
+
             try:
                 models = await client.models.list()
                 return one_line(masked(str(models.data[0].id), self._secret), 200)
-            except (openai.APIError, AttributeError, IndexError, TypeError, ValueError, RecursionError) as error:
+            except (openai.APIError, *_NOT_OPENAI) as error:
                 raise BackendError(
                     f"{self.where}: does not name its model ({self._brief(error)}); start it, or name it with --model"
                 ) from None
 
-    async def _ask(self, client: Any, model: str, question: Question) -> Answer:
-        openai = _openai()
-        content: list[dict[str, Any]] = [{"type": "text", "text": question.text}]
-        if question.picture is not None:
-            data = base64.b64encode(question.picture).decode()
-            content.insert(0, {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{data}"}})
+    async def _ask(self, client: "AsyncOpenAI", model: str, question: Question) -> Answer:
+        import openai
+
         try:
             reply = await client.chat.completions.create(
                 model=model,
-                messages=[{"role": "user", "content": content}],
+                messages=[{"role": "user", "content": _content(question)}],
                 temperature=0,
                 max_tokens=self.max_tokens,
             )
@@ -120,11 +135,11 @@ class OpenAIServer:
             ) from None
         except openai.APIError as error:
             return Answer(question.number, problem=f"the server failed ({self._brief(error)})", failed=True)
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError) as error:
+        except _NOT_OPENAI as error:
             problem = f"the server's answer is no chat completion ({self._brief(error)})"
             return Answer(question.number, problem=problem, failed=True)
 
-    def _answer(self, number: int, reply: Any) -> Answer:
+    def _answer(self, number: int, reply: "ChatCompletion") -> Answer:
         """What a chat completion says; why it cannot be used where it is cut off, withheld or empty."""
         if not reply.choices:
             return Answer(number, problem="the server sent no answer (a reply without choices)")
@@ -161,16 +176,16 @@ def check_url(url: str) -> None:
         raise UserError(f"--url {masked(url)}: not a server's address; expected one like http://127.0.0.1:8000/v1")
 
 
-def _openai() -> Any:
-    try:
-        import openai
-    except ImportError:
-        raise MissingExtra("openai", "serve") from None
-    return openai
+def _content(question: Question) -> "list[ChatCompletionContentPartParam]":
+    text: ChatCompletionContentPartParam = {"type": "text", "text": question.text}
+    if question.picture is None:
+        return [text]
+    data = base64.b64encode(question.picture).decode()
+    return [{"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{data}"}}, text]
 
 
-def _text_of(content: Any) -> str:
-    """A message's content: a text, or a list of parts of which some are text."""
+def _text_of(content: object) -> str:
+    """A message's content: a text or, from some servers, a list of parts of which some are text."""
     if content is None or isinstance(content, str):
         return content or ""
     if not isinstance(content, list):
@@ -181,15 +196,15 @@ def _text_of(content: Any) -> str:
 
 
 async def _first_answers(tasks: set[asyncio.Task[Answer]]) -> list[Answer]:
-    """Wait until some are done and take them out of `tasks`."""
+    """Wait for the next answers; their tasks are removed from `tasks`."""
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     answers = [task.result() for task in done]
     tasks -= done
     return answers
 
 
-async def _stop(client: Any, tasks: set[asyncio.Task[Answer]]) -> None:
-    """Give up what is under way."""
+async def _stop(client: "AsyncOpenAI", tasks: set[asyncio.Task[Answer]]) -> None:
+    """Cancel the requests in flight."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

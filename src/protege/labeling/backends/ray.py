@@ -1,19 +1,30 @@
-"""Spreads the questions over many machines with Ray Data; every worker holds one labeler of another kind."""
+"""Spreads the questions over many machines with Ray Data; each worker holds a labeler of another kind."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from protege.errors import MissingExtra
 from protege.labeling.backends.base import Answer, Labeler, Question
 
+if TYPE_CHECKING:
+    from ray.actor import ActorHandle
+
+Row = dict[str, Any]
+"""The fields of a question or an answer: Ray Data knows columns of values, not our classes."""
+
 
 @dataclass
 class RayCluster:
-    """inner: the labeler of every worker (it is sent there before it loads its model); workers: how many at once;
-    gpus: for each; batch: questions sent together; address: of a running cluster, None starts a local one.
+    """A labeler on many machines.
+
+    inner: each worker's labeler, sent there before it loads its model
+    workers: number of workers
+    gpus, cpus: of each worker
+    batch: questions sent together
+    address: of a running cluster; None starts a local one
     """
 
     inner: Labeler
@@ -22,22 +33,31 @@ class RayCluster:
     cpus: float = 1.0
     batch: int = 8
     address: str | None = None
-    sees: bool = True
-    _actors: list[Any] = field(default_factory=list, repr=False)
+    _actors: list["ActorHandle"] = field(default_factory=list, repr=False)
 
     @property
     def name(self) -> str:
         return self.inner.name
 
     def answers(self, questions: Iterable[Question]) -> Iterator[Answer]:
-        ray = self._ray()
-        actors = self._workers(ray)
-        rows = [vars(question) | {"stored": question.stored or ""} for question in questions]
+        try:
+            import ray
+            import ray.data
+        except ImportError:
+            raise MissingExtra("ray", "ray") from None
+        if not ray.is_initialized():
+            ray.init(address=self.address, include_dashboard=False, log_to_driver=False)
+        if not self._actors:
+            remote = ray.remote(_Worker).options(num_cpus=self.cpus, num_gpus=self.gpus)
+            made = [remote.remote(self.inner) for _ in range(self.workers)]
+            self._actors += cast("list[ActorHandle]", made)
+        rows = [vars(question) for question in questions]
         if not rows:
             return
-        size = self.batch
+        # What the function below names is sent to the workers: not `self`, whose actors know their own cluster only.
+        actors, size = self._actors, self.batch
 
-        def ask(batch: dict[str, Any]) -> dict[str, Any]:
+        def ask(batch: Any) -> Row:
             """One batch, answered by one of the workers that outlive the data set: a model is loaded only once."""
             worker = actors[int(batch["number"][0]) // size % len(actors)]
             count = len(batch["number"])
@@ -52,26 +72,11 @@ class RayCluster:
     def close(self) -> None:
         """Let go of the workers; the cluster itself goes on."""
         if self._actors:
-            ray = self._ray()
+            import ray
+
             for actor in self._actors:
                 ray.kill(actor)
             self._actors.clear()
-
-    def _ray(self) -> Any:
-        try:
-            import ray
-            import ray.data
-        except ImportError:
-            raise MissingExtra("ray", "ray") from None
-        if not ray.is_initialized():
-            ray.init(address=self.address, include_dashboard=False, log_to_driver=False)
-        return ray
-
-    def _workers(self, ray: Any) -> list[Any]:
-        if not self._actors:
-            remote = ray.remote(num_cpus=self.cpus, num_gpus=self.gpus)(_Worker)
-            self._actors += [remote.remote(self.inner) for _ in range(self.workers)]
-        return self._actors
 
 
 class _Worker:
@@ -80,6 +85,7 @@ class _Worker:
     def __init__(self, inner: Labeler) -> None:
         self.inner = inner
 
-    def ask(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        questions = [Question(int(r["number"]), r["text"], r["picture"], r["stored"] or None) for r in rows]
+    def ask(self, rows: list[Row]) -> list[Row]:
+        questions = [Question(int(r["number"]), r["text"], r["picture"]) for r in rows]
+        # A column of texts has no None.
         return [vars(answer) | {"problem": answer.problem or ""} for answer in self.inner.answers(questions)]

@@ -13,19 +13,26 @@ from protege.core.frame import decode_jpeg
 from protege.errors import UserError
 from protege.labeling.backends.base import Answer, Question
 
+Loaded = tuple[Any, Any]
+"""A model and its processor: the types that transformers gives them know neither `generate` nor `.to`."""
 DEFAULT_MODEL: Final = "unsloth/Qwen3-VL-8B-Instruct-unsloth-bnb-4bit"
 MAX_TOKENS: Final = 64
 
 
 @dataclass(frozen=True)
 class Transformers:
-    """model: a name on the hub or a folder; batch: segments answered together; device: "auto", "cpu", "cuda:0" …"""
+    """A model in this process.
+
+    model: a name on the hub or a folder
+    batch: questions answered together
+    device: "auto", "cpu", "cuda:0" …
+    max_tokens: longest answer
+    """
 
     model: str = DEFAULT_MODEL
     batch: int = 4
     device: str = "auto"
     max_tokens: int = MAX_TOKENS
-    sees: bool = True
 
     @property
     def name(self) -> str:
@@ -52,14 +59,14 @@ class Transformers:
             )
 
     @cached_property
-    def _loaded(self) -> tuple[Any, Any]:
+    def _loaded(self) -> Loaded:
         """(model, processor), loaded at the first question."""
         from protege.vlm.load import require_vision
 
         require_vision()
         return self._with_unsloth() or self._with_transformers()
 
-    def _with_unsloth(self) -> tuple[Any, Any] | None:
+    def _with_unsloth(self) -> Loaded | None:
         """None where unsloth is not installed, or there is no CUDA device for it."""
         import torch
 
@@ -74,7 +81,7 @@ class Transformers:
         FastVisionModel.for_inference(model)
         return model, processor
 
-    def _with_transformers(self) -> tuple[Any, Any]:
+    def _with_transformers(self) -> Loaded:
         from protege.vlm.load import load_model, load_processor
 
         return load_model(self.model, device=self.device), load_processor(self.model)
@@ -113,8 +120,8 @@ def _end_tokens(model: Any, processor: Any) -> list[int]:
     return [*(ends if isinstance(ends, list) else [ends]), processor.tokenizer.eos_token_id]
 
 
-def _conversation(question: Question) -> list[dict[str, Any]]:
-    content: list[dict[str, Any]] = [{"type": "text", "text": question.text}]
+def _conversation(question: Question) -> list[dict[str, object]]:
+    content: list[dict[str, object]] = [{"type": "text", "text": question.text}]
     if question.picture is not None:
         content.insert(0, {"type": "image", "image": Image.fromarray(decode_jpeg(question.picture))})
     return [{"role": "user", "content": content}]

@@ -1,19 +1,16 @@
-"""The benchmarks of playing: small runs of the same code, and the arithmetic of their figures."""
+"""Playing the arena, scored: small runs of the same code, and the arithmetic of their figures."""
 
 from dataclasses import replace
 
 import pytest
 
-from bench import decode, live
 from protege.arena.rooms import layout
 from protege.arena.tasks import Task
-from protege.core import KEYBOARD_12, NO_KEYS, Plan, Session
+from protege.core import NO_KEYS, Plan, Session
 from protege.errors import UserError
-from protege.evaluation import vizdoom
 from protege.evaluation.arena import ArenaBench, best_and_worst, live_figures, run, swap_figures, wilson
 from protege.evaluation.episodes import Job, Player, Result, Runner, jobs, play_all, swapped
 from protege.evaluation.live import play_live
-from protege.vlm.tiny import SIZES
 
 
 def quiet(text):
@@ -135,47 +132,3 @@ def _ahead(seed):
         return result.success and result.decisions < 60
     finally:
         runner.close()
-
-
-def test_the_decode_benchmark_reports_every_key(tiny):
-    figures = {f.key: f.value for f in decode.run(tiny, chunks=12, big_chunks=0)}
-    assert {
-        "passes_naive", "passes_no_draft", "passes_draft", "latency_speedup_no_draft", "latency_speedup",
-        "identical_chunks", "chunks",
-    } <= figures.keys()  # fmt: skip
-    assert figures["identical_chunks"] == figures["chunks"] == 12
-    assert figures["passes_no_draft"] == 7
-
-
-def test_the_large_shape_is_told_apart_into_what_decoding_takes_and_what_comes_before(tiny):
-    figures = {f.key: f.value for f in decode.run(tiny, chunks=2, big_chunks=2, big_size=SIZES["nano"])}
-    assert figures["big_identical_chunks"] == 2
-    assert 0 < figures["big_first_token_share"] < 1
-    assert figures["big_speedup_no_draft"] == pytest.approx(
-        figures["big_ms_naive"] / figures["big_ms_no_draft"], rel=0.05
-    )
-    times = decode.Times()
-    times.ms |= {"naive": [100.0], "naive_first": [20.0], "no_draft": [30.0], "our_first": [10.0]}
-    assert (times.speedup("no_draft"), times.speedup_after_first("no_draft")) == (pytest.approx(10 / 3), 4.0)
-
-
-def test_the_live_benchmark_reports_every_key(xvfb):
-    figures = {f.key: f.value for f in live.run(seconds=4, kills=1)}
-    assert {"deadline_p99_ms", "spurious_releases", "held_at_end", "late_plans_slow"} <= figures.keys()
-    assert {"frozen_release_ms", "busy_release_ms", "group_killed_release_ms", "killed_release_ms"} <= figures.keys()
-    assert figures["spurious_releases"] == figures["held_at_end"] == figures["foreign_keys"] == 0
-    assert figures["taken_over"] == len(KEYBOARD_12)  # the keys and the hot key; "none" is no key
-    assert set(KEYBOARD_12.pressable) == set(live.KEYS)
-
-
-def test_a_reaction_is_measured(xvfb):
-    figures = {f.key: f.value for f in live.reaction(changes=3)}
-    assert figures["reaction_p50_ms"] > 0
-
-
-def test_public_scenarios_are_scored_by_their_rewards():
-    figures = {f.key: f.value for f in vizdoom.run(vizdoom.VizdoomBench("random", "basic", episodes=3))}
-    assert figures.keys() == {"reward", "reward_random", "reward_majority", "reward_gain"}
-    assert -500 < figures["reward"] <= 101
-    with pytest.raises(UserError, match="deadly_corridor"):
-        vizdoom.VizdoomBench("random", "no_such_scenario")

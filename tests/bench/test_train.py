@@ -11,12 +11,18 @@ from bench import train as bench
 from bench import train_bound
 from protege.errors import ProtegeError, UserError
 from protege.training.data import LabeledData
+from tests.training.conftest import label
 
 pytestmark = [
     # peft 0.21 reads an attribute that transformers 5.23 has renamed
     pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"),
     pytest.mark.skipif(sys.platform != "linux", reason="peaks are read from /proc"),
 ]
+
+
+@pytest.fixture(scope="module")
+def labeled(tmp_path_factory):
+    return label(tmp_path_factory.mktemp("labeled"))
 
 
 def keys(figures):

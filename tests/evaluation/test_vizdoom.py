@@ -1,8 +1,20 @@
-"""`protege bench vizdoom` as a command."""
+"""ViZDoom's scenarios, scored, and `protege bench vizdoom` as a command."""
 
 import json
 
+import pytest
+
 from protege import cli
+from protege.errors import UserError
+from protege.evaluation import vizdoom
+
+
+def test_public_scenarios_are_scored_by_their_rewards():
+    figures = {f.key: f.value for f in vizdoom.run(vizdoom.VizdoomBench("random", "basic", episodes=3))}
+    assert figures.keys() == {"reward", "reward_random", "reward_majority", "reward_gain"}
+    assert -500 < figures["reward"] <= 101
+    with pytest.raises(UserError, match="deadly_corridor"):
+        vizdoom.VizdoomBench("random", "no_such_scenario")
 
 
 def test_a_scenario_is_scored_from_the_command_line(capsys):

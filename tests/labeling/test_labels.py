@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protege.core import KEYBOARD_12, NO_KEYS
-from protege.core.labeled import Segment, read_samples, runs, unroll
+from protege.core.labeled import LabeledSegment, Segment, read_samples, runs, unroll
 from protege.errors import UserError
-from protege.labeling.samples import held_for, one_key, samples, slots, to_jsonl, windows
+from protege.labeling.labels import held_for, one_key, samples_text, slots, windows
 
 SPACE = KEYBOARD_12
 actions = st.frozensets(st.sampled_from(["w", "a", "left", "up", "space"]), max_size=3)
@@ -132,13 +132,15 @@ GOLDEN = (
 
 
 def test_the_samples_file_is_the_documented_one_to_the_last_byte(tmp_path):
-    steps = [SPACE.parse(s) for s in ("w", "right", "w", "w")]
-    found = samples(steps, Segment(0, 4), "Go to the lantern")
-    text = to_jsonl(found, SPACE)
+    steps = tuple(SPACE.parse(s) for s in ("w", "right", "w", "w"))
+    labeled = LabeledSegment("a_seg002", "a", 80, 84, "Go to the lantern", goal_stop=84, slots=steps)
+    text = samples_text(labeled)
     assert text.split("\n")[0] + "\n" == GOLDEN
     assert json.loads(text.split("\n")[3])["messages"][1]["content"] == '{"actions": ' + json.dumps(["none"] * 7) + "}"
     (tmp_path / "samples.jsonl").write_bytes(text.encode())
-    assert list(read_samples(tmp_path / "samples.jsonl", SPACE)) == found
+    found = list(read_samples(tmp_path / "samples.jsonl", SPACE))
+    assert [sample.image for sample in found] == [f"frame_000{i}.jpg" for i in range(4)]
+    assert found[0].plan.steps == (*steps, *[NO_KEYS] * 3)
 
 
 def test_a_line_that_is_no_sample_is_named(tmp_path):

@@ -86,13 +86,6 @@ def test_statistics_and_masks_of_many_windows_are_measured():
     assert "2,178 windows" in figure.text
 
 
-def test_without_the_origins_way_its_ratios_are_left_out(tmp_path, monkeypatch):
-    monkeypatch.setattr(bench, "ORIGIN", tmp_path / "none.py")
-    assert bench.loading(ControlsBench(), tmp_path).value is None
-    figures = bench._prepare_figures((10, 20), {("ours", 10): 1.0, ("ours", 20): 2.0}, {})
-    assert [figure.value for figure in figures] == [None, None, 1.0]
-
-
 def test_sizes_that_cannot_be_measured_are_refused():
     with pytest.raises(UserError, match="smallest first"):
         ControlsBench((6000, 3000))
