@@ -14,12 +14,15 @@ import shutil
 import stat
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, NoReturn
 
 from protege.errors import ProtegeError, UserError
+
+Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
+"""A value that JSON can hold."""
 
 MAX_TEXT_BYTES: Final = 64 << 20
 """Largest JSON file that is read in one piece; our own stay far below it."""
@@ -88,7 +91,7 @@ def parse_json(text: str | bytes, finite: bool = True) -> Any:
     return value
 
 
-def _no_constant(name: str) -> Any:
+def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a number that JSON knows")
 
 
@@ -201,7 +204,7 @@ def write_bytes(path: Path, data: bytes) -> None:
         beside.write_bytes(data)
 
 
-def write_json(path: Path, value: Any, indent: int | None = 1) -> None:
+def write_json(path: Path, value: object, indent: int | None = 1) -> None:
     """Write a JSON file whole or not at all, with a newline at its end."""
     write_text(path, json.dumps(value, indent=indent) + "\n")
 
