@@ -169,7 +169,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 from flax import nnx
 
-from protege.cloning.config import ModelConfig
+from protege.cloning.models.base import ModelConfig
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def episodes(tmp_path_factory):
         frames = rng.integers(0, 40, (length, 3, 16, 24), dtype=np.uint8)
         for half, (start, stop) in enumerate(((0, 12), (12, 24))):
             frames[..., start:stop] += (150 * actions[:, half]).astype(np.uint8)[:, None, None, None]
-        writer.episode(frames, actions, fps=20.0)
+        writer.episode(frames, actions, attributes={"fps": 20.0})
     return path
 
 

@@ -2,33 +2,30 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
-from protege.cloning.writer import FPS
+from protege.cloning.groups import FPS
+from protege.cloning.reader import Episode
 from protege.core.text import one_line
 from protege.errors import UserError
-
-if TYPE_CHECKING:
-    from protege.cloning.store import Episode
 
 _SAME_RATE: Final = 0.01
 """Part by which two rates may differ and still be one: 29.97 and 30."""
 
 
 def agree_on_actions(
-    path: Path, keys: tuple[str, ...], episodes: "list[Episode]", problems: list[str]
-) -> "tuple[tuple[str, ...], list[Episode]]":
+    path: Path, keys: tuple[str, ...], episodes: list[Episode], problems: list[str]
+) -> tuple[tuple[str, ...], list[Episode]]:
     """The actions' names (keys, or invented where there are none) and the episodes that have as many."""
     if keys:
         if len(set(keys)) != len(keys):
             raise UserError(f"{path}: the attribute keys names an action twice: {', '.join(keys)}")
     elif episodes:
-        width = _most_common([e.actions.shape[1] for e in episodes])
+        width = Counter(e.actions.shape[1] for e in episodes).most_common(1)[0][0]
         keys = tuple(f"action_{n}" for n in range(width))
         problems.append(f"{path}: no attribute keys; the {width} actions are called {keys[0]} to {keys[-1]}")
     kept = []
@@ -40,7 +37,7 @@ def agree_on_actions(
     return keys, kept
 
 
-def agree_on_size(episodes: "list[Episode]", problems: list[str]) -> "list[Episode]":
+def agree_on_size(episodes: list[Episode], problems: list[str]) -> list[Episode]:
     """The episodes with the resolution that most frames have."""
     if not episodes:
         return []
@@ -56,10 +53,10 @@ def agree_on_size(episodes: "list[Episode]", problems: list[str]) -> "list[Episo
     return [episode for episode in episodes if episode.frames.shape[2:] == wanted]
 
 
-def agree_on_rate(episodes: "list[Episode]", problems: list[str]) -> "list[Episode]":
+def agree_on_rate(episodes: list[Episode], problems: list[str]) -> list[Episode]:
     """The episodes with the frames per second that most frames have: a window of frames must last equally long."""
     frames = Counter[float]()
-    rates = [_fps(episode) for episode in episodes]
+    rates = [episode.fps for episode in episodes]
     for episode, rate in zip(episodes, rates, strict=True):
         if rate is not None:
             frames[rate] += len(episode)
@@ -74,18 +71,9 @@ def agree_on_rate(episodes: "list[Episode]", problems: list[str]) -> "list[Episo
     return kept
 
 
-def _fps(episode: "Episode") -> float | None:
-    """Frames per second, None where what is said is no such number."""
-    try:
-        found = float(episode.attributes.get("fps", FPS))
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return found if 0 < found < math.inf else None
-
-
 def check_state(
-    attributes: tuple[str, ...], episodes: "list[Episode]", use_state: bool, problems: list[str]
-) -> "list[Episode]":
+    attributes: tuple[str, ...], episodes: list[Episode], use_state: bool, problems: list[str]
+) -> list[Episode]:
     """The episodes, those without a usable state left out where it is wanted."""
     if not use_state and not attributes and all(episode.state is None for episode in episodes):
         return episodes
@@ -105,7 +93,3 @@ def check_state(
         if not use_state:
             kept.append(replace(episode, state=None))
     return kept
-
-
-def _most_common(values: Sequence[int]) -> int:
-    return Counter(values).most_common(1)[0][0]

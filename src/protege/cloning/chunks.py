@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numcodecs.blosc as blosc  # pyright: ignore[reportMissingImports]
 import numpy as np
+import zarr
 from numpy.typing import NDArray
 
 from protege.cloning.groups import zarr_errors
@@ -30,16 +31,13 @@ class Frames:
     without zarr, whose bookkeeping costs some ten times the decompression of a small picture.
     """
 
-    def __init__(self, array: Any, folder: Path, filled: bool = False) -> None:
+    def __init__(self, array: zarr.Array, folder: Path, filled: bool = False) -> None:
         """filled: chunks that are not there hold the array's fill value; otherwise reading one is an error."""
         self._array, self._folder, self._filled = array, folder, filled
-        self.shape: tuple[int, int, int, int] = array.shape
-        plain = not array.filters and not getattr(array, "shards", None) and array.order == "C"
+        number, channels, height, width = array.shape
+        self.shape = (number, channels, height, width)
+        plain = not array.filters and not array.shards and array.order == "C"
         self._direct = plain and _blosc_alone(array) and array.chunks == (1, *array.shape[1:])
-
-    def __getitem__(self, rows: slice) -> NDArray[np.uint8]:
-        """Frames of a slice without a step."""
-        return self.read(*rows.indices(self.shape[0])[:2])
 
     def read(self, start: int, stop: int) -> NDArray[np.uint8]:
         """Frames [start, stop). OSError, ValueError or RuntimeError where a chunk cannot be decoded."""
@@ -89,13 +87,13 @@ class Stored:
         return len(self.absent) > self.count - len(self.absent)
 
 
-def look(array: Any, folder: Path) -> Stored:
+def look(array: zarr.Array, folder: Path) -> Stored:
     """Look at an array's chunk files without decoding them: lengths are in their own headers (Blosc, Zstandard).
 
     ValueError for chunks too large to read, for pipes and devices in the place of files, and for an array that claims
     far more chunks than are there.
     """
-    grid = getattr(array, "shards", None) or array.chunks
+    grid = array.shards or array.chunks
     if (size := prod(grid) * array.dtype.itemsize) > _MAX_CHUNK:
         raise ValueError(f"chunks of {folder.name} hold {size / 1e6:,.0f} MB; expected at most {_MAX_CHUNK / 1e6:,.0f}")
     counts = [-(-size // step) for size, step in zip(array.shape, grid, strict=True)]
@@ -124,22 +122,22 @@ def look(array: Any, folder: Path) -> Stored:
     return Stored(prod(counts), **rows, smallest=smallest[1] if there else None)
 
 
-def holds_only_fill(array: Any, index: tuple[int, ...]) -> bool:
+def holds_only_fill(array: zarr.Array, index: tuple[int, ...]) -> bool:
     """Whether a chunk that was written holds nothing but the fill value: its writer leaves out none, then."""
     with zarr_errors():
-        step = getattr(array, "shards", None) or array.chunks
+        step = array.shards or array.chunks
         part = tuple(slice(at * size, (at + 1) * size) for at, size in zip(index, step, strict=True))
         return bool(np.all(np.asarray(array[part]) == array.fill_value))
 
 
-def _blosc_alone(array: Any) -> bool:
+def _blosc_alone(array: zarr.Array) -> bool:
     return [type(codec).__name__ for codec in array.compressors] in (["Blosc"], ["BloscCodec"])
 
 
-def _wrong(array: Any, path: Path, length: int) -> str:
+def _wrong(array: zarr.Array, path: Path, length: int) -> str:
     """ "cut", "odd" or "": what a chunk's own header says about it."""
     codecs = [type(codec).__name__ for codec in array.compressors]
-    if getattr(array, "shards", None) or len(codecs) != 1 or array.filters:
+    if array.shards or len(codecs) != 1 or array.filters:
         return ""
     wanted = prod(array.chunks) * array.dtype.itemsize
     with path.open("rb") as file:
@@ -166,7 +164,7 @@ def _zstd_content(head: bytes) -> int | None:
     return int.from_bytes(head[start : start + width], "little") + (256 if width == 2 else 0) if width else None
 
 
-def _files(array: Any, folder: Path, counts: list[int]) -> Iterator[tuple[tuple[int, ...], Path]]:
+def _files(array: zarr.Array, folder: Path, counts: list[int]) -> Iterator[tuple[tuple[int, ...], Path]]:
     """(place in the grid, file) of every chunk, or of every shard where there are any."""
     for index in np.ndindex(*counts):
         yield index, folder / array.metadata.encode_chunk_key(index)

@@ -1,17 +1,20 @@
 """What a cloning run is: the sections dataset, model, training, evaluation, logging and system of configs/*.yaml."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from protege.cloning.models import options_of
+from protege.cloning.models.base import ModelConfig
+from protege.core.files import Json
 from protege.errors import UserError
+from protege.learn.checks import all_within, one_of, strictly_within, within
 from protege.settings import build, read_fields
 
 SCHEDULES: Final = ("cosine", "constant")
 LOSSES: Final = ("bce", "focal")
 PRECISIONS: Final = ("float32", "bfloat16")
-GOALS: Final = ("none", "index", "sentence")
 BEST: Final = ("f1", "exact_match", "loss", "last")
 AUTO: Final = "auto"
 """A coordinator that JAX finds by itself: on Slurm, with Open MPI, on TPU pods."""
@@ -33,11 +36,9 @@ class AugmentConfig:
     temporal_jitter: float = 0.0
 
     def __post_init__(self) -> None:
-        _within("dataset.augment.crop", self.crop, 0, 256)
-        for name in ("brightness", "contrast", "saturation"):
-            _within(f"dataset.augment.{name}", getattr(self, name), 0, 0.9)
-        for name in ("flip", "temporal_jitter"):
-            _within(f"dataset.augment.{name}", getattr(self, name), 0, 1)
+        within("dataset.augment.crop", self.crop, 0, 256)
+        all_within("dataset.augment", self, ("brightness", "contrast", "saturation"), 0, 0.9)
+        all_within("dataset.augment", self, ("flip", "temporal_jitter"), 0, 1)
 
 
 @dataclass(frozen=True)
@@ -78,9 +79,8 @@ class DatasetConfig:
     state: StateConfig = field(default_factory=StateConfig)
 
     def __post_init__(self) -> None:
-        for name in ("train_ratio", "val_ratio", "test_ratio"):
-            _within(f"dataset.{name}", getattr(self, name), 0, 1)
-        _within("dataset.split_seed", self.split_seed, 0, 2**32 - 1)
+        all_within("dataset", self, ("train_ratio", "val_ratio", "test_ratio"), 0, 1)
+        within("dataset.split_seed", self.split_seed, 0, 2**32 - 1)
         if abs(sum(self.ratios) - 1) > 1e-6:
             raise UserError(
                 f"dataset: train_ratio, val_ratio and test_ratio sum to 1, got {sum(self.ratios):g}; with none to test "
@@ -89,48 +89,11 @@ class DatasetConfig:
         if self.frame_size is not None and not (min(self.frame_size) >= 8 and max(self.frame_size) <= 4096):
             raise UserError(f"dataset.frame_size is [height, width] from 8 to 4096 pixels, got {list(self.frame_size)}")
         if self.channel_order is not None:
-            _one_of("dataset.channel_order", self.channel_order, ("rgb", "bgr"))
+            one_of("dataset.channel_order", self.channel_order, ("rgb", "bgr"))
 
     @property
     def ratios(self) -> tuple[float, float, float]:
         return self.train_ratio, self.val_ratio, self.test_ratio
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """What every model has; each file in `models` adds its own fields in a subclass called `Options`.
-
-    name: the file in `models`; horizon: H actions predicted from one moment; goal: "none", "index" (an embedding a
-    goal of the data set) or "sentence" (an embedding of the goal's words, which new goals have too); goal_features:
-    the width of that embedding; dropout_rate: before the last layers.
-    """
-
-    name: str = "pure_cnn"
-    horizon: int = 1
-    goal: str = "none"
-    goal_features: int = 32
-    dropout_rate: float = 0.1
-
-    num_frames = 1
-    frame_skip = 1
-    action_history = 0
-    # T frames `frame_skip` apart and the K actions before now: models that look back make these their fields
-
-    def __post_init__(self) -> None:
-        _within("model.horizon", self.horizon, 1, 256)
-        _one_of("model.goal", self.goal, GOALS)
-        _within("model.goal_features", self.goal_features, 1, 4096)
-        _within("model.dropout_rate", self.dropout_rate, 0, 0.9)
-        _within("model.num_frames", self.num_frames, 1, 64)
-        _within("model.frame_skip", self.frame_skip, 1, 64)
-        _within("model.action_history", self.action_history, 0, 256)
-        for each in fields(self):
-            value = getattr(self, each.name)
-            for size in value if isinstance(value, tuple) else [value]:
-                if type(size) is int and each.name != "action_history":
-                    _within(f"model.{each.name}", size, 1, 64 if each.name.endswith("layers") else 4096)
-            if isinstance(value, tuple) and len(value) > 64:
-                raise UserError(f"model.{each.name} has at most 64 numbers, got {len(value)}")
 
 
 @dataclass(frozen=True)
@@ -142,9 +105,9 @@ class ScheduleConfig:
     min_lr: float = 1e-5
 
     def __post_init__(self) -> None:
-        _one_of("training.lr_schedule.type", self.type, SCHEDULES)
-        _within("training.lr_schedule.warmup_epochs", self.warmup_epochs, 0, 1e6)
-        _within("training.lr_schedule.min_lr", self.min_lr, 0, 1)
+        one_of("training.lr_schedule.type", self.type, SCHEDULES)
+        within("training.lr_schedule.warmup_epochs", self.warmup_epochs, 0, 1e6)
+        within("training.lr_schedule.min_lr", self.min_lr, 0, 1)
 
 
 @dataclass(frozen=True)
@@ -159,10 +122,10 @@ class LossConfig:
     onset_weight: float = 1.0
 
     def __post_init__(self) -> None:
-        _one_of("training.loss.type", self.type, LOSSES)
-        _within("training.loss.gamma", self.gamma, 0, 10)
-        _within("training.loss.alpha", self.alpha, 0, 1)
-        _within("training.loss.onset_weight", self.onset_weight, 1, 1000)
+        one_of("training.loss.type", self.type, LOSSES)
+        within("training.loss.gamma", self.gamma, 0, 10)
+        within("training.loss.alpha", self.alpha, 0, 1)
+        within("training.loss.onset_weight", self.onset_weight, 1, 1000)
 
 
 @dataclass(frozen=True)
@@ -173,8 +136,8 @@ class EarlyStoppingConfig:
     min_delta: float = 0.0
 
     def __post_init__(self) -> None:
-        _within("training.early_stopping.patience", self.patience, 0, 1e6)
-        _within("training.early_stopping.min_delta", self.min_delta, 0, 1e6)
+        within("training.early_stopping.patience", self.patience, 0, 1e6)
+        within("training.early_stopping.min_delta", self.min_delta, 0, 1e6)
 
 
 @dataclass(frozen=True)
@@ -206,18 +169,17 @@ class TrainingConfig:
     early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
 
     def __post_init__(self) -> None:
-        _within("training.batch_size", self.batch_size, 1, 65_536)
-        for name in ("num_epochs", "accumulation", "save_every_n_epochs", "keep_last_n_checkpoints"):
-            _within(f"training.{name}", getattr(self, name), 1, 1e9)
-        _within("training.max_steps", self.max_steps, 0, 1e12)
-        if not 0 < self.learning_rate < 1:
-            raise UserError(f"training.learning_rate lies between 0 and 1, got {self.learning_rate}")
-        _within("training.weight_decay", self.weight_decay, 0, 10)
-        _within("training.grad_clip_norm", self.grad_clip_norm, 0, 1e6)
-        _within("training.class_weight_cap", self.class_weight_cap, 1, 1e6)
-        _within("training.label_smoothing", self.label_smoothing, 0, 0.49)
-        _one_of("training.precision", self.precision, PRECISIONS)
-        _one_of("training.resume", self.resume, ("auto", "never"))
+        within("training.batch_size", self.batch_size, 1, 65_536)
+        counts = ("num_epochs", "accumulation", "save_every_n_epochs", "keep_last_n_checkpoints")
+        all_within("training", self, counts, 1, 1e9)
+        within("training.max_steps", self.max_steps, 0, 1e12)
+        strictly_within("training.learning_rate", self.learning_rate, 0, 1)
+        within("training.weight_decay", self.weight_decay, 0, 10)
+        within("training.grad_clip_norm", self.grad_clip_norm, 0, 1e6)
+        within("training.class_weight_cap", self.class_weight_cap, 1, 1e6)
+        within("training.label_smoothing", self.label_smoothing, 0, 0.49)
+        one_of("training.precision", self.precision, PRECISIONS)
+        one_of("training.resume", self.resume, ("auto", "never"))
 
 
 @dataclass(frozen=True)
@@ -235,10 +197,10 @@ class EvaluationConfig:
     best: str = "loss"
 
     def __post_init__(self) -> None:
-        _within("evaluation.eval_every_n_epochs", self.eval_every_n_epochs, 1, 1e9)
-        _within("evaluation.metrics_threshold", self.metrics_threshold, 0, 1)
-        _within("evaluation.onset_buffer_frames", self.onset_buffer_frames, 0, 1000)
-        _one_of("evaluation.best", self.best, BEST)
+        within("evaluation.eval_every_n_epochs", self.eval_every_n_epochs, 1, 1e9)
+        within("evaluation.metrics_threshold", self.metrics_threshold, 0, 1)
+        within("evaluation.onset_buffer_frames", self.onset_buffer_frames, 0, 1000)
+        one_of("evaluation.best", self.best, BEST)
 
 
 @dataclass(frozen=True)
@@ -258,8 +220,8 @@ class LoggingConfig:
     log_gradients: bool = False
 
     def __post_init__(self) -> None:
-        _one_of("logging.wandb_mode", self.wandb_mode, ("offline", "online"))
-        _within("logging.log_every_n_steps", self.log_every_n_steps, 1, 1e9)
+        one_of("logging.wandb_mode", self.wandb_mode, ("offline", "online"))
+        within("logging.log_every_n_steps", self.log_every_n_steps, 1, 1e9)
 
 
 @dataclass(frozen=True)
@@ -280,9 +242,9 @@ class SystemConfig:
     process_id: int | None = None
 
     def __post_init__(self) -> None:
-        _within("system.seed", self.seed, 0, 2**32 - 1)
-        _within("system.num_workers", self.num_workers, 0, 64)
-        _within("system.devices", self.devices, 0, 1e6)
+        within("system.seed", self.seed, 0, 2**32 - 1)
+        within("system.num_workers", self.num_workers, 0, 64)
+        within("system.devices", self.devices, 0, 1e6)
         if self.coordinator in (None, AUTO):
             if (self.num_processes, self.process_id) != (None, None):
                 raise UserError("system.num_processes and system.process_id go with system.coordinator=host:port")
@@ -293,8 +255,8 @@ class SystemConfig:
                 f"system.coordinator is host:port, with system.num_processes and system.process_id, or {AUTO}; "
                 f"got {self.coordinator!r} with {self.num_processes} and {self.process_id}"
             )
-        _within("system.num_processes", self.num_processes, 1, 1e6)
-        _within("system.process_id", self.process_id, 0, self.num_processes - 1)
+        within("system.num_processes", self.num_processes, 1, 1e6)
+        within("system.process_id", self.process_id, 0, self.num_processes - 1)
 
 
 @dataclass(frozen=True)
@@ -322,10 +284,8 @@ def alone(config: CloningConfig) -> CloningConfig:
     return replace(config, system=replace(config.system, coordinator=None, num_processes=None, process_id=None))
 
 
-def from_fields(fields: Mapping[str, Any]) -> CloningConfig:
+def from_fields(fields: Mapping[str, Json]) -> CloningConfig:
     """The inverse of `settings.to_fields`."""
-    from protege.cloning.models import options_of
-
     model = fields.get("model") or {}
     name = model.get("name", ModelConfig.name) if isinstance(model, Mapping) else ModelConfig.name
     kind = options_of(name) if isinstance(name, str) else ModelConfig
@@ -336,20 +296,10 @@ def from_fields(fields: Mapping[str, Any]) -> CloningConfig:
     return replace(rest, model=build(kind, model, "model."))
 
 
-def _with_test_ratio(data: Mapping[str, Any]) -> Mapping[str, Any]:
+def _with_test_ratio(data: Mapping[str, Json]) -> Mapping[str, Json]:
     """The section dataset as the source documents write it, without a part to test on: what the other two leave."""
     train, validation = data.get("train_ratio"), data.get("val_ratio")
     if "test_ratio" in data or not isinstance(train, int | float) or not isinstance(validation, int | float):
         return data
     rest = round(1 - train - validation, 9)
     return {**data, "test_ratio": rest} if 0 <= rest <= 1 else data
-
-
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise UserError(f"{name} is one of {', '.join(allowed)}; got {value!r}")
-
-
-def _within(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise UserError(f"{name} lies between {low:g} and {high:g}, got {value}")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,11 +86,17 @@ def _cut(session: Session, cut_s: float | None) -> list[Span]:
 def _add_session(writer: Writer, session: Session, spans: Sequence[Span], size: tuple[int, int], tau_ms: float) -> None:
     """Every span of a session as an episode; each says how many there are, so that a half-written session shows."""
     rows = session.actions(tau_ms)[:, :-1]
-    about = {"fps": session.info.frame_hz, "original_resolution": list(session.info.frame_size)}
-    about |= {"session_name": session.name, "session_episodes": len(spans)}
     for span in spans:
+        attributes = {
+            "end": span.end or "",
+            "fps": session.info.frame_hz,
+            "original_resolution": list(session.info.frame_size),
+            "session_name": session.name,
+            "session_episodes": len(spans),
+        }
         frames = (picture(session.frame(i).rgb, size) for i in range(span.start, span.stop))
-        writer.episode(frames, rows[span.start : span.stop], goal=_goals(writer, span), end=span.end or "", **about)
+        actions = rows[span.start : span.stop]
+        writer.episode(frames, actions, goal=_goals(writer, span), attributes=attributes)
 
 
 def _goals(writer: Writer, span: Span) -> NDArray[np.int32] | None:
@@ -125,12 +131,12 @@ class StepStore:
     def __exit__(self, *_: object) -> None:
         self._writer.close()
 
-    def about(self, episode: str) -> Mapping[str, Any] | None:
+    def about(self, episode: str) -> Mapping[str, object] | None:
         """The attributes of an episode, None where it is not there."""
         return self._writer.sessions.get(episode)
 
     def add(
-        self, episode: str, steps: Iterable[tuple[NDArray[np.uint8], Action]], goal: str, about: Mapping[str, Any]
+        self, episode: str, steps: Iterable[tuple[NDArray[np.uint8], Action]], goal: str, about: Mapping[str, object]
     ) -> int:
         """Write (H, W, 3) pictures and the actions that answer them, with attributes; returns how many."""
         frames: list[NDArray[np.uint8]] = []
@@ -139,5 +145,5 @@ class StepStore:
             frames.append(picture(rgb, self.size))
             rows.append([key in action for key in self._writer.keys])
         goals = np.full(len(frames), self._writer.goal(goal), np.int32)
-        self._writer.episode(frames, np.array(rows), goal=goals, session_name=episode, **about)
+        self._writer.episode(frames, np.array(rows), goal=goals, attributes={"session_name": episode, **about})
         return len(frames)

@@ -7,11 +7,9 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import jax
 import numpy as np
-from flax import nnx
 from numpy.typing import NDArray
 
 from protege.cloning import loader
@@ -22,7 +20,7 @@ from protege.cloning.data import loader_options
 from protege.cloning.goals import goal_table
 from protege.cloning.loader import Batch
 from protege.cloning.pages import page_of, write_files
-from protege.cloning.predictions import Evaluation, collect, judge
+from protege.cloning.predictions import Evaluation, Scored, collect, judge
 from protege.cloning.store import Dataset
 from protege.errors import UserError
 
@@ -91,42 +89,28 @@ def evaluate(
     )
     found = replace(found, truth=ahead(found.truth[:, 0], found.episode, loaded.config.model.horizon))
     train = [name for name, part in parts.items() if part == "train"] or names
-    judged = judge(
-        found,
-        loaded.thresholds,
-        cache.actions[cache.rows(train)],
-        loaded.config.evaluation.onset_buffer_frames,
-        {"model": folder.resolve().name, **_about(loaded, dataset, split, names, parts)},
-    )
-    return Evaluated(judged, cache, loaded.frame_hz, _intro(judged))
-
-
-def _about(
-    loaded: Loaded, dataset: Dataset, split: str, names: Sequence[str], parts: Mapping[str, str]
-) -> dict[str, Any]:
-    """What was scored. parts: of the scored episodes that training had; scored: a hash of the episodes."""
     chosen = [episode for episode in dataset.episodes if episode.name in set(names)]
-    return {
+    used = {episode.name: parts[episode.name] for episode in chosen if episode.name in parts}
+    about: Scored = {
+        "model": folder.resolve().name,
         "kind": loaded.config.model.name,
-        "parameters": num_weights(loaded),
+        "parameters": loaded.num_weights,
         "dataset": str(dataset.path),
         "split": split,
-        "parts": {e.name: parts[e.name] for e in chosen if e.name in parts},
-        "frames_trained_on": sum(len(e) for e in chosen if parts.get(e.name) == "train"),
-        "scored": sha256(" ".join(e.identity for e in chosen).encode()).hexdigest()[:16],
+        "parts": used,
+        "frames_trained_on": sum(len(episode) for episode in chosen if used.get(episode.name) == "train"),
+        "scored": sha256(" ".join(episode.identity for episode in chosen).encode()).hexdigest()[:16],
     }
+    buffer = loaded.config.evaluation.onset_buffer_frames
+    judged = judge(found, loaded.thresholds, cache.actions[cache.rows(train)], about, buffer)
+    return Evaluated(judged, cache, loaded.frame_hz, _intro(judged, path, split, used))
 
 
-def _intro(found: Evaluation) -> str:
-    """What was scored, and what of it the model has seen, in words."""
-    about, count = found.about, len(found.predictions.episodes)
-    said = [
-        f"{len(found.predictions.rows)} frames of {count} episode{'s' if count > 1 else ''} ({about['split']}) of "
-        f"{Path(about['dataset']).name}."
-    ]
-    train, validation = (
-        [name for name, used in about["parts"].items() if used == part] for part in ("train", "validation")
-    )
+def _intro(found: Evaluation, dataset: Path, split: str, parts: Mapping[str, str]) -> str:
+    """In words, what was scored and which of it training used."""
+    frames, count = len(found.predictions.rows), len(found.predictions.episodes)
+    said = [f"{frames} frames of {count} episode{'s' if count > 1 else ''} ({split}) of {dataset.name}."]
+    train, validation = ([name for name, used in parts.items() if used == part] for part in ("train", "validation"))
     if train:
         said.append(f"The model was trained on {len(train)} of them ({_few(train)}).")
     if validation:
@@ -149,11 +133,6 @@ def ahead(truth: NDArray[np.bool_], episode: NDArray[np.int64], horizon: int) ->
     there = at < len(truth)
     at = np.minimum(at, len(truth) - 1)
     return truth[at] & (there & (episode[at] == episode[:, None]))[..., None]
-
-
-def num_weights(loaded: Loaded) -> int:
-    """Trained numbers of a model."""
-    return sum(int(np.size(leaf)) for leaf in jax.tree.leaves(nnx.state(loaded.model, nnx.Param)))
 
 
 def goals_for(loaded: Loaded, goals: tuple[str, ...]) -> Callable[[Batch], Batch]:

@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import zarr
 
@@ -13,6 +13,8 @@ from protege.core import files
 from protege.core.text import one_line, printable
 from protege.errors import UserError
 
+FPS: Final = 10.0
+"""Frames per second of an episode that does not say its own."""
 _EPISODE: Final = re.compile(r"episode_([0-9]+)")
 _ELSEWHERE: Final = re.compile(r"([a-z][a-z0-9+.-]+):/", re.IGNORECASE)
 """An address rather than a path; a single letter is a drive of Windows."""
@@ -57,14 +59,14 @@ def open_group(folder: Path) -> zarr.Group:
         return zarr.open_group(folder, mode="r", use_consolidated=False)
 
 
-def open_array(folder: Path) -> Any:
+def open_array(folder: Path) -> zarr.Array:
     """An array of the group it lies in. FileNotFoundError without one, OSError or ValueError where it is not one."""
     if not folder.is_dir():
         raise FileNotFoundError(f"no {folder.name} array")
     _require_sane(folder)
     with zarr_errors():
-        array: Any = zarr.open_array(folder, mode="r")
-        grid = getattr(array, "shards", None) or array.chunks
+        array = zarr.open_array(folder, mode="r")
+        grid = array.shards or array.chunks
         if any(size < 0 for size in array.shape) or any(step < 1 for step in (*grid, *array.chunks)):
             raise NotZarr(f"{folder.name} is {array.shape} in chunks of {array.chunks}")
         return array
@@ -94,7 +96,7 @@ def _require_sane(folder: Path) -> None:
             raise NotZarr(f"{folder.name}/{name}: expected a JSON object")
 
 
-def names(path: Path, about: Mapping[str, Any], attribute: str) -> tuple[str, ...]:
+def names(path: Path, about: Mapping[str, object], attribute: str) -> tuple[str, ...]:
     """A list of names in a store's attributes, () where there is none. UserError where it is something else."""
     found = about.get(attribute)
     if found is None:
@@ -114,5 +116,5 @@ def names(path: Path, about: Mapping[str, Any], attribute: str) -> tuple[str, ..
     return tuple(found)
 
 
-def _example(found: Any) -> str:
+def _example(found: object) -> str:
     return str(list(found[:2])) if isinstance(found, str) and printable(found) == found and found else "['w', 'a']"

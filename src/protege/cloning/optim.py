@@ -1,7 +1,6 @@
 """AdamW with a learning rate a step, clipping, and gradients summed over several batches."""
 
 import sys
-from typing import Any
 
 import jax
 import optax
@@ -40,5 +39,5 @@ def optimizer(config: TrainingConfig, batches: int) -> optax.GradientTransformat
     return optax.MultiSteps(chained, config.accumulation).gradient_transformation()
 
 
-def _decays(weights: Any) -> Any:
+def _decays(weights: optax.Params) -> optax.Params:
     return jax.tree.map(lambda weight: weight.ndim > 1, weights)

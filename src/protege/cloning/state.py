@@ -5,13 +5,15 @@ Everything that is learned from data (scales, the vocabulary of animations) come
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protege.cloning.config import StateConfig
+from protege.core.files import Json
 from protege.errors import UserError
+from protege.settings import build
 
 COLUMNS: Final = (
     *("hero_hp", "hero_max_hp", "hero_sp", "hero_max_sp", "hero_fp", "hero_max_fp"),
@@ -87,21 +89,16 @@ class StateEncoder:
             parts.append(np.where(found, at + 1, UNKNOWN)[..., None])
         return np.concatenate(parts, axis=-1).astype(np.float32)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Json]:
         return {**vars(self), "config": dict(vars(self.config))}
 
     @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> Self:
+    def from_json(cls, fields: Mapping[str, Json]) -> Self:
         """The inverse of `to_json`."""
-        named: dict[str, Any] = {k: _tuples(v) for k, v in fields.items() if k != "config"}
-        return cls(config=StateConfig(**fields["config"]), **named)
+        return build(cls, fields, "state.")
 
 
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(item) for item in value) if isinstance(value, list | tuple) else value
-
-
-def _documented(state: NDArray[Any]) -> bool:
+def _documented(state: NDArray[np.floating]) -> bool:
     return state.shape[-1] == len(COLUMNS)
 
 

@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self, cast
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from protege.cloning import groups
 from protege.core.files import locked, move, writing
@@ -22,9 +22,11 @@ try:
 except ImportError as error:
     raise MissingExtra("zarr", "cloning") from error
 
+if TYPE_CHECKING:
+    from zarr.core.array_spec import ArrayConfigLike
+    from zarr.core.common import JSON
+
 VERSION: Final = "1.0"
-FPS: Final = 10.0
-"""Of an episode that does not say its own."""
 _ROWS: Final = 1000
 """Rows of actions and state in a chunk."""
 _PIECE: Final = 64
@@ -99,10 +101,10 @@ class Writer:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _finished(self) -> dict[int, Mapping[str, Any]]:
+    def _finished(self) -> dict[int, Mapping[str, object]]:
         """The attributes of the store's episodes by number; those of a recording that was cut off are deleted first."""
         folders = groups.episode_folders(self.path)
-        about: dict[Path, Mapping[str, Any]] = {}
+        about: dict[Path, Mapping[str, object]] = {}
         for _, folder in folders:
             try:
                 about[folder] = dict(groups.open_group(folder).attrs)
@@ -134,9 +136,11 @@ class Writer:
         actions: NDArray[np.bool_],
         state: NDArray[np.float32] | None = None,
         goal: NDArray[np.int32] | None = None,
-        **attributes: Any,
+        attributes: Mapping[str, object] | None = None,
     ) -> str:
         """Write one episode of N (3, H, W) frames, taken as they come, and (N, A) actions; returns its name.
+
+        state: (N, S). goal: (N,) indices that `goal` gave, -1 for none. attributes: of the episode, as JSON.
 
         UserError where the frames are not the size of the store's; ValueError where N or A are not what they should
         be; ProtegeError where the disk is full.
@@ -151,8 +155,8 @@ class Writer:
             with writing(self.path):
                 group = self._root.create_group(part.name)
                 width, height = self._write_frames(group, frames, count)
-                about = {"fps": FPS, "frame_count": count, "stored_resolution": [width, height]}
-                group.attrs.update(about | attributes)
+                about = {"fps": groups.FPS, "frame_count": count, "stored_resolution": [width, height]}
+                group.attrs.update(cast("dict[str, JSON]", {**about, **(attributes or {})}))
                 _create(group, "actions", actions.shape, bool)[:] = actions
                 if state is not None:
                     _create(group, "state", state.shape, np.float32)[:] = state
@@ -167,7 +171,7 @@ class Writer:
 
     def _write_frames(self, group: zarr.Group, frames: Iterable[NDArray[np.uint8]], count: int) -> tuple[int, int]:
         """Write the frames, a few at a time; returns their (width, height)."""
-        array: Any = None
+        array: zarr.Array | None = None
         waiting, written = [], 0
         for number, frame in enumerate(frames, 1):
             if array is None:
@@ -196,29 +200,29 @@ def _remove(folder: Path) -> None:
             return
 
 
-def _session(about: Mapping[str, Any]) -> str | None:
+def _session(about: Mapping[str, object]) -> str | None:
     """The recording that an episode is of."""
     name = about.get("session_name")
     return name if isinstance(name, str) else None
 
 
-def _episodes(about: Mapping[str, Any]) -> int:
+def _episodes(about: Mapping[str, object]) -> int:
     """How many episodes the recording has."""
     count = about.get("session_episodes")
     return count if isinstance(count, int) else 1
 
 
-def _size(about: Mapping[str, Any]) -> tuple[int, int] | None:
+def _size(about: Mapping[str, object]) -> tuple[int, int] | None:
     size = about.get("stored_resolution")
     if isinstance(size, list) and len(size) == 2 and all(isinstance(part, int) for part in size):
         return size[0], size[1]
     return None
 
 
-def _create(group: zarr.Group, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
+def _create(group: zarr.Group, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> zarr.Array:
     """An empty array: a chunk holds one frame, or many rows of anything else."""
     chunks = (1, *shape[1:]) if name == "frames" else (min(_ROWS, shape[0]), *shape[1:])
     # zarr's own choice (bit shuffle) makes uint8 pictures larger; empty chunks are written, so that a lost one shows.
     blosc = BloscCodec(cname="zstd", clevel=3, shuffle="shuffle", typesize=np.dtype(dtype).itemsize)
-    written: Any = {"write_empty_chunks": True}
-    return group.create_array(name, shape=shape, dtype=dtype, chunks=chunks, compressors=blosc, config=written)
+    config: ArrayConfigLike = {"write_empty_chunks": True}
+    return group.create_array(name, shape=shape, dtype=np.dtype(dtype), chunks=chunks, compressors=blosc, config=config)
