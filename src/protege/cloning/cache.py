@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Final, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +65,15 @@ class Cache:
                 if file.readinto(frame.data) != frame.nbytes:
                     raise UserError(f"{self.folder}: ends before frame {row}; delete the folder, it is built again")
         return found.reshape(*rows.shape, *shape)
+
+
+class Entry(TypedDict):
+    """An episode in `cache.json`: its rows [start, stop), the fingerprint of its source, the hash of its frames."""
+
+    start: int
+    stop: int
+    source: str
+    hash: int
 
 
 def default_folder(dataset: Path, frame_size: tuple[int, int] | None = None) -> Path:
@@ -167,9 +176,9 @@ def _offsets(episodes: Iterable[Episode]) -> dict[str, tuple[int, int]]:
 
 def _resumable(
     folder: Path, dataset: Dataset, offsets: dict[str, tuple[int, int]], shape: tuple[int, ...]
-) -> dict[str, Any]:
+) -> dict[str, Entry]:
     """What an earlier build finished and still lies at its place; the frames' file is given its size."""
-    done: dict[str, Any] = {}
+    done: dict[str, Entry] = {}
     path, frame = folder / _FRAMES, math.prod(shape[1:])
     try:
         index = files.read_json(folder / _INDEX)
@@ -230,7 +239,7 @@ def _hash(frames: IO[bytes], start: int, stop: int, shape: tuple[int, ...]) -> i
     return found
 
 
-def _save_index(folder: Path, shape: tuple[int, ...], dataset: Dataset, done: dict[str, Any]) -> None:
+def _save_index(folder: Path, shape: tuple[int, ...], dataset: Dataset, done: dict[str, Entry]) -> None:
     index = {
         "version": _VERSION,
         "source": str(dataset.path),
@@ -242,7 +251,9 @@ def _save_index(folder: Path, shape: tuple[int, ...], dataset: Dataset, done: di
 
 
 def _save_rows(folder: Path, dataset: Dataset) -> None:
-    rows: dict[str, NDArray[Any]] = {"actions": np.concatenate([episode.actions for episode in dataset.episodes])}
+    rows: dict[str, NDArray[np.generic]] = {
+        "actions": np.concatenate([episode.actions for episode in dataset.episodes])
+    }
     states = [episode.state for episode in dataset.episodes if episode.state is not None]
     if len(states) == len(dataset.episodes):
         rows["state"] = np.concatenate(states)

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from protege.core.chat import prompt, reply
 from protege.core.plan import HORIZON, Plan
 from protege.errors import UserError
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase, Qwen3VLProcessor
+
 CACHED: Final = 4096
 """Prompts and answers kept tokenised; a data set has few goals, and plans repeat."""
 
@@ -20,7 +23,7 @@ CACHED: Final = 4096
 class Tokens:
     """Token ids of prompts and answers, equal to what the stock processor makes of the chat template."""
 
-    def __init__(self, processor: Any, space: ActionSpace, horizon: int = HORIZON) -> None:
+    def __init__(self, processor: "Qwen3VLProcessor", space: ActionSpace, horizon: int = HORIZON) -> None:
         self.processor = processor
         self.tokenizer = processor.tokenizer
         self.space = space
@@ -30,7 +33,7 @@ class Tokens:
         self.prompt_parts = lru_cache(CACHED)(self._prompt_parts)
         self.answer = lru_cache(CACHED)(self._answer)
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return Tokens, (self.processor, self.space, self.horizon)  # caches do not travel to workers
 
     def prompt(self, goal: str, image_tokens: int) -> NDArray[np.int64]:
@@ -40,7 +43,8 @@ class Tokens:
 
     def _prompt_parts(self, goal: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         content = [{"type": "image"}, {"type": "text", "text": prompt(goal, self.horizon)}]
-        text = self.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+        turns: list[dict[str, Any]] = [{"role": "user", "content": content}]
+        text = self.processor.apply_chat_template(turns, add_generation_prompt=True)
         ids = np.array(self.tokenizer(text, add_special_tokens=False)["input_ids"], np.int64)
         (at,) = np.flatnonzero(ids == self.image_id)[:1]
         return ids[:at], ids[at + 1 :]
@@ -75,7 +79,7 @@ class AnswerTemplate:
     horizon: int
 
     @classmethod
-    def of(cls, tokenizer: Any, space: ActionSpace, horizon: int = HORIZON) -> Self:
+    def of(cls, tokenizer: "PreTrainedTokenizerBase", space: ActionSpace, horizon: int = HORIZON) -> Self:
         """Found by tokenising whole answers, since a token may reach across a quote.
 
         UserError where some action is not one token in every slot.

@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from protege.core.files import read_json
+from protege.core.files import Json, read_json
 from protege.errors import MissingExtra, ProtegeError, UserError
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import BitsAndBytesConfig, PreTrainedModel, Qwen3VLProcessor
 
 ADAPTER_CONFIG: Final = "adapter_config.json"
 ADAPTER_WEIGHTS: Final = "adapter_model.safetensors"
@@ -36,7 +40,7 @@ def torchvision_works() -> bool:
     return True
 
 
-def load_processor(source: str | Path) -> Any:
+def load_processor(source: str | Path) -> "Qwen3VLProcessor":
     """The processor in a folder or of a model on the hub."""
     require_vision()
     with _reaching(source):
@@ -49,7 +53,7 @@ def load_processor(source: str | Path) -> Any:
         return _checked(FrameProcessor.from_pretrained(str(source)))
 
 
-def _checked(processor: Any) -> Any:
+def _checked(processor: "Qwen3VLProcessor") -> "Qwen3VLProcessor":
     if processor.tokenizer.pad_token_id is None:
         raise ValueError("its tokenizer has no padding token")
     ids = processor.tokenizer.get_vocab().values()
@@ -75,7 +79,7 @@ def base_of(adapter: Path) -> str:
     return str(beside) if not Path(base).exists() and beside.exists() else base
 
 
-def check_qwen3_vl(source: str | Path) -> dict[str, Any]:
+def check_qwen3_vl(source: str | Path) -> dict[str, Json]:
     """The model's config as written; UserError unless it is a Qwen3-VL."""
     require_vision()
     from transformers import PreTrainedConfig
@@ -102,7 +106,7 @@ def resolve_device(device: str = "auto") -> str:
 
 def load_model(
     source: str | Path, *, four_bit: bool = False, device: str = "auto", dtype: str = "auto", merge: bool = False
-) -> Any:
+) -> "PreTrainedModel":
     """A Qwen3-VL ready to answer (eval mode): a model, or an adapter's folder with its base below it.
 
     four_bit: NF4 with double quantisation; dtype: of weights and of 4-bit arithmetic, "auto" is bfloat16 on a
@@ -122,7 +126,8 @@ def load_model(
         ):  # peft 0.21 reads an attribute that transformers 5.23 has renamed
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated")
             model = PeftModel.from_pretrained(model, str(folder))
-        return (model.merge_and_unload() if merge else model).eval()
+        # A PeftModel passes on whatever is asked of the model in it, so callers need not tell the two apart.
+        return cast("PreTrainedModel", model.merge_and_unload() if merge else model).eval()
     import torch
     from transformers import AutoModelForImageTextToText
 
@@ -150,7 +155,7 @@ def without_bars() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def nf4(compute_dtype: Any) -> Any:
+def nf4(compute_dtype: "torch.dtype") -> "BitsAndBytesConfig":
     """4-bit NormalFloat with double quantisation, as QLoRA has it."""
     if importlib.util.find_spec("bitsandbytes") is None:
         raise MissingExtra("bitsandbytes", "vision")

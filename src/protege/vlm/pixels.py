@@ -7,7 +7,7 @@ model is. A float travels as one byte, and the second half of every patch, a rep
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,10 @@ from PIL import Image
 
 from protege.core.frame import decode_picture
 from protege.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import Qwen3VLProcessor
 
 
 def fit(rgb: NDArray[np.uint8], size: tuple[int, int] | None) -> NDArray[np.uint8]:
@@ -47,7 +51,7 @@ class PixelSpec:
     max_pixels: int
 
     @classmethod
-    def of(cls, processor: Any) -> Self:
+    def of(cls, processor: "Qwen3VLProcessor") -> Self:
         """As the model's own image processor says."""
         image = processor.image_processor
         size = image.size
@@ -93,7 +97,7 @@ class PixelSpec:
         cut = planes.reshape(3, h // cell, self.merge, self.patch, w // cell, self.merge, self.patch)
         return cut.transpose(1, 4, 2, 5, 0, 3, 6).reshape(-1, 3 * self.patch**2)
 
-    def pixel_values(self, patches: Any, out: Any = None) -> Any:
+    def pixel_values(self, patches: "torch.Tensor", out: "torch.Tensor | None" = None) -> "torch.Tensor":
         """(patches, 3 * temporal * patch * patch) float32 of a tensor of `patches`, on the tensor's device.
 
         out: a float32 tensor of that shape to fill, for callers that need one result at a time: memory that the

@@ -1,7 +1,5 @@
 """Qwen3-VL's processor without its video part; a module of its own, so that worker processes can unpickle it."""
 
-from typing import Any
-
 from transformers import Qwen3VLProcessor
 
 
@@ -10,7 +8,11 @@ class FrameProcessor(Qwen3VLProcessor):
 
     # transformers reads a processor's parts off this signature, so leaving one out is enough
     def __init__(
-        self, image_processor: Any = None, tokenizer: Any = None, chat_template: Any = None, **kwargs: Any
+        self,
+        image_processor: object = None,
+        tokenizer: object = None,
+        chat_template: str | None = None,
+        **kwargs: object,
     ) -> None:
         super().__init__(image_processor, tokenizer, None, chat_template=chat_template, **kwargs)
 
