@@ -67,4 +67,4 @@ def test_a_model_is_added_by_one_file_and_one_yaml(tmp_path, monkeypatch):
     config = load(tmp_path / "linear.yaml", [*settings, "system.compile_cache=null"])
     assert to_fields(config.model)["scale"] == 0.5
     train(config)
-    assert evaluate(folder).evaluation.about["kind"] == "linear"
+    assert evaluate(folder).evaluation.about.get("kind") == "linear"

@@ -21,7 +21,7 @@ from protege.cloning.pages import (
     timeline_png,
     write_files,
 )
-from protege.cloning.predictions import Predictions, collect, cross_entropy, judge
+from protege.cloning.predictions import Predictions, Scored, collect, cross_entropy, judge
 from protege.cloning.store import Dataset
 from protege.cloning.writer import Writer
 
@@ -62,8 +62,8 @@ def predictions(held):
 
 @pytest.fixture(scope="module")
 def evaluation(held, predictions):
-    about = {"model": "reader", "dataset": "episodes.zarr", "split": "test"}
-    return judge(predictions, np.array([0.5, 0.5, 0.95, 0.5]), held.actions[held.rows(["episode_1"])], about=about)
+    about: Scored = {"model": "reader", "dataset": "episodes.zarr", "split": "test"}
+    return judge(predictions, np.array([0.5, 0.5, 0.95, 0.5]), held.actions[held.rows(["episode_1"])], about)
 
 
 def test_every_real_frame_is_predicted_once_and_knows_its_episode(held, predictions):
@@ -99,7 +99,7 @@ def test_a_model_of_several_slots_is_scored_by_its_first_and_each_slot_is_report
     options = loader.LoaderOptions(batch_size=8, shuffle=False, horizon=3, threads=0)
     found = collect(loader.batches(held, ["episode_0"], options), reads, KEYS, held.offsets)
     assert found.truth.shape == (LENGTHS[0], 3, 4)  # past the end no key is held
-    judged = judge(found, np.full(4, 0.5), held.actions)
+    judged = judge(found, np.full(4, 0.5), held.actions, {"model": "m"})
     idle = [float((~found.truth[:, h]).all(1).mean()) for h in range(3)]
     assert judged.slots == pytest.approx((1.0, idle[1], idle[2]))
     assert judged.scores.exact_match == 1.0
@@ -130,7 +130,7 @@ def by_hand(truth, pred, episode):
     names = tuple(f"episode_{e}" for e in sorted(set(episode)))
     count = np.arange(len(truth))
     found = Predictions(KEYS[:3], names, probs, np.array(truth, bool)[:, None], count, np.array(episode))
-    return judge(found, np.full(3, 0.5), np.array(truth, bool))
+    return judge(found, np.full(3, 0.5), np.array(truth, bool), {"model": "m"})
 
 
 def test_what_is_predicted_while_an_action_is_held_by_hand():
@@ -243,7 +243,7 @@ def test_the_score_says_how_the_model_plays_too(held):
     """Where every key stays below its threshold, scoring holds none and playing the likeliest."""
     options = loader.LoaderOptions(batch_size=16, shuffle=False, threads=0)
     found = collect(loader.batches(held, ["episode_0"], options), reads, KEYS, held.offsets)
-    judged = judge(found, np.full(4, 0.95), held.actions[held.rows(["episode_1"])])
+    judged = judge(found, np.full(4, 0.95), held.actions[held.rows(["episode_1"])], {"model": "m"})
     truth = found.truth[:, 0]
     assert judged.scores.exact_match == pytest.approx((~truth.any(1)).mean())
     assert judged.others["as played"].exact_match > judged.scores.exact_match

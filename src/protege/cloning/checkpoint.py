@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NotRequired, TypeVar, cast
+from typing import Any, Final, NotRequired, TypeVar, cast
 
 import jax
 import numpy as np
@@ -63,7 +63,7 @@ class About(SettingFields):
     step: NotRequired[int]
     best: NotRequired[float | None]
     stale: NotRequired[int]
-    scores: NotRequired[dict[str, Json]]
+    scores: NotRequired[dict[str, Any]]
 
 
 class Checkpoints:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import jax
 import jax.numpy as jnp
@@ -39,7 +39,7 @@ from protege.cloning.optim import last_step, schedule
 from protege.cloning.predictions import collect, cross_entropy
 from protege.cloning.steps import Devices, Network, Setting, State, make_steps, to_arrays
 from protege.cloning.thresholds import choose, pressed, untuned
-from protege.core.files import Json, locked, recover, staged, write_text
+from protege.core.files import locked, recover, staged, write_text
 from protege.errors import ProtegeError, UserError
 from protege.learn import resume
 from protege.learn.interrupt import Asked, Stopped, ctrl_c
@@ -67,7 +67,7 @@ class Trained:
     folder: Path
     steps: int
     losses: tuple[tuple[int, float], ...]
-    scores: Mapping[str, Json]
+    scores: Mapping[str, Any]
     interrupted: bool = False
 
 

@@ -133,7 +133,8 @@ def load_model(
 
     fields = check_qwen3_vl(source)
     where = resolve_device(device)
-    kind = getattr(torch, ("float32" if where == "cpu" else "bfloat16") if dtype == "auto" else dtype)
+    default = torch.float32 if where == "cpu" else torch.bfloat16
+    kind = {"auto": default, "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[dtype]
     options: dict[str, Any] = {"dtype": kind, "device_map": where, "use_safetensors": True}
     if four_bit and not fields.get("quantization_config"):  # a base may come quantised already
         options["quantization_config"] = nf4(kind)

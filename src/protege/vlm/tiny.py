@@ -39,8 +39,8 @@ class TinySize:
     deepstack: tuple[int, ...] = (1,)
 
     def __post_init__(self) -> None:
-        for name in ("hidden", "vision_hidden"):
-            if (value := getattr(self, name)) < 64 or value % HEAD_DIM:
+        for name, value in (("hidden", self.hidden), ("vision_hidden", self.vision_hidden)):
+            if value < 64 or value % HEAD_DIM:
                 raise UserError(f"{name} is a multiple of {HEAD_DIM} from 64 on, got {value}")
         if len(self.deepstack) > self.layers or any(not 0 <= i < self.vision_layers for i in self.deepstack):
             raise UserError(f"deepstack names vision layers, at most one for each text layer, got {self.deepstack}")
@@ -124,10 +124,10 @@ def save_processor(processor: "Qwen3VLProcessor", folder: Path) -> None:
     """Save a processor so that it loads with torchvision and without it."""
     processor.save_pretrained(folder)
     video = folder / "video_preprocessor_config.json"
-    if getattr(processor, "video_processor", None) is None and not video.exists():
+    if vars(processor).get("video_processor") is None and not video.exists():
         # AutoProcessor, where torchvision works, refuses a folder without the video part
         image = processor.image_processor
-        fields = {name: getattr(image, name) for name in ("patch_size", "temporal_patch_size", "merge_size")}
+        fields = {name: vars(image)[name] for name in ("patch_size", "temporal_patch_size", "merge_size")}
         fields |= {"image_mean": list(image.image_mean), "image_std": list(image.image_std)}
         video.write_text(json.dumps({"video_processor_type": "Qwen3VLVideoProcessor", **fields}, indent=1) + "\n")
 
