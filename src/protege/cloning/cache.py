@@ -87,7 +87,6 @@ def build(
     dataset: Dataset,
     folder: Path | None = None,
     frame_size: tuple[int, int] | None = None,
-    verify: bool = True,
     wait: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Cache:
@@ -112,8 +111,7 @@ def build(
                 start, stop = offsets[episode.name]
                 source = fingerprint(episode)
                 entry = done.get(episode.name)
-                fresh = entry is not None and entry["source"] == source
-                if not fresh or (verify and entry is not None and _hash(frames, start, stop, shape) != entry["hash"]):
+                if entry is None or entry["source"] != source or _hash(frames, start, stop, shape) != entry["hash"]:
                     written = _copy(episode, frames, start, shape, dataset.bgr)
                     done[episode.name] = {"start": start, "stop": stop, "source": source, "hash": written}
                     frames.flush()
@@ -122,16 +120,6 @@ def build(
                 progress(ready, total)
         _save_rows(folder, dataset)
         return _open(folder, offsets, shape)
-
-
-def remove(folder: Path) -> bool:
-    """Delete a cache; whether there was one. UserError if the folder is not a cache of ours."""
-    if not folder.exists():
-        return False
-    with _locked(folder, wait=False):
-        _claim(folder)
-        shutil.rmtree(folder)
-    return True
 
 
 def fingerprint(episode: Episode) -> str:

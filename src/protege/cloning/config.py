@@ -1,4 +1,4 @@
-"""What a cloning run is: the sections dataset, model, training, evaluation, logging and system of configs/*.yaml."""
+"""The configuration of a cloning run: one dataclass per section of configs/*.yaml."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,15 +17,17 @@ LOSSES: Final = ("bce", "focal")
 PRECISIONS: Final = ("float32", "bfloat16")
 BEST: Final = ("f1", "exact_match", "loss", "last")
 AUTO: Final = "auto"
-"""A coordinator that JAX finds by itself: on Slurm, with Open MPI, on TPU pods."""
+"""`system.coordinator` where JAX finds the other processes by itself: Slurm, Open MPI, TPU pods."""
 
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """Changes to training pictures, made on the device, none by default. crop: most pixels a picture is moved by;
-    brightness, contrast, saturation: up to this part more or less; flip: how often a picture is mirrored, with its
-    left and right actions exchanged; temporal_jitter: how often one older frame of a window is replaced by the one
-    after it.
+    """Augmentation of training frames, on the device; none by default.
+
+    crop: maximum random shift, pixels
+    brightness, contrast, saturation: maximum relative change
+    flip: probability of a mirrored sample, with its left and right actions exchanged
+    temporal_jitter: probability that one older frame of a window is replaced by the one after it
     """
 
     crop: int = 0
@@ -43,8 +45,13 @@ class AugmentConfig:
 
 @dataclass(frozen=True)
 class StateConfig:
-    """What is made of the game's state: hit points as ratios, positions relative to the opponent, distances, the
-    direction as a unit vector, and animation numbers as indices of a vocabulary from the training episodes.
+    """Features of the game's state.
+
+    ratios: hit points over their maximum
+    relative: positions relative to the opponent
+    distances: to the opponent
+    directions: angles as unit vectors
+    animations: animation numbers as indices into a vocabulary of the training episodes
     """
 
     ratios: bool = True
@@ -56,12 +63,17 @@ class StateConfig:
 
 @dataclass(frozen=True)
 class DatasetConfig:
-    """path: the zarr store; *_ratio: parts of the episodes, which sum to 1 (what train_ratio and val_ratio leave is
-    test_ratio where that is not given, maybe none); normalize_frames: divide by 255 (inside
-    jit); use_state: read the state; validate_episodes: read every episode once and leave out what is broken, else
-    the first broken one stops the run; frame_size: (height, width) that pictures are scaled to, null as stored;
-    cache: the folder of the uint8 cache, null beside the store; channel_order: "rgb" or "bgr" (as OpenCV has it), for
-    a store that does not say.
+    """Which episodes are read, and how.
+
+    path: the zarr store
+    train_ratio, val_ratio, test_ratio: shares of the episodes; they sum to 1
+    split_seed: of the shuffle before the split
+    normalize_frames: divide by 255 (on the device)
+    use_state: read the game's state
+    validate_episodes: leave out broken episodes; false: the first one stops the run
+    frame_size: (height, width) that frames are scaled to, null as stored
+    cache: folder of the uint8 cache, null beside the store
+    channel_order: "rgb" or "bgr" (OpenCV's), for a store that does not say
     """
 
     path: str = "dataset/episodes.zarr"
@@ -98,7 +110,12 @@ class DatasetConfig:
 
 @dataclass(frozen=True)
 class ScheduleConfig:
-    """The learning rate, per step: linear from 0 over the warm-up, then by `type` down to min_lr."""
+    """The learning rate of a step: linear warm-up, then constant or a cosine decay.
+
+    type: "cosine" or "constant"
+    warmup_epochs: length of the warm-up
+    min_lr: at the end of the cosine
+    """
 
     type: str = "cosine"
     warmup_epochs: float = 0.5
@@ -112,8 +129,11 @@ class ScheduleConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """type: "bce" or "focal" with gamma and alpha (the weight of held keys, 1 - alpha that of free ones);
-    onset_weight: of moments at which a key changes, 1 weighs all the same.
+    """The loss of an action.
+
+    type: "bce" or "focal"
+    gamma, alpha: of the focal loss; alpha is the weight of held keys
+    onset_weight: weight of time steps at which a key changes; 1 is that of all others
     """
 
     type: str = "bce"
@@ -130,7 +150,9 @@ class LossConfig:
 
 @dataclass(frozen=True)
 class EarlyStoppingConfig:
-    """patience: evaluations without a better best before training stops, 0 never; min_delta: what counts as better."""
+    """patience: evaluations without improvement before training stops, 0 never
+    min_delta: the least improvement that counts
+    """
 
     patience: int = 0
     min_delta: float = 0.0
@@ -142,11 +164,19 @@ class EarlyStoppingConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """batch_size: moments over all devices; accumulation: batches a step of the optimiser; max_steps: stop there, 0
-    after num_epochs; class_weight_cap: the most an action may weigh against the mean; label_smoothing: part of the
-    labels spread to both sides; precision: of the arithmetic, weights stay float32; checkpoint_dir: the model's
-    folder; save_every_n_epochs: checkpoints that stay; keep_last_n_checkpoints: beside them; resume: "auto" goes on
-    where this folder's run stopped, "never" starts over.
+    """The optimiser, its schedule and loss, and where the model is saved.
+
+    batch_size: global, over all devices
+    num_epochs, max_steps: training stops at whichever comes first; 0 steps: after the epochs
+    learning_rate, weight_decay, grad_clip_norm: of AdamW; a norm of 0 does not clip
+    accumulation: gradient-accumulation steps
+    precision: of the arithmetic; weights stay float32
+    use_class_weights, class_weight_cap: rare actions weigh more, at most this much
+    label_smoothing: share of the label that is spread to both sides
+    checkpoint_dir: the model's folder
+    save_every_n_epochs: checkpoints that are kept for good
+    keep_last_n_checkpoints: kept beside them
+    resume: "auto" resumes the run in this folder, "never" starts over
     """
 
     batch_size: int = 32
@@ -184,10 +214,13 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class EvaluationConfig:
-    """metrics_threshold: the probability from which a key counts as held, until thresholds are tuned;
-    tune_thresholds: choose one an action on the validation episodes; onset_buffer_frames: how far a predicted press
-    may be from the true one; best: the validation score by which the checkpoint that plays is chosen, or
-    "last": the last one, whatever its score.
+    """Scoring on the validation episodes.
+
+    eval_every_n_epochs: how often
+    metrics_threshold: probability from which a key counts as held, until thresholds are tuned
+    tune_thresholds: choose a threshold per action
+    onset_buffer_frames: tolerance between a predicted press and the true one
+    best: the score that chooses the checkpoint that plays, or "last"
     """
 
     eval_every_n_epochs: int = 1
@@ -205,9 +238,13 @@ class EvaluationConfig:
 
 @dataclass(frozen=True)
 class LoggingConfig:
-    """A local log (log.jsonl in the model's folder) is always written; nothing leaves the machine by default.
+    """What is logged beside log.jsonl in the model's folder; nothing leaves the machine by default.
 
-    wandb_mode: "offline" keeps runs in the model's folder, "online" sends them; log_gradients: the gradient's norm.
+    use_wandb, wandb_project, wandb_entity, wandb_run_name: Weights & Biases
+    wandb_mode: "offline" keeps runs in the model's folder, "online" sends them
+    use_tensorboard: write its events into the model's folder
+    log_every_n_steps: how often
+    log_gradients: the gradient's norm, too
     """
 
     use_wandb: bool = False
@@ -226,10 +263,15 @@ class LoggingConfig:
 
 @dataclass(frozen=True)
 class SystemConfig:
-    """num_workers: threads that read batches ahead, 0 reads them in the loop; pin_memory: put the next batch on the
-    device while a step runs; devices: how many to train on, 0 all; compile_cache: where compiled steps are kept
-    for the next start, null nowhere; coordinator: "host:port" of process 0 where num_processes train together, on one
-    host or on many, each with a process_id of its own from 0 on; "auto" where their launcher knows; null: alone.
+    """The machine.
+
+    seed: of weights, order, dropout and augmentation
+    num_workers: threads that read batches ahead; 0 reads them in the loop
+    pin_memory: put the next batch on the device while a step runs
+    devices: how many to train on, 0 all
+    compile_cache: folder of compiled steps for the next start, null none
+    coordinator: "host:port" of process 0 where several train together, "auto" where their launcher knows it
+    num_processes, process_id: how many, and which one this is, from 0 on
     """
 
     seed: int = 42
@@ -272,15 +314,15 @@ class CloningConfig:
 
 
 def load(path: Path | None = None, overrides: Sequence[str] = ()) -> CloningConfig:
-    """The configuration of a YAML file with overrides such as "training.batch_size=64"; UserError if it does not fit.
+    """A YAML file with overrides such as "training.batch_size=64"; UserError names what does not fit.
 
-    `model.name` decides which fields the section model has.
+    `model.name` decides which fields the section `model` has.
     """
     return from_fields(read_fields(path, overrides, "cloning"))
 
 
 def alone(config: CloningConfig) -> CloningConfig:
-    """A configuration without the processes that trained together, which are those of one start: for what is kept."""
+    """The configuration without its processes, which belong to one start and are not saved."""
     return replace(config, system=replace(config.system, coordinator=None, num_processes=None, process_id=None))
 
 
@@ -297,7 +339,7 @@ def from_fields(fields: Mapping[str, Json]) -> CloningConfig:
 
 
 def _with_test_ratio(data: Mapping[str, Json]) -> Mapping[str, Json]:
-    """The section dataset as the source documents write it, without a part to test on: what the other two leave."""
+    """The section dataset; without a test_ratio, as in the source documents, it is what the other two leave."""
     train, validation = data.get("train_ratio"), data.get("val_ratio")
     if "test_ratio" in data or not isinstance(train, int | float) or not isinstance(validation, int | float):
         return data
