@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from protege.cloning import cache, loader, pages
-from protege.cloning.film import HELD, PANEL, RIGHT, WRONG, _boxes, drawn, encode
+from protege.cloning.film import HELD, PANEL, RIGHT, WRONG, boxes, drawn, encode
 from protege.cloning.pages import (
     action_rows,
     chosen,
@@ -152,13 +152,17 @@ def test_episodes_without_pictures_are_not_shown():
     assert list(chosen(replace(found, predictions=replace(found.predictions, rows=rows)))) == [0, 2]
 
 
-def test_only_the_beginning_of_a_long_episode_is_filmed(evaluation, held, monkeypatch):
-    shown = []
-    monkeypatch.setattr(pages, "FILM_FRAMES", 7)
-    monkeypatch.setattr(pages, "drawn", lambda frames, *rest: shown.extend(frames) or iter(()))
-    monkeypatch.setattr(pages, "encode", lambda pictures, fps: b"")
-    episode_parts(evaluation, held.frames, 1, "", 10.0, True)
-    assert np.array_equal(shown, held.frames[held.rows(["episode_2"])][:7])
+def filmed(parts):
+    """The pictures (h, w, 3) of an episode's video."""
+    with av.open(io.BytesIO(b64decode(parts["film"].partition(",")[2])), "r") as container:
+        return [picture.to_ndarray(format="rgb24") for picture in container.decode(video=0)]
+
+
+def test_only_the_beginning_of_a_long_episode_is_filmed():
+    count = pages.FILM_FRAMES + 5
+    found = by_hand([[1, 0, 0]] * count, [[1, 0, 0]] * count, [0] * count)
+    flat = np.zeros((count, 3, 2, 480), np.uint8)
+    assert len(filmed(episode_parts(found, flat, 0, "", 10.0, True))) == pages.FILM_FRAMES
 
 
 def test_of_several_episodes_the_best_the_worst_and_the_one_between_are_shown():
@@ -173,14 +177,15 @@ def test_of_several_episodes_the_best_the_worst_and_the_one_between_are_shown():
     ]
 
 
-def test_an_episode_is_shown_with_its_own_pictures_in_seconds(evaluation, held, monkeypatch):
-    shown = []
-    monkeypatch.setattr(pages, "drawn", lambda frames, *rest: shown.extend(frames) or iter(()))
-    monkeypatch.setattr(pages, "encode", lambda pictures, fps: b"")
-    episode_parts(evaluation, held.frames, 1, "", 10.0, True)
-    assert np.array_equal(shown, held.frames[held.rows(["episode_2"])])
-    own = np.flatnonzero(evaluation.predictions.episode == 1)
-    assert timeline_png(evaluation, held.frames, own, 10.0) != timeline_png(evaluation, held.frames, own, 20.0)
+def test_an_episode_is_shown_with_its_own_pictures_in_seconds(evaluation, held):
+    own = held.frames[held.rows(["episode_2"])]
+    shown = filmed(episode_parts(evaluation, held.frames, 1, "", 10.0, True))
+    height, width = own.shape[2:]
+    scale = round(480 / width)
+    small = [picture[scale // 2 :: scale, scale // 2 :: scale][:height, :width].transpose(2, 0, 1) for picture in shown]
+    assert np.abs(np.array(small) - own.astype(float)).mean() < 8
+    places = np.flatnonzero(evaluation.predictions.episode == 1)
+    assert timeline_png(evaluation, held.frames, places, 10.0) != timeline_png(evaluation, held.frames, places, 20.0)
 
 
 def test_files_are_written_together_or_not_at_all(tmp_path):
@@ -223,9 +228,9 @@ def test_every_box_has_its_colour_in_its_column():
     assert picture.shape[0] % 2 == 0
     panel = picture[:, -PANEL:]
     ground = tuple(panel[0, 0])
-    colours = [[tuple(panel[top + 7, left + 7]) for left, top, _, _ in _boxes(row)] for row in range(4)]
+    colours = [[tuple(panel[top + 7, left + 7]) for left, top, _, _ in boxes(row)] for row in range(4)]
     assert colours == [[HELD, RIGHT], [ground, WRONG], [HELD, ground], [ground, ground]]
-    left, top = _boxes(2)[1][:2]
+    left, top = boxes(2)[1][:2]
     assert tuple(panel[top, left + 7]) == WRONG  # the frame of a key that was missed
 
 

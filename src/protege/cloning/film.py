@@ -36,7 +36,7 @@ def drawn(
         beside = panel.copy()
         draw = ImageDraw.Draw(beside)
         for row in range(len(keys)):
-            pressed, predicted = _boxes(row)
+            pressed, predicted = boxes(row)
             if true[row]:
                 draw.rectangle(pressed, fill=HELD)
             if said[row]:
@@ -55,14 +55,14 @@ def _panel(keys: Sequence[str], height: int) -> Image.Image:
     panel = Image.new("RGB", (PANEL, max(height, needed) + max(height, needed) % 2), (30, 30, 30))
     draw = ImageDraw.Draw(panel)
     font = ImageFont.load_default(12)
-    for column, text in zip(_boxes(-1), ("true", "model"), strict=True):
+    for column, text in zip(boxes(-1), ("true", "model"), strict=True):
         draw.text(((column[0] + column[2]) / 2, column[1] + 7), text, font=font, fill=HELD, anchor="mm")
     for row, key in enumerate(keys):
-        draw.text((8, _boxes(row)[0][1] + 7), key[:18], font=font, fill=HELD, anchor="lm")
+        draw.text((8, boxes(row)[0][1] + 7), key[:18], font=font, fill=HELD, anchor="lm")
     return panel
 
 
-def _boxes(row: int) -> tuple[tuple[int, int, int, int], tuple[int, int, int, int]]:
+def boxes(row: int) -> tuple[tuple[int, int, int, int], tuple[int, int, int, int]]:
     """(left, top, right, bottom) of a key's two boxes; row -1 is the heading."""
     top = ROW * (row + 1) + 4
     return (PANEL - 86, top, PANEL - 56, top + 14), (PANEL - 42, top, PANEL - 12, top + 14)
