@@ -1,4 +1,4 @@
-"""Reads one episode of a zarr store: all of its rows, and frames as they are asked for. What is wrong is an error."""
+"""Reads one episode of a zarr store: its rows at once, its frames when they are asked for."""
 
 import hashlib
 import math
@@ -26,7 +26,13 @@ _MAX_ROWS: Final = 256 << 20
 
 @dataclass(frozen=True)
 class Episode:
-    """One episode of a store, opened for reading; of its frames only what is asked for is read."""
+    """One episode of N frames.
+
+    actions: (N, A)
+    state: (N, S), None without
+    goal: (N,) indices, -1 for none, None without
+    attributes: as the store has them
+    """
 
     name: str
     folder: Path
@@ -51,9 +57,7 @@ class Episode:
 
     @cached_property
     def identity(self) -> str:
-        """The same wherever the store lies and whatever number the episode has: a hash of its actions and of its first
-        and last picture.
-        """
+        """A hash of its actions and of its first and last frame, whatever its number and wherever the store lies."""
         digest = hashlib.sha256(f"{self.frames.shape}{self.actions.shape}".encode())
         for part in (np.packbits(self.actions), self.read(0, 1), self.read(len(self) - 1, len(self))):
             digest.update(np.ascontiguousarray(part).data)
@@ -71,8 +75,9 @@ class Episode:
 
 
 def read_episode(folder: Path, ours: bool) -> tuple[Episode, int]:
-    """An episode, and how many of its chunks are zeros that were not stored. ValueError or OSError in words if it
-    cannot be used. ours: whether the store says what only our writer says.
+    """An episode, and how many chunks of zeros it leaves out. ValueError or OSError in words if it is not usable.
+
+    ours: the store has an attribute that only our writer gives
     """
     group = groups.open_group(folder)
     frames = groups.open_array(folder / "frames")
@@ -83,7 +88,7 @@ def read_episode(folder: Path, ours: bool) -> tuple[Episode, int]:
         if name == "actions" or (folder / name).is_dir():
             arrays[name] = array = groups.open_array(folder / name)
             _require_rows(name, array, frames.shape[0])
-    # What our writer stores has the chunks of zeros, too: one that is absent there was lost.
+    # Our writer stores chunks of zeros, too, so that an absent one was lost.
     complete = ours and "stored_resolution" in group.attrs
     absent = _look_at_chunks(folder, arrays, complete)
     rows = {name: _rows(array) for name, array in arrays.items() if name != "frames"}
@@ -103,7 +108,7 @@ def read_episode(folder: Path, ours: bool) -> tuple[Episode, int]:
 
 
 def _require_rows(name: str, array: zarr.Array, count: int) -> None:
-    """ValueError for another length, other than numbers, or more than is read into memory."""
+    """ValueError for an array of another length, of something else than numbers, or too large for memory."""
     if array.shape[:1] != (count,):
         raise ValueError(f"{count} frames but {array.shape[0] if array.ndim else 0} rows of {name}")
     if array.dtype.kind not in "biuf":
@@ -113,7 +118,7 @@ def _require_rows(name: str, array: zarr.Array, count: int) -> None:
 
 
 def _look_at_chunks(folder: Path, arrays: Mapping[str, zarr.Array], complete: bool) -> int:
-    """How many chunks are zeros that were not stored; ValueError where one was lost, or is cut."""
+    """How many chunks of zeros are left out; ValueError where a chunk is lost or truncated."""
     stored: dict[str, Stored] = {name: look(array, folder / name) for name, array in arrays.items()}
     for name, found in stored.items():
         if found.damage:
@@ -129,7 +134,7 @@ def _look_at_chunks(folder: Path, arrays: Mapping[str, zarr.Array], complete: bo
 
 
 def _zeros_stored(arrays: Mapping[str, zarr.Array], stored: Mapping[str, Stored]) -> bool:
-    """Whether the episode has a chunk of nothing but zeros: its writer stored those, too. It would be the smallest."""
+    """Whether the episode's writer stores chunks of zeros: the smallest chunk is one."""
     return any(found.smallest is not None and holds_only_fill(arrays[n], found.smallest) for n, found in stored.items())
 
 
@@ -139,5 +144,5 @@ def _rows(array: zarr.Array) -> NDArray[np.generic]:
 
 
 def _as(values: NDArray[np.generic], kind: type[Number]) -> NDArray[Number]:
-    with np.errstate(over="ignore", invalid="ignore"):  # what is no number then is named as such
+    with np.errstate(over="ignore", invalid="ignore"):  # the checks name what is no number then
         return values.astype(kind)

@@ -1,4 +1,4 @@
-"""The zarr data set of episodes: its reader, which names whatever is wrong with one.
+"""Reads a zarr data set of episodes, and names whatever is wrong with it.
 
 `episode_<i>/frames` [N, 3, H, W] uint8, `actions` [N, A] bool, optional `state` [N, S] float32 and `goal` [N] int32
 (-1: none); root attributes `keys`, `attributes` (the state's columns), `goals` (sentences), `channel_order`. One chunk
@@ -26,9 +26,15 @@ ORDERS: Final = ("rgb", "bgr")
 
 @dataclass(frozen=True)
 class Dataset:
-    """keys: the A actions' names; attributes: the S state columns'; goals: sentences; problems: what was found wrong,
-    a line each; episodes: those that can be used, by number; bgr: whether colours are stored blue first; assumed: what
-    the store does not say and was taken for granted, a line each.
+    """An opened store.
+
+    keys: names of the A actions
+    attributes: names of the S columns of the state
+    goals: sentences
+    episodes: the usable ones, by number
+    problems: what is wrong with the others, a line each
+    bgr: blue is stored first
+    assumed: what the store does not say, a line each
     """
 
     path: Path
@@ -42,10 +48,12 @@ class Dataset:
 
     @classmethod
     def open(cls, path: Path | str, use_state: bool = False, channel_order: str | None = None) -> Self:
-        """Read a store; episodes that cannot be used are left out, and named in `problems`.
+        """Open a store; unusable episodes are left out, and named in `problems`.
 
-        use_state: leave out episodes without state, too; channel_order: "rgb" or "bgr", for a store that does not say.
-        UserError if there is no store, or nothing in it can be used.
+        use_state: leave out episodes without state, too
+        channel_order: "rgb" or "bgr", for a store that does not say
+
+        UserError if there is no store, or no usable episode in it.
         """
         root, path = groups.open_root(path), Path(path)
         about = dict(root.attrs)
@@ -74,7 +82,7 @@ class Dataset:
 
 
 def _channel_order(path: Path, about: Mapping[str, object], wanted: str | None) -> tuple[bool, list[str]]:
-    """Whether blue comes first, and what was assumed."""
+    """Whether blue is stored first, and what was assumed."""
     said = about.get("channel_order")
     if said is None:
         if wanted is not None:
@@ -95,7 +103,7 @@ def _channel_order(path: Path, about: Mapping[str, object], wanted: str | None) 
 
 
 def _read_all(path: Path, about: Mapping[str, object], problems: list[str]) -> tuple[list[Episode], int]:
-    """The episodes that can be read, and how many of their chunks are zeros that were not stored."""
+    """The readable episodes, and how many chunks of zeros they leave out."""
     found = groups.episode_folders(path)
     if not found:
         raise UserError(f"{path}: no episode_<number> groups; expected at least one; write it with: protege export")

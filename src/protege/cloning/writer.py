@@ -1,4 +1,4 @@
-"""Writes zarr episodes: one writer at a time, each episode whole or not at all."""
+"""Writes zarr episodes, each whole or not at all, one writer at a time."""
 
 import logging
 import shutil
@@ -34,9 +34,7 @@ _PIECE: Final = 64
 
 
 def _not_told_yet(record: logging.LogRecord) -> bool:
-    """False for the errors of zarr's other threads after one has failed, of which asyncio prints a traceback each, and
-    for what it says of those that were still waiting.
-    """
+    """False for asyncio's tracebacks of zarr's other threads after one has failed; the first error was raised."""
     error = record.exc_info[1] if record.exc_info else None
     text = record.getMessage()
     return not (isinstance(error, OSError) and "never retrieved" in text) and "destroyed but it is pending" not in text
@@ -46,9 +44,9 @@ logging.getLogger("asyncio").addFilter(_not_told_yet)
 
 
 class Writer:
-    """Adds episodes to a store, a new one or one that it wrote, each whole or not at all, with the next free number.
+    """Adds episodes to a new store or to one that it wrote, under the next free numbers.
 
-    Nobody else can write to the store until it is closed.
+    Holds the store's lock until it is closed.
     """
 
     def __init__(
@@ -59,8 +57,13 @@ class Writer:
         source: str = "protege",
         doing: str = "protege export",
     ) -> None:
-        """doing: the command, for whoever comes second. UserError if there is a store with other actions, something
-        that is no store, or another command is writing here.
+        """Open or make the store.
+
+        attributes: names of the state's columns
+        source: what the episodes are made from
+        doing: the command, named to a second writer
+
+        UserError for a store with other actions, something else in its place, or another writer.
         """
         self.path, self.keys = path, tuple(keys)
         self._stack = ExitStack()
@@ -87,12 +90,12 @@ class Writer:
         there = self._finished()
         self._next = max(there, default=-1) + 1
         self.sessions = {name: about for about in there.values() if (name := _session(about)) is not None}
-        """The recordings that were in the store already: by name, the attributes of one of their episodes."""
+        """By name, the recordings that the store had: attributes of one of their episodes."""
         self.size = next((size for about in there.values() if (size := _size(about))), None)
-        """(width, height) of the frames that are in the store already."""
+        """(width, height) of the store's frames, None while it has none."""
 
     def close(self) -> None:
-        """Let others write here."""
+        """Release the store's lock."""
         self._stack.close()
 
     def __enter__(self) -> Self:
@@ -102,7 +105,7 @@ class Writer:
         self.close()
 
     def _finished(self) -> dict[int, Mapping[str, object]]:
-        """The attributes of the store's episodes by number; those of a recording that was cut off are deleted first."""
+        """By number, the attributes of the store's episodes, after those of a half-written recording were deleted."""
         folders = groups.episode_folders(self.path)
         about: dict[Path, Mapping[str, object]] = {}
         for _, folder in folders:
@@ -117,7 +120,7 @@ class Writer:
         return {number: about[folder] for number, folder in folders if folder.exists()}
 
     def goal(self, sentence: str) -> int:
-        """The index of a goal, a new one if need be."""
+        """The index of a goal, which is added where it is new."""
         if sentence not in self._goals:
             self._goals.append(sentence)
             with writing(self.path):
@@ -125,7 +128,7 @@ class Writer:
         return self._goals.index(sentence)
 
     def require_size(self, size: tuple[int, int]) -> None:
-        """UserError where the store's frames have another (width, height)."""
+        """UserError where the store has frames of another (width, height)."""
         if self.size not in (None, size):
             there = "x".join(map(str, self.size or ()))
             raise UserError(f"{self.path}: holds frames of {there}, these are {size[0]}x{size[1]}; give --size {there}")
@@ -149,7 +152,7 @@ class Writer:
         if not count or actions.shape[1:] != (len(self.keys),):
             raise ValueError(f"expected (N, {len(self.keys)}) actions with N > 0, got {actions.shape}")
         name = f"episode_{self._next}"
-        part = self.path / f"part_{name}"  # alone in the store, so it can only be what an earlier writer left there
+        part = self.path / f"part_{name}"  # left by a writer that was killed: this one holds the lock
         shutil.rmtree(part, ignore_errors=True)
         try:
             with writing(self.path):
@@ -170,7 +173,7 @@ class Writer:
         return name
 
     def _write_frames(self, group: zarr.Group, frames: Iterable[NDArray[np.uint8]], count: int) -> tuple[int, int]:
-        """Write the frames, a few at a time; returns their (width, height)."""
+        """Write frames, _PIECE at a time; returns their (width, height)."""
         array: zarr.Array | None = None
         waiting, written = [], 0
         for number, frame in enumerate(frames, 1):
@@ -188,9 +191,7 @@ class Writer:
 
 
 def _remove(folder: Path) -> None:
-    """Delete a folder that zarr's threads may still be writing to: they go on for a moment after one has failed, and
-    make it anew.
-    """
+    """Delete a folder that zarr's threads may still write to: after one has failed the others make it again."""
     quiet = 0
     for _ in range(40):
         shutil.rmtree(folder, ignore_errors=True)
@@ -201,13 +202,13 @@ def _remove(folder: Path) -> None:
 
 
 def _session(about: Mapping[str, object]) -> str | None:
-    """The recording that an episode is of."""
+    """The name of an episode's recording."""
     name = about.get("session_name")
     return name if isinstance(name, str) else None
 
 
 def _episodes(about: Mapping[str, object]) -> int:
-    """How many episodes the recording has."""
+    """How many episodes an episode's recording has."""
     count = about.get("session_episodes")
     return count if isinstance(count, int) else 1
 

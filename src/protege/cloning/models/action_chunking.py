@@ -77,5 +77,4 @@ class ActionChunking(Model):
         return self.out(self.norm(x)).astype(jnp.float32)
 
 
-def create_model(config: Options, shape: Shape, *, rngs: nnx.Rngs, dtype: DTypeLike = jnp.float32) -> ActionChunking:
-    return ActionChunking(config, shape, rngs=rngs, dtype=dtype)
+create_model = ActionChunking

@@ -53,5 +53,4 @@ class CausalTransformer(Model):
         return self.head(self.norm(tokens[:, -1]), goal, train, inputs.valid, rngs)
 
 
-def create_model(config: Options, shape: Shape, *, rngs: nnx.Rngs, dtype: DTypeLike = jnp.float32) -> CausalTransformer:
-    return CausalTransformer(config, shape, rngs=rngs, dtype=dtype)
+create_model = CausalTransformer

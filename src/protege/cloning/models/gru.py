@@ -45,5 +45,4 @@ class Gru(Model):
         return self.head(last, goal, train, inputs.valid, rngs)
 
 
-def create_model(config: Options, shape: Shape, *, rngs: nnx.Rngs, dtype: DTypeLike = jnp.float32) -> Gru:
-    return Gru(config, shape, rngs=rngs, dtype=dtype)
+create_model = Gru

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
@@ -29,5 +28,4 @@ class PureCnn(Model):
         return self.head(seen, goal, train, inputs.valid, rngs)
 
 
-def create_model(config: Options, shape: Shape, *, rngs: nnx.Rngs, dtype: DTypeLike = jnp.float32) -> PureCnn:
-    return PureCnn(config, shape, rngs=rngs, dtype=dtype)
+create_model = PureCnn

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
@@ -80,5 +79,4 @@ class ResnetPolicy(Model):
         return self.head(pooled(x, self.pool), goal, train, inputs.valid, rngs)
 
 
-def create_model(config: Options, shape: Shape, *, rngs: nnx.Rngs, dtype: DTypeLike = jnp.float32) -> ResnetPolicy:
-    return ResnetPolicy(config, shape, rngs=rngs, dtype=dtype)
+create_model = ResnetPolicy

@@ -61,5 +61,4 @@ class TemporalCnn(Model):
         return self.head(last, goal, train, inputs.valid, rngs)
 
 
-def create_model(config: Options, shape: Shape, *, rngs: nnx.Rngs, dtype: DTypeLike = jnp.float32) -> TemporalCnn:
-    return TemporalCnn(config, shape, rngs=rngs, dtype=dtype)
+create_model = TemporalCnn
