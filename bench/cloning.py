@@ -16,15 +16,24 @@ PARTS: Final = ("data", "train", "decide", "play")
 
 @dataclass(frozen=True)
 class CloningBench:
-    """parts: what to measure; frames: samples of the loader's comparison at 144x256; few, many: frames between which
-    memory may not grow; turns: of training steps; decisions: timed; episodes: of the expert to train on; rooms: to
-    play; goal_model, plain_model: folders of trained models, None to train them; folder: where everything is kept.
+    """What to measure, and how much of it.
+
+    parts: of PARTS
+    frames: samples of the loader's comparison at 144x256
+    few, many: frames between which memory must not grow, in episodes of `length`
+    turns: of training steps
+    decisions: that are timed
+    episodes: of the expert, to train on
+    rooms: to play
+    goal_model, plain_model: folders of trained models, None to train them
+    folder: where everything is kept, None nowhere
     """
 
     parts: tuple[str, ...] = PARTS
     frames: int = 1_200
     few: int = 2_000
     many: int = 20_000
+    length: int = 200
     turns: int = 5
     decisions: int = 300
     episodes: int = 300
@@ -36,7 +45,7 @@ class CloningBench:
     def __post_init__(self) -> None:
         if unknown := set(self.parts) - set(PARTS):
             raise UserError(f"no part {', '.join(sorted(unknown))}; they are {', '.join(PARTS)}")
-        for name in ("frames", "few", "many", "turns", "decisions", "episodes", "rooms"):
+        for name in ("frames", "few", "many", "length", "turns", "decisions", "episodes", "rooms"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} is 1 or more, got {getattr(self, name)}")
 
@@ -53,7 +62,7 @@ def run(bench: CloningBench, say: Callable[[str], None] = lambda text: None) -> 
         folder.mkdir(parents=True, exist_ok=True)
         models = {"goal": bench.goal_model, "plain": bench.plain_model}
         measure: dict[str, Callable[[], list[Figure]]] = {
-            "data": lambda: cloning_data.figures(folder, bench.frames, bench.few, bench.many, say),
+            "data": lambda: cloning_data.figures(folder, bench.frames, bench.few, bench.many, bench.length, say),
             "train": lambda: cloning_train.figures(folder, bench.turns, say),
             "decide": lambda: cloning_decide.figures(folder, bench.decisions, say),
             "play": lambda: cloning_play.closed_loop(folder, models, bench.episodes, bench.rooms, say),

@@ -37,7 +37,9 @@ print(own_peak_mb())
 """
 
 
-def figures(folder: Path, frames: int, few: int, many: int, say: Say = lambda text: None) -> list[Figure]:
+def figures(
+    folder: Path, frames: int, few: int, many: int, length: int = EPISODE, say: Say = lambda text: None
+) -> list[Figure]:
     """Both sizes' speed-ups (`frames` samples at 144x256, a quarter at 288x512) and the growth from few to many."""
     found: list[Figure] = []
     for height, width, count in ((144, 256, frames), (288, 512, frames // 4)):
@@ -59,7 +61,7 @@ def figures(folder: Path, frames: int, few: int, many: int, say: Say = lambda te
                 Figure("loader_speedup_later_288", later, f"{later:.0f}x: {later_text}", ">= 20", later >= MIN_LATER),
             ]
     say(f"peak memory at {few:,} and {many:,} frames of 144x256")
-    return [*found, *memory(folder, few, many)]
+    return [*found, *memory(folder, few, many, length)]
 
 
 def pictures(count: int, size: tuple[int, int], seed: int = 0) -> NDArray[np.uint8]:
@@ -127,7 +129,7 @@ def measure(store: Path, cache_folder: Path, turns: int = 3) -> dict[str, float]
         return sum(int(batch.valid.sum()) for batch in loader.batches(built, data.episodes, epoch=number))
 
     for _ in range(turns):
-        cache.remove(cache_folder)
+        shutil.rmtree(cache_folder, ignore_errors=True)
         began = time.process_time()
         data = Dataset.open(store)
         built = cache.build(data, cache_folder)
@@ -142,13 +144,16 @@ def measure(store: Path, cache_folder: Path, turns: int = 3) -> dict[str, float]
     return {name: float(np.median(values)) for name, values in rates.items()}
 
 
-def memory(folder: Path, few: int, many: int) -> list[Figure]:
-    """Peak memory of a process that opens a store, builds its cache and goes through it twice."""
+def memory(folder: Path, few: int, many: int, length: int = EPISODE) -> list[Figure]:
+    """Peak memory of a process that opens a store of so many frames, builds its cache and goes through it twice.
+
+    length: frames of an episode.
+    """
     peaks = []
-    first = write_store(folder / "seed.zarr", (144, 256), EPISODE, EPISODE)
+    first = write_store(folder / "seed.zarr", (144, 256), length, length)
     for count in (few, many):
         store = folder / f"{count}.zarr"
-        repeat(first, store, count // EPISODE)
+        repeat(first, store, count // length)
         peaks.append(peak_mb(str(store), str(folder / f"{count}.cache")))
         shutil.rmtree(folder / f"{count}.cache")
     growth = peaks[1] / peaks[0]

@@ -1,6 +1,6 @@
 """python -m bench cloning, playing: how often policies cloned from the expert reach a goal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -43,8 +43,10 @@ def closed_loop(
     ]
 
 
-def trained(folder: Path, name: str, episodes: int, say: Say = lambda text: None) -> Path:
-    """The folder of a model, "goal" or "plain", trained where it is not there yet."""
+def trained(
+    folder: Path, name: str, episodes: int, say: Say = lambda text: None, overrides: Sequence[str] = ()
+) -> Path:
+    """The folder of a model, "goal" or "plain", trained where it is not there yet. overrides: of its configuration."""
     from protege.arena.record_steps import record_steps
     from protege.arena.tasks import Task
     from protege.cloning import config
@@ -55,7 +57,7 @@ def trained(folder: Path, name: str, episodes: int, say: Say = lambda text: None
     say(f"recording {episodes} episodes of the expert")
     with StepStore(path, KEYBOARD_12.pressable, SIZE, source="arena") as store:
         record_steps(store, episodes, TRAIN_SEED, NOISE, task=Task.GO_TO, corrected=True)
-    changes = PLAIN if name == "plain" else ()
+    changes = (*(PLAIN if name == "plain" else ()), *overrides)
     say(f"training {name}: {RECIPE} {' '.join(changes)}")
     places = (f"dataset.path={path}", f"training.checkpoint_dir={model}")
     train(config.load(shipped(RECIPE), [*places, *changes]))

@@ -1,24 +1,24 @@
 """Checkpoints: two steps, resumed, two more are bit for bit four; which are kept; what is inside; what is refused."""
 
-import itertools
 import json
 import logging
 import shutil
-import signal
+from typing import Any
 
 import jax
 import numpy as np
 import pytest
+from flax import nnx
 
 from protege.cloning import loader
-from protege.cloning.checkpoint import Checkpoints, load_model, setting_from, setting_to, space_of
+from protege.cloning.checkpoint import About, Checkpoints, load_model, space_of
 from protege.cloning.state import StateEncoder
 from protege.cloning.steps import Devices, Network, Setting, State, make_steps
 from protege.cloning.train import Data, train
 from protege.core.actions import KEYBOARD_12
 from protege.errors import UserError
 from tests.cloning.stores import KEYS, store
-from tests.cloning.tiny import config, run
+from tests.cloning.tiny import config, interrupted, run
 
 HARD = ("model.dropout_rate=0.3", "training.accumulation=2", "dataset.augment={crop: 2, flip: 0.5}", "system.seed=7")
 
@@ -35,18 +35,8 @@ def runs(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     options = (*HARD, "training.max_steps=4", "model.goal=sentence")
     straight = train(run(data, folder / "straight", *options))
-    halves = run(data, folder / "halves", *options, "system.pin_memory=false", "system.num_workers=0")
-    real, number = loader.batches, itertools.count(1)
-
-    def interrupted(*args):
-        for batch in real(*args):
-            if next(number) == 2:
-                signal.raise_signal(signal.SIGINT)
-            yield batch
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loader, "batches", interrupted)
-        first = train(halves)
+    halves = run(data, folder / "halves", *options, "logging.log_every_n_steps=1")
+    first = interrupted(halves, "step 1 of")
     return straight, first, train(halves)
 
 
@@ -98,7 +88,7 @@ def test_the_best_weights_play_with_the_thresholds_of_each_action(runs, tmp_path
     state = checkpoints.restore(4, jax.eval_shape(like, jax.random.key(0)), here)
     for step, score in ((6, 99.0), (8, -99.0)):
         thresholds = {key: (step + number) / 100 for number, key in enumerate(KEYS)}
-        about = {**loaded.about, "thresholds": thresholds}
+        about: About = {**loaded.about, "thresholds": thresholds}
         checkpoints.save(state._replace(step=jax.numpy.int32(step)), about, score)
     checkpoints.close()
     np.testing.assert_allclose(load_model(folder).thresholds, [0.06, 0.07, 0.08, 0.09])
@@ -121,14 +111,19 @@ class Counted:
 
     @staticmethod
     def at(step):
-        return State(jax.numpy.asarray(step, jax.numpy.int32), {"w": jax.numpy.ones(2)}, {}, {})
+        weights = nnx.State({"w": nnx.Param(jax.numpy.ones(2))})
+        return State(jax.numpy.asarray(step, jax.numpy.int32), weights, nnx.State({}), {})
+
+    @staticmethod
+    def about(number) -> Any:
+        return {"step": number}
 
 
 def kept(folder, scores, *overrides):
     found = config("pure_cnn", *overrides)
     checkpoints = Checkpoints(folder, found, batches=10)
     for epoch, score in enumerate(scores, 1):
-        checkpoints.save(Counted.at(10 * epoch), {"epoch": epoch}, score)
+        checkpoints.save(Counted.at(10 * epoch), Counted.about(epoch), score)
     checkpoints.close()
     return {int(path.name) // 10 for path in (folder / "checkpoints").iterdir() if path.name.isdigit()}
 
@@ -147,9 +142,9 @@ def test_a_checkpoint_that_nothing_judged_is_saved_without_a_word(tmp_path, capl
 
 def test_a_step_is_saved_once(tmp_path):
     checkpoints = Checkpoints(tmp_path, config(), batches=10)
-    checkpoints.save(Counted.at(3), {"n": 1}, None)
-    checkpoints.save(Counted.at(3), {"n": 2}, None)
-    assert checkpoints.about(3) == {"n": 1}
+    checkpoints.save(Counted.at(3), Counted.about(1), None)
+    checkpoints.save(Counted.at(3), Counted.about(2), None)
+    assert checkpoints.about(3) == Counted.about(1)
     assert checkpoints.latest() == 3
     checkpoints.close()
 
@@ -189,7 +184,7 @@ def test_starting_over_forgets_what_was_there(runs, data, tmp_path):
 def test_a_setting_survives_json():
     state = StateEncoder.fit(np.arange(38, dtype=np.float32).reshape(2, 19))
     for setting in (Setting(("a",), ("go",), (16, 24), state), Setting(("a", "b"), (), (8, 8))):
-        assert setting_from(json.loads(json.dumps(setting_to(setting)))) == setting
+        assert Setting.from_json(json.loads(json.dumps(setting.to_json()))) == setting
 
 
 def test_keys_of_the_keyboard_are_its_space_and_others_have_their_own():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from protege.cloning.compare import compare, read_metrics
-from protege.cloning.predictions import Predictions, judge
+from protege.cloning.predictions import Predictions, Scored, judge
 from protege.errors import UserError
 
 KEYS = ("left", "right", "never")
@@ -18,8 +18,8 @@ def write(folder, wrong, split="test", frames=60):
     truth = np.repeat(rng.random((frames // 5, 1, 3)) < [0.5, 0.3, 0], 5, axis=0)
     probs = np.where(truth ^ (rng.random(truth.shape) < wrong), 0.9, 0.1).astype(np.float32)
     found = Predictions(KEYS, ("episode_0",), probs, truth, np.arange(frames), np.zeros(frames, int))
-    about = {"model": folder.name, "parameters": 655_623, "dataset": "data/e.zarr", "split": split}
-    judged = judge(found, np.full(3, 0.5), truth[:, 0], about=about)
+    about: Scored = {"model": folder.name, "parameters": 655_623, "dataset": "data/e.zarr", "split": split}
+    judged = judge(found, np.full(3, 0.5), truth[:, 0], about)
     folder.mkdir(parents=True)
     (folder / "metrics.json").write_text(json.dumps(judged.to_json()), encoding="utf-8")
     return folder, judged

@@ -12,11 +12,10 @@ from flax import nnx
 
 from protege.cloning.checkpoint import load_model
 from protege.cloning.layers import Inputs
-from protege.cloning.logs import Log
 from protege.cloning.steps import Devices, Network, Setting, make_steps
-from protege.cloning.train import Data, Run, train
+from protege.cloning.train import train
 from tests.cloning.stores import store
-from tests.cloning.tiny import config, run
+from tests.cloning.tiny import config, interrupted, run
 
 KEYS = ("left", "right")
 
@@ -91,13 +90,10 @@ def test_a_second_run_in_one_process_has_its_own_loss():
     assert losses[1] == pytest.approx(losses[0] / 2, rel=1e-4)
 
 
-def test_a_run_that_was_killed_before_it_was_judged_loads_and_goes_on(tmp_path):
-    options = ("evaluation.eval_every_n_epochs=2", "evaluation.metrics_threshold=0.4")
+def test_a_run_that_was_stopped_before_it_was_judged_loads_and_goes_on(tmp_path):
+    options = ("evaluation.eval_every_n_epochs=2", "evaluation.metrics_threshold=0.4", "logging.log_every_n_steps=1")
     found = run(store(tmp_path / "e.zarr", (12, 9, 7), size=(24, 16)), tmp_path / "model", *options)
-    (tmp_path / "model").mkdir()
-    with Log(tmp_path / "model", found) as log:
-        begun = Run(found, Data.open(found), tmp_path / "model", log)
-        begun._finish(begun.first_epoch(begun.batches), begun.batches, over=False, stopped=False)
-        begun.checkpoints.close()
+    stopped = interrupted(found, "step 1 of")
+    assert stopped.scores == {}
     assert load_model(tmp_path / "model").thresholds.tolist() == [0.4, 1, 0.4, 0.4], "the second is never held"
-    assert train(found).steps == 2 * begun.batches
+    assert train(found).steps > stopped.steps

@@ -12,6 +12,7 @@ from protege.cloning import models
 from protege.cloning.config import CloningConfig, load
 from protege.cloning.evaluate import evaluate
 from protege.cloning.train import train
+from protege.errors import UserError
 from protege.settings import to_fields
 from tests.cloning.stores import store
 
@@ -57,14 +58,24 @@ def test_its_commands_exist():
     assert ("clone", "evaluate") in named
 
 
-def test_a_model_is_added_by_one_file_and_one_yaml(tmp_path, monkeypatch):
+@pytest.fixture
+def beside(tmp_path):
+    """A second folder of the package `models`."""
+    models.__path__.append(str(tmp_path))
+    yield tmp_path
+    models.__path__.remove(str(tmp_path))
+
+
+@pytest.mark.usefixtures("beside")
+def test_a_model_is_added_by_one_file_and_one_yaml(tmp_path):
     code, yaml = next(text for text in block("python") if "create_model" in text), block("yaml")[0]
     (tmp_path / "linear.py").write_text(code, encoding="utf-8")
     (tmp_path / "linear.yaml").write_text(yaml, encoding="utf-8")
-    monkeypatch.setattr(models, "__path__", [*models.__path__, str(tmp_path)])
+    with pytest.raises(UserError, match=r"unknown key model.scal; did you mean model.scale\?"):
+        load(tmp_path / "linear.yaml", ["model.scal=3"])
     data, folder = store(tmp_path / "episodes.zarr"), tmp_path / "model"
     settings = (f"dataset.path={data}", f"training.checkpoint_dir={folder}", "training.num_epochs=1")
     config = load(tmp_path / "linear.yaml", [*settings, "system.compile_cache=null"])
     assert to_fields(config.model)["scale"] == 0.5
     train(config)
-    assert evaluate(folder).evaluation.about["kind"] == "linear"
+    assert evaluate(folder).evaluation.about.get("kind") == "linear"

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from protege.cloning import cache, loader, pages
-from protege.cloning.film import HELD, PANEL, RIGHT, WRONG, _boxes, drawn, encode
+from protege.cloning.film import HELD, PANEL, RIGHT, WRONG, boxes, drawn, encode
 from protege.cloning.pages import (
     action_rows,
     chosen,
@@ -21,7 +21,7 @@ from protege.cloning.pages import (
     timeline_png,
     write_files,
 )
-from protege.cloning.predictions import Predictions, collect, cross_entropy, judge
+from protege.cloning.predictions import Predictions, Scored, collect, cross_entropy, judge
 from protege.cloning.store import Dataset
 from protege.cloning.writer import Writer
 
@@ -62,8 +62,8 @@ def predictions(held):
 
 @pytest.fixture(scope="module")
 def evaluation(held, predictions):
-    about = {"model": "reader", "dataset": "episodes.zarr", "split": "test"}
-    return judge(predictions, np.array([0.5, 0.5, 0.95, 0.5]), held.actions[held.rows(["episode_1"])], about=about)
+    about: Scored = {"model": "reader", "dataset": "episodes.zarr", "split": "test"}
+    return judge(predictions, np.array([0.5, 0.5, 0.95, 0.5]), held.actions[held.rows(["episode_1"])], about)
 
 
 def test_every_real_frame_is_predicted_once_and_knows_its_episode(held, predictions):
@@ -99,7 +99,7 @@ def test_a_model_of_several_slots_is_scored_by_its_first_and_each_slot_is_report
     options = loader.LoaderOptions(batch_size=8, shuffle=False, horizon=3, threads=0)
     found = collect(loader.batches(held, ["episode_0"], options), reads, KEYS, held.offsets)
     assert found.truth.shape == (LENGTHS[0], 3, 4)  # past the end no key is held
-    judged = judge(found, np.full(4, 0.5), held.actions)
+    judged = judge(found, np.full(4, 0.5), held.actions, {"model": "m"})
     idle = [float((~found.truth[:, h]).all(1).mean()) for h in range(3)]
     assert judged.slots == pytest.approx((1.0, idle[1], idle[2]))
     assert judged.scores.exact_match == 1.0
@@ -130,7 +130,7 @@ def by_hand(truth, pred, episode):
     names = tuple(f"episode_{e}" for e in sorted(set(episode)))
     count = np.arange(len(truth))
     found = Predictions(KEYS[:3], names, probs, np.array(truth, bool)[:, None], count, np.array(episode))
-    return judge(found, np.full(3, 0.5), np.array(truth, bool))
+    return judge(found, np.full(3, 0.5), np.array(truth, bool), {"model": "m"})
 
 
 def test_what_is_predicted_while_an_action_is_held_by_hand():
@@ -152,13 +152,17 @@ def test_episodes_without_pictures_are_not_shown():
     assert list(chosen(replace(found, predictions=replace(found.predictions, rows=rows)))) == [0, 2]
 
 
-def test_only_the_beginning_of_a_long_episode_is_filmed(evaluation, held, monkeypatch):
-    shown = []
-    monkeypatch.setattr(pages, "FILM_FRAMES", 7)
-    monkeypatch.setattr(pages, "drawn", lambda frames, *rest: shown.extend(frames) or iter(()))
-    monkeypatch.setattr(pages, "encode", lambda pictures, fps: b"")
-    episode_parts(evaluation, held.frames, 1, "", 10.0, True)
-    assert np.array_equal(shown, held.frames[held.rows(["episode_2"])][:7])
+def filmed(parts):
+    """The pictures (h, w, 3) of an episode's video."""
+    with av.open(io.BytesIO(b64decode(parts["film"].partition(",")[2])), "r") as container:
+        return [picture.to_ndarray(format="rgb24") for picture in container.decode(video=0)]
+
+
+def test_only_the_beginning_of_a_long_episode_is_filmed():
+    count = pages.FILM_FRAMES + 5
+    found = by_hand([[1, 0, 0]] * count, [[1, 0, 0]] * count, [0] * count)
+    flat = np.zeros((count, 3, 2, 480), np.uint8)
+    assert len(filmed(episode_parts(found, flat, 0, "", 10.0, True))) == pages.FILM_FRAMES
 
 
 def test_of_several_episodes_the_best_the_worst_and_the_one_between_are_shown():
@@ -173,14 +177,15 @@ def test_of_several_episodes_the_best_the_worst_and_the_one_between_are_shown():
     ]
 
 
-def test_an_episode_is_shown_with_its_own_pictures_in_seconds(evaluation, held, monkeypatch):
-    shown = []
-    monkeypatch.setattr(pages, "drawn", lambda frames, *rest: shown.extend(frames) or iter(()))
-    monkeypatch.setattr(pages, "encode", lambda pictures, fps: b"")
-    episode_parts(evaluation, held.frames, 1, "", 10.0, True)
-    assert np.array_equal(shown, held.frames[held.rows(["episode_2"])])
-    own = np.flatnonzero(evaluation.predictions.episode == 1)
-    assert timeline_png(evaluation, held.frames, own, 10.0) != timeline_png(evaluation, held.frames, own, 20.0)
+def test_an_episode_is_shown_with_its_own_pictures_in_seconds(evaluation, held):
+    own = held.frames[held.rows(["episode_2"])]
+    shown = filmed(episode_parts(evaluation, held.frames, 1, "", 10.0, True))
+    height, width = own.shape[2:]
+    scale = round(480 / width)
+    small = [picture[scale // 2 :: scale, scale // 2 :: scale][:height, :width].transpose(2, 0, 1) for picture in shown]
+    assert np.abs(np.array(small) - own.astype(float)).mean() < 8
+    places = np.flatnonzero(evaluation.predictions.episode == 1)
+    assert timeline_png(evaluation, held.frames, places, 10.0) != timeline_png(evaluation, held.frames, places, 20.0)
 
 
 def test_files_are_written_together_or_not_at_all(tmp_path):
@@ -223,9 +228,9 @@ def test_every_box_has_its_colour_in_its_column():
     assert picture.shape[0] % 2 == 0
     panel = picture[:, -PANEL:]
     ground = tuple(panel[0, 0])
-    colours = [[tuple(panel[top + 7, left + 7]) for left, top, _, _ in _boxes(row)] for row in range(4)]
+    colours = [[tuple(panel[top + 7, left + 7]) for left, top, _, _ in boxes(row)] for row in range(4)]
     assert colours == [[HELD, RIGHT], [ground, WRONG], [HELD, ground], [ground, ground]]
-    left, top = _boxes(2)[1][:2]
+    left, top = boxes(2)[1][:2]
     assert tuple(panel[top, left + 7]) == WRONG  # the frame of a key that was missed
 
 
@@ -243,7 +248,7 @@ def test_the_score_says_how_the_model_plays_too(held):
     """Where every key stays below its threshold, scoring holds none and playing the likeliest."""
     options = loader.LoaderOptions(batch_size=16, shuffle=False, threads=0)
     found = collect(loader.batches(held, ["episode_0"], options), reads, KEYS, held.offsets)
-    judged = judge(found, np.full(4, 0.95), held.actions[held.rows(["episode_1"])])
+    judged = judge(found, np.full(4, 0.95), held.actions[held.rows(["episode_1"])], {"model": "m"})
     truth = found.truth[:, 0]
     assert judged.scores.exact_match == pytest.approx((~truth.any(1)).mean())
     assert judged.others["as played"].exact_match > judged.scores.exact_match

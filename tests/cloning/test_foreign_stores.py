@@ -279,7 +279,7 @@ def test_two_episodes_and_the_documents_own_configuration_train_and_are_scored(t
     splits = load_model(trained.folder).about["splits"]
     assert [len(splits[part]) for part in ("train", "validation", "test")] == [1, 1, 0]
     found = evaluate(trained.folder)
-    assert found.evaluation.about["split"] == "validation"
+    assert found.evaluation.about.get("split") == "validation"
     assert "channel_order" not in caplog.text
     with pytest.raises(UserError, match="--split test: the training kept no episodes for it"):
         evaluate(trained.folder, split="test")

@@ -60,21 +60,11 @@ def test_uv_installs_the_same_with_the_group_and_without_naming_it():
     assert settings["tool"]["uv"]["default-groups"] == ["bc_training"]
 
 
-def test_the_installation_is_checked(project):
-    said = run("python BC_training/scripts/test_setup.py", project).splitlines()
-    assert said
-    assert all(line.startswith("ok ") for line in said)
-
-
-def test_training_starts_from_the_root_and_is_not_hidden_by_the_folder_of_the_same_name(project):
-    assert trained(project, "python -m BC_training --config configs/pure_cnn.yaml")
-
-
 def test_training_starts_from_the_folder_of_the_documents(project):
     assert trained(project, "cd BC_training\npython train.py --config configs/pure_cnn.yaml")
 
 
-def test_a_copied_configuration_trains(project):
+def test_a_copied_configuration_trains_from_the_root_and_is_not_hidden_by_the_folder_of_the_same_name(project):
     copied = "cp configs/pure_cnn.yaml configs/my_model.yaml\npython -m BC_training --config configs/my_model.yaml"
     assert trained(project, copied)
 

@@ -1,8 +1,9 @@
 """The check of an installation: everything is tried, and what is broken is said without a traceback."""
 
+import os
 import shutil
+import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -15,33 +16,43 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory):
-    data = store(tmp_path_factory.mktemp("data") / "episodes.zarr")
-    return {check.name: check for check in checks(ROOT / "configs" / "pure_cnn.yaml", data)}
+def checked(tmp_path_factory):
+    """The script of the source documents, run once: how it ended, its lines by check, and what it left in its folder
+    for temporary files.
+    """
+    folder, temporary = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("temporary")
+    command = [sys.executable, "BC_training/scripts/test_setup.py", "--config", "configs/pure_cnn.yaml"]
+    command += ["--dataset", str(store(folder / "episodes.zarr"))]
+    environment = {**os.environ, "TMPDIR": str(temporary), "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    return done.returncode, lines(done.stdout), list(temporary.glob("protege-setup-*"))
 
 
-def without_training(monkeypatch, **options):
-    """The checks but the longest one, whose own test is above."""
-    monkeypatch.setattr("protege.cloning.setup_check._training", lambda: "")
-    return {check.name: check for check in checks(**options)}
+@pytest.fixture(scope="module")
+def found(checked):
+    return checked[1]
 
 
-def test_on_this_machine_everything_works(found):
-    assert all(check.ok for check in found.values()), [check for check in found.values() if not check.ok]
+def lines(text):
+    """By check, whether it is ok and what it says."""
+    return {line[4:21].strip(): (line.startswith("ok "), line[22:]) for line in text.splitlines()}
+
+
+def test_on_this_machine_everything_works(checked):
+    code, found, left = checked
+    assert [name for name, (ok, _) in found.items() if not ok] == []
+    assert code == 0
     assert set(LIBRARIES) < set(found)
+    assert left == [], "nothing is left behind"
 
 
 def test_the_documented_model_has_the_documented_size(found):
-    assert "655,623 weights" in found["model"].found
+    assert "655,623 weights" in found["model"][1]
 
 
 def test_a_whole_run_in_small_is_made_and_the_data_set_is_opened(found):
-    assert "24 steps on 2 made-up episodes" in found["training"].found
-    assert found["data set"].found.startswith("4 episodes (2 train, 1 validation, 1 test), 43 frames of 16x12")
-
-
-def test_nothing_is_left_behind(found):
-    assert not list(Path(tempfile.gettempdir()).glob("protege-setup-*"))
+    assert "24 steps on 2 made-up episodes" in found["training"][1]
+    assert found["data set"][1].startswith("4 episodes (2 train, 1 validation, 1 test), 43 frames of 16x12")
 
 
 def test_a_missing_library_is_named_with_the_way_to_get_it(monkeypatch):
@@ -53,21 +64,13 @@ def test_a_missing_library_is_named_with_the_way_to_get_it(monkeypatch):
     assert "training" not in found
 
 
-def test_a_broken_configuration_and_data_set_are_one_line_each(monkeypatch, tmp_path):
+def test_a_broken_configuration_and_data_set_are_one_line_each_and_the_command_ends_with_1(tmp_path, capsys):
     (tmp_path / "bad.yaml").write_text("training: {batchsize: 3}", encoding="utf-8")
     data = store(tmp_path / "episodes.zarr")
     shutil.rmtree(data / "episode_1" / "actions")
-    found = without_training(monkeypatch, config=tmp_path / "bad.yaml", dataset=data)
-    assert not found["configuration"].ok
-    assert "batch_size" in found["configuration"].found
-    assert "no actions array" in found["data set"].found
-    assert not found["data set"].ok
-    assert found["model"].ok
-
-
-def test_the_command_ends_with_1_where_something_is_broken(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr("protege.cloning.setup_check._training", lambda: "")
-    assert cli.run(["clone", "setup-check", "--dataset", str(tmp_path)]) == 1
-    lines = capsys.readouterr().out.splitlines()
-    assert [line for line in lines if line.startswith("FIX")] == lines[-1:]
-    assert cli.run(["clone", "setup-check"]) == 0
+    command = ["clone", "setup-check", "--config", str(tmp_path / "bad.yaml"), "--dataset", str(data)]
+    assert cli.run(command) == 1
+    found = lines(capsys.readouterr().out)
+    assert [name for name, (ok, _) in found.items() if not ok] == ["configuration", "data set"]
+    assert "batch_size" in found["configuration"][1]
+    assert "no actions array" in found["data set"][1]

@@ -254,13 +254,6 @@ def test_state_that_is_no_number_or_of_another_width_is_named(tmp_path):
     assert second.endswith("episode_1: 2 state columns, the data set names 3; left out")
 
 
-def test_a_strict_reader_stops_at_the_first_problem(tmp_path):
-    path = store(tmp_path / "d.zarr")
-    shutil.rmtree(path / "episode_1")
-    with pytest.raises(UserError, match=r"missing in the numbering.*1 problems in all"):
-        Dataset.open(path, strict=True)
-
-
 @pytest.mark.parametrize(
     ("make", "message"),
     [

@@ -1,6 +1,10 @@
 """Models and runs small enough to compile in a second: pictures of 24x16, a few channels."""
 
+import logging
+import signal
+
 from protege.cloning.config import load
+from protege.cloning.train import train
 
 WIDTHS = {
     "pure_cnn": ("conv_features=[4,8]", "dense_features=[8]"),
@@ -29,3 +33,32 @@ def run(data, folder, *overrides, name="pure_cnn"):
     """A run of a tiny model on a store."""
     fixed = (f"dataset.path={data}", f"training.checkpoint_dir={folder}", "training.batch_size=8")
     return config(name, *fixed, "training.num_epochs=2", "training.learning_rate=0.01", *overrides)
+
+
+class CtrlC(logging.Handler):
+    """Sends the signal of Ctrl-C to this process when a line that begins so is logged for the first time."""
+
+    def __init__(self, line):
+        super().__init__(logging.INFO)
+        self.line = line
+
+    def emit(self, record):
+        if self.line and record.getMessage().startswith(self.line):
+            self.line = ""
+            signal.raise_signal(signal.SIGINT)
+
+
+def interrupted(config, line):
+    """Train with a Ctrl-C when the run logs a line that begins so; it stops after the step in progress.
+
+    A step's line is logged during the next step.
+    """
+    log, handler = logging.getLogger("protege.cloning.train"), CtrlC(line)
+    level = log.level
+    log.setLevel(logging.INFO)
+    log.addHandler(handler)
+    try:
+        return train(config)
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)

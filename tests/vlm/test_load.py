@@ -3,6 +3,7 @@
 
 import json
 import shutil
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from protege.vlm.tiny import TinySize, build_tiny
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 
 
-def ask(processor, goal="Go to the lantern", size=(160, 120)):
+def ask(processor: Any, goal="Go to the lantern", size=(160, 120)):
     pixels = np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), np.uint8)
     content = [{"type": "image", "image": Image.fromarray(pixels)}, {"type": "text", "text": prompt(goal)}]
     return processor.apply_chat_template(
@@ -84,8 +85,8 @@ def test_the_picture_reaches_the_answer_and_so_does_where_things_are(tiny):
 
 
 def test_a_tiny_model_answers_with_generate(tiny):
-    model, processor = load_model(tiny, device="cpu"), load_processor(tiny)
-    inputs = ask(processor)
+    model: Any = load_model(tiny, device="cpu")
+    inputs = ask(load_processor(tiny))
     answer = model.generate(**inputs, max_new_tokens=4, do_sample=False)
     assert answer.shape[1] > inputs["input_ids"].shape[1]
 

@@ -3,25 +3,29 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from protege.cloning.split import RATIOS, Splits, split
+from protege.cloning.split import Splits, split
 from protege.cloning.state import ANIMATIONS, COLUMNS
 from protege.cloning.store import Dataset, Episode
+from protege.core.files import Json
 from protege.core.text import printable
 from protege.errors import UserError
 
 _TOP: Final = 10
 _RARE: Final = 0.02
-"""Share of the frames below which an action is so rare that weights, or focal loss, are worth trying."""
+"""Share of frames below which an action is rare: class weights or focal loss are worth trying."""
 
 
 @dataclass(frozen=True)
 class Action:
-    """share: of frames that hold it; presses: how often it went down; held: mean frames of one press."""
+    """share: of the frames that hold it
+    presses: how often it starts
+    held: mean frames of a press
+    """
 
     name: str
     share: float
@@ -31,8 +35,11 @@ class Action:
 
 @dataclass(frozen=True)
 class Stream:
-    """Animation numbers. unique, lowest, highest: over all episodes; unknown: share of the frames held out of training
-    whose number no training frame has; top: (number, frames) of the commonest.
+    """A column of animation numbers in the state.
+
+    unique, lowest, highest: of the numbers in all episodes
+    unknown: share of the held-out frames whose number is in no training frame
+    top: (number, frames) of the most frequent
     """
 
     name: str
@@ -45,8 +52,12 @@ class Stream:
 
 @dataclass(frozen=True)
 class Analysis:
-    """lengths: frames of every episode; idle: share of frames that hold nothing; chords: share that hold several;
-    goals: (sentence, frames); split: the parts that training would make, None where there are too few episodes.
+    """What is in a data set.
+
+    lengths: frames of each episode
+    idle, chords: shares of the frames that hold no action, and several
+    goals: (sentence, frames)
+    split: that training would make, None with too few episodes
     """
 
     dataset: Dataset
@@ -63,7 +74,7 @@ class Analysis:
         """Actions that are never held, so that nothing can be learned about them."""
         return tuple(action.name for action in self.actions if not action.share)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Json]:
         data = self.dataset
         return {
             "path": str(data.path),
@@ -80,8 +91,8 @@ class Analysis:
         }
 
 
-def analyze(path: Path, ratios: Sequence[float] = RATIOS, seed: int = 42) -> Analysis:
-    """Read a store's actions, states and goals; its frames are only checked. ratios, seed: of training's split."""
+def analyze(path: Path, seed: int = 42) -> Analysis:
+    """Read a store's actions, states and goals; its frames are only checked. seed: of the split that training makes."""
     dataset = Dataset.open(path)
     rows = np.concatenate([episode.actions for episode in dataset.episodes])
     presses = np.sum([_presses(episode.actions) for episode in dataset.episodes], axis=0)
@@ -91,7 +102,7 @@ def analyze(path: Path, ratios: Sequence[float] = RATIOS, seed: int = 42) -> Ana
         for a, name in enumerate(dataset.keys)
     )
     try:
-        parts = split(dataset, ratios, seed)
+        parts = split(dataset, seed=seed)
     except UserError:
         parts = None
     return Analysis(
@@ -107,7 +118,7 @@ def analyze(path: Path, ratios: Sequence[float] = RATIOS, seed: int = 42) -> Ana
 
 
 def _presses(actions: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """(A,) how often each action is held in a frame and was not in the frame before."""
+    """(A,) how often each action starts: it is held in a frame and not in the one before."""
     return (np.diff(actions.astype(np.int8), axis=0, prepend=0) > 0).sum(axis=0)
 
 

@@ -1,4 +1,4 @@
-"""Changes to training pictures that leave the right action the same, or change it along; runs inside jit."""
+"""Augmentation of training samples, inside jit; where a change would make an action wrong, the action changes, too."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from protege.cloning.config import AugmentConfig
 
 _SIDES: Final = (("left", "right"), ("a", "d"))
 _GREY: Final = (0.299, 0.587, 0.114)
-"""Weights of red, green and blue in the brightness of a pixel (ITU-R BT.601)."""
+"""Luma weights of red, green and blue (ITU-R BT.601)."""
 
 
 class Sample(NamedTuple):
@@ -25,20 +25,20 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True)
 class Mirror:
-    """actions: (A,) for every action the one it is in a mirrored picture; state: (F,) 1, or -1 for a turned sign."""
+    """What mirroring does. actions: (A,) indices of the mirrored actions; state: (F,) 1, or -1 for a turned sign."""
 
     actions: tuple[int, ...]
     state: tuple[int, ...] = ()
 
 
 def mirror(keys: Sequence[str], state: Sequence[int] = ()) -> Mirror:
-    """Pairs actions whose names differ only by left and right ("move_left", "turn right", "left") or are a and d."""
+    """Pair actions whose names differ by left and right ("move_left", "turn right", "left"), and a with d."""
     at = {key: n for n, key in enumerate(keys)}
     return Mirror(tuple(at.get(_other(key), n) for key, n in at.items()), tuple(state))
 
 
 def _other(key: str) -> str:
-    """The action's name with its sides exchanged."""
+    """An action's name with left and right exchanged."""
     for one, two in _SIDES:
         if key in (one, two):
             return two if key == one else one
@@ -46,7 +46,7 @@ def _other(key: str) -> str:
 
 
 def augment(key: jax.Array, sample: Sample, config: AugmentConfig, sides: Mirror) -> Sample:
-    """Every change that the config asks for, drawn anew for every sample, and alike for all frames of one."""
+    """Apply the config's changes, drawn for each sample and the same for all of its frames."""
     jitter, crop, colour, flip = jax.random.split(key, 4)
     frames = sample.frames
     if config.temporal_jitter and frames.shape[1] > 1:
@@ -60,7 +60,7 @@ def augment(key: jax.Array, sample: Sample, config: AugmentConfig, sides: Mirror
 
 
 def _jitter_time(key: jax.Array, frames: jax.Array, share: float) -> jax.Array:
-    """In a share of the samples one older frame is replaced by the one after it: frames never come quite in time."""
+    """Replace one older frame of a share of the samples by the next: in play frames are never quite in time."""
     count, length = frames.shape[:2]
     which, whether = jax.random.split(key)
     late = jax.random.randint(which, (count,), 0, length - 1)
@@ -70,7 +70,7 @@ def _jitter_time(key: jax.Array, frames: jax.Array, share: float) -> jax.Array:
 
 
 def _move(key: jax.Array, frames: jax.Array, most: int) -> jax.Array:
-    """A random crop: the picture, its edges repeated, moved by up to `most` pixels in both directions."""
+    """Shift each sample by up to `most` pixels in both directions, edges repeated (a random crop)."""
     count, _, _, height, width = frames.shape
     by = jax.random.randint(key, (count, 2), -most, most + 1)
 
@@ -83,7 +83,7 @@ def _move(key: jax.Array, frames: jax.Array, most: int) -> jax.Array:
 
 
 def _recolour(key: jax.Array, frames: jax.Array, config: AugmentConfig) -> jax.Array:
-    """Brightness, then contrast about the picture's mean, then saturation about each pixel's grey."""
+    """Scale brightness, then contrast about the sample's mean, then saturation about each pixel's grey."""
     count = frames.shape[0]
     parts = (config.brightness, config.contrast, config.saturation)
     factors = [
@@ -98,7 +98,7 @@ def _recolour(key: jax.Array, frames: jax.Array, config: AugmentConfig) -> jax.A
 
 
 def _flip(key: jax.Array, sample: Sample, share: float, sides: Mirror) -> Sample:
-    """A share of the samples mirrored, their actions to the left and to the right exchanged."""
+    """Mirror a share of the samples, and exchange their left and right actions."""
     flipped = jax.random.bernoulli(key, share, (sample.frames.shape[0],))
     exchanged = jnp.array(sides.actions)
 

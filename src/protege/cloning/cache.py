@@ -1,4 +1,4 @@
-"""All frames of a data set in one uint8 file, built once: batches are read from it at the speed of the page cache.
+"""All frames of a data set in one uint8 file, which batches are read from at the speed of the page cache.
 
 `frames.u8` holds N_total frames of (3, H, W) one after another, `rows.npz` their actions, state and goals, and
 `cache.json` says of every episode where it begins, what it was made from and the hash of its frames.
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Final, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,17 +28,21 @@ _INDEX: Final = "cache.json"
 _FRAMES: Final = "frames.u8"
 _ROWS: Final = "rows.npz"
 _MARK: Final = "lock"
-"""An empty file that says whose folder this is."""
+"""An empty file that marks the folder as a cache."""
 _VERSION: Final = 1
 _PIECE: Final = 64
-"""Frames read at a time: memory stays flat however long an episode is."""
+"""Frames read at a time, so that memory does not grow with an episode."""
 
 
 @dataclass(frozen=True)
 class Cache:
-    """frames: (N, 3, H, W) uint8, red first, a memory map for looking at some (`read` is for batches); actions: (N, A)
-    bool; state: (N, S) float32; goals: (N,) int32, -1 for none; offsets: for every episode's name its first row and
-    the row after its last.
+    """The N frames of a data set, and what belongs to each.
+
+    frames: (N, 3, H, W) uint8, red first, a memory map; for batches use `read`
+    actions: (N, A) bool
+    state: (N, S) float32
+    goals: (N,) int32, -1 for none
+    offsets: by an episode's name, its rows [start, stop)
     """
 
     folder: Path
@@ -54,9 +58,8 @@ class Cache:
         return np.concatenate([np.arange(*span) for span in spans]) if spans else np.zeros(0, np.int64)
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """(…, 3, H, W) frames of (…) rows, read from the file: pages that a map touches would count as this process's
-        memory, whole stretches around every frame, and reading lets other threads run meanwhile.
-        """
+        """(…, 3, H, W) frames of (…) rows."""
+        # Reads, since pages that a map touches count as this process's memory, and a page fault holds up other threads.
         shape = self.frames.shape[1:]
         found = np.empty((rows.size, *shape), np.uint8)
         with (self.folder / _FRAMES).open("rb", buffering=0) as file:
@@ -67,8 +70,17 @@ class Cache:
         return found.reshape(*rows.shape, *shape)
 
 
+class Entry(TypedDict):
+    """An episode in `cache.json`: its rows [start, stop), the fingerprint of its source, the hash of its frames."""
+
+    start: int
+    stop: int
+    source: str
+    hash: int
+
+
 def default_folder(dataset: Path, frame_size: tuple[int, int] | None = None) -> Path:
-    """Where a data set's cache lies when nobody says otherwise: hidden beside it, one for each (height, width)."""
+    """The default cache folder: hidden beside the data set, one for each (height, width)."""
     dataset = dataset.resolve()
     size = f".{frame_size[1]}x{frame_size[0]}" if frame_size else ""
     return dataset.with_name(f".{dataset.name}{size}.cache")
@@ -78,15 +90,18 @@ def build(
     dataset: Dataset,
     folder: Path | None = None,
     frame_size: tuple[int, int] | None = None,
-    verify: bool = True,
     wait: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Cache:
-    """The cache of a data set; what is missing of it is made, episode by episode, so that a stop loses at most one.
+    """Build a data set's cache, or what is missing of it, episode by episode, so that a stop loses at most one.
 
-    An episode is made again where the store changed, or (with `verify`) its bytes are not those that were written.
-    frame_size: (height, width) that frames are scaled to by area, None as stored; wait: for another
-    process that builds there, which is an error otherwise; progress: told the frames that are ready and all frames.
+    An episode is copied again where the store changed, or its bytes do not match their hash.
+
+    folder: of the cache, None beside the store
+    frame_size: (height, width) that frames are scaled to by area, None as stored
+    wait: for another process that builds there, instead of an error
+    progress: called with the frames that are ready and all frames
+
     UserError if the folder holds something else, another process is building there, or the disk is too small.
     """
     folder = folder or default_folder(dataset.path, frame_size)
@@ -103,8 +118,7 @@ def build(
                 start, stop = offsets[episode.name]
                 source = fingerprint(episode)
                 entry = done.get(episode.name)
-                fresh = entry is not None and entry["source"] == source
-                if not fresh or (verify and entry is not None and _hash(frames, start, stop, shape) != entry["hash"]):
+                if entry is None or entry["source"] != source or _hash(frames, start, stop, shape) != entry["hash"]:
                     written = _copy(episode, frames, start, shape, dataset.bgr)
                     done[episode.name] = {"start": start, "stop": stop, "source": source, "hash": written}
                     frames.flush()
@@ -115,18 +129,8 @@ def build(
         return _open(folder, offsets, shape)
 
 
-def remove(folder: Path) -> bool:
-    """Delete a cache; whether there was one. UserError if the folder is not a cache of ours."""
-    if not folder.exists():
-        return False
-    with _locked(folder, wait=False):
-        _claim(folder)
-        shutil.rmtree(folder)
-    return True
-
-
 def fingerprint(episode: Episode) -> str:
-    """A hash that changes when any file of an episode does: every file's path, size and time of change."""
+    """A hash of the path, size and time of change of every file of an episode."""
     digest = hashlib.sha256()
     for path in sorted(path for path in episode.folder.rglob("*") if path.is_file()):
         about = path.stat()
@@ -135,7 +139,7 @@ def fingerprint(episode: Episode) -> str:
 
 
 def _claim(folder: Path) -> None:
-    """The folder exists and is ours, or UserError."""
+    """Make the folder; UserError where it holds something else."""
     if folder.exists() and not (folder / _MARK).exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder}: holds something that is not a cache; name an empty or a new folder")
     folder.mkdir(parents=True, exist_ok=True)
@@ -144,7 +148,7 @@ def _claim(folder: Path) -> None:
 
 @contextmanager
 def _locked(folder: Path, wait: bool) -> Iterator[None]:
-    """Alone in the cache; wait: for whoever is there, otherwise `files.Locked`."""
+    """Hold the cache's lock; wait: for another holder, instead of raising `files.Locked`."""
     with ExitStack() as stack:
         while True:
             try:
@@ -167,9 +171,9 @@ def _offsets(episodes: Iterable[Episode]) -> dict[str, tuple[int, int]]:
 
 def _resumable(
     folder: Path, dataset: Dataset, offsets: dict[str, tuple[int, int]], shape: tuple[int, ...]
-) -> dict[str, Any]:
-    """What an earlier build finished and still lies at its place; the frames' file is given its size."""
-    done: dict[str, Any] = {}
+) -> dict[str, Entry]:
+    """Episodes of an earlier build that are still at their rows; the file of frames is given its size."""
+    done: dict[str, Entry] = {}
     path, frame = folder / _FRAMES, math.prod(shape[1:])
     try:
         index = files.read_json(folder / _INDEX)
@@ -185,7 +189,7 @@ def _resumable(
 
 
 def _require_space(folder: Path, shape: tuple[int, ...]) -> None:
-    """UserError where the disk cannot hold what is not written yet: a full disk would end the process by a signal."""
+    """UserError where the disk cannot hold the rest of the frames: a full disk would end the process by a signal."""
     needed = math.prod(shape) - (folder / _FRAMES).stat().st_blocks * 512
     free = shutil.disk_usage(folder).free
     if needed > free:
@@ -196,8 +200,8 @@ def _require_space(folder: Path, shape: tuple[int, ...]) -> None:
 
 
 def _copy(episode: Episode, frames: IO[bytes], start: int, shape: tuple[int, ...], bgr: bool) -> int:
-    """Write an episode's frames to their place, by writing rather than through a map, which costs a fault a page and
-    counts as this process's memory; returns their hash (CRC-32: damage is found, at a fraction of SHA-256's cost).
+    """Write an episode's frames to their rows; returns their hash (CRC-32: finds damage at a fraction of SHA-256's
+    cost).
     """
     found = 0
     frames.seek(start * math.prod(shape[1:]))
@@ -210,7 +214,7 @@ def _copy(episode: Episode, frames: IO[bytes], start: int, shape: tuple[int, ...
 
 
 def scaled(frames: NDArray[np.uint8], size: tuple[int, ...]) -> NDArray[np.uint8]:
-    """(N, 3, h, w) pictures at another (height, width), each new pixel the mean of the area it covers."""
+    """(N, 3, h, w) frames scaled to (height, width); each new pixel is the mean of the area it covers."""
     if frames.shape[2:] == size:
         return frames
     height, width = size
@@ -230,7 +234,7 @@ def _hash(frames: IO[bytes], start: int, stop: int, shape: tuple[int, ...]) -> i
     return found
 
 
-def _save_index(folder: Path, shape: tuple[int, ...], dataset: Dataset, done: dict[str, Any]) -> None:
+def _save_index(folder: Path, shape: tuple[int, ...], dataset: Dataset, done: dict[str, Entry]) -> None:
     index = {
         "version": _VERSION,
         "source": str(dataset.path),
@@ -242,7 +246,9 @@ def _save_index(folder: Path, shape: tuple[int, ...], dataset: Dataset, done: di
 
 
 def _save_rows(folder: Path, dataset: Dataset) -> None:
-    rows: dict[str, NDArray[Any]] = {"actions": np.concatenate([episode.actions for episode in dataset.episodes])}
+    rows: dict[str, NDArray[np.generic]] = {
+        "actions": np.concatenate([episode.actions for episode in dataset.episodes])
+    }
     states = [episode.state for episode in dataset.episodes if episode.state is not None]
     if len(states) == len(dataset.episodes):
         rows["state"] = np.concatenate(states)

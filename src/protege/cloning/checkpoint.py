@@ -6,10 +6,11 @@ actions and goals, thresholds, scores); beside them lie `config.yaml` and `card.
 
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NotRequired, TypeVar, cast
 
 import jax
 import numpy as np
@@ -21,16 +22,48 @@ from orbax.checkpoint.checkpoint_managers import preservation_policy as keep
 from protege.cloning.config import CloningConfig, from_fields
 from protege.cloning.goals import goal_numbers
 from protege.cloning.loader import Batch
-from protege.cloning.state import StateEncoder
-from protege.cloning.steps import Network, Setting, State, to_arrays
+from protege.cloning.steps import HostArrays, Network, Setting, SettingFields, State, count_weights, to_arrays
 from protege.core.actions import KEYBOARD_12, NONE, ActionSpace
 from protege.core.card import ModelCard
+from protege.core.files import Json
 from protege.core.text import one_line
 from protege.errors import UserError
 from protege.learn.resume import damaged
 from protege.settings import to_fields
 
+T = TypeVar("T")
+
 CHECKPOINTS: Final = "checkpoints"
+
+
+class About(SettingFields):
+    """What is saved beside a checkpoint's weights, as JSON; what is not required, earlier versions did not write.
+
+    config: the whole configuration
+    frame_hz: frames per second of the episodes
+    thresholds: by action, the probability from which it is held
+    splits: names of the episodes to train, to validate and to test on
+    identities, frames: by an episode's name, a hash of its content and its length
+    run, new, runs: the run's identity, its samples that the run before did not have, and the runs before it
+    step: steps done
+    best: the best score so far, None before the first
+    stale: evaluations since then
+    scores: of the validation episodes, missing where these weights were not judged
+    """
+
+    config: Mapping[str, Json]
+    frame_hz: float
+    thresholds: dict[str, float]
+    splits: dict[str, list[str]]
+    identities: NotRequired[dict[str, str]]
+    frames: NotRequired[dict[str, int]]
+    run: NotRequired[str]
+    new: NotRequired[int]
+    runs: NotRequired[list[Mapping[str, Json]]]
+    step: NotRequired[int]
+    best: NotRequired[float | None]
+    stale: NotRequired[int]
+    scores: NotRequired[dict[str, Any]]
 
 
 class Checkpoints:
@@ -48,10 +81,8 @@ class Checkpoints:
         )
         self._manager = _manager(place or folder / CHECKPOINTS, policy)
 
-    def save(self, state: State, about: Mapping[str, Any], score: float | None) -> None:
-        """Whole or not at all. about: JSON; score: of the validation episodes, higher is better, None where they were
-        not judged.
-        """
+    def save(self, state: State, about: About, score: float | None) -> None:
+        """Save a step, whole or not at all. score: of the validation episodes, higher is better, None if not judged."""
         step = int(state.step)
         if step in self._manager.all_steps():
             return
@@ -66,10 +97,10 @@ class Checkpoints:
         """The last step that was saved."""
         return self._manager.latest_step()
 
-    def about(self, step: int) -> dict[str, Any]:
+    def about(self, step: int) -> About:
         return _about(self._manager, step)
 
-    def restore(self, step: int, like: State, sharding: Any) -> State:
+    def restore(self, step: int, like: State, sharding: jax.sharding.Sharding) -> State:
         """The state of a step, laid out as `like` (shapes are enough) on the devices of `sharding`."""
         weights, stats = _restore(self._manager, step, "model", (like.weights, like.stats), sharding)
         at, opt = _restore(self._manager, step, "optimizer", (like.step, like.opt), sharding)
@@ -81,8 +112,12 @@ class Checkpoints:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A trained model, ready to be run. thresholds: (A,) probabilities from which an action is held; model: the network
-    in evaluation mode; frame_hz: of the episodes; about: everything that was saved beside the weights.
+    """A trained policy, ready to be run.
+
+    model: the network in evaluation mode
+    thresholds: (A,) probabilities from which an action is held
+    frame_hz: frames per second of the episodes
+    about: everything that was saved beside the weights
     """
 
     model: nnx.Module
@@ -90,8 +125,8 @@ class Loaded:
     setting: Setting
     thresholds: NDArray[np.float64]
     frame_hz: float
-    about: Mapping[str, Any]
-    _apply: Callable[[Mapping[str, Any]], jax.Array]
+    about: About
+    _apply: Callable[[HostArrays], jax.Array]
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -100,6 +135,10 @@ class Loaded:
     @property
     def goals(self) -> tuple[str, ...]:
         return self.setting.goals
+
+    @property
+    def num_weights(self) -> int:
+        return count_weights(nnx.state(self.model, nnx.Param))
 
     def forward(self, batch: Batch) -> NDArray[np.float32]:
         """(B, H, A) probabilities of a batch of the loader; compiled once for each shape."""
@@ -116,7 +155,7 @@ class Loaded:
         now; state: (S,) as the game gave it. UserError for a goal that the model cannot know.
         """
         known = goal_numbers(goal, self.goals, self.config.model.goal)
-        arrays: dict[str, Any] = {
+        arrays = {
             "frames": frames[None],
             "previous": np.asarray(previous, np.float32)[None],
             "goal": np.full(1, -1, np.int32) if known is None else known,
@@ -133,9 +172,8 @@ def load_model(folder: Path | str) -> Loaded:
     folder = Path(folder)
     if not (folder / CHECKPOINTS).is_dir():
         raise UserError(f"{folder}: no {CHECKPOINTS} here; train a model with: protege clone train")
-    manager = _manager(folder / CHECKPOINTS, None)
-    try:
-        step = best_step(manager)
+    with _reading(folder) as manager:
+        step = _best_step(manager)
         if step is None:
             raise UserError(f"{folder}: no finished checkpoint yet; train on with: protege clone train")
         about = _about(manager, step)
@@ -143,8 +181,6 @@ def load_model(folder: Path | str) -> Loaded:
         network = Network(config, setting)
         here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
         weights, stats = _restore(manager, step, "model", (network.weights, network.stats), here)
-    finally:
-        manager.close()
     run = jax.jit(lambda weights, stats, batch: nnx.sigmoid(network.logits(weights, stats, network.inputs(batch))))
     return Loaded(
         nnx.merge(network.graph, weights, stats),
@@ -157,16 +193,13 @@ def load_model(folder: Path | str) -> Loaded:
     )
 
 
-def best_step(manager: ocp.CheckpointManager) -> int | None:
-    """The step whose weights play: the best that was judged, else the last."""
-    best = manager.best_step()
-    return manager.latest_step() if best is None else best
+def parsed(about: About, place: Path) -> tuple[CloningConfig, Setting, NDArray[np.float64], float]:
+    """A checkpoint's configuration, setting, (A,) thresholds and frame rate; UserError if they are not as saved.
 
-
-def parsed(about: Mapping[str, Any], place: Path) -> tuple[CloningConfig, Setting, NDArray[np.float64], float]:
-    """Configuration, setting, (A,) thresholds and frame rate that a checkpoint tells of; UserError if it cannot."""
+    place: of the checkpoint, for the error.
+    """
     try:
-        config, setting = from_fields(about["config"]), setting_from(about)
+        config, setting = from_fields(about["config"]), Setting.from_json(about)
         thresholds = np.array([float(about["thresholds"][key]) for key in setting.keys])
         frame_hz = float(about["frame_hz"])
         named = [name for part in ("train", "validation", "test") for name in about["splits"][part]]
@@ -179,48 +212,26 @@ def parsed(about: Mapping[str, Any], place: Path) -> tuple[CloningConfig, Settin
         raise damaged(place, one_line(repr(error), 160)) from None
 
 
-def load_weights(folder: Path, like: State, sharding: Any) -> tuple[State, dict[str, Any]]:
-    """The best weights of a model's folder in a state that has learned nothing else, and what was saved of them."""
-    manager = _manager(folder / CHECKPOINTS, None)
-    try:
-        step = best_step(manager)
-        assert step is not None, "a run that is gone on from has a checkpoint"
+def load_weights(folder: Path, like: State, sharding: jax.sharding.Sharding) -> tuple[State, About]:
+    """The best weights of a model's folder in a new state (a new optimiser, step 0), and what was saved beside them."""
+    with _reading(folder) as manager:
+        step = _best_step(manager)
+        assert step is not None, "a run that is resumed has a checkpoint"
         weights, stats = _restore(manager, step, "model", (like.weights, like.stats), sharding)
         return State(like.step, weights, stats, like.opt), _about(manager, step)
-    finally:
-        manager.close()
 
 
-def last_about(folder: Path) -> dict[str, Any] | None:
-    """What the last checkpoint of a model's folder says of itself; None where there is none. Changes nothing."""
+def last_about(folder: Path) -> About | None:
+    """What is saved beside the last checkpoint of a model's folder; None where there is none. Changes nothing."""
     if not (folder / CHECKPOINTS).is_dir():
         return None
-    manager = _manager(folder / CHECKPOINTS, None)
-    try:
+    with _reading(folder) as manager:
         step = manager.latest_step()
         return None if step is None else _about(manager, step)
-    finally:
-        manager.close()
-
-
-def setting_to(setting: Setting) -> dict[str, Any]:
-    """What `setting_from` reads, as JSON."""
-    return {
-        "keys": list(setting.keys),
-        "goals": list(setting.goals),
-        "frame_size": list(setting.frame_size),
-        "state": setting.state.to_json() if setting.state else None,
-    }
-
-
-def setting_from(about: Mapping[str, Any]) -> Setting:
-    height, width = about["frame_size"]
-    state = StateEncoder.from_json(about["state"]) if about["state"] else None
-    return Setting(tuple(about["keys"]), tuple(about["goals"]), (int(height), int(width)), state)
 
 
 def make_card(config: CloningConfig, setting: Setting, frame_hz: float) -> ModelCard:
-    """The card that says what the model was made for."""
+    """The model's card: what it was trained for."""
     height, width = setting.frame_size
     return ModelCard(
         kind="cloning",
@@ -243,42 +254,56 @@ def space_of(keys: tuple[str, ...]) -> ActionSpace:
 
 
 def _score(metrics: Mapping[str, float]) -> float:
-    """What was not judged is worse than anything that was."""
+    """Weights that were not judged are worse than any that were."""
     return float(metrics.get("score", -math.inf))
 
 
-def _manager(place: Path, policy: Any) -> ocp.CheckpointManager:
-    """place: the folder of checkpoints; policy: what to keep, None to read only.
+@contextmanager
+def _reading(folder: Path) -> Iterator[ocp.CheckpointManager]:
+    """The checkpoints of a model's folder, to be read only."""
+    manager = _manager(folder / CHECKPOINTS, None)
+    try:
+        yield manager
+    finally:
+        manager.close()
 
-    Synchronous, since a step reuses the memory of its state.
-    """
+
+def _best_step(manager: ocp.CheckpointManager) -> int | None:
+    """The step whose weights play: the best that was judged, else the last."""
+    best = manager.best_step()
+    return manager.latest_step() if best is None else best
+
+
+def _manager(place: Path, policy: keep.PreservationPolicy | None) -> ocp.CheckpointManager:
+    """place: the folder of checkpoints; policy: what to keep, None to read only."""
     options = ocp.CheckpointManagerOptions(
         preservation_policy=policy,
         best_fn=_score,
         create=policy is not None,
-        enable_async_checkpointing=False,
+        enable_async_checkpointing=False,  # the next step reuses the memory of the state that is being saved
         cleanup_tmp_directories=policy is not None,
     )
     return ocp.CheckpointManager(place.resolve(), options=options)
 
 
-def _about(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
+def _about(manager: ocp.CheckpointManager, step: int) -> About:
     found = _item(manager, step, "about", ocp.args.JsonRestore())
     if not isinstance(found, dict):
         raise damaged(Path(manager.directory) / str(step), f"about is a {type(found).__name__}")
-    return found
+    return cast(About, found)  # `parsed` checks what is in it
 
 
-def _restore(manager: ocp.CheckpointManager, step: int, item: str, like: Any, sharding: Any) -> Any:
+def _restore(manager: ocp.CheckpointManager, step: int, item: str, like: T, sharding: jax.sharding.Sharding) -> T:
+    """An item of a checkpoint, laid out as `like` (shapes are enough) on the devices of `sharding`."""
     wanted = {
         name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding) for name, leaf in _flat(like).items()
     }
-    found = _item(manager, step, item, ocp.args.StandardRestore(wanted))
+    found = cast(Mapping[str, jax.Array], _item(manager, step, item, ocp.args.StandardRestore(wanted)))
     return jax.tree.unflatten(jax.tree.structure(like), [found[name] for name in wanted])
 
 
-def _item(manager: ocp.CheckpointManager, step: int, item: str, args: Any) -> Any:
-    """UserError where the checkpoint is of another model, or not whole."""
+def _item(manager: ocp.CheckpointManager, step: int, item: str, args: ocp.args.CheckpointArgs) -> object:
+    """One item of a checkpoint; UserError where it is another model's, or damaged."""
     try:
         return manager.restore(step, args=ocp.args.Composite(**{item: args}))[item]
     except Exception as error:  # what is damaged can make the libraries below raise anything
@@ -288,8 +313,8 @@ def _item(manager: ocp.CheckpointManager, step: int, item: str, args: Any) -> An
         ) from error
 
 
-def _flat(tree: Any) -> dict[str, Any]:
-    """Leaves by the name of their path: plain names, which no version of a library owns."""
+def _flat(tree: object) -> dict[str, jax.Array]:
+    """Leaves by the names of their paths, which a new version of a library does not change."""
     return {
         jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in jax.tree.leaves_with_path(tree)
     }

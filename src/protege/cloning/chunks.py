@@ -1,45 +1,43 @@
-"""The chunk files of a zarr array on disk: frames read from them directly, and those that are lost or cut, found."""
+"""The chunk files of a zarr array: reads frames from them directly, and finds those that are missing or truncated."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numcodecs.blosc as blosc  # pyright: ignore[reportMissingImports]
 import numpy as np
+import zarr
 from numpy.typing import NDArray
 
 from protege.cloning.groups import zarr_errors
 from protege.core.files import regular_size
 
 _HEADER: Final = 18
-"""Bytes that tell how much a chunk holds: 16 under Blosc, at most 18 under Zstandard."""
+"""Bytes of a chunk's own header: 16 in Blosc, at most 18 in Zstandard."""
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _LOST_BEFORE_GIVING_UP: Final = 10_000
-"""Chunks that may be absent, beyond as many as are there, before no more are looked for: a claim costs no time."""
+"""More absent chunks than this, and than are there, end the search: a false size in the metadata must cost no time."""
 _MAX_CHUNKS: Final = 100_000_000
 _MAX_CHUNK: Final = 256 << 20
-"""Bytes of a decoded chunk, or shard, that are read."""
+"""Maximum bytes of a decoded chunk or shard."""
 
 
 class Frames:
-    """An (N, 3, H, W) uint8 array that is read frame by frame.
+    """An (N, 3, H, W) uint8 array, read frame by frame.
 
-    Where a chunk is one frame under Blosc alone, as the documented stores have it, its file is read and decompressed
-    without zarr, whose bookkeeping costs some ten times the decompression of a small picture.
+    Where a chunk is one frame compressed with Blosc, as in the documented stores, its file is decompressed without
+    zarr, whose bookkeeping takes ten times as long as decompressing a small picture.
     """
 
-    def __init__(self, array: Any, folder: Path, filled: bool = False) -> None:
-        """filled: chunks that are not there hold the array's fill value; otherwise reading one is an error."""
+    def __init__(self, array: zarr.Array, folder: Path, filled: bool = False) -> None:
+        """filled: a missing chunk holds the array's fill value; otherwise reading one is an error."""
         self._array, self._folder, self._filled = array, folder, filled
-        self.shape: tuple[int, int, int, int] = array.shape
-        plain = not array.filters and not getattr(array, "shards", None) and array.order == "C"
+        number, channels, height, width = array.shape
+        self.shape = (number, channels, height, width)
+        plain = not array.filters and not array.shards and array.order == "C"
         self._direct = plain and _blosc_alone(array) and array.chunks == (1, *array.shape[1:])
-
-    def __getitem__(self, rows: slice) -> NDArray[np.uint8]:
-        """Frames of a slice without a step."""
-        return self.read(*rows.indices(self.shape[0])[:2])
 
     def read(self, start: int, stop: int) -> NDArray[np.uint8]:
         """Frames [start, stop). OSError, ValueError or RuntimeError where a chunk cannot be decoded."""
@@ -64,9 +62,13 @@ class Frames:
 
 @dataclass(frozen=True)
 class Stored:
-    """Which chunks of an array are there. count: that there should be; absent: first rows of those that are not;
-    cut, odd: of those that are shorter than they say, and of those that hold another number of bytes than a chunk;
-    smallest: the place in the grid of the smallest file, None where there is none.
+    """The state of an array's chunk files.
+
+    count: how many there should be
+    absent: first rows of missing ones
+    cut: first rows of files that are shorter than their header says
+    odd: first rows of files that decode to another size than a chunk's
+    smallest: grid index of the smallest file, None without files
     """
 
     count: int
@@ -77,7 +79,7 @@ class Stored:
 
     @property
     def damage(self) -> str:
-        """What is wrong with the files that are there; "" if nothing shows without decoding them."""
+        """What is wrong with the files that are there, "{}" for the array's name; "" if their headers are right."""
         for what, rows in (("truncated", self.cut), ("of another size", self.odd)):
             if rows:
                 return f"{len(rows)} of {self.count} chunks of {{}} {what}, the first at {rows[0]}"
@@ -85,17 +87,17 @@ class Stored:
 
     @property
     def most_absent(self) -> bool:
-        """Whether more is absent than there."""
+        """Whether more chunks are absent than there."""
         return len(self.absent) > self.count - len(self.absent)
 
 
-def look(array: Any, folder: Path) -> Stored:
-    """Look at an array's chunk files without decoding them: lengths are in their own headers (Blosc, Zstandard).
+def look(array: zarr.Array, folder: Path) -> Stored:
+    """Check an array's chunk files by the lengths in their headers (Blosc, Zstandard), without decoding them.
 
-    ValueError for chunks too large to read, for pipes and devices in the place of files, and for an array that claims
-    far more chunks than are there.
+    ValueError for chunks too large to read, for pipes and devices among the files, and for an array that claims far
+    more chunks than are there.
     """
-    grid = getattr(array, "shards", None) or array.chunks
+    grid = array.shards or array.chunks
     if (size := prod(grid) * array.dtype.itemsize) > _MAX_CHUNK:
         raise ValueError(f"chunks of {folder.name} hold {size / 1e6:,.0f} MB; expected at most {_MAX_CHUNK / 1e6:,.0f}")
     counts = [-(-size // step) for size, step in zip(array.shape, grid, strict=True)]
@@ -124,22 +126,22 @@ def look(array: Any, folder: Path) -> Stored:
     return Stored(prod(counts), **rows, smallest=smallest[1] if there else None)
 
 
-def holds_only_fill(array: Any, index: tuple[int, ...]) -> bool:
-    """Whether a chunk that was written holds nothing but the fill value: its writer leaves out none, then."""
+def holds_only_fill(array: zarr.Array, index: tuple[int, ...]) -> bool:
+    """Whether a stored chunk holds only the fill value, which shows that its writer stores such chunks."""
     with zarr_errors():
-        step = getattr(array, "shards", None) or array.chunks
+        step = array.shards or array.chunks
         part = tuple(slice(at * size, (at + 1) * size) for at, size in zip(index, step, strict=True))
         return bool(np.all(np.asarray(array[part]) == array.fill_value))
 
 
-def _blosc_alone(array: Any) -> bool:
+def _blosc_alone(array: zarr.Array) -> bool:
     return [type(codec).__name__ for codec in array.compressors] in (["Blosc"], ["BloscCodec"])
 
 
-def _wrong(array: Any, path: Path, length: int) -> str:
-    """ "cut", "odd" or "": what a chunk's own header says about it."""
+def _wrong(array: zarr.Array, path: Path, length: int) -> str:
+    """ "cut", "odd" or "" by a chunk's header."""
     codecs = [type(codec).__name__ for codec in array.compressors]
-    if getattr(array, "shards", None) or len(codecs) != 1 or array.filters:
+    if array.shards or len(codecs) != 1 or array.filters:
         return ""
     wanted = prod(array.chunks) * array.dtype.itemsize
     with path.open("rb") as file:
@@ -157,7 +159,7 @@ def _wrong(array: Any, path: Path, length: int) -> str:
 
 
 def _zstd_content(head: bytes) -> int | None:
-    """Bytes that a Zstandard frame holds by its header (RFC 8878, 3.1.1.1), None where it does not say."""
+    """Decoded size in a Zstandard frame's header (RFC 8878, 3.1.1.1), None where it is left out."""
     if len(head) < 6:
         return None
     flag, single = head[4] >> 6, head[4] >> 5 & 1
@@ -166,7 +168,7 @@ def _zstd_content(head: bytes) -> int | None:
     return int.from_bytes(head[start : start + width], "little") + (256 if width == 2 else 0) if width else None
 
 
-def _files(array: Any, folder: Path, counts: list[int]) -> Iterator[tuple[tuple[int, ...], Path]]:
-    """(place in the grid, file) of every chunk, or of every shard where there are any."""
+def _files(array: zarr.Array, folder: Path, counts: list[int]) -> Iterator[tuple[tuple[int, ...], Path]]:
+    """(grid index, file) of every chunk, or of every shard where the array has them."""
     for index in np.ndindex(*counts):
         yield index, folder / array.metadata.encode_chunk_key(index)

@@ -1,21 +1,22 @@
 """Models side by side, by the metrics.json that evaluation wrote into their folders."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from protege.cloning.tables import table
 from protege.core import files
+from protege.core.files import Json
 from protege.core.text import printable
 from protege.errors import UserError
 
 METRICS: Final = "metrics.json"
 PAGE: Final = "evaluation.html"
-"""What evaluation writes."""
+"""The files that evaluation writes into a model's folder."""
 
 
-def read_metrics(folder: Path) -> dict[str, Any]:
-    """The `Evaluation.to_json()` in a model's folder. UserError if there is none or it cannot be read."""
+def read_metrics(folder: Path) -> dict[str, Json]:
+    """A model's metrics.json, as `Evaluation.to_json` wrote it. UserError if there is none or it is not as written."""
     path = folder / METRICS
     try:
         found = files.read_json(path, finite=False)
@@ -31,21 +32,31 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     return found
 
 
-def _scores(found: Any) -> bool:
-    """Whether these are `Evaluation.to_json()` or `Scores.to_json()`: all that a table of them looks at."""
-    if not isinstance(found, dict) or not isinstance(actions := found.get("actions"), dict):
+def _others(found: Mapping[str, Json]) -> dict[str, Mapping[str, Json]]:
+    """By name, the scores of the baselines that were evaluated with a model."""
+    others = found.get("others")
+    named = others.items() if isinstance(others, Mapping) else ()
+    return {name: scores for name, scores in named if isinstance(scores, Mapping)}
+
+
+def _scores(found: Json) -> bool:
+    """Whether a value has the scores that a table of models shows, each a number or undefined."""
+    if not isinstance(found, Mapping) or not isinstance(actions := found.get("actions"), Mapping):
         return False
-    groups = [found, *(found.get(name) or {} for name in ("onsets", "frequency")), *actions.values()]
-    if not all(isinstance(group, dict) for group in groups) or not all("support" in each for each in actions.values()):
+    if not all(isinstance(each, Mapping) and "support" in each for each in actions.values()):
         return False
-    numbers = ("exact_match", "macro_f1", "cross_entropy", "parameters", "frames_trained_on", "support")
-    values = [group.get(name) for group in groups for name in (*numbers, "f1", "l1", "l2", "kl")]
-    values += [group.get(name) for group in groups for name in ("start_recall", "end_recall")]
-    return "exact_match" in found and all(value is None or isinstance(value, int | float) for value in values)
+    names = ("exact_match", "macro_f1", "cross_entropy", "parameters", "frames_trained_on", "support")
+    names = (*names, "f1", "l1", "l2", "kl", "start_recall", "end_recall")
+    for group in (found, found.get("onsets") or {}, found.get("frequency") or {}, *actions.values()):
+        if not isinstance(group, Mapping):
+            return False
+        if not all(isinstance(group.get(name), int | float | None) for name in names):
+            return False
+    return "exact_match" in found
 
 
 def compare(models: Sequence[Path]) -> str:
-    """The table of some models, with the baselines of their data, and a line where they were scored on other data."""
+    """A table of models with the baselines of their data; a line for each that was scored on other data."""
     found = {_name(folder, models): read_metrics(folder) for folder in models}
     first = next(iter(found.values()))
     warnings = [
@@ -53,9 +64,7 @@ def compare(models: Sequence[Path]) -> str:
         for name, metrics in list(found.items())[1:]
         if _scored(metrics) != _scored(first)
     ]
-    baselines = (
-        {} if warnings else {n: s for n, s in (first.get("others") or {}).items() if n not in ("as played", "at 0.5")}
-    )
+    baselines = {} if warnings else {n: s for n, s in _others(first).items() if n not in ("as played", "at 0.5")}
     return printable("\n".join([*(warnings or [_data(first)]), "", table({**found, **baselines})]))
 
 
@@ -65,11 +74,11 @@ def _name(folder: Path, models: Sequence[Path]) -> str:
     return str(folder) if twice else folder.resolve().name
 
 
-def _scored(metrics: dict[str, Any]) -> tuple[Any, ...]:
+def _scored(metrics: Mapping[str, Json]) -> tuple[Json, ...]:
     """What two evaluations must share for their numbers to be compared."""
     return metrics.get("scored", metrics.get("dataset")), metrics.get("split"), metrics.get("frames")
 
 
-def _data(metrics: dict[str, Any]) -> str:
+def _data(metrics: Mapping[str, Json]) -> str:
     dataset = Path(str(metrics.get("dataset", "?"))).name
     return f"{metrics.get('frames', '?')} frames ({metrics.get('split', '?')}) of {dataset}"

@@ -1,28 +1,33 @@
-"""What a cloning run is: the sections dataset, model, training, evaluation, logging and system of configs/*.yaml."""
+"""The configuration of a cloning run: one dataclass per section of configs/*.yaml."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from protege.cloning.models import options_of
+from protege.cloning.models.base import ModelConfig
+from protege.core.files import Json
 from protege.errors import UserError
+from protege.learn.checks import all_within, one_of, strictly_within, within
 from protege.settings import build, read_fields
 
 SCHEDULES: Final = ("cosine", "constant")
 LOSSES: Final = ("bce", "focal")
 PRECISIONS: Final = ("float32", "bfloat16")
-GOALS: Final = ("none", "index", "sentence")
 BEST: Final = ("f1", "exact_match", "loss", "last")
 AUTO: Final = "auto"
-"""A coordinator that JAX finds by itself: on Slurm, with Open MPI, on TPU pods."""
+"""`system.coordinator` where JAX finds the other processes by itself: Slurm, Open MPI, TPU pods."""
 
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """Changes to training pictures, made on the device, none by default. crop: most pixels a picture is moved by;
-    brightness, contrast, saturation: up to this part more or less; flip: how often a picture is mirrored, with its
-    left and right actions exchanged; temporal_jitter: how often one older frame of a window is replaced by the one
-    after it.
+    """Augmentation of training frames, on the device; none by default.
+
+    crop: maximum random shift, pixels
+    brightness, contrast, saturation: maximum relative change
+    flip: probability of a mirrored sample, with its left and right actions exchanged
+    temporal_jitter: probability that one older frame of a window is replaced by the one after it
     """
 
     crop: int = 0
@@ -33,17 +38,20 @@ class AugmentConfig:
     temporal_jitter: float = 0.0
 
     def __post_init__(self) -> None:
-        _within("dataset.augment.crop", self.crop, 0, 256)
-        for name in ("brightness", "contrast", "saturation"):
-            _within(f"dataset.augment.{name}", getattr(self, name), 0, 0.9)
-        for name in ("flip", "temporal_jitter"):
-            _within(f"dataset.augment.{name}", getattr(self, name), 0, 1)
+        within("dataset.augment.crop", self.crop, 0, 256)
+        all_within("dataset.augment", self, ("brightness", "contrast", "saturation"), 0, 0.9)
+        all_within("dataset.augment", self, ("flip", "temporal_jitter"), 0, 1)
 
 
 @dataclass(frozen=True)
 class StateConfig:
-    """What is made of the game's state: hit points as ratios, positions relative to the opponent, distances, the
-    direction as a unit vector, and animation numbers as indices of a vocabulary from the training episodes.
+    """Features of the game's state.
+
+    ratios: hit points over their maximum
+    relative: positions relative to the opponent
+    distances: to the opponent
+    directions: angles as unit vectors
+    animations: animation numbers as indices into a vocabulary of the training episodes
     """
 
     ratios: bool = True
@@ -55,12 +63,17 @@ class StateConfig:
 
 @dataclass(frozen=True)
 class DatasetConfig:
-    """path: the zarr store; *_ratio: parts of the episodes, which sum to 1 (what train_ratio and val_ratio leave is
-    test_ratio where that is not given, maybe none); normalize_frames: divide by 255 (inside
-    jit); use_state: read the state; validate_episodes: read every episode once and leave out what is broken, else
-    the first broken one stops the run; frame_size: (height, width) that pictures are scaled to, null as stored;
-    cache: the folder of the uint8 cache, null beside the store; channel_order: "rgb" or "bgr" (as OpenCV has it), for
-    a store that does not say.
+    """Which episodes are read, and how.
+
+    path: the zarr store
+    train_ratio, val_ratio, test_ratio: shares of the episodes; they sum to 1
+    split_seed: of the shuffle before the split
+    normalize_frames: divide by 255 (on the device)
+    use_state: read the game's state
+    validate_episodes: leave out broken episodes; false: the first one stops the run
+    frame_size: (height, width) that frames are scaled to, null as stored
+    cache: folder of the uint8 cache, null beside the store
+    channel_order: "rgb" or "bgr" (OpenCV's), for a store that does not say
     """
 
     path: str = "dataset/episodes.zarr"
@@ -78,9 +91,8 @@ class DatasetConfig:
     state: StateConfig = field(default_factory=StateConfig)
 
     def __post_init__(self) -> None:
-        for name in ("train_ratio", "val_ratio", "test_ratio"):
-            _within(f"dataset.{name}", getattr(self, name), 0, 1)
-        _within("dataset.split_seed", self.split_seed, 0, 2**32 - 1)
+        all_within("dataset", self, ("train_ratio", "val_ratio", "test_ratio"), 0, 1)
+        within("dataset.split_seed", self.split_seed, 0, 2**32 - 1)
         if abs(sum(self.ratios) - 1) > 1e-6:
             raise UserError(
                 f"dataset: train_ratio, val_ratio and test_ratio sum to 1, got {sum(self.ratios):g}; with none to test "
@@ -89,7 +101,7 @@ class DatasetConfig:
         if self.frame_size is not None and not (min(self.frame_size) >= 8 and max(self.frame_size) <= 4096):
             raise UserError(f"dataset.frame_size is [height, width] from 8 to 4096 pixels, got {list(self.frame_size)}")
         if self.channel_order is not None:
-            _one_of("dataset.channel_order", self.channel_order, ("rgb", "bgr"))
+            one_of("dataset.channel_order", self.channel_order, ("rgb", "bgr"))
 
     @property
     def ratios(self) -> tuple[float, float, float]:
@@ -97,60 +109,31 @@ class DatasetConfig:
 
 
 @dataclass(frozen=True)
-class ModelConfig:
-    """What every model has; each file in `models` adds its own fields in a subclass called `Options`.
-
-    name: the file in `models`; horizon: H actions predicted from one moment; goal: "none", "index" (an embedding a
-    goal of the data set) or "sentence" (an embedding of the goal's words, which new goals have too); goal_features:
-    the width of that embedding; dropout_rate: before the last layers.
-    """
-
-    name: str = "pure_cnn"
-    horizon: int = 1
-    goal: str = "none"
-    goal_features: int = 32
-    dropout_rate: float = 0.1
-
-    num_frames = 1
-    frame_skip = 1
-    action_history = 0
-    # T frames `frame_skip` apart and the K actions before now: models that look back make these their fields
-
-    def __post_init__(self) -> None:
-        _within("model.horizon", self.horizon, 1, 256)
-        _one_of("model.goal", self.goal, GOALS)
-        _within("model.goal_features", self.goal_features, 1, 4096)
-        _within("model.dropout_rate", self.dropout_rate, 0, 0.9)
-        _within("model.num_frames", self.num_frames, 1, 64)
-        _within("model.frame_skip", self.frame_skip, 1, 64)
-        _within("model.action_history", self.action_history, 0, 256)
-        for each in fields(self):
-            value = getattr(self, each.name)
-            for size in value if isinstance(value, tuple) else [value]:
-                if type(size) is int and each.name != "action_history":
-                    _within(f"model.{each.name}", size, 1, 64 if each.name.endswith("layers") else 4096)
-            if isinstance(value, tuple) and len(value) > 64:
-                raise UserError(f"model.{each.name} has at most 64 numbers, got {len(value)}")
-
-
-@dataclass(frozen=True)
 class ScheduleConfig:
-    """The learning rate, per step: linear from 0 over the warm-up, then by `type` down to min_lr."""
+    """The learning rate of a step: linear warm-up, then constant or a cosine decay.
+
+    type: "cosine" or "constant"
+    warmup_epochs: length of the warm-up
+    min_lr: at the end of the cosine
+    """
 
     type: str = "cosine"
     warmup_epochs: float = 0.5
     min_lr: float = 1e-5
 
     def __post_init__(self) -> None:
-        _one_of("training.lr_schedule.type", self.type, SCHEDULES)
-        _within("training.lr_schedule.warmup_epochs", self.warmup_epochs, 0, 1e6)
-        _within("training.lr_schedule.min_lr", self.min_lr, 0, 1)
+        one_of("training.lr_schedule.type", self.type, SCHEDULES)
+        within("training.lr_schedule.warmup_epochs", self.warmup_epochs, 0, 1e6)
+        within("training.lr_schedule.min_lr", self.min_lr, 0, 1)
 
 
 @dataclass(frozen=True)
 class LossConfig:
-    """type: "bce" or "focal" with gamma and alpha (the weight of held keys, 1 - alpha that of free ones);
-    onset_weight: of moments at which a key changes, 1 weighs all the same.
+    """The loss of an action.
+
+    type: "bce" or "focal"
+    gamma, alpha: of the focal loss; alpha is the weight of held keys
+    onset_weight: weight of time steps at which a key changes; 1 is that of all others
     """
 
     type: str = "bce"
@@ -159,31 +142,41 @@ class LossConfig:
     onset_weight: float = 1.0
 
     def __post_init__(self) -> None:
-        _one_of("training.loss.type", self.type, LOSSES)
-        _within("training.loss.gamma", self.gamma, 0, 10)
-        _within("training.loss.alpha", self.alpha, 0, 1)
-        _within("training.loss.onset_weight", self.onset_weight, 1, 1000)
+        one_of("training.loss.type", self.type, LOSSES)
+        within("training.loss.gamma", self.gamma, 0, 10)
+        within("training.loss.alpha", self.alpha, 0, 1)
+        within("training.loss.onset_weight", self.onset_weight, 1, 1000)
 
 
 @dataclass(frozen=True)
 class EarlyStoppingConfig:
-    """patience: evaluations without a better best before training stops, 0 never; min_delta: what counts as better."""
+    """patience: evaluations without improvement before training stops, 0 never
+    min_delta: the least improvement that counts
+    """
 
     patience: int = 0
     min_delta: float = 0.0
 
     def __post_init__(self) -> None:
-        _within("training.early_stopping.patience", self.patience, 0, 1e6)
-        _within("training.early_stopping.min_delta", self.min_delta, 0, 1e6)
+        within("training.early_stopping.patience", self.patience, 0, 1e6)
+        within("training.early_stopping.min_delta", self.min_delta, 0, 1e6)
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """batch_size: moments over all devices; accumulation: batches a step of the optimiser; max_steps: stop there, 0
-    after num_epochs; class_weight_cap: the most an action may weigh against the mean; label_smoothing: part of the
-    labels spread to both sides; precision: of the arithmetic, weights stay float32; checkpoint_dir: the model's
-    folder; save_every_n_epochs: checkpoints that stay; keep_last_n_checkpoints: beside them; resume: "auto" goes on
-    where this folder's run stopped, "never" starts over.
+    """The optimiser, its schedule and loss, and where the model is saved.
+
+    batch_size: global, over all devices
+    num_epochs, max_steps: training stops at whichever comes first; 0 steps: after the epochs
+    learning_rate, weight_decay, grad_clip_norm: of AdamW; a norm of 0 does not clip
+    accumulation: gradient-accumulation steps
+    precision: of the arithmetic; weights stay float32
+    use_class_weights, class_weight_cap: rare actions weigh more, at most this much
+    label_smoothing: share of the label that is spread to both sides
+    checkpoint_dir: the model's folder
+    save_every_n_epochs: checkpoints that are kept for good
+    keep_last_n_checkpoints: kept beside them
+    resume: "auto" resumes the run in this folder, "never" starts over
     """
 
     batch_size: int = 32
@@ -206,26 +199,28 @@ class TrainingConfig:
     early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
 
     def __post_init__(self) -> None:
-        _within("training.batch_size", self.batch_size, 1, 65_536)
-        for name in ("num_epochs", "accumulation", "save_every_n_epochs", "keep_last_n_checkpoints"):
-            _within(f"training.{name}", getattr(self, name), 1, 1e9)
-        _within("training.max_steps", self.max_steps, 0, 1e12)
-        if not 0 < self.learning_rate < 1:
-            raise UserError(f"training.learning_rate lies between 0 and 1, got {self.learning_rate}")
-        _within("training.weight_decay", self.weight_decay, 0, 10)
-        _within("training.grad_clip_norm", self.grad_clip_norm, 0, 1e6)
-        _within("training.class_weight_cap", self.class_weight_cap, 1, 1e6)
-        _within("training.label_smoothing", self.label_smoothing, 0, 0.49)
-        _one_of("training.precision", self.precision, PRECISIONS)
-        _one_of("training.resume", self.resume, ("auto", "never"))
+        within("training.batch_size", self.batch_size, 1, 65_536)
+        counts = ("num_epochs", "accumulation", "save_every_n_epochs", "keep_last_n_checkpoints")
+        all_within("training", self, counts, 1, 1e9)
+        within("training.max_steps", self.max_steps, 0, 1e12)
+        strictly_within("training.learning_rate", self.learning_rate, 0, 1)
+        within("training.weight_decay", self.weight_decay, 0, 10)
+        within("training.grad_clip_norm", self.grad_clip_norm, 0, 1e6)
+        within("training.class_weight_cap", self.class_weight_cap, 1, 1e6)
+        within("training.label_smoothing", self.label_smoothing, 0, 0.49)
+        one_of("training.precision", self.precision, PRECISIONS)
+        one_of("training.resume", self.resume, ("auto", "never"))
 
 
 @dataclass(frozen=True)
 class EvaluationConfig:
-    """metrics_threshold: the probability from which a key counts as held, until thresholds are tuned;
-    tune_thresholds: choose one an action on the validation episodes; onset_buffer_frames: how far a predicted press
-    may be from the true one; best: the validation score by which the checkpoint that plays is chosen, or
-    "last": the last one, whatever its score.
+    """Scoring on the validation episodes.
+
+    eval_every_n_epochs: how often
+    metrics_threshold: probability from which a key counts as held, until thresholds are tuned
+    tune_thresholds: choose a threshold per action
+    onset_buffer_frames: tolerance between a predicted press and the true one
+    best: the score that chooses the checkpoint that plays, or "last"
     """
 
     eval_every_n_epochs: int = 1
@@ -235,17 +230,21 @@ class EvaluationConfig:
     best: str = "loss"
 
     def __post_init__(self) -> None:
-        _within("evaluation.eval_every_n_epochs", self.eval_every_n_epochs, 1, 1e9)
-        _within("evaluation.metrics_threshold", self.metrics_threshold, 0, 1)
-        _within("evaluation.onset_buffer_frames", self.onset_buffer_frames, 0, 1000)
-        _one_of("evaluation.best", self.best, BEST)
+        within("evaluation.eval_every_n_epochs", self.eval_every_n_epochs, 1, 1e9)
+        within("evaluation.metrics_threshold", self.metrics_threshold, 0, 1)
+        within("evaluation.onset_buffer_frames", self.onset_buffer_frames, 0, 1000)
+        one_of("evaluation.best", self.best, BEST)
 
 
 @dataclass(frozen=True)
 class LoggingConfig:
-    """A local log (log.jsonl in the model's folder) is always written; nothing leaves the machine by default.
+    """What is logged beside log.jsonl in the model's folder; nothing leaves the machine by default.
 
-    wandb_mode: "offline" keeps runs in the model's folder, "online" sends them; log_gradients: the gradient's norm.
+    use_wandb, wandb_project, wandb_entity, wandb_run_name: Weights & Biases
+    wandb_mode: "offline" keeps runs in the model's folder, "online" sends them
+    use_tensorboard: write its events into the model's folder
+    log_every_n_steps: how often
+    log_gradients: the gradient's norm, too
     """
 
     use_wandb: bool = False
@@ -258,16 +257,21 @@ class LoggingConfig:
     log_gradients: bool = False
 
     def __post_init__(self) -> None:
-        _one_of("logging.wandb_mode", self.wandb_mode, ("offline", "online"))
-        _within("logging.log_every_n_steps", self.log_every_n_steps, 1, 1e9)
+        one_of("logging.wandb_mode", self.wandb_mode, ("offline", "online"))
+        within("logging.log_every_n_steps", self.log_every_n_steps, 1, 1e9)
 
 
 @dataclass(frozen=True)
 class SystemConfig:
-    """num_workers: threads that read batches ahead, 0 reads them in the loop; pin_memory: put the next batch on the
-    device while a step runs; devices: how many to train on, 0 all; compile_cache: where compiled steps are kept
-    for the next start, null nowhere; coordinator: "host:port" of process 0 where num_processes train together, on one
-    host or on many, each with a process_id of its own from 0 on; "auto" where their launcher knows; null: alone.
+    """The machine.
+
+    seed: of weights, order, dropout and augmentation
+    num_workers: threads that read batches ahead; 0 reads them in the loop
+    pin_memory: put the next batch on the device while a step runs
+    devices: how many to train on, 0 all
+    compile_cache: folder of compiled steps for the next start, null none
+    coordinator: "host:port" of process 0 where several train together, "auto" where their launcher knows it
+    num_processes, process_id: how many, and which one this is, from 0 on
     """
 
     seed: int = 42
@@ -280,9 +284,9 @@ class SystemConfig:
     process_id: int | None = None
 
     def __post_init__(self) -> None:
-        _within("system.seed", self.seed, 0, 2**32 - 1)
-        _within("system.num_workers", self.num_workers, 0, 64)
-        _within("system.devices", self.devices, 0, 1e6)
+        within("system.seed", self.seed, 0, 2**32 - 1)
+        within("system.num_workers", self.num_workers, 0, 64)
+        within("system.devices", self.devices, 0, 1e6)
         if self.coordinator in (None, AUTO):
             if (self.num_processes, self.process_id) != (None, None):
                 raise UserError("system.num_processes and system.process_id go with system.coordinator=host:port")
@@ -293,8 +297,8 @@ class SystemConfig:
                 f"system.coordinator is host:port, with system.num_processes and system.process_id, or {AUTO}; "
                 f"got {self.coordinator!r} with {self.num_processes} and {self.process_id}"
             )
-        _within("system.num_processes", self.num_processes, 1, 1e6)
-        _within("system.process_id", self.process_id, 0, self.num_processes - 1)
+        within("system.num_processes", self.num_processes, 1, 1e6)
+        within("system.process_id", self.process_id, 0, self.num_processes - 1)
 
 
 @dataclass(frozen=True)
@@ -310,22 +314,20 @@ class CloningConfig:
 
 
 def load(path: Path | None = None, overrides: Sequence[str] = ()) -> CloningConfig:
-    """The configuration of a YAML file with overrides such as "training.batch_size=64"; UserError if it does not fit.
+    """A YAML file with overrides such as "training.batch_size=64"; UserError names what does not fit.
 
-    `model.name` decides which fields the section model has.
+    `model.name` decides which fields the section `model` has.
     """
     return from_fields(read_fields(path, overrides, "cloning"))
 
 
 def alone(config: CloningConfig) -> CloningConfig:
-    """A configuration without the processes that trained together, which are those of one start: for what is kept."""
+    """The configuration without its processes, which belong to one start and are not saved."""
     return replace(config, system=replace(config.system, coordinator=None, num_processes=None, process_id=None))
 
 
-def from_fields(fields: Mapping[str, Any]) -> CloningConfig:
+def from_fields(fields: Mapping[str, Json]) -> CloningConfig:
     """The inverse of `settings.to_fields`."""
-    from protege.cloning.models import options_of
-
     model = fields.get("model") or {}
     name = model.get("name", ModelConfig.name) if isinstance(model, Mapping) else ModelConfig.name
     kind = options_of(name) if isinstance(name, str) else ModelConfig
@@ -336,20 +338,10 @@ def from_fields(fields: Mapping[str, Any]) -> CloningConfig:
     return replace(rest, model=build(kind, model, "model."))
 
 
-def _with_test_ratio(data: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The section dataset as the source documents write it, without a part to test on: what the other two leave."""
+def _with_test_ratio(data: Mapping[str, Json]) -> Mapping[str, Json]:
+    """The section dataset; without a test_ratio, as in the source documents, it is what the other two leave."""
     train, validation = data.get("train_ratio"), data.get("val_ratio")
     if "test_ratio" in data or not isinstance(train, int | float) or not isinstance(validation, int | float):
         return data
     rest = round(1 - train - validation, 9)
     return {**data, "test_ratio": rest} if 0 <= rest <= 1 else data
-
-
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise UserError(f"{name} is one of {', '.join(allowed)}; got {value!r}")
-
-
-def _within(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise UserError(f"{name} lies between {low:g} and {high:g}, got {value}")

@@ -1,21 +1,24 @@
-"""Convolutions with a gradient that is fast on a CPU, too."""
+"""Convolutions whose gradient is also fast on a CPU."""
 
 import math
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
 import jax
 import jax.numpy as jnp
 
+Padding = str | Sequence[tuple[int, int]]
+
 PIECES: Final = 8
-"""Parts of a batch. More are a little faster still and take longer to compile."""
+"""Parts of a batch. More would be a little faster and take longer to compile."""
 
 
-def conv(x: jax.Array, kernel: jax.Array, strides: Any, padding: Any, **options: Any) -> jax.Array:
+def conv(x: jax.Array, kernel: jax.Array, strides: Sequence[int], padding: Padding, **options: Any) -> jax.Array:
     """`jax.lax.conv_general_dilated`, as `nnx.Conv` calls it, of a batch of pictures (N, H, W, C).
 
-    On a CPU the kernel's gradient is summed over parts of the batch: XLA computes it as a convolution with the whole
-    gradient of the output as its kernel, which does not fit into a cache otherwise.
+    On a CPU the kernel's gradient is summed over parts of the batch: XLA computes it as a convolution whose kernel is
+    the gradient of the whole output, which would not fit into a cache.
     """
     plain = partial(jax.lax.conv_general_dilated, window_strides=strides, padding=padding, **options)
     pieces = parts(len(x), jax.device_count())
@@ -44,5 +47,5 @@ def conv(x: jax.Array, kernel: jax.Array, strides: Any, padding: Any, **options:
 
 
 def parts(rows: int, devices: int) -> int:
-    """How many equal parts of so many rows are taken, each with rows of every device; 1 where there are none."""
+    """How many equal parts a batch is cut into, each with rows of every device; 1 where it cannot be cut."""
     return math.gcd(rows, max(rows // devices, 1), PIECES)

@@ -1,20 +1,21 @@
-"""An opened data set as a training run wants it: checked, split, cached, with what is learned of its scale."""
+"""A data set opened for training: checked, split, cached, and its state's scales learned."""
 
 import logging
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import jax
 
 from protege.cloning import loader
 from protege.cloning.agreement import record_of
 from protege.cloning.cache import Cache, build
-from protege.cloning.checkpoint import setting_to
+from protege.cloning.checkpoint import About
 from protege.cloning.config import CloningConfig
+from protege.cloning.groups import FPS
 from protege.cloning.loader import Batch, LoaderOptions
 from protege.cloning.split import Splits, split
 from protege.cloning.state import StateEncoder
@@ -25,13 +26,17 @@ from protege.errors import UserError
 log = logging.getLogger(__name__)
 
 Progress = Callable[[], AbstractContextManager[Callable[[int, int], None]]]
-"""Opens a bar that is told how much is done, and of how much."""
+"""Opens a progress bar that is called with how much is done, and how much there is."""
 QUIET: Final[Progress] = lambda: nullcontext(lambda done, total: None)  # noqa: E731
 
 
 @dataclass(frozen=True)
 class Data:
-    """An opened data set as a configuration wants it."""
+    """A data set opened for a configuration.
+
+    options: of the loader
+    frame_hz: frames per second of its episodes
+    """
 
     cache: Cache
     splits: Splits
@@ -40,9 +45,10 @@ class Data:
     frame_hz: float
 
     @classmethod
-    def open(cls, config: CloningConfig, progress: Progress = QUIET, before: Mapping[str, Any] | None = None) -> "Data":
-        """Open, check, split and cache; UserError for what is wrong with the store. progress: of the cache; before:
-        what the last checkpoint of the run that this one goes on from says, whose episodes keep their parts.
+    def open(cls, config: CloningConfig, progress: Progress = QUIET, before: About | None = None) -> "Data":
+        """Open, check, split and cache; UserError for what is wrong with the store.
+
+        progress: of the cache. before: of the last checkpoint when a run is resumed, whose episodes keep their parts.
         """
         wanted = config.dataset
         dataset = Dataset.open(wanted.path, use_state=wanted.use_state, channel_order=wanted.channel_order)
@@ -61,11 +67,11 @@ class Data:
         encoder = None
         if wanted.use_state and cache.state is not None:
             encoder = StateEncoder.fit(cache.state[cache.rows(splits.train)], wanted.state)
-            if before and before.get("state"):  # the weights are used to its scale
+            if before and before["state"]:  # the weights were trained on its scale
                 encoder = StateEncoder.from_json(before["state"])
         height, width = cache.frames.shape[2:]
         setting = Setting(dataset.keys, dataset.goals, (int(height), int(width)), encoder)
-        frame_hz = float(dataset.episodes[0].attributes.get("fps", 10.0))
+        frame_hz = dataset.episodes[0].fps or FPS
         return cls(cache, splits, setting, loader_options(config), frame_hz)
 
     @property
@@ -74,17 +80,17 @@ class Data:
 
     @property
     def contents(self) -> dict[str, tuple[str, int]]:
-        """What the episodes are known by, and how many frames each has."""
+        """By an episode's hash, that hash and how many frames it has."""
         return {episode.identity: (episode.identity, len(episode)) for episode in self.episodes}
 
     @property
-    def identity(self) -> tuple[Any, ...]:
-        """What hosts with the same episodes have alike."""
-        return setting_to(self.setting), self.cache.offsets, zlib.crc32(self.cache.actions.tobytes())
+    def identity(self) -> tuple[object, ...]:
+        """Equal on hosts with the same episodes."""
+        return self.setting.to_json(), self.cache.offsets, zlib.crc32(self.cache.actions.tobytes())
 
 
 def loader_options(config: CloningConfig) -> LoaderOptions:
-    """What of the configuration the loader knows."""
+    """The loader's part of a configuration."""
     model = config.model
     return LoaderOptions(
         batch_size=config.training.batch_size,
@@ -97,7 +103,7 @@ def loader_options(config: CloningConfig) -> LoaderOptions:
 
 
 def where(batch: Batch, cache: Cache, most: int = 4) -> str:
-    """A batch's frames in words: "frame 3 of episode_1, frame 7 of episode_0, … (32 in all)"."""
+    """A batch's frames in words, such as "frame 3 of episode_1, frame 7 of episode_0, … (32 in all)"."""
     rows = batch.rows[batch.valid]
     named = []
     for row in rows[:most]:

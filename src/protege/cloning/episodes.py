@@ -1,9 +1,9 @@
-"""Makes zarr episodes: from recorded Sessions, or from a player's steps as they happen."""
+"""Makes zarr episodes of recorded sessions, or of a player's steps while it plays."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,12 @@ from protege.errors import UserError
 
 @dataclass(frozen=True)
 class Exported:
-    """Episodes and frames that were written; sessions that were in the store already; problems: what was left out."""
+    """What an export did.
+
+    episodes, frames: that were written
+    skipped: sessions that the store had
+    problems: what was left out, a line each
+    """
 
     episodes: int
     frames: int
@@ -33,12 +38,14 @@ def export_sessions(
     cut_s: float | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Exported:
-    """Write the sessions under a folder as episodes, one for each stretch without a break, to the store `out`.
+    """Write the sessions under a folder to the store `out`, an episode per stretch without a break.
 
-    size: (width, height) that frames are scaled to, None as recorded; tau_ms: the player's reaction time (see
-    `frame_actions`); cut_s: cut longer stretches into episodes of so many seconds. A session that is in the store
-    already is left alone, so a second run goes on where the first was stopped. UserError if there is no session, or
-    sizes or action spaces differ.
+    size: (width, height) that frames are scaled to, None as recorded
+    tau_ms: the player's reaction time, see `frame_actions`
+    cut_s: maximum seconds of an episode; longer stretches are cut
+
+    Sessions that the store has are skipped, so that a second run finishes the first. UserError if there is no session,
+    or sizes or action spaces differ.
     """
     found = find_sessions(folder)
     if not found:
@@ -70,7 +77,7 @@ def export_sessions(
 
 
 def _cut(session: Session, cut_s: float | None) -> list[Span]:
-    """The session's stretches, long ones in even pieces."""
+    """The session's stretches, long ones cut evenly."""
     if cut_s is None:
         return session.spans()
     most = max(1, round(cut_s * session.info.frame_hz))
@@ -84,13 +91,19 @@ def _cut(session: Session, cut_s: float | None) -> list[Span]:
 
 
 def _add_session(writer: Writer, session: Session, spans: Sequence[Span], size: tuple[int, int], tau_ms: float) -> None:
-    """Every span of a session as an episode; each says how many there are, so that a half-written session shows."""
+    """Write a session's spans as episodes; each says how many there are, so that a half-written session is noticed."""
     rows = session.actions(tau_ms)[:, :-1]
-    about = {"fps": session.info.frame_hz, "original_resolution": list(session.info.frame_size)}
-    about |= {"session_name": session.name, "session_episodes": len(spans)}
     for span in spans:
+        attributes = {
+            "end": span.end or "",
+            "fps": session.info.frame_hz,
+            "original_resolution": list(session.info.frame_size),
+            "session_name": session.name,
+            "session_episodes": len(spans),
+        }
         frames = (picture(session.frame(i).rgb, size) for i in range(span.start, span.stop))
-        writer.episode(frames, rows[span.start : span.stop], goal=_goals(writer, span), end=span.end or "", **about)
+        actions = rows[span.start : span.stop]
+        writer.episode(frames, actions, goal=_goals(writer, span), attributes=attributes)
 
 
 def _goals(writer: Writer, span: Span) -> NDArray[np.int32] | None:
@@ -100,20 +113,18 @@ def _goals(writer: Writer, span: Span) -> NDArray[np.int32] | None:
 
 
 def picture(rgb: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """(3, height, width) of an (H, W, 3) picture, scaled by area to (width, height): what a store and a policy see."""
+    """An (H, W, 3) frame scaled by area to (width, height), as (3, height, width): what a store and a policy see."""
     return scaled(rgb.transpose(2, 0, 1)[None], (size[1], size[0]))[0]
 
 
 class StepStore:
-    """Keeps a player's steps in a zarr store as they happen, an episode at a time; until it is closed nobody else can
-    write there.
-    """
+    """Writes a player's steps to a zarr store while it plays, an episode at a time; holds the store's lock."""
 
     def __init__(
         self, path: Path, keys: Sequence[str], size: tuple[int, int], source: str, doing: str = "protege"
     ) -> None:
-        """size: (width, height) that pictures are scaled to; doing: the command, for whoever comes second. UserError if
-        the store has other actions or sizes, or another command is writing there.
+        """size: (width, height) that frames are scaled to; doing: the command, named to a second writer. UserError for
+        a store of other actions or sizes, or with another writer.
         """
         self._writer = Writer(path, keys, source=source, doing=doing)
         self._writer.require_size(size)
@@ -125,19 +136,19 @@ class StepStore:
     def __exit__(self, *_: object) -> None:
         self._writer.close()
 
-    def about(self, episode: str) -> Mapping[str, Any] | None:
-        """The attributes of an episode, None where it is not there."""
+    def about(self, episode: str) -> Mapping[str, object] | None:
+        """An episode's attributes, None without the episode."""
         return self._writer.sessions.get(episode)
 
     def add(
-        self, episode: str, steps: Iterable[tuple[NDArray[np.uint8], Action]], goal: str, about: Mapping[str, Any]
+        self, episode: str, steps: Iterable[tuple[NDArray[np.uint8], Action]], goal: str, about: Mapping[str, object]
     ) -> int:
-        """Write (H, W, 3) pictures and the actions that answer them, with attributes; returns how many."""
+        """Write (H, W, 3) frames, the actions taken at each, and attributes; returns the number of frames."""
         frames: list[NDArray[np.uint8]] = []
         rows: list[list[bool]] = []
         for rgb, action in steps:
             frames.append(picture(rgb, self.size))
             rows.append([key in action for key in self._writer.keys])
         goals = np.full(len(frames), self._writer.goal(goal), np.int32)
-        self._writer.episode(frames, np.array(rows), goal=goals, session_name=episode, **about)
+        self._writer.episode(frames, np.array(rows), goal=goals, attributes={"session_name": episode, **about})
         return len(frames)

@@ -1,4 +1,4 @@
-"""Scores a trained model on whole episodes: those its training held back, or any other data set."""
+"""Scores a trained model on whole episodes: the held-out ones of its data, or another data set."""
 
 import json
 import logging
@@ -7,11 +7,9 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import jax
 import numpy as np
-from flax import nnx
 from numpy.typing import NDArray
 
 from protege.cloning import loader
@@ -22,19 +20,19 @@ from protege.cloning.data import loader_options
 from protege.cloning.goals import goal_table
 from protege.cloning.loader import Batch
 from protege.cloning.pages import page_of, write_files
-from protege.cloning.predictions import Evaluation, collect, judge
+from protege.cloning.predictions import Evaluation, Scored, collect, judge
 from protege.cloning.store import Dataset
 from protege.errors import UserError
 
 SPLITS: Final = ("test", "validation", "train", "all")
 log = logging.getLogger(__name__)
 NAMED: Final = 5
-"""Episodes that are named before a list of them is cut short."""
+"""Episodes that a list names before it is cut short."""
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """An evaluation and the pictures it was made from."""
+    """An evaluation, with the frames that it was made from."""
 
     evaluation: Evaluation
     cache: Cache
@@ -42,7 +40,7 @@ class Evaluated:
     intro: str
 
     def save(self, folder: Path, films: bool = True) -> Path:
-        """Write metrics.json and the page into a folder; returns the page. films: with videos in it."""
+        """Write metrics.json and the page into a folder, both or neither; returns the page. films: with videos."""
         page = page_of(self.evaluation, self.cache.frames, self.intro, self.frame_hz, films)
         metrics = json.dumps(self.evaluation.to_json(), indent=1) + "\n"
         write_files({folder / METRICS: metrics, folder / PAGE: page})
@@ -55,11 +53,13 @@ def evaluate(
     split: str | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluated:
-    """Score the model in a folder, with the thresholds that its training chose on the validation episodes.
+    """Score the model in a folder, with the thresholds of its training.
 
-    path: a data set; that of the training by default. split: "test" by default where the data set has episodes of the
-    training, wherever it lies now ("validation" where the training kept none to test on), else "all". progress: told
-    the frames that are done and all frames. UserError where the data set does not fit the model.
+    path: of a data set, None for that of the training
+    split: of SPLITS; None is "test" ("validation" where training had no test episodes), or "all" for other data
+    progress: called with the frames that are done and all frames
+
+    UserError where the data set does not fit the model.
     """
     loaded = load_model(folder)
     own = Path(loaded.config.dataset.path)
@@ -78,7 +78,7 @@ def evaluate(
     split = split or (held_out if parts else "all")
     names = _names(loaded, dataset, split, there)
     cache = _cache(loaded, dataset, _same(path, own))
-    # A horizon of 1: every frame is scored, the same ones for every model, and the actions ahead are looked up after.
+    # Batches of horizon 1, so that every model is scored on the same frames; `ahead` adds the later actions.
     options = replace(loader_options(loaded.config), shuffle=False, horizon=1)
     total = len(loader.index(cache, names))
     with_goal = goals_for(loaded, dataset.goals)
@@ -91,42 +91,28 @@ def evaluate(
     )
     found = replace(found, truth=ahead(found.truth[:, 0], found.episode, loaded.config.model.horizon))
     train = [name for name, part in parts.items() if part == "train"] or names
-    judged = judge(
-        found,
-        loaded.thresholds,
-        cache.actions[cache.rows(train)],
-        loaded.config.evaluation.onset_buffer_frames,
-        {"model": folder.resolve().name, **_about(loaded, dataset, split, names, parts)},
-    )
-    return Evaluated(judged, cache, loaded.frame_hz, _intro(judged))
-
-
-def _about(
-    loaded: Loaded, dataset: Dataset, split: str, names: Sequence[str], parts: Mapping[str, str]
-) -> dict[str, Any]:
-    """What was scored. parts: of the scored episodes that training had; scored: a hash of the episodes."""
     chosen = [episode for episode in dataset.episodes if episode.name in set(names)]
-    return {
+    used = {episode.name: parts[episode.name] for episode in chosen if episode.name in parts}
+    about: Scored = {
+        "model": folder.resolve().name,
         "kind": loaded.config.model.name,
-        "parameters": num_weights(loaded),
+        "parameters": loaded.num_weights,
         "dataset": str(dataset.path),
         "split": split,
-        "parts": {e.name: parts[e.name] for e in chosen if e.name in parts},
-        "frames_trained_on": sum(len(e) for e in chosen if parts.get(e.name) == "train"),
-        "scored": sha256(" ".join(e.identity for e in chosen).encode()).hexdigest()[:16],
+        "parts": used,
+        "frames_trained_on": sum(len(episode) for episode in chosen if used.get(episode.name) == "train"),
+        "scored": sha256(" ".join(episode.identity for episode in chosen).encode()).hexdigest()[:16],
     }
+    buffer = loaded.config.evaluation.onset_buffer_frames
+    judged = judge(found, loaded.thresholds, cache.actions[cache.rows(train)], about, buffer)
+    return Evaluated(judged, cache, loaded.frame_hz, _intro(judged, path, split, used))
 
 
-def _intro(found: Evaluation) -> str:
-    """What was scored, and what of it the model has seen, in words."""
-    about, count = found.about, len(found.predictions.episodes)
-    said = [
-        f"{len(found.predictions.rows)} frames of {count} episode{'s' if count > 1 else ''} ({about['split']}) of "
-        f"{Path(about['dataset']).name}."
-    ]
-    train, validation = (
-        [name for name, used in about["parts"].items() if used == part] for part in ("train", "validation")
-    )
+def _intro(found: Evaluation, dataset: Path, split: str, parts: Mapping[str, str]) -> str:
+    """In words, what was scored and which of it training used."""
+    frames, count = len(found.predictions.rows), len(found.predictions.episodes)
+    said = [f"{frames} frames of {count} episode{'s' if count > 1 else ''} ({split}) of {dataset.name}."]
+    train, validation = ([name for name, used in parts.items() if used == part] for part in ("train", "validation"))
     if train:
         said.append(f"The model was trained on {len(train)} of them ({_few(train)}).")
     if validation:
@@ -141,9 +127,9 @@ def _few(names: Sequence[str]) -> str:
 
 
 def ahead(truth: NDArray[np.bool_], episode: NDArray[np.int64], horizon: int) -> NDArray[np.bool_]:
-    """(N, horizon, A) the actions from each of N frames on, of (N, A); past its episode's end no key is held.
+    """(N, horizon, A) actions from each of N frames on; past an episode's end no key is held.
 
-    episode: (N,) the episode of each frame, the frames of an episode together and in order.
+    truth: (N, A). episode: (N,) each frame's episode; the frames of an episode are together and in order.
     """
     at = np.arange(len(truth))[:, None] + np.arange(horizon)
     there = at < len(truth)
@@ -151,13 +137,8 @@ def ahead(truth: NDArray[np.bool_], episode: NDArray[np.int64], horizon: int) ->
     return truth[at] & (there & (episode[at] == episode[:, None]))[..., None]
 
 
-def num_weights(loaded: Loaded) -> int:
-    """Trained numbers of a model."""
-    return sum(int(np.size(leaf)) for leaf in jax.tree.leaves(nnx.state(loaded.model, nnx.Param)))
-
-
 def goals_for(loaded: Loaded, goals: tuple[str, ...]) -> Callable[[Batch], Batch]:
-    """Turns the goals of a batch, places in `goals`, into what the model takes. UserError for one it cannot know."""
+    """A function that turns a batch's indices into `goals` into the model's inputs. UserError for an unknown goal."""
     kind = loaded.config.model.goal
     if kind == "none" or goals == loaded.goals:
         return lambda batch: batch
@@ -175,7 +156,7 @@ def _same(path: Path, own: Path) -> bool:
 
 
 def _cache(loaded: Loaded, dataset: Dataset, own: bool) -> Cache:
-    """The pictures at the size that the model sees."""
+    """The cache of a data set, at the frame size of the model."""
     wanted = loaded.config.dataset
     if own:
         return build(dataset, Path(wanted.cache) if wanted.cache else None, wanted.frame_size)
@@ -184,10 +165,10 @@ def _cache(loaded: Loaded, dataset: Dataset, own: bool) -> Cache:
 
 
 def places(loaded: Loaded, dataset: Dataset, own: bool) -> dict[str, list[str]]:
-    """For each episode of the training, by its name then, the names that it has in a data set now.
+    """By an episode's name in training, the names that it has in a data set now.
 
-    Episodes are known by what is in them, since a store may have moved, grown or been numbered anew; those of a model
-    that does not tell what was in them by their names, and only where it was trained (own).
+    Episodes are found by their identity, since a store may have moved, grown or been renumbered. Models of earlier
+    versions do not know it; then names count, and only in the model's own data set (own).
     """
     identities = loaded.about.get("identities")
     now: dict[str, list[str]] = {}
@@ -201,14 +182,14 @@ def places(loaded: Loaded, dataset: Dataset, own: bool) -> dict[str, list[str]]:
 
 
 def _parts(loaded: Loaded, there: Mapping[str, list[str]]) -> dict[str, str]:
-    """What training used a data set's episodes for (train, validation or test), by the names that they have now."""
+    """By an episode's name now, its part in training: train, validation or test."""
     splits = loaded.about["splits"]
-    # The last wins: what was trained on is no test.
+    # Of equal episodes in several parts the last wins: what was trained on is no test.
     return {now: part for part in ("test", "validation", "train") for name in splits[part] for now in there[name]}
 
 
 def _names(loaded: Loaded, dataset: Dataset, split: str, there: Mapping[str, list[str]]) -> list[str]:
-    """The episodes to score."""
+    """Names of the episodes to score; UserError where the split does not have them."""
     if split not in SPLITS:
         raise UserError(f"--split {split}: expected one of {', '.join(SPLITS)}")
     if split == "all":

@@ -1,4 +1,4 @@
-"""An episode as a video: its pictures, and beside them the keys that were pressed and the keys that were predicted."""
+"""An episode as a video: its frames beside the true and the predicted keys."""
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +13,7 @@ from protege.cloning.metrics import Bools
 from protege.errors import MissingExtra
 
 WIDTH: Final = 480
-"""Pictures are enlarged by a whole factor to about this width."""
+"""Frames are enlarged by a whole factor to about this width, pixels."""
 PANEL: Final = 220
 ROW: Final = 20
 HELD: Final = (235, 235, 235)
@@ -24,9 +24,9 @@ WRONG: Final = (220, 60, 60)
 def drawn(
     frames: Iterable[NDArray[np.uint8]], truth: Bools, pred: Bools, keys: Sequence[str]
 ) -> Iterator[NDArray[np.uint8]]:
-    """Pictures (3, H, W) with the keys of the same row drawn beside them, as (h, w, 3) with even sides.
+    """Frames (3, H, W) with their keys beside them, as (h, w, 3) with even sides, as H.264 needs them.
 
-    A predicted key is green where it was pressed and red where it was not; a red frame is a key that was missed.
+    A predicted key is green where it is true and red where it is not; a red outline is a missed key.
     """
     panel: Image.Image | None = None
     for frame, true, said in zip(frames, truth, pred, strict=True):
@@ -36,7 +36,7 @@ def drawn(
         beside = panel.copy()
         draw = ImageDraw.Draw(beside)
         for row in range(len(keys)):
-            pressed, predicted = _boxes(row)
+            pressed, predicted = boxes(row)
             if true[row]:
                 draw.rectangle(pressed, fill=HELD)
             if said[row]:
@@ -50,26 +50,26 @@ def drawn(
 
 
 def _panel(keys: Sequence[str], height: int) -> Image.Image:
-    """What stays the same in every picture: the names."""
+    """The panel of key names, the same beside every frame."""
     needed = ROW * (len(keys) + 1) + 8
     panel = Image.new("RGB", (PANEL, max(height, needed) + max(height, needed) % 2), (30, 30, 30))
     draw = ImageDraw.Draw(panel)
     font = ImageFont.load_default(12)
-    for column, text in zip(_boxes(-1), ("true", "model"), strict=True):
+    for column, text in zip(boxes(-1), ("true", "model"), strict=True):
         draw.text(((column[0] + column[2]) / 2, column[1] + 7), text, font=font, fill=HELD, anchor="mm")
     for row, key in enumerate(keys):
-        draw.text((8, _boxes(row)[0][1] + 7), key[:18], font=font, fill=HELD, anchor="lm")
+        draw.text((8, boxes(row)[0][1] + 7), key[:18], font=font, fill=HELD, anchor="lm")
     return panel
 
 
-def _boxes(row: int) -> tuple[tuple[int, int, int, int], tuple[int, int, int, int]]:
+def boxes(row: int) -> tuple[tuple[int, int, int, int], tuple[int, int, int, int]]:
     """(left, top, right, bottom) of a key's two boxes; row -1 is the heading."""
     top = ROW * (row + 1) + 4
     return (PANEL - 86, top, PANEL - 56, top + 14), (PANEL - 42, top, PANEL - 12, top + 14)
 
 
 def encode(pictures: Iterable[NDArray[np.uint8]], fps: float) -> bytes:
-    """MP4 (H.264) of pictures (h, w, 3), which every browser plays. At least one picture is needed."""
+    """MP4 (H.264, which every browser plays) of at least one picture (h, w, 3)."""
     try:
         import av
     except ImportError:

@@ -1,4 +1,4 @@
-"""Goals as numbers: the words of a sentence in a fixed number of buckets, so that new goals have numbers too."""
+"""Goals as numbers: words are hashed into a fixed number of buckets, so that new goals have numbers, too."""
 
 import re
 import zlib
@@ -15,7 +15,7 @@ WORDS: Final = 16
 
 
 def word_numbers(sentence: str) -> NDArray[np.int32]:
-    """(16,) numbers from 1 to 511 of the first words, filled up with 0."""
+    """(16,) numbers from 1 to 511 of a sentence's first words, padded with 0."""
     found = np.zeros(WORDS, np.int32)
     words = re.findall(r"\w+", sentence.lower())[:WORDS]
     found[: len(words)] = [1 + zlib.crc32(word.encode()) % (BUCKETS - 1) for word in words]
@@ -23,14 +23,14 @@ def word_numbers(sentence: str) -> NDArray[np.int32]:
 
 
 def goal_table(goals: Sequence[str]) -> NDArray[np.int32]:
-    """(G + 1, 16): the word numbers of every goal, and a last row for none."""
+    """(G + 1, 16) word numbers of the goals, and a last row for no goal."""
     return np.stack([*map(word_numbers, goals), np.zeros(WORDS, np.int32)])
 
 
 def goal_numbers(goal: str, known: Sequence[str], kind: str) -> NDArray[np.int32] | None:
-    """What a model with `model.goal` of this kind takes for a goal, with a batch axis of 1; None for "none".
+    """A goal as the input of a model, in a batch of 1; None where the model takes none.
 
-    UserError for an index model that was not trained on the goal.
+    known: the goals that it was trained on. kind: its `model.goal`. UserError for "index" and a goal not among them.
     """
     if kind == "none":
         return None

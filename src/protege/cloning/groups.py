@@ -1,11 +1,11 @@
-"""The groups and arrays of a zarr store on disk, opened without believing what their metadata say."""
+"""Opens the groups and arrays of a zarr store on disk, whose metadata may say anything."""
 
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import zarr
 
@@ -13,19 +13,21 @@ from protege.core import files
 from protege.core.text import one_line, printable
 from protege.errors import UserError
 
+FPS: Final = 10.0
+"""Frames per second of an episode that does not say its own."""
 _EPISODE: Final = re.compile(r"episode_([0-9]+)")
 _ELSEWHERE: Final = re.compile(r"([a-z][a-z0-9+.-]+):/", re.IGNORECASE)
-"""An address rather than a path; a single letter is a drive of Windows."""
+"""The scheme of a URL; a single letter would be a drive of Windows."""
 _METADATA: Final = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
 _MAX_METADATA: Final = 8 << 20
 
 
 class NotZarr(ValueError):
-    """Metadata or chunks that zarr cannot make sense of, and why."""
+    """Why zarr cannot read some metadata or chunks."""
 
 
 def open_root(path: Path | str) -> zarr.Group:
-    """The group of a whole store. UserError where there is none, or it is not a folder on this machine."""
+    """The root group of a store. UserError where there is none, or it is not a local folder."""
     if found := _ELSEWHERE.match(str(path)):
         raise UserError(f"{path}: stores on {found[1]} are not supported; copy it into a folder on this machine")
     path = Path(path)
@@ -42,29 +44,29 @@ def open_root(path: Path | str) -> zarr.Group:
 
 
 def episode_folders(path: Path) -> list[tuple[int, Path]]:
-    """(number, folder) of a store's episodes in the order of their numbers: `episode_7`, or `episode_007`.
+    """(number, folder) of a store's episodes by number; `episode_007` is an episode, too.
 
-    The folders are listed, not looked up in consolidated metadata, which do not know what was added later.
+    Folders are listed, since consolidated metadata do not have what was added later.
     """
     found = [(int(match[1]), entry) for entry in path.iterdir() if (match := _EPISODE.fullmatch(entry.name))]
     return sorted((number, folder) for number, folder in found if folder.is_dir())
 
 
 def open_group(folder: Path) -> zarr.Group:
-    """A group, from its own metadata alone. OSError or ValueError where it is not one."""
+    """Open a group. OSError or ValueError where it is not one."""
     _require_sane(folder)
     with zarr_errors():
         return zarr.open_group(folder, mode="r", use_consolidated=False)
 
 
-def open_array(folder: Path) -> Any:
-    """An array of the group it lies in. FileNotFoundError without one, OSError or ValueError where it is not one."""
+def open_array(folder: Path) -> zarr.Array:
+    """Open an array. FileNotFoundError without one, OSError or ValueError where it is not one."""
     if not folder.is_dir():
         raise FileNotFoundError(f"no {folder.name} array")
     _require_sane(folder)
     with zarr_errors():
-        array: Any = zarr.open_array(folder, mode="r")
-        grid = getattr(array, "shards", None) or array.chunks
+        array = zarr.open_array(folder, mode="r")
+        grid = array.shards or array.chunks
         if any(size < 0 for size in array.shape) or any(step < 1 for step in (*grid, *array.chunks)):
             raise NotZarr(f"{folder.name} is {array.shape} in chunks of {array.chunks}")
         return array
@@ -72,7 +74,7 @@ def open_array(folder: Path) -> Any:
 
 @contextmanager
 def zarr_errors() -> Iterator[None]:
-    """Whatever zarr and its codecs raise on files that are not what they say (any error there is) as NotZarr."""
+    """Raises NotZarr for whatever zarr and its codecs raise on damaged files, which may be any error."""
     try:
         yield
     except (OSError, NotZarr):
@@ -82,7 +84,7 @@ def zarr_errors() -> Iterator[None]:
 
 
 def _require_sane(folder: Path) -> None:
-    """OSError or ValueError where a metadata file is a pipe, too large or no JSON object: zarr would read it on."""
+    """OSError or ValueError where a metadata file is a pipe, too large or no JSON object; zarr would read any."""
     for name in _METADATA:
         try:
             fields = files.read_json(folder / name, _MAX_METADATA, finite=False)
@@ -94,8 +96,8 @@ def _require_sane(folder: Path) -> None:
             raise NotZarr(f"{folder.name}/{name}: expected a JSON object")
 
 
-def names(path: Path, about: Mapping[str, Any], attribute: str) -> tuple[str, ...]:
-    """A list of names in a store's attributes, () where there is none. UserError where it is something else."""
+def names(path: Path, about: Mapping[str, object], attribute: str) -> tuple[str, ...]:
+    """An attribute that is a list of names, () where it is missing. UserError where it is something else."""
     found = about.get(attribute)
     if found is None:
         return ()
@@ -114,5 +116,5 @@ def names(path: Path, about: Mapping[str, Any], attribute: str) -> tuple[str, ..
     return tuple(found)
 
 
-def _example(found: Any) -> str:
+def _example(found: object) -> str:
     return str(list(found[:2])) if isinstance(found, str) and printable(found) == found and found else "['w', 'a']"

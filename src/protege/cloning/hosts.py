@@ -1,11 +1,14 @@
-"""Several processes, on one host or on many, that train one model: how they meet and what they must agree on."""
+"""Training one model in several processes, on one host or many: meeting, barriers, and checks that they agree.
+
+Every function here but `first` is a collective: each process must call it, as often and in the same order.
+"""
 
 import itertools
 import logging
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -23,25 +26,25 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 LONGEST_S: Final = 7 * 24 * 3600
-"""How long one process waits for another to copy its episodes."""
+"""Timeout of a barrier, in seconds: another process may be copying its episodes."""
 LOST_S: Final = 60
-"""How long one that failed waits for the others to end, too; then all are ended."""
+"""Seconds that a failed process waits for the others to end; then all of them are ended."""
 _turns = itertools.count()
 
 
 def join(system: SystemConfig) -> None:
-    """Meet the other processes at `system.coordinator`, before anything else of JAX runs; nothing without one.
+    """Meet the other processes at `system.coordinator`; does nothing without one. Must run before any other JAX call.
 
     ProtegeError where they cannot meet.
     """
     if system.coordinator is None or jax.distributed.is_initialized():
         return
-    jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM, which is to end a process
+    jax.config.update("jax_enable_preemption_service", False)  # it would catch SIGTERM, and the process would not end
     address = None if system.coordinator == AUTO else system.coordinator
     log.info("meeting the other processes at system.coordinator=%s (five minutes at most)", system.coordinator)
     try:
         jax.distributed.initialize(address, system.num_processes, system.process_id, shutdown_timeout_seconds=LOST_S)
-        number = jax.process_count()  # meets them once more, and soon: the library gives up after two minutes
+        number = jax.process_count()  # a second meeting, and here: it times out after two minutes
     except (RuntimeError, ValueError) as error:
         raise ProtegeError(
             f"system.coordinator={system.coordinator}: {str(error).splitlines()[0][:200].rstrip('.')}; start every "
@@ -51,14 +54,14 @@ def join(system: SystemConfig) -> None:
 
 
 def first() -> bool:
-    """Whether this process writes what all of them share; true where it is the only one."""
+    """Whether this is the primary process, which alone writes shared files; true where it is the only one."""
     return jax.process_index() == 0
 
 
 def together(work: Callable[[], T]) -> T:
-    """What `work` returns, once every process has done it; where it raises in one, all of them stop.
+    """A barrier: run `work` and return its result once every process has run it.
 
-    ProtegeError where it did in another, whose own message says why.
+    Its own error where it fails here, ProtegeError where it failed in another process: all of them stop.
     """
     if jax.process_count() == 1:
         return work()
@@ -66,7 +69,7 @@ def together(work: Callable[[], T]) -> T:
     try:
         made = work()
         failed = False
-    finally:  # of a failure, too, the others must hear, who would wait for this process without end
+    finally:  # after a failure, too: the others would wait for this process for ever
         arrive = multihost.get_barrier_sync_fn()
         arrive(key=f"protege/{next(_turns)}", timeout_ms=LONGEST_S * 1000)
         found = multihost_utils.process_allgather(np.array(failed))
@@ -75,10 +78,8 @@ def together(work: Callable[[], T]) -> T:
     return made
 
 
-def require_alike(parts: Mapping[str, Any]) -> None:
-    """UserError that names the parts that differ from process to process: they would learn from different things, or
-    wait for each other without end.
-    """
+def require_alike(parts: Mapping[str, object]) -> None:
+    """UserError that names the parts that differ between processes, which would deadlock or train different models."""
     if jax.process_count() == 1:
         return
     own = np.array([zlib.crc32(repr(part).encode()) for part in parts.values()], np.uint32)
@@ -92,7 +93,7 @@ def require_alike(parts: Mapping[str, Any]) -> None:
 
 
 def require_shared(name: str, folder: Path) -> None:
-    """UserError unless all processes see a folder, or the nearest above it that there is, as one. name: its key."""
+    """UserError unless all processes see the same folder, or its nearest existing parent. name: the setting's."""
     if jax.process_count() == 1:
         return
     there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
@@ -106,14 +107,14 @@ def require_shared(name: str, folder: Path) -> None:
 
 
 class Stop:
-    """Whether a run is to stop since somebody asked for it at any host: all must leave the loop at the same step.
+    """Whether any process was asked to stop; all of them leave the loop after the same step.
 
-    To be called by all as often, once a step. Among several the answer is what was so at the last call, since that is
-    known by now and no step has to wait for it. agreed: the last answer.
+    Call it once a step, in every process. With several, the answer is that of the call before, which has arrived by
+    now, so that no step waits for it. agreed: the last answer.
     """
 
     def __init__(self, asked: Asked, devices: Devices) -> None:
-        """asked: whether this process was."""
+        """asked: of this process."""
         self.agreed = False
         self._asked, self._devices = asked, devices
         self._any = jax.jit(jnp.any, out_shardings=devices.same)

@@ -1,27 +1,30 @@
-"""The parts that the policies are built of, in Flax NNX: encoders of pictures and goals, blocks, the head."""
+"""Building blocks of the policies in Flax NNX: encoders of frames and goals, transformer blocks, the head."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Final, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 
-from protege.cloning.config import ModelConfig
 from protege.cloning.convs import conv
 from protege.cloning.goals import BUCKETS
-from protege.errors import UserError
+from protege.cloning.models.base import ConvOptions, EncoderOptions, ModelConfig
 
 Array = jax.Array
-POOLS: Final = ("mean", "keypoints")
 
 
 class Inputs(NamedTuple):
-    """What a model sees. frames: (B, T, H, W, 3) float; previous: (B, K, A) float, the actions before now, the last
-    one newest; state: (B, S) float or None, its last columns indices of animations; goal: None, (B,) indices or
-    (B, W) word numbers; valid: (B,) bool, False for rows that only fill up a batch, None when all are real.
+    """The inputs of a policy.
+
+    frames: (B, T, H, W, 3) float, newest last
+    previous: (B, K, A) float, actions before now, newest last
+    state: (B, S) float, its last columns indices of animations; None where it is not used
+    goal: (B,) indices or (B, W) word numbers, None for a policy without goals
+    valid: (B,) bool, False for rows that only pad a batch; None when all are real
     """
 
     frames: Array
@@ -33,8 +36,13 @@ class Inputs(NamedTuple):
 
 @dataclass(frozen=True)
 class Shape:
-    """What a data set decides about a model. actions: A; frame_size: (height, width); state: S columns, 0 without;
-    animations: vocabulary sizes of the last state columns; goals: how many there are.
+    """The sizes that a data set decides.
+
+    actions: A
+    frame_size: (height, width)
+    state: S columns, 0 without
+    animations: vocabulary sizes of the last columns of the state
+    goals: how many there are
     """
 
     actions: int
@@ -44,50 +52,10 @@ class Shape:
     goals: int = 1
 
 
-@dataclass(frozen=True)
-class EncoderOptions(ModelConfig):
-    """conv_features: channels of the 3x3 convolutions, all but the last with stride 2."""
-
-    conv_features: tuple[int, ...] = (32, 64, 128, 256)
-    use_batch_norm: bool = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.conv_features or min(self.conv_features) < 1:
-            raise UserError("model.conv_features is a list of at least one width, each above 0")
-
-
-@dataclass(frozen=True)
-class ConvOptions(EncoderOptions):
-    """dense_features: widths of the layers before the output; pool: "mean" over the picture, or "keypoints", where
-    each channel looks (Levine et al. 2016, End-to-End Training of Deep Visuomotor Policies), which keeps left and
-    right apart.
-    """
-
-    dense_features: tuple[int, ...] = (512, 256)
-    pool: str = "mean"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if min(self.dense_features, default=1) < 1:
-            raise UserError("model.dense_features is a list of widths above 0")
-        if self.pool not in POOLS:
-            raise UserError(f"model.pool is one of {', '.join(POOLS)}; got {self.pool!r}")
-
-
-@dataclass(frozen=True)
-class TemporalOptions(ConvOptions):
-    """num_frames: T frames, frame_skip steps apart, the last one now; action_history: K actions before now."""
-
-    num_frames: int = 4
-    frame_skip: int = 1
-    action_history: int = 4
-
-
 class Norm(nnx.Module):
-    """Batch normalisation of (N, …, C) that leaves filler rows out, or nothing."""
+    """Batch normalisation of (N, …, C) without padding rows; the identity where `use` is false."""
 
-    def __init__(self, features: int, use: bool, *, rngs: nnx.Rngs, dtype: Any) -> None:
+    def __init__(self, features: int, use: bool, *, rngs: nnx.Rngs, dtype: DTypeLike) -> None:
         self.norm = nnx.BatchNorm(features, momentum=0.9, dtype=dtype, rngs=rngs) if use else None
 
     def __call__(self, x: Array, train: bool, valid: Array | None) -> Array:
@@ -105,9 +73,9 @@ class Norm(nnx.Module):
 
 
 def moments(x: Array, valid: Array) -> tuple[Array, Array]:
-    """Mean and variance (C,) of (B * T, …, C) in float32 over the rows that are valid (B,).
+    """Mean and variance (C,), float32, of (B * T, …, C) over the valid (B,) rows.
 
-    Sums of whole rows are masked, not the numbers in them: on a CPU that takes a third off a forward pass.
+    Masks the sums of rows rather than every number, as flax does: a forward pass on a CPU is a third shorter.
     """
     within = tuple(range(1, x.ndim - 1))
     x = x.astype(jnp.float32)
@@ -120,7 +88,7 @@ def moments(x: Array, valid: Array) -> tuple[Array, Array]:
 class Film(nnx.Module):
     """Scales and shifts channels by a goal (Perez et al. 2018, FiLM); starts as the identity."""
 
-    def __init__(self, goal: int, features: int, *, rngs: nnx.Rngs, dtype: Any) -> None:
+    def __init__(self, goal: int, features: int, *, rngs: nnx.Rngs, dtype: DTypeLike) -> None:
         zeros = nnx.initializers.zeros
         self.linear = nnx.Linear(goal, 2 * features, kernel_init=zeros, dtype=dtype, rngs=rngs)
 
@@ -135,7 +103,7 @@ class ConvBlock(nnx.Module):
     """3x3 convolution, normalisation, the goal's scale and shift, ReLU."""
 
     def __init__(
-        self, inputs: int, features: int, stride: int, norm: bool, goal: int, *, rngs: nnx.Rngs, dtype: Any
+        self, inputs: int, features: int, stride: int, norm: bool, goal: int, *, rngs: nnx.Rngs, dtype: DTypeLike
     ) -> None:
         self.conv = nnx.Conv(inputs, features, (3, 3), stride, dtype=dtype, conv_general_dilated=conv, rngs=rngs)
         self.norm = Norm(features, norm, rngs=rngs, dtype=dtype)
@@ -149,10 +117,10 @@ class ConvBlock(nnx.Module):
 
 
 class Encoder(nnx.Module):
-    """Pictures to feature maps; all frames of a window go through together, so that statistics move once a step."""
+    """Frames to features. All frames of a window go through at once, so that statistics are updated once a step."""
 
     def __init__(
-        self, config: EncoderOptions, *, rngs: nnx.Rngs, dtype: Any, channels: int = 3, pool: str = "mean"
+        self, config: EncoderOptions, *, rngs: nnx.Rngs, dtype: DTypeLike, channels: int = 3, pool: str = "mean"
     ) -> None:
         widths = config.conv_features
         goal = goal_width(config)
@@ -193,9 +161,9 @@ def goal_width(config: ModelConfig) -> int:
 
 
 class GoalEncoder(nnx.Module):
-    """A goal's index, or the mean of its words, as a vector."""
+    """Embeds a goal's index, or the mean of its words."""
 
-    def __init__(self, config: ModelConfig, goals: int, *, rngs: nnx.Rngs, dtype: Any) -> None:
+    def __init__(self, config: ModelConfig, goals: int, *, rngs: nnx.Rngs, dtype: DTypeLike) -> None:
         self.words = config.goal == "sentence"
         self.embed = nnx.Embed(BUCKETS if self.words else goals, config.goal_features, dtype=dtype, rngs=rngs)
         self.linear = nnx.Linear(config.goal_features, config.goal_features, dtype=dtype, rngs=rngs)
@@ -210,10 +178,25 @@ class GoalEncoder(nnx.Module):
         return nnx.relu(self.linear(found))
 
 
-class Head(nnx.Module):
-    """Dense layers with dropout, then logits of H actions."""
+class Model(nnx.Module):
+    """A policy's network. goal: the encoder of its goal, None where `model.goal` is "none"."""
 
-    def __init__(self, inputs: int, config: ConvOptions, shape: Shape, *, rngs: nnx.Rngs, dtype: Any) -> None:
+    def __init__(self, config: ModelConfig, shape: Shape, *, rngs: nnx.Rngs, dtype: DTypeLike) -> None:
+        self.goal = None if config.goal == "none" else GoalEncoder(config, shape.goals, rngs=rngs, dtype=dtype)
+
+    def encode_goal(self, inputs: Inputs) -> Array | None:
+        """(B, G) goals, or None."""
+        return None if self.goal is None else self.goal(inputs.goal)
+
+    def __call__(self, inputs: Inputs, *, train: bool = False, rngs: nnx.Rngs | None = None) -> Array:
+        """(B, H, A) float32 logits. train: with dropout, for which rngs are needed, and statistics of this batch."""
+        raise NotImplementedError
+
+
+class Head(nnx.Module):
+    """Dense layers with dropout, then the logits of H actions."""
+
+    def __init__(self, inputs: int, config: ConvOptions, shape: Shape, *, rngs: nnx.Rngs, dtype: DTypeLike) -> None:
         widths = (inputs + goal_width(config), *config.dense_features)
         self.layers = nnx.List(nnx.Linear(a, b, dtype=dtype, rngs=rngs) for a, b in pairwise(widths))
         self.norms = nnx.List(Norm(b, config.use_batch_norm, rngs=rngs, dtype=dtype) for b in widths[1:])
@@ -232,7 +215,7 @@ class Head(nnx.Module):
 class Mlp(nnx.Module):
     """Dense layers, each followed by ReLU."""
 
-    def __init__(self, inputs: int, widths: Sequence[int], *, rngs: nnx.Rngs, dtype: Any) -> None:
+    def __init__(self, inputs: int, widths: Sequence[int], *, rngs: nnx.Rngs, dtype: DTypeLike) -> None:
         sizes = (inputs, *widths)
         self.layers = nnx.List(nnx.Linear(a, b, dtype=dtype, rngs=rngs) for a, b in pairwise(sizes))
 
@@ -246,7 +229,7 @@ class Attention(nnx.Module):
     """A pre-normalised transformer block; with `memory` it also looks at other tokens."""
 
     def __init__(
-        self, width: int, heads: int, dropout: float, *, rngs: nnx.Rngs, dtype: Any, memory: bool = False
+        self, width: int, heads: int, dropout: float, *, rngs: nnx.Rngs, dtype: DTypeLike, memory: bool = False
     ) -> None:
         def attend() -> nnx.MultiHeadAttention:
             return nnx.MultiHeadAttention(heads, width, decode=False, keep_rngs=False, dtype=dtype, rngs=rngs)

@@ -1,7 +1,8 @@
-"""Batches from the cache through grain: every sample of an epoch once, in a seeded order, read ahead by threads."""
+"""Batches from the cache, read ahead by threads of grain: every sample of an epoch once, in a seeded order."""
 
 from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass
+from typing import Final
 
 import grain
 import numpy as np
@@ -11,12 +12,20 @@ from protege.cloning.cache import Cache
 from protege.cloning.store import Episode
 from protege.errors import UserError
 
+_AHEAD: Final = 2
+"""Batches that the threads read before they are asked for."""
+
 
 @dataclass(frozen=True)
 class LoaderOptions:
-    """batch_size: B; frames: T, a sample's frame and those before it; skip: frames from one of them to the next;
-    horizon: H, actions from the sample's own on; history: K, actions before it; shuffle: False for evaluation;
-    threads, ahead: of reading.
+    """What a sample holds, and how batches are read.
+
+    batch_size: B
+    frames: T, a sample's frame and those before it, `skip` frames apart
+    horizon: H, actions from the sample's frame on
+    history: K, actions before it
+    shuffle: False keeps the order of play, for evaluation
+    threads: that read ahead
     """
 
     batch_size: int = 32
@@ -26,7 +35,6 @@ class LoaderOptions:
     history: int = 0
     shuffle: bool = True
     threads: int = 2
-    ahead: int = 2
 
     def __post_init__(self) -> None:
         if min(self.batch_size, self.frames, self.skip, self.horizon) < 1 or min(self.history, self.threads) < 0:
@@ -35,10 +43,16 @@ class LoaderOptions:
 
 @dataclass(frozen=True)
 class Batch:
-    """frames: (B, T, 3, H, W) uint8, oldest first; actions: (B, horizon, A) float32 zeros and ones; previous:
-    (B, K, A) float32, oldest first; state: (B, S) float32 as stored, or None; goal: (B,) int32, -1 for none;
-    valid: (B,) bool, False for the rows that only fill the last batch; known: (B, horizon) bool, False there and past
-    an episode's end, where nobody knows what would have been held; rows: (B,) where in the cache a sample lies.
+    """B samples.
+
+    frames: (B, T, 3, H, W) uint8, oldest first
+    actions: (B, horizon, A) float32, 0 or 1
+    previous: (B, K, A) float32 actions before, oldest first
+    state: (B, S) float32 as stored, or None
+    goal: (B,) int32, -1 for none
+    valid: (B,) False for rows that only fill up the last batch
+    known: (B, horizon) False for those rows, and past an episode's end, where the actions are unknown
+    rows: (B,) of the samples in the cache
     """
 
     frames: NDArray[np.uint8]
@@ -53,7 +67,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Index:
-    """rows: (N,) where each sample lies; first, last: (N,) the first and the last row of its episode."""
+    """Where N samples lie in the cache. rows: (N,); first, last: (N,) rows at the ends of each sample's episode."""
 
     rows: NDArray[np.int64]
     first: NDArray[np.int64]
@@ -67,7 +81,7 @@ class Index:
 
 
 def index(cache: Cache, episodes: Iterable[Episode | str]) -> Index:
-    """Every frame is a sample, up to the last of its episode."""
+    """The index of some episodes: every frame is a sample."""
     spans = np.array([cache.offsets[e if isinstance(e, str) else e.name] for e in episodes], np.int64).reshape(-1, 2)
     start, stop = (np.repeat(side, spans[:, 1] - spans[:, 0]) for side in spans.T)
     rows = [np.arange(*span) for span in spans]
@@ -75,7 +89,7 @@ def index(cache: Cache, episodes: Iterable[Episode | str]) -> Index:
 
 
 def require_horizon(episodes: Iterable[Sized], horizon: int, path: str) -> None:
-    """UserError where no episode is long enough to say anything of the last of `horizon` actions. path: the store."""
+    """UserError where no episode has `horizon` frames: the last actions could not be learned. path: the store."""
     longest = max(map(len, episodes))
     if longest < horizon:
         raise UserError(
@@ -85,8 +99,8 @@ def require_horizon(episodes: Iterable[Sized], horizon: int, path: str) -> None:
 
 
 def sample(cache: Cache, at: Index, options: LoaderOptions) -> Batch:
-    """The samples at some rows. Before an episode's first frame its first frame stands, and no key is held; past its
-    last no action is known.
+    """The samples of an index. Before an episode its first frame is repeated, and no key is held; past its end actions
+    are unknown.
     """
     past = np.arange(options.frames - 1, -1, -1) * options.skip
     stack = np.maximum(at.rows[:, None] - past, at.first[:, None])
@@ -107,7 +121,7 @@ def sample(cache: Cache, at: Index, options: LoaderOptions) -> Batch:
 
 
 class _Batches:
-    """An epoch as a random-access source of grain: element i is the whole i-th batch."""
+    """A random-access source for grain, whose element i is a whole batch: one element is one read."""
 
     def __init__(self, cache: Cache, found: Index, options: LoaderOptions, start: int) -> None:
         self._cache, self._found, self._options, self._start = cache, found, options, start
@@ -119,7 +133,7 @@ class _Batches:
         size = self._options.batch_size
         chosen = np.arange(size) + (int(index) + self._start) * size
         valid = chosen < len(self._found)
-        chosen = np.where(valid, chosen, 0)  # filled up, so that every batch has one shape and nothing compiles twice
+        chosen = np.where(valid, chosen, 0)  # padded: another shape would compile the step again
         batch = sample(self._cache, self._found[chosen], self._options)
         batch.valid[:] = valid
         batch.known[~valid] = False
@@ -134,7 +148,7 @@ def batches(
     epoch: int = 0,
     start: int = 0,
 ) -> Iterator[Batch]:
-    """One epoch, its order given by seed and epoch alone; start: batches to leave out, to resume inside an epoch."""
+    """One epoch, in an order that seed and epoch decide. start: batches to skip, to resume within an epoch."""
     options = options or LoaderOptions()
     found = index(cache, episodes)
     if options.shuffle:
@@ -142,7 +156,7 @@ def batches(
     source = _Batches(cache, found, options, start)
     if not len(source):
         return iter(())
-    reading = grain.ReadOptions(num_threads=options.threads, prefetch_buffer_size=options.ahead)
+    reading = grain.ReadOptions(num_threads=options.threads, prefetch_buffer_size=_AHEAD)
     return iter(grain.MapDataset.source(source).to_iter_dataset(reading))
 
 

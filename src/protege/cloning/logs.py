@@ -1,20 +1,24 @@
-"""Where a run's numbers go: a local log always, TensorBoard and Weights & Biases where they are asked for."""
+"""A run's metrics: always in a local log, in TensorBoard and Weights & Biases where they are asked for."""
 
 import importlib.util
 import json
+import time
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from protege.cloning.config import CloningConfig
 from protege.core.files import write_text
 from protege.errors import MissingExtra, ProtegeError, UserError
 from protege.settings import to_fields
 
+if TYPE_CHECKING:
+    import wandb
+
 LOG_NAME: Final = "log.jsonl"
 
 
 class Log:
-    """Writes {"step": …, "name": value} rows once it is open, and nothing before; a context manager that closes it."""
+    """Writes {"step": …, "name": value} rows once `open` was called; a context manager that closes it."""
 
     def __init__(self, folder: Path, config: CloningConfig) -> None:
         """UserError where a library that the configuration asks for is missing."""
@@ -26,14 +30,14 @@ class Log:
         self._folder, self._config = folder, config
         self._file: IO[str] | None = None
         self._run: dict[str, int] = {}
-        self._tensorboard: Any = None
-        self._wandb: Any = None
+        self._tensorboard: _Scalars | None = None
+        self._wandb: wandb.Run | None = None
 
     def open(self, step: int = 0, run: int = 0) -> None:
-        """Make the folder and go on with what is logged there. ProtegeError where Weights & Biases cannot be had.
+        """Make the folder and continue the log in it. ProtegeError where Weights & Biases does not start.
 
-        step: what was logged after it, by a run that was killed before its next checkpoint, goes. run: how many runs
-        there were before this one, on other data; their rows stay.
+        step: of the last checkpoint; rows after it, of a run that was killed before the next, are deleted
+        run: how many runs on other data there were before this one; their rows stay
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         self._run = {"run": run} if run else {}
@@ -72,7 +76,7 @@ class Log:
 
 
 def _before(line: str, step: int, run: int) -> bool:
-    """Whether a row was logged up to a step of a run; one that a kill cut off was not."""
+    """Whether a row is of an earlier run, or of this one up to a step; a row that a kill truncated is not."""
     try:
         row = json.loads(line)
         return line.endswith("\n") and (int(row.get("run", 0)), int(row["step"])) <= (run, step)
@@ -92,8 +96,6 @@ class _Scalars:
         self._writer = EventFileWriter(str(folder))
 
     def add_scalar(self, name: str, value: float, step: int) -> None:
-        import time
-
         summary = self._summary(value=[self._summary.Value(tag=name, simple_value=value)])
         self._writer.add_event(self._event(wall_time=time.time(), step=step, summary=summary))
 
@@ -101,11 +103,10 @@ class _Scalars:
         self._writer.close()
 
 
-def _wandb(folder: Path, config: CloningConfig) -> Any:
+def _wandb(folder: Path, config: CloningConfig) -> "wandb.Run":
     import wandb
 
     options = config.logging
-
     try:
         return wandb.init(
             project=options.wandb_project,

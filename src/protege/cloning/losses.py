@@ -1,4 +1,4 @@
-"""What training minimises: binary cross-entropy an action, or its focal form, with weights of actions and of onsets."""
+"""The training loss: weighted binary cross-entropy per action, or focal loss."""
 
 import logging
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ log = logging.getLogger(__name__)
 
 
 def class_weights(actions: NDArray[np.bool_], keys: Sequence[str], cap: float = 10.0) -> NDArray[np.float32]:
-    """(A,) weights: the inverse of how often each action is held, over its mean, at most `cap`.
+    """(A,) weights of the actions: inverse frequencies over their mean, at most `cap`.
 
-    actions: (N, A) of the training episodes. An action that never occurs has no frequency; it is named in the log,
-    left out of the mean and weighs 1, so that it is learnt as never held and changes nothing for the others.
+    actions: (N, A) of the training episodes. An action that never occurs is logged, left out of the mean and weighs 1:
+    it is learned as never held, and the others' weights do not depend on it.
     """
     counts = actions.sum(0)
     if absent := [key for key, count in zip(keys, counts, strict=True) if not count]:
@@ -40,11 +40,15 @@ def action_loss(
     config: LossConfig,
     label_smoothing: float = 0.0,
 ) -> tuple[jax.Array, jax.Array]:
-    """(sum of weighted losses, sum of their weights): their quotient is the loss, also over the parts of a batch.
+    """(sum of weighted losses, sum of weights): over any parts of a batch, the sums' quotient is the loss.
 
-    logits, actions: (B, H, A); before: (B, A) held just before the first of the H; known: (B, H), False for filler and
-    past an episode's end; weights: (A,). An onset is a moment at which any true label changes; smoothing does not
-    touch that. Focal loss: Lin et al. 2017, Focal Loss for Dense Object Detection.
+    logits, actions: (B, H, A)
+    before: (B, A) actions before the first of the H
+    known: (B, H) False for padding rows and past an episode's end
+    weights: (A,) of the actions
+
+    An onset is a time step at which any true label changes, whatever the smoothing. Focal loss: Lin et al. 2017, Focal
+    Loss for Dense Object Detection.
     """
     labels = actions * (1 - label_smoothing) + 0.5 * label_smoothing
     if config.type == "focal":

@@ -2,12 +2,12 @@
 
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from protege.core.actions import NO_KEYS, Action
+from protege.core.actions import NO_KEYS, Action, ActionSpace
 from protege.core.card import ModelCard
 from protege.core.frame import Frame
 from protege.core.plan import Plan
@@ -23,7 +23,7 @@ except ImportError as error:
     raise MissingExtra(error.name or "jax", "cloning") from error
 
 FORGET_S: Final = 1.0
-"""After so long without a decision an episode is over, and the next picture is the first of a new one."""
+"""Seconds without a decision after which the next frame starts a new episode."""
 
 
 class CloningPolicy:
@@ -34,9 +34,8 @@ class CloningPolicy:
     """
 
     def __init__(self, folder: Path | str, horizon: int = 1) -> None:
-        """horizon: steps of a plan, at least as many as the model's; its last action is held on, since the live loop
-        plays a plan until the next is ready. UserError if there is no model, or it needs the game's state, which a
-        screen does not show.
+        """horizon: steps of a plan; where the model has fewer its last action is repeated, since the live loop plays a
+        plan until the next is ready. UserError if there is no model, or it needs the game's state.
         """
         self.loaded: Loaded = load_model(folder)
         self.card = ModelCard.load(Path(folder))
@@ -51,7 +50,7 @@ class CloningPolicy:
         self._goal: str | None = None
 
     def predict(self, frame: Frame, goal: str) -> Plan:
-        """The plan for a picture, given those and the plans before. UserError for a goal that the model cannot know."""
+        """The plan for a frame, given those before it. UserError for a goal that the model does not know."""
         slot = round(frame.t_ns * self.card.frame_hz / 1e9)
         self._continue(slot, goal)
         self._frames[slot] = picture(frame.rgb, self.card.frame_size)
@@ -62,7 +61,7 @@ class CloningPolicy:
         return plan
 
     def knows(self, goal: str) -> bool:
-        """Whether `predict` takes a goal."""
+        """Whether the model knows a goal."""
         try:
             goal_numbers(goal, self.loaded.goals, self.loaded.config.model.goal)
         except UserError:
@@ -70,7 +69,7 @@ class CloningPolicy:
         return True
 
     def warm_up(self) -> None:
-        """Compile: the first decision is as fast as the next."""
+        """Compile, so that the first decision is as fast as the next."""
         width, height = self.card.frame_size
         goal = self.loaded.goals[0] if self.loaded.goals else ""
         self.predict(Frame(np.zeros((height, width, 3), np.uint8), 0), goal)
@@ -82,7 +81,7 @@ class CloningPolicy:
         self._plan = self._goal = None
 
     def _continue(self, slot: int, goal: str) -> None:
-        """Note what was played since the last picture, or begin a new episode."""
+        """Note what was played since the last frame, or start a new episode."""
         if self._plan is None or goal != self._goal or not 0 < slot - self._plan[0] <= FORGET_S * self.card.frame_hz:
             self._forget()
             self._goal = goal
@@ -97,7 +96,7 @@ class CloningPolicy:
                 kept.popitem(last=False)
 
     def _stack(self, slot: int) -> NDArray[np.uint8]:
-        """(T, 3, H, W): for each moment of the window the newest picture up to it, else the oldest there is."""
+        """(T, 3, H, W): at each time of the window the newest frame up to it, or the oldest there is."""
         model = self.loaded.config.model
         slots = np.array(list(self._frames))
         wanted = slot - np.arange(model.num_frames - 1, -1, -1) * model.frame_skip
@@ -118,9 +117,20 @@ class CloningPolicy:
         return frozenset(key for column, key in self._columns if held[column])
 
 
-def load(folder: str, options: Any = None) -> CloningPolicy:
+class Options(Protocol):
+    """What the caller of `load` wants of a policy. space: the keys it may press; horizon: steps of a plan."""
+
+    @property
+    def space(self) -> ActionSpace: ...
+    @property
+    def horizon(self) -> int: ...
+
+
+def load(folder: str, options: Options | None = None) -> CloningPolicy:
     """The policy of a model's folder, for `--model`. UserError where it presses other keys than `options.space` has."""
     card = ModelCard.load(Path(folder))
-    card.require(kind="cloning", **({} if options is None else {"space": options.space}))
-    keep_freed_memory()  # a quarter of a decision's CPU time
+    card.require(kind="cloning")
+    if options is not None:
+        card.require(space=options.space)
+    keep_freed_memory()  # saves a quarter of a decision's CPU time
     return CloningPolicy(folder, 1 if options is None else options.horizon)

@@ -1,8 +1,8 @@
-"""What a model predicts for whole episodes, and the numbers made of it: the model's own and those of the baselines."""
+"""A model's predictions for whole episodes, and their scores beside those of baselines."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,13 @@ from protege.cloning.thresholds import DEFAULT, played, pressed
 
 @dataclass(frozen=True)
 class Predictions:
-    """probs, truth: (N, H, A) of N frames in the order of play; rows: (N,) which picture is a frame's (its row in the
-    cache), -1 where none was kept; episode: (N,) its place in `episodes`, the names.
+    """Of N frames in the order of play.
+
+    keys: names of the A actions
+    episodes: names
+    probs, truth: (N, H, A)
+    rows: (N,) each frame's row in the cache, -1 where its picture was not kept
+    episode: (N,) indices into `episodes`
     """
 
     keys: tuple[str, ...]
@@ -34,8 +39,11 @@ def collect(
     offsets: Mapping[str, tuple[int, int]],
     progress: Callable[[int], None] = lambda done: None,
 ) -> Predictions:
-    """Predictions of unshuffled batches. forward: (B, H, A) probabilities; offsets: `Cache.offsets`; progress: told the
-    frames that are done. Rows that only fill up a batch are left out.
+    """Predictions of unshuffled batches, without the rows that only fill up a batch.
+
+    forward: (B, H, A) probabilities of a batch
+    offsets: `Cache.offsets`
+    progress: called with how many frames are done
     """
     probs, truth, rows = [], [], []
     for batch in batches:
@@ -52,13 +60,34 @@ def collect(
     )
 
 
+class Scored(TypedDict):
+    """What was scored, for metrics.json and the page; a roll-out tells only the model.
+
+    model, kind, parameters: name of the model, its `model.name`, its number of weights
+    dataset, split: the store, and which of its episodes
+    parts: by episode that the training had: train, validation or test
+    frames_trained_on: of the scored frames, those that the model was trained on
+    scored: a hash of the scored episodes
+    """
+
+    model: str
+    kind: NotRequired[str]
+    parameters: NotRequired[int]
+    dataset: NotRequired[str]
+    split: NotRequired[str]
+    parts: NotRequired[dict[str, str]]
+    frames_trained_on: NotRequired[int]
+    scored: NotRequired[str]
+
+
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores of one set of predictions; where a model predicts H actions, those of the first, which is played at once.
+    """Scores of one set of predictions; of H predicted actions those of the first, which is played at once.
 
-    thresholds: (A,); cross_entropy: mean nats an action, None where there are no probabilities; slots: exact match of
-    each of the H; others: the same model as a policy plays it and at 0.5, the commonest action of the training
-    episodes, and a copy of the action before.
+    thresholds: (A,)
+    cross_entropy: mean nats per action, None where there are no probabilities
+    slots: exact match of each of the H actions
+    others: scores of the baselines, and of the model as a policy plays it and at the threshold 0.5
     """
 
     predictions: Predictions
@@ -67,7 +96,7 @@ class Evaluation:
     cross_entropy: float | None
     slots: tuple[float, ...]
     others: Mapping[str, Scores]
-    about: Mapping[str, Any] = field(default_factory=dict)
+    about: Scored
 
     @property
     def truth(self) -> Bools:
@@ -81,11 +110,12 @@ class Evaluation:
 
     @property
     def shares(self) -> NDArray[np.float64]:
-        """For each episode the part of its frames whose every action is right."""
+        """By episode, the share of its frames whose every action is right."""
         right, episode = (self.pred == self.truth).all(1), self.predictions.episode
         return np.bincount(episode, right) / np.bincount(episode)
 
     def to_json(self) -> dict[str, Any]:
+        """What metrics.json holds."""
         return {
             **self.about,
             "cross_entropy": self.cross_entropy,
@@ -100,11 +130,14 @@ def judge(
     found: Predictions,
     thresholds: NDArray[np.floating],
     train: Bools,
+    about: Scored,
     buffer: int = metrics.BUFFER,
-    about: Mapping[str, Any] | None = None,
 ) -> Evaluation:
-    """All numbers. thresholds: (A,), chosen on other frames than these; train: (N, A) the training episodes' actions;
-    buffer: frames by which a change may be early or late.
+    """All scores of predictions.
+
+    thresholds: (A,), chosen on other frames than these
+    train: (N, A) actions of the training episodes
+    buffer: frames by which a change may be early or late
     """
     thresholds = np.asarray(thresholds, np.float64)
     truth, episode, keys = found.truth[:, 0], found.episode, found.keys
@@ -122,11 +155,11 @@ def judge(
         cross_entropy=cross_entropy(found.probs[:, 0], truth),
         slots=tuple(map(float, slots)),
         others={name: metrics.score(truth, pred, episode, keys, buffer) for name, pred in candidates.items()},
-        about=dict(about or {}),
+        about=about,
     )
 
 
 def cross_entropy(probs: NDArray[np.floating], truth: Bools) -> float:
-    """Mean nats an action and frame, over frames (not over batches); probabilities of 0 and 1 count as 1e-7 off."""
+    """Mean nats per action and frame, over frames (not batches); probabilities are clipped at 1e-7."""
     likely = np.clip(np.where(truth, probs, 1 - probs).astype(np.float64), 1e-7, 1)
     return float(-np.log(likely).mean())

@@ -8,11 +8,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from protege.errors import MissingExtra, ProtegeError
+
+if TYPE_CHECKING:
+    from protege.cloning.config import CloningConfig
 
 LIBRARIES: Final = {
     "jax": "jax",
@@ -26,14 +29,14 @@ LIBRARIES: Final = {
     "tensorboard": "tensorboard",
     "av": "av",
 }
-"""What the extra `cloning` installs, and what of it is imported."""
+"""By a distribution of the extra `cloning`, the module that is imported of it."""
 DOCUMENTED: Final = ((144, 256), 7, 655_623)
 """(height, width), actions and weights of the documented baseline."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was tried; found: what came of it, or what went wrong."""
+    """One check. found: its result, or what went wrong."""
 
     name: str
     ok: bool
@@ -140,8 +143,10 @@ def _training() -> str:
     )
 
 
-def _small(folder: Path) -> Any:
-    """A run that a processor does in seconds: a bright side says which of two keys is held."""
+def _small(folder: Path) -> "CloningConfig":
+    """A run of seconds on a CPU: the brighter side of a frame is the key that is held."""
+    import jax
+
     from protege.cloning.config import load
     from protege.cloning.writer import Writer
 
@@ -159,19 +164,13 @@ def _small(folder: Path) -> Any:
         "model.dense_features": "[8]",
         "model.pool": "keypoints",
         "training.checkpoint_dir": folder / "model",
-        "training.batch_size": 8 * _num_devices(),
+        "training.batch_size": 8 * jax.device_count(),
         "training.num_epochs": 6,
         "training.learning_rate": 0.02,
         "training.lr_schedule.min_lr": 0.001,
         "system.compile_cache": "null",
     }
     return load(None, [f"{name}={value}" for name, value in settings.items()])
-
-
-def _num_devices() -> int:
-    import jax
-
-    return len(jax.devices())
 
 
 def _dataset(path: Path) -> str:

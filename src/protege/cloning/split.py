@@ -1,4 +1,4 @@
-"""Which episodes are trained on, which choose the best weights, and which are only ever reported on."""
+"""The split into training, validation and test episodes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ RATIOS: Final = (0.8, 0.1, 0.1)
 
 @dataclass(frozen=True)
 class Splits:
-    """Episodes of each part, no episode in two; there may be none to test on."""
+    """The episodes of each part; none is in two, and `test` may be empty."""
 
     train: tuple[Episode, ...]
     validation: tuple[Episode, ...]
@@ -24,11 +24,13 @@ class Splits:
 def split(
     dataset: Dataset, ratios: Sequence[float] = RATIOS, seed: int = 42, before: Mapping[str, str] | None = None
 ) -> Splits:
-    """The usable episodes of a data set, shuffled by `seed` and shared out by `ratios` (train, validation, test).
+    """Shuffle the usable episodes by `seed` and share them out by `ratios` (train, validation, test).
 
-    Each part gets at least one episode; to test gets none where its ratio is 0, or there are only two episodes. before:
-    the parts of episodes that an earlier run had, by what is in them; they stay, whatever comes to them. UserError for
-    ratios that do not add up to 1, or a single episode.
+    Each part gets at least one episode, but for test where its ratio is 0 or there are only two episodes.
+
+    before: by an episode's identity, its part in an earlier run, which it keeps
+
+    UserError for ratios that do not add up to 1, or a single episode.
     """
     if len(ratios) != 3 or min(ratios[:2]) <= 0 or ratios[2] < 0 or abs(sum(ratios) - 1) > 1e-6:
         raise UserError(

@@ -1,38 +1,44 @@
-"""The game's own numbers made fit for a network: ratios, relative positions, distances, directions, animation indices.
+"""Features of the game's state: ratios, relative positions, distances, directions, animation indices.
 
-Everything that is learned from data (scales, the vocabulary of animations) comes from the training episodes alone.
+Scales and vocabularies are learned from the training episodes alone.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protege.cloning.config import StateConfig
+from protege.core.files import Json
 from protege.errors import UserError
+from protege.settings import build
 
 COLUMNS: Final = (
     *("hero_hp", "hero_max_hp", "hero_sp", "hero_max_sp", "hero_fp", "hero_max_fp"),
     *("hero_x", "hero_y", "hero_z", "hero_angle", "hero_animation"),
     *("npc_hp", "npc_max_hp", "npc_id", "npc_x", "npc_y", "npc_z", "npc_angle", "npc_animation"),
 )
-"""The documented state of 19 columns, by position; angles in radians, positions in one unit. A state of another width
-has no such meaning: its columns are only brought to one scale.
+"""The columns of the documented state; angles in radians, positions in one unit. A state of another width is only
+scaled.
 """
 ANIMATIONS: Final = ("hero_animation", "npc_animation")
 UNKNOWN: Final = 0
-"""The index of an animation that no training episode had."""
+"""Index of an animation that is in no training episode."""
 _RATIOS: Final = (("hero_hp", "hero_max_hp"), ("hero_sp", "hero_max_sp"), ("hero_fp", "hero_max_fp"))
 
 
 @dataclass(frozen=True)
 class StateEncoder:
-    """Makes (…, S) states into (…, F) features, float32: scaled numbers first, then one index per vocabulary.
+    """Encodes (…, S) states as (…, F) float32 features: scaled numbers, then one index per vocabulary.
 
-    width: S; names: of the F features; center, scale: of the numbers; mirrored: (F,) -1 where a mirrored picture turns
-    a number's sign; vocabularies: for each stream of animations its known numbers, whose index begins at 1.
+    config: which features there are
+    width: S
+    names: of the F features
+    center, scale: of the numbers
+    mirrored: (F,) -1 where mirroring turns the sign of a feature, else 1
+    vocabularies: the known animation numbers of each stream; their indices start at 1
     """
 
     config: StateConfig
@@ -45,14 +51,14 @@ class StateEncoder:
 
     @classmethod
     def fit(cls, state: NDArray[np.float32], config: StateConfig | None = None) -> Self:
-        """The encoder for (N, S) states of the training episodes. UserError without any."""
+        """Learn an encoder from (N, S) states of the training episodes. UserError without any."""
         config = config or StateConfig()
         if state.ndim != 2 or not len(state):
             raise UserError(f"state of shape {state.shape}: expected rows of training episodes; record with state")
         numbers = _numbers(state.astype(np.float64), config)
         values = np.stack([column for _, column, _ in numbers], axis=-1)
         mirrored = tuple(-1 if turned else 1 for _, _, turned in numbers)
-        # A number whose sign is turned keeps its zero where it is.
+        # Mirroring turns the sign of a feature, so its zero must stay where it is.
         center = np.where(np.array(mirrored) < 0, 0.0, values.mean(axis=0))
         spread = values.std(axis=0)
         known: tuple[tuple[int, ...], ...] = ()
@@ -66,7 +72,7 @@ class StateEncoder:
 
     @property
     def vocabulary_sizes(self) -> tuple[int, ...]:
-        """For each of the last features, how many indices it has, the unknown one included."""
+        """How many indices each of the last features has, the unknown one included."""
         return tuple(len(known) + 1 for known in self.vocabularies)
 
     @property
@@ -74,7 +80,7 @@ class StateEncoder:
         return len(self.names)
 
     def encode(self, state: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(…, F) float32 of (…, S). UserError where S is not what the encoder was made for."""
+        """(…, F) float32 features of (…, S) states. UserError for another S than the encoder was made for."""
         if state.shape[-1] != self.width:
             raise UserError(f"state of {state.shape[-1]} columns; this model was trained with {self.width}")
         numbers = _numbers(state.astype(np.float64), self.config)
@@ -87,26 +93,21 @@ class StateEncoder:
             parts.append(np.where(found, at + 1, UNKNOWN)[..., None])
         return np.concatenate(parts, axis=-1).astype(np.float32)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Json]:
         return {**vars(self), "config": dict(vars(self.config))}
 
     @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> Self:
+    def from_json(cls, fields: Mapping[str, Json]) -> Self:
         """The inverse of `to_json`."""
-        named: dict[str, Any] = {k: _tuples(v) for k, v in fields.items() if k != "config"}
-        return cls(config=StateConfig(**fields["config"]), **named)
+        return build(cls, fields, "state.")
 
 
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(item) for item in value) if isinstance(value, list | tuple) else value
-
-
-def _documented(state: NDArray[Any]) -> bool:
+def _documented(state: NDArray[np.floating]) -> bool:
     return state.shape[-1] == len(COLUMNS)
 
 
 def _numbers(state: NDArray[np.float64], config: StateConfig) -> Sequence[tuple[str, NDArray[np.float64], bool]]:
-    """(name, (…) values, whether mirroring turns its sign) of every continuous feature."""
+    """Of each continuous feature: its name, (…) values, and whether mirroring turns its sign."""
     if not _documented(state):
         return [(f"state_{n}", state[..., n], False) for n in range(state.shape[-1])]
     at = {name: state[..., n] for n, name in enumerate(COLUMNS)}
@@ -134,7 +135,7 @@ def _numbers(state: NDArray[np.float64], config: StateConfig) -> Sequence[tuple[
 def _directions(
     at: Mapping[str, NDArray[np.float64]], toward: NDArray[np.float64]
 ) -> list[tuple[str, NDArray[np.float64], bool]]:
-    """Unit vectors: where the opponent is on the map and seen from the player, and where both look."""
+    """Unit vectors: towards the opponent, on the map and as the player sees it, and where both look."""
     angles = {
         "toward": toward,
         "bearing": toward - at["hero_angle"],

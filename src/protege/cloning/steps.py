@@ -1,8 +1,8 @@
 """One step of training and one of evaluation, each compiled once: data-parallel over all devices by sharding."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple, Self, TypedDict, cast
 
 import jax
 import jax.numpy as jnp
@@ -15,29 +15,51 @@ from numpy.typing import NDArray
 from protege.cloning.augment import Mirror, Sample, augment, mirror
 from protege.cloning.config import CloningConfig
 from protege.cloning.goals import goal_table
-from protege.cloning.layers import Inputs, Shape
+from protege.cloning.layers import Inputs, Model, Shape
 from protege.cloning.loader import Batch
 from protege.cloning.losses import action_loss
 from protege.cloning.models import create_model
 from protege.cloning.optim import optimizer
 from protege.cloning.state import StateEncoder
+from protege.core.files import Json
 from protege.errors import UserError
 
-Arrays = dict[str, Any]
+HostArrays = Mapping[str, NDArray[np.generic]]
+Arrays = Mapping[str, jax.Array]
+"""A batch by the names of its arrays; `frames` stay uint8 until they are on the device."""
 
 
 class State(NamedTuple):
-    """Everything a step changes. stats: of batch normalisation."""
+    """Everything a training step changes.
+
+    stats: running statistics of batch normalisation
+    opt: state of the optimiser
+    """
 
     step: jax.Array
-    weights: Any
-    stats: Any
-    opt: Any
+    weights: nnx.State
+    stats: nnx.State
+    opt: optax.OptState
+
+
+class SettingFields(TypedDict):
+    """A `Setting` as JSON."""
+
+    keys: list[str]
+    goals: list[str]
+    frame_size: list[int]
+    state: Mapping[str, Json] | None
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What the data set decides: names and goals of actions, sizes, how state is encoded (None: not used)."""
+    """What the data set decides about a model, and a checkpoint keeps.
+
+    keys: names of the A actions
+    goals: sentences, in the order of their indices
+    frame_size: (height, width)
+    state: how the game's state is encoded, None where it is not used
+    """
 
     keys: tuple[str, ...]
     goals: tuple[str, ...]
@@ -55,9 +77,24 @@ class Setting:
     def mirror(self) -> Mirror:
         return mirror(self.keys, self.state.mirrored if self.state else ())
 
+    def to_json(self) -> SettingFields:
+        return {
+            "keys": list(self.keys),
+            "goals": list(self.goals),
+            "frame_size": list(self.frame_size),
+            "state": self.state.to_json() if self.state else None,
+        }
+
+    @classmethod
+    def from_json(cls, fields: SettingFields) -> Self:
+        """The inverse of `to_json`. KeyError, TypeError or ValueError on anything else."""
+        height, width = fields["frame_size"]
+        state = StateEncoder.from_json(fields["state"]) if fields["state"] else None
+        return cls(tuple(fields["keys"]), tuple(fields["goals"]), (int(height), int(width)), state)
+
 
 class Network:
-    """A model's structure and what is done with its variables: made anew, run forward."""
+    """A policy's structure, apart from its variables: initialises them, and runs them forward."""
 
     def __init__(self, config: CloningConfig, setting: Setting) -> None:
         self.config, self.setting = config, setting
@@ -66,21 +103,21 @@ class Network:
         self.graph, self.weights, self.stats = nnx.split(abstract, nnx.Param, ...)
         self._goals = goal_table(setting.goals) if config.model.goal == "sentence" else None
 
-    def _make(self, key: jax.Array) -> nnx.Module:
+    def _make(self, key: jax.Array) -> Model:
         return create_model(self.config.model, self.setting.shape, rngs=nnx.Rngs(params=key), dtype=self.dtype)
 
-    def init(self, key: jax.Array) -> tuple[Any, Any]:
-        """Fresh (weights, stats); to be called inside jit, where it takes a tenth of the time."""
+    def init(self, key: jax.Array) -> tuple[nnx.State, nnx.State]:
+        """New (weights, stats); to be called inside jit, where it takes a tenth of the time."""
         _, weights, stats = nnx.split(self._make(key), nnx.Param, ...)
         return weights, stats
 
     @property
     def num_weights(self) -> int:
-        return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(self.weights))
+        return count_weights(self.weights)
 
     def inputs(self, batch: Arrays, frames: jax.Array | None = None) -> Inputs:
-        """What the model sees of a batch on the device; frames: (B, T, 3, H, W), 0 to 255, instead of its own."""
-        seen: jax.Array = batch["frames"] if frames is None else frames
+        """What the policy sees of a batch on the device. frames: (B, T, 3, H, W), 0 to 255, instead of the batch's."""
+        seen = batch["frames"] if frames is None else frames
         seen = seen.transpose(0, 1, 3, 4, 2).astype(self.dtype)
         if self.config.dataset.normalize_frames:
             seen = seen / 255
@@ -90,7 +127,7 @@ class Network:
         return Inputs(seen, previous, batch.get("state"), self._goal(batch["goal"]), batch.get("valid"))
 
     def _goal(self, goal: jax.Array) -> jax.Array | None:
-        """Goals of the data set, -1 for none, or (B, W) word numbers as they are, as the model takes them."""
+        """The policy's input for (B,) goals of the data set, -1 for none, or for (B, W) word numbers."""
         if self.config.model.goal == "none":
             return None
         if goal.ndim == 2:
@@ -98,22 +135,28 @@ class Network:
         index = jnp.where(goal < 0, len(self.setting.goals), goal)
         return index if self._goals is None else jnp.asarray(self._goals)[index]
 
-    def logits(self, weights: Any, stats: Any, inputs: Inputs) -> jax.Array:
-        """(B, H, A) without dropout."""
+    def logits(self, weights: nnx.State, stats: nnx.State, inputs: Inputs) -> jax.Array:
+        """(B, H, A) logits without dropout."""
         return nnx.merge(self.graph, weights, stats, copy=True)(inputs)
 
-    def train_logits(self, weights: Any, stats: Any, inputs: Inputs, key: jax.Array) -> tuple[jax.Array, Any]:
-        """(B, H, A) with dropout, and the statistics that came of it."""
+    def train_logits(
+        self, weights: nnx.State, stats: nnx.State, inputs: Inputs, key: jax.Array
+    ) -> tuple[jax.Array, nnx.State]:
+        """(B, H, A) logits with dropout, and the updated statistics."""
         model = nnx.merge(self.graph, weights, stats, copy=True)
         logits = model(inputs, train=True, rngs=nnx.Rngs(dropout=key))
-        return logits, nnx.split(model, nnx.Param, ...)[2]
+        _, _, updated = nnx.split(model, nnx.Param, ...)
+        return logits, updated
 
 
-def to_arrays(batch: Batch, setting: Setting) -> Arrays:
-    """What of a batch goes to the device: frames stay uint8."""
-    arrays: Arrays = {
-        name: getattr(batch, name) for name in ("frames", "actions", "previous", "goal", "valid", "known")
-    }
+def count_weights(weights: nnx.State) -> int:
+    """How many numbers are trained."""
+    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(weights))
+
+
+def to_arrays(batch: Batch, setting: Setting) -> HostArrays:
+    """What of a batch goes to the device: its state encoded, its rows in the cache left out."""
+    arrays = {name: each for name, each in vars(batch).items() if name not in ("rows", "state")}
     if setting.state is not None and batch.state is not None:
         arrays["state"] = setting.state.encode(batch.state)
     return arrays
@@ -139,15 +182,15 @@ class Devices:
         self.same = NamedSharding(mesh, PartitionSpec())
         self.number = len(used)
 
-    def place(self, arrays: Arrays) -> Arrays:
-        """Arrays that every host has, on the devices: rows shared out, each host's own put there by itself."""
+    def place(self, arrays: HostArrays) -> Arrays:
+        """Put arrays that every host has on the devices: rows are shared out, and each host puts its own."""
         return {
             name: jax.make_array_from_callback(each.shape, self.split, each.__getitem__)
             for name, each in arrays.items()
         }
 
     def ahead(self, batches: Iterable[Batch], setting: Setting, one_ahead: bool) -> Iterator[tuple[Batch, Arrays]]:
-        """Batches and their arrays on the devices, rows shared out; the next one on its way while one is used."""
+        """Batches with their arrays on the devices; one_ahead: the next one is on its way while one is used."""
         waiting: tuple[Batch, Arrays] | None = None
         for batch in batches:
             placed = batch, self.place(to_arrays(batch, setting))
@@ -163,22 +206,25 @@ class Devices:
 
 @dataclass(frozen=True)
 class Steps:
-    """The compiled functions. init: a key -> State; train: (State, batch) -> (State, numbers), which uses its State
-    up; probabilities: (weights, stats, batch) -> (B, H, A).
+    """The compiled functions.
+
+    init: a key -> State
+    train: (State, batch) -> (State, numbers); donates the State, which must not be used again
+    probabilities: (weights, stats, batch) -> (B, H, A)
     """
 
     init: Callable[[jax.Array], State]
     train: Callable[[State, Arrays], tuple[State, dict[str, jax.Array]]]
-    probabilities: Callable[[Any, Any, Arrays], jax.Array]
+    probabilities: Callable[[nnx.State, nnx.State, Arrays], jax.Array]
 
 
-def _quick() -> dict[str, Any] | None:
-    """For what runs once: compiled as it stands, in a quarter of the time. Only the CPU's compiler has the option."""
+def _quick() -> dict[str, int] | None:
+    """Compiler options for what runs once: no optimisation, a quarter of the time. Only the CPU's compiler has them."""
     return {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
 
 
-def make_steps(network: Network, devices: Devices, weights: NDArray[np.float32], batches: int) -> Steps:
-    """weights: (A,) of the classes; batches: in an epoch."""
+def make_steps(network: Network, devices: Devices, classes: NDArray[np.float32], batches: int) -> Steps:
+    """classes: (A,) weights of the actions; batches: in an epoch."""
     config = network.config
     optim, sides = optimizer(config.training, batches), network.setting.mirror
     root = jax.random.key(config.system.seed)
@@ -196,14 +242,14 @@ def make_steps(network: Network, devices: Devices, weights: NDArray[np.float32],
             changed["state"] = sample.state
         inputs = network.inputs(changed, sample.frames)
 
-        def loss_of(made: Any) -> tuple[jax.Array, Any]:
+        def loss_of(made: nnx.State) -> tuple[jax.Array, nnx.State]:
             logits, stats = network.train_logits(made, state.stats, inputs, drop)
             total, share = action_loss(
                 logits,
                 sample.actions,
                 sample.previous[:, -1],
                 batch["known"],
-                jnp.asarray(weights),
+                jnp.asarray(classes),
                 config.training.loss,
                 config.training.label_smoothing,
             )
@@ -214,9 +260,10 @@ def make_steps(network: Network, devices: Devices, weights: NDArray[np.float32],
         numbers = {"loss": loss}
         if config.logging.log_gradients:
             numbers["gradient_norm"] = optax.tree.norm(gradients)
-        return State(state.step + 1, optax.apply_updates(state.weights, updates), stats, opt), numbers
+        weights = cast(nnx.State, optax.apply_updates(state.weights, updates))
+        return State(state.step + 1, weights, stats, opt), numbers
 
-    def probabilities(made: Any, stats: Any, batch: Arrays) -> jax.Array:
+    def probabilities(made: nnx.State, stats: nnx.State, batch: Arrays) -> jax.Array:
         return nnx.sigmoid(network.logits(made, stats, network.inputs(batch)))
 
     same, split = devices.same, devices.split

@@ -1,4 +1,4 @@
-"""A whole cloning run: episodes and a configuration in, a model's folder out; a second run goes on where it stopped."""
+"""A whole cloning run: episodes and a configuration in, a model's folder out; a second run resumes it."""
 
 import functools
 import itertools
@@ -6,12 +6,13 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, nullcontext, suppress
+from contextlib import ExitStack, closing, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,25 +20,24 @@ from protege.cloning import hosts, loader, metrics
 from protege.cloning.agreement import record_of, require_place, require_same, shared
 from protege.cloning.checkpoint import (
     CHECKPOINTS,
+    About,
     Checkpoints,
     last_about,
     load_weights,
     make_card,
     parsed,
-    setting_from,
-    setting_to,
 )
 from protege.cloning.compare import METRICS, PAGE
 from protege.cloning.config import CloningConfig, alone
 from protege.cloning.data import QUIET, Data, Progress, where
-from protege.cloning.loader import Batch, LoaderOptions
+from protege.cloning.loader import Batch
 from protege.cloning.logs import Log
 from protege.cloning.losses import class_weights
 from protege.cloning.memory import keep_freed_memory
 from protege.cloning.metrics import Scores
 from protege.cloning.optim import last_step, schedule
 from protege.cloning.predictions import collect, cross_entropy
-from protege.cloning.steps import Devices, Network, State, Steps, make_steps, to_arrays
+from protege.cloning.steps import Devices, Network, Setting, State, make_steps, to_arrays
 from protege.cloning.thresholds import choose, pressed, untuned
 from protege.core.files import locked, recover, staged, write_text
 from protege.errors import ProtegeError, UserError
@@ -55,25 +55,30 @@ CONFIG_NAME: Final = "config.yaml"
 
 @dataclass(frozen=True)
 class Trained:
-    """folder: the model's; steps: done in all; losses: (step, loss) of this run; scores: of the last judged weights on
-    the validation episodes; interrupted: by Ctrl-C, to be resumed.
+    """What a call of `train` did.
+
+    folder: of the model
+    steps: done in all
+    losses: (step, loss) of this call
+    scores: of the last weights that were judged, on the validation episodes
+    interrupted: by Ctrl-C, to be resumed
     """
 
     folder: Path
     steps: int
     losses: tuple[tuple[int, float], ...]
-    scores: dict[str, Any]
+    scores: Mapping[str, Any]
     interrupted: bool = False
 
 
 def train(config: CloningConfig, progress: Progress = QUIET) -> Trained:
-    """Train, or go on with what was begun in the same folder (training.resume=auto), alone or with other processes.
+    """Train, or resume the run in the same folder (training.resume=auto), alone or with other processes.
 
-    progress: of copying frames into the cache. Whatever may be refused is, before the folder is touched.
+    progress: of copying frames into the cache. UserError for what cannot be trained, before the folder is touched.
     """
     hosts.join(config.system)
     if not hosts.first():
-        log.setLevel(logging.WARNING)  # the first speaks for all
+        log.setLevel(logging.WARNING)  # the first process logs for all
         progress = QUIET
     use_compile_cache(config.system.compile_cache)
     keep_freed_memory()
@@ -99,8 +104,8 @@ def _train(config: CloningConfig, folder: Path, progress: Progress) -> Trained:
 
 
 def prepared(config: CloningConfig, folder: Path, progress: Progress) -> "Run":
-    """A run that can begin; UserError where it cannot, told before the long work of reading episodes where possible."""
-    Devices(config.system.devices, config.training.batch_size)
+    """A run that can begin; UserError where it cannot, before episodes are read where possible."""
+    Devices(config.system.devices, config.training.batch_size)  # refuses a batch size that they cannot share
     written = Log(folder, config)
     if hosts.first():
         recover(folder / CHECKPOINTS)
@@ -116,14 +121,14 @@ def prepared(config: CloningConfig, folder: Path, progress: Progress) -> "Run":
 
 
 def use_compile_cache(folder: str | None) -> None:
-    """Compiled steps are kept for the next start of any process."""
+    """Keep compiled steps in a folder, for the next start of any process; None keeps none."""
     if folder is not None:
         jax.config.update("jax_compilation_cache_dir", str(Path(folder).expanduser()))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
 class Run:
-    """One run from its first or its last step on."""
+    """One run, from its first or its last saved step on."""
 
     def __init__(
         self,
@@ -131,10 +136,11 @@ class Run:
         data: Data,
         folder: Path,
         written: Log,
-        before: Mapping[str, Any] | None = None,
+        before: About | None = None,
     ) -> None:
-        """Makes no file: what is wrong is said before anything is written. written: opened by `begin`; before: what the
-        last checkpoint says of the run that this one goes on from.
+        """Writes no file: what is wrong is said before.
+
+        written: opened by `begin`. before: of the last checkpoint of the run that is resumed.
         """
         self.config, self.data, self.folder, self.log = config, data, folder, written
         self.asked = Asked()
@@ -147,12 +153,12 @@ class Run:
         self.devices = Devices(config.system.devices, config.training.batch_size)
         self.network = Network(config, data.setting)
         self.thresholds = untuned(self.held, config.evaluation.metrics_threshold)
-        self.rates: Any = schedule(config.training, self.batches)
-        self.steps: Steps = make_steps(self.network, self.devices, self._weights(), self.batches)
+        self.rates = schedule(config.training, self.batches)
+        self.steps = make_steps(self.network, self.devices, self._weights(), self.batches)
         self.best: float | None = None
         self.stale = 0
         self.losses: list[tuple[int, float]] = []
-        self.about: dict[str, Any] = {}
+        self.about: About = self._facts(self._by_action(self.thresholds))
 
     def _weights(self) -> NDArray[np.float32]:
         weights = class_weights(self.held, self.data.setting.keys, self.config.training.class_weight_cap)
@@ -160,18 +166,18 @@ class Run:
 
     @functools.cached_property
     def checkpoints(self) -> Checkpoints:
-        """Makes their folder."""
+        """Of this run; their folder is made."""
         return Checkpoints(self.folder, self.config, self.batches)
 
-    def _go_on_from(self, before: Mapping[str, Any]) -> None:
-        """Whether the data is that of the run before; UserError where its weights cannot learn from it."""
+    def _go_on_from(self, before: About) -> None:
+        """Note how the data changed since the run before; UserError where its weights cannot be trained on it."""
         was = record_of(before)
         change = changed(was.data, self.record.data)
         if not was.data or not change:
             self.record = replace(self.record, id=was.id or self.record.id, chain=was.chain, new=was.new)
             return
         require_place(was, self.record, self.config, self.folder)
-        setting, old = self.data.setting, setting_from(before)
+        setting, old = self.data.setting, Setting.from_json(before)
         parts = [("actions", old.keys, setting.keys), ("frame size", old.frame_size, setting.frame_size)]
         parts += [("goals", old.goals, setting.goals)] if self.config.model.goal != "none" else []
         for name, had, has in parts:
@@ -185,18 +191,19 @@ class Run:
         self.record = self.record.after(replace(was, steps=steps))
 
     def begin(self) -> None:
-        """Open the log, and forget what was there where training.resume says so. With other data than before, the best
-        weights become the first checkpoint of this run, in one step.
+        """Open the log, and delete the old checkpoints where training.resume says so.
+
+        With other data than before, the best weights become the first checkpoint, which replaces all others at once.
         """
         if self.change:
             log.info("%s: %s (frames); going on from the weights that are there", self.folder, self.change)
             like = self.steps.init(jax.random.key(self.config.system.seed))
             state, about = load_weights(self.folder, like, self.devices.same)
-            facts = self._facts() | {"thresholds": about["thresholds"], "best": None, "stale": 0}
+            facts: About = {**self._facts(about["thresholds"]), "best": None, "stale": 0}
             with staged(self.folder / CHECKPOINTS, "protege clone train", replace=True) as part:
                 self._save_in(part, state, facts, None)
         hosts.together(self._forget)
-        latest = self.checkpoints.latest()  # all processes meet in it
+        latest = self.checkpoints.latest()  # a collective: every process calls it
         if hosts.first():
             self.log.open(latest or 0, len(self.record.chain))
 
@@ -204,15 +211,12 @@ class Run:
         if hosts.first() and self.config.training.resume == "never" and (self.folder / CHECKPOINTS).exists():
             shutil.rmtree(self.folder / CHECKPOINTS)
 
-    def _save_in(self, place: Path, state: State, about: Mapping[str, Any], score: float | None) -> None:
-        checkpoints = Checkpoints(self.folder, self.config, self.batches, place)
-        try:
+    def _save_in(self, place: Path, state: State, about: About, score: float | None) -> None:
+        with closing(Checkpoints(self.folder, self.config, self.batches, place)) as checkpoints:
             checkpoints.save(state, about, score)
-        finally:
-            checkpoints.close()
 
     def go(self, asked: Asked) -> Trained:
-        """To the end, or until somebody asked for it."""
+        """Train to the end, or until somebody asks for it."""
         self.asked = asked
         state = self._start()
         if hosts.first():
@@ -224,7 +228,7 @@ class Run:
         last = last_step(self.config.training, self.batches)
         stop = hosts.Stop(asked, self.devices)
         if step < last and hosts.first():
-            for name in (METRICS, PAGE):  # scores of other weights than those to come
+            for name in (METRICS, PAGE):  # they score weights that are about to be replaced
                 (self.folder / name).unlink(missing_ok=True)
         elif step >= last and "scores" not in self.about and jax.process_count() == 1:
             self._judge_again(state, step)
@@ -236,7 +240,7 @@ class Run:
         return Trained(self.folder, step, tuple(self.losses), self.about.get("scores", {}), interrupted)
 
     def _judge_again(self, state: State, step: int) -> None:
-        """The last weights of a run that was stopped while they were judged; they are saved anew with their scores."""
+        """Judge the last weights of a run that was stopped meanwhile, and save them again with their scores."""
         with suppress(Stopped):
             score = self._judge(state, step)
             self.checkpoints.close()
@@ -246,27 +250,26 @@ class Run:
                 shutil.copytree(
                     there, part, dirs_exist_ok=True, ignore=lambda at, _: [own] if Path(at) == there else []
                 )
-                self._save_in(part, state, self.about | {"best": self.best, "stale": self.stale}, score)
+                self._save_in(part, state, self._about(step), score)
 
     def _start(self) -> State:
         """The state of the last checkpoint, or a new one."""
         key = jax.random.key(self.config.system.seed)
         step = self.checkpoints.latest()
         if step is None:
-            self.about = self._facts()
             return self.steps.init(key)
         about = self.checkpoints.about(step)
-        self.about, self.best, self.stale = about, about["best"], about["stale"]
+        self.about, self.best, self.stale = about, about.get("best"), about.get("stale", 0)
         log.info("%s: going on after step %d", self.folder, step)
         return self.checkpoints.restore(step, jax.eval_shape(self.steps.init, key), self.devices.same)
 
     def first_epoch(self, last: int) -> State:
-        """From the first or the last saved step to `last`, within one epoch."""
+        """Train from the first or the last saved step to `last`, within one epoch."""
         state = self._start()
         return self.epoch(state, int(state.step), last)
 
     def epoch(self, state: State, step: int, last: int, stop: Callable[[], bool] = lambda: False) -> State:
-        """The rest of the epoch that a step lies in, to `last` at most, or until `stop` says so."""
+        """Train the rest of the epoch that a step lies in, to `last` at most, or until `stop` says so."""
         config, data = self.config, self.data
         epoch, start = divmod(step, self.batches)
         batches = loader.batches(data.cache, data.splits.train, data.options, config.system.seed, epoch, start)
@@ -286,7 +289,7 @@ class Run:
         return state
 
     def _note(self, step: int, batch: Batch, numbers: dict[str, jax.Array], per_s: float) -> None:
-        """Keep a step's numbers; ProtegeError if its loss is no number."""
+        """Log a step's numbers; ProtegeError if its loss is not finite."""
         found = {name: float(value) for name, value in numbers.items()}
         if not np.isfinite(found["loss"]):
             raise ProtegeError(
@@ -296,7 +299,7 @@ class Run:
             )
         self.losses.append((step, found["loss"]))
         if step % self.config.logging.log_every_n_steps == 0:
-            rate = float(self.rates((step - 1) // self.config.training.accumulation))
+            rate = float(jnp.asarray(self.rates((step - 1) // self.config.training.accumulation)))
             epoch = step / self.batches
             self.log.write(step, epoch=epoch, rate=rate, samples_per_s=per_s, **found)
             line = "step %d of %d  epoch %.2f  loss %.4f  rate %.2g  %.1f samples/s"
@@ -304,15 +307,14 @@ class Run:
             log.info(line, step, total, epoch, found["loss"], rate, per_s)
 
     def _finish(self, state: State, step: int, *, over: bool, stopped: bool = False) -> None:
-        """Judge where it is due and nobody is waiting for the end, and save."""
+        """Judge where it is due and the run was not stopped, and save."""
         epoch, inside = divmod(step, self.batches)
         score = None
-        self.about = self._facts() | {"thresholds": self.about["thresholds"]}
+        self.about = self._facts(self.about["thresholds"])
         if not stopped and (over or (not inside and epoch % self.config.evaluation.eval_every_n_epochs == 0)):
             with suppress(Stopped):
                 score = self._judge(state, step)
-        about = self.about | {"step": step, "best": self.best, "stale": self.stale}
-        self.checkpoints.save(state, about, score)
+        self.checkpoints.save(state, self._about(step), score)
 
     def _judge(self, state: State, step: int) -> float:
         """Score the validation episodes; returns the number by which the best weights are chosen, higher is better."""
@@ -322,24 +324,23 @@ class Run:
         score = {**found, "loss": -entropy, "last": float(step)}[options.best]
         better = self.best is None or score > self.best + self.config.training.early_stopping.min_delta
         self.best, self.stale = (score, 0) if better else (self.best, self.stale + 1)
-        self.about = self._facts() | {
-            "thresholds": dict(zip(self.data.setting.keys, map(float, thresholds), strict=True)),
-            "scores": {**found, **scores.to_json()},
-        }
+        self.about = {**self._facts(self._by_action(thresholds)), "scores": {**found, **scores.to_json()}}
         self.log.write(step, **{f"validation_{name}": value for name, value in (found | per_action(scores)).items()})
         line = "step %d  validation: macro F1 %.3f  exact match %.3f  cross-entropy %.4f%s"
         praise = "  best" if better and options.best != "last" else ""
         log.info(line, step, found["f1"], found["exact_match"], entropy, praise)
         return score
 
-    def _facts(self) -> dict[str, Any]:
+    def _by_action(self, thresholds: NDArray[np.floating]) -> dict[str, float]:
+        return dict(zip(self.data.setting.keys, map(float, thresholds), strict=True))
+
+    def _facts(self, thresholds: dict[str, float]) -> About:
         """What every checkpoint says of itself, judged or not."""
-        setting = self.data.setting
         return {
             "config": to_fields(self.config),
-            **setting_to(setting),
+            **self.data.setting.to_json(),
             "frame_hz": self.data.frame_hz,
-            "thresholds": dict(zip(setting.keys, map(float, self.thresholds), strict=True)),
+            "thresholds": thresholds,
             "splits": {name: [e.name for e in episodes] for name, episodes in vars(self.data.splits).items()},
             "identities": {e.name: e.identity for e in self.data.episodes},
             "frames": {e.name: len(e) for e in self.data.episodes},
@@ -348,17 +349,19 @@ class Run:
             "runs": list(self.record.chain),
         }
 
+    def _about(self, step: int) -> About:
+        """What is saved beside the weights of a step."""
+        return {**self.about, "step": step, "best": self.best, "stale": self.stale}
+
     def _validate(self, state: State) -> tuple[Scores, NDArray[np.float64], float]:
         """Scores at this state's own thresholds, those thresholds, and the mean cross-entropy."""
         data, options = self.data, self.config.evaluation
-        quiet = LoaderOptions(**{**vars(data.options), "shuffle": False})
-        batches = loader.batches(data.cache, data.splits.validation, quiet)
-
+        batches = loader.batches(data.cache, data.splits.validation, replace(data.options, shuffle=False))
         done, told = 0, LoggedProgress(log)
 
         def forward(batch: Batch) -> NDArray[np.float32]:
             nonlocal done
-            if jax.process_count() == 1:  # several must leave at the same batch
+            if jax.process_count() == 1:  # of several, all must leave at the same batch
                 self.asked.check()
             done += int(batch.valid.sum())
             told("validation frames", done, sum(len(e) for e in data.splits.validation))
@@ -381,10 +384,10 @@ class Run:
 
 
 def per_action(scores: Scores) -> dict[str, float]:
-    """The numbers of each action by the name that they are logged under; what cannot be told is left out."""
+    """Each action's scores by the name that they are logged under; undefined ones are left out."""
     return {
         f"{key}/{name}": value
         for key, each in scores.actions.items()
-        for name in ("accuracy", "precision", "recall", "f1")
-        if (value := getattr(each, name)) is not None
+        for name, value in vars(each).items()
+        if name in ("accuracy", "precision", "recall", "f1") and value is not None
     }

@@ -1,4 +1,4 @@
-"""Writes zarr episodes: one writer at a time, each episode whole or not at all."""
+"""Writes zarr episodes, each whole or not at all, one writer at a time."""
 
 import logging
 import shutil
@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self, cast
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from protege.cloning import groups
 from protege.core.files import locked, move, writing
@@ -22,9 +22,11 @@ try:
 except ImportError as error:
     raise MissingExtra("zarr", "cloning") from error
 
+if TYPE_CHECKING:
+    from zarr.core.array_spec import ArrayConfigLike
+    from zarr.core.common import JSON
+
 VERSION: Final = "1.0"
-FPS: Final = 10.0
-"""Of an episode that does not say its own."""
 _ROWS: Final = 1000
 """Rows of actions and state in a chunk."""
 _PIECE: Final = 64
@@ -32,9 +34,7 @@ _PIECE: Final = 64
 
 
 def _not_told_yet(record: logging.LogRecord) -> bool:
-    """False for the errors of zarr's other threads after one has failed, of which asyncio prints a traceback each, and
-    for what it says of those that were still waiting.
-    """
+    """False for asyncio's tracebacks of zarr's other threads after one has failed; the first error was raised."""
     error = record.exc_info[1] if record.exc_info else None
     text = record.getMessage()
     return not (isinstance(error, OSError) and "never retrieved" in text) and "destroyed but it is pending" not in text
@@ -44,9 +44,9 @@ logging.getLogger("asyncio").addFilter(_not_told_yet)
 
 
 class Writer:
-    """Adds episodes to a store, a new one or one that it wrote, each whole or not at all, with the next free number.
+    """Adds episodes to a new store or to one that it wrote, under the next free numbers.
 
-    Nobody else can write to the store until it is closed.
+    Holds the store's lock until it is closed.
     """
 
     def __init__(
@@ -57,8 +57,13 @@ class Writer:
         source: str = "protege",
         doing: str = "protege export",
     ) -> None:
-        """doing: the command, for whoever comes second. UserError if there is a store with other actions, something
-        that is no store, or another command is writing here.
+        """Open or make the store.
+
+        attributes: names of the state's columns
+        source: what the episodes are made from
+        doing: the command, named to a second writer
+
+        UserError for a store with other actions, something else in its place, or another writer.
         """
         self.path, self.keys = path, tuple(keys)
         self._stack = ExitStack()
@@ -85,12 +90,12 @@ class Writer:
         there = self._finished()
         self._next = max(there, default=-1) + 1
         self.sessions = {name: about for about in there.values() if (name := _session(about)) is not None}
-        """The recordings that were in the store already: by name, the attributes of one of their episodes."""
+        """By name, the recordings that the store had: attributes of one of their episodes."""
         self.size = next((size for about in there.values() if (size := _size(about))), None)
-        """(width, height) of the frames that are in the store already."""
+        """(width, height) of the store's frames, None while it has none."""
 
     def close(self) -> None:
-        """Let others write here."""
+        """Release the store's lock."""
         self._stack.close()
 
     def __enter__(self) -> Self:
@@ -99,10 +104,10 @@ class Writer:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _finished(self) -> dict[int, Mapping[str, Any]]:
-        """The attributes of the store's episodes by number; those of a recording that was cut off are deleted first."""
+    def _finished(self) -> dict[int, Mapping[str, object]]:
+        """By number, the attributes of the store's episodes, after those of a half-written recording were deleted."""
         folders = groups.episode_folders(self.path)
-        about: dict[Path, Mapping[str, Any]] = {}
+        about: dict[Path, Mapping[str, object]] = {}
         for _, folder in folders:
             try:
                 about[folder] = dict(groups.open_group(folder).attrs)
@@ -115,7 +120,7 @@ class Writer:
         return {number: about[folder] for number, folder in folders if folder.exists()}
 
     def goal(self, sentence: str) -> int:
-        """The index of a goal, a new one if need be."""
+        """The index of a goal, which is added where it is new."""
         if sentence not in self._goals:
             self._goals.append(sentence)
             with writing(self.path):
@@ -123,7 +128,7 @@ class Writer:
         return self._goals.index(sentence)
 
     def require_size(self, size: tuple[int, int]) -> None:
-        """UserError where the store's frames have another (width, height)."""
+        """UserError where the store has frames of another (width, height)."""
         if self.size not in (None, size):
             there = "x".join(map(str, self.size or ()))
             raise UserError(f"{self.path}: holds frames of {there}, these are {size[0]}x{size[1]}; give --size {there}")
@@ -134,9 +139,11 @@ class Writer:
         actions: NDArray[np.bool_],
         state: NDArray[np.float32] | None = None,
         goal: NDArray[np.int32] | None = None,
-        **attributes: Any,
+        attributes: Mapping[str, object] | None = None,
     ) -> str:
         """Write one episode of N (3, H, W) frames, taken as they come, and (N, A) actions; returns its name.
+
+        state: (N, S). goal: (N,) indices that `goal` gave, -1 for none. attributes: of the episode, as JSON.
 
         UserError where the frames are not the size of the store's; ValueError where N or A are not what they should
         be; ProtegeError where the disk is full.
@@ -145,14 +152,14 @@ class Writer:
         if not count or actions.shape[1:] != (len(self.keys),):
             raise ValueError(f"expected (N, {len(self.keys)}) actions with N > 0, got {actions.shape}")
         name = f"episode_{self._next}"
-        part = self.path / f"part_{name}"  # alone in the store, so it can only be what an earlier writer left there
+        part = self.path / f"part_{name}"  # left by a writer that was killed: this one holds the lock
         shutil.rmtree(part, ignore_errors=True)
         try:
             with writing(self.path):
                 group = self._root.create_group(part.name)
                 width, height = self._write_frames(group, frames, count)
-                about = {"fps": FPS, "frame_count": count, "stored_resolution": [width, height]}
-                group.attrs.update(about | attributes)
+                about = {"fps": groups.FPS, "frame_count": count, "stored_resolution": [width, height]}
+                group.attrs.update(cast("dict[str, JSON]", {**about, **(attributes or {})}))
                 _create(group, "actions", actions.shape, bool)[:] = actions
                 if state is not None:
                     _create(group, "state", state.shape, np.float32)[:] = state
@@ -166,8 +173,8 @@ class Writer:
         return name
 
     def _write_frames(self, group: zarr.Group, frames: Iterable[NDArray[np.uint8]], count: int) -> tuple[int, int]:
-        """Write the frames, a few at a time; returns their (width, height)."""
-        array: Any = None
+        """Write frames, _PIECE at a time; returns their (width, height)."""
+        array: zarr.Array | None = None
         waiting, written = [], 0
         for number, frame in enumerate(frames, 1):
             if array is None:
@@ -184,9 +191,7 @@ class Writer:
 
 
 def _remove(folder: Path) -> None:
-    """Delete a folder that zarr's threads may still be writing to: they go on for a moment after one has failed, and
-    make it anew.
-    """
+    """Delete a folder that zarr's threads may still write to: after one has failed the others make it again."""
     quiet = 0
     for _ in range(40):
         shutil.rmtree(folder, ignore_errors=True)
@@ -196,29 +201,29 @@ def _remove(folder: Path) -> None:
             return
 
 
-def _session(about: Mapping[str, Any]) -> str | None:
-    """The recording that an episode is of."""
+def _session(about: Mapping[str, object]) -> str | None:
+    """The name of an episode's recording."""
     name = about.get("session_name")
     return name if isinstance(name, str) else None
 
 
-def _episodes(about: Mapping[str, Any]) -> int:
-    """How many episodes the recording has."""
+def _episodes(about: Mapping[str, object]) -> int:
+    """How many episodes an episode's recording has."""
     count = about.get("session_episodes")
     return count if isinstance(count, int) else 1
 
 
-def _size(about: Mapping[str, Any]) -> tuple[int, int] | None:
+def _size(about: Mapping[str, object]) -> tuple[int, int] | None:
     size = about.get("stored_resolution")
     if isinstance(size, list) and len(size) == 2 and all(isinstance(part, int) for part in size):
         return size[0], size[1]
     return None
 
 
-def _create(group: zarr.Group, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
+def _create(group: zarr.Group, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> zarr.Array:
     """An empty array: a chunk holds one frame, or many rows of anything else."""
     chunks = (1, *shape[1:]) if name == "frames" else (min(_ROWS, shape[0]), *shape[1:])
     # zarr's own choice (bit shuffle) makes uint8 pictures larger; empty chunks are written, so that a lost one shows.
     blosc = BloscCodec(cname="zstd", clevel=3, shuffle="shuffle", typesize=np.dtype(dtype).itemsize)
-    written: Any = {"write_empty_chunks": True}
-    return group.create_array(name, shape=shape, dtype=dtype, chunks=chunks, compressors=blosc, config=written)
+    config: ArrayConfigLike = {"write_empty_chunks": True}
+    return group.create_array(name, shape=shape, dtype=np.dtype(dtype), chunks=chunks, compressors=blosc, config=config)

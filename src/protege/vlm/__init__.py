@@ -1,4 +1,4 @@
-"""Qwen3-VL: loading it, its processor, its inputs, and a tiny one for machines without a GPU.
+"""Qwen3-VL: its model and processor, its inputs, and a tiny one for machines without a GPU.
 
-Labeling, training and the agent share this package; torch and transformers load inside its functions.
+torch and transformers are imported inside functions only.
 """

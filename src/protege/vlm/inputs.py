@@ -1,9 +1,9 @@
-"""The tokens of a prompt, of an answer, and the answer's fixed template: what training learns and the agent decodes."""
+"""Token ids of prompts and answers, and the fixed template of an answer that training and decoding share."""
 
 import json
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +13,17 @@ from protege.core.chat import prompt, reply
 from protege.core.plan import HORIZON, Plan
 from protege.errors import UserError
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase, Qwen3VLProcessor
+
 CACHED: Final = 4096
-"""Prompts and answers kept tokenised; a data set has few goals, and plans repeat."""
+"""Size of the caches of tokenised prompts and answers: a data set has few goals, and plans repeat."""
 
 
 class Tokens:
-    """Token ids of prompts and answers, equal to what the stock processor makes of the chat template."""
+    """Tokenises prompts and answers exactly as the stock processor does with its chat template."""
 
-    def __init__(self, processor: Any, space: ActionSpace, horizon: int = HORIZON) -> None:
+    def __init__(self, processor: "Qwen3VLProcessor", space: ActionSpace, horizon: int = HORIZON) -> None:
         self.processor = processor
         self.tokenizer = processor.tokenizer
         self.space = space
@@ -30,23 +33,24 @@ class Tokens:
         self.prompt_parts = lru_cache(CACHED)(self._prompt_parts)
         self.answer = lru_cache(CACHED)(self._answer)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Tokens, (self.processor, self.space, self.horizon)  # caches do not travel to workers
+    def __reduce__(self) -> tuple[object, ...]:
+        return Tokens, (self.processor, self.space, self.horizon)  # without the caches, which cannot be pickled
 
     def prompt(self, goal: str, image_tokens: int) -> NDArray[np.int64]:
-        """(L,) the question with its picture, up to where the answer begins."""
+        """(L,) ids of the question with its frame, up to where the answer starts."""
         before, after = self.prompt_parts(goal)
         return np.concatenate([before, np.full(image_tokens, self.image_id), after])
 
     def _prompt_parts(self, goal: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         content = [{"type": "image"}, {"type": "text", "text": prompt(goal, self.horizon)}]
-        text = self.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+        turns: list[dict[str, Any]] = [{"role": "user", "content": content}]
+        text = self.processor.apply_chat_template(turns, add_generation_prompt=True)
         ids = np.array(self.tokenizer(text, add_special_tokens=False)["input_ids"], np.int64)
         (at,) = np.flatnonzero(ids == self.image_id)[:1]
         return ids[:at], ids[at + 1 :]
 
     def _answer(self, plan: Plan) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """(A,) the answer with its end of turn, and which of its tokens spell actions."""
+        """(A,) ids of the answer with its end of turn, and (A,) which of them spell actions."""
         text = reply(plan, self.space)
         end = self.tokenizer.eos_token + "\n"
         coded = self.tokenizer(text + end, add_special_tokens=False, return_offsets_mapping=True)
@@ -63,9 +67,10 @@ class Tokens:
 
 @dataclass(frozen=True)
 class AnswerTemplate:
-    """An answer's tokens: head, action, sep, action, … action, tail. Only the H actions carry information.
+    """The tokens of an answer: head, action, sep, action, … action, tail; only the H actions vary.
 
-    actions: (K,) the token of each column of the action space.
+    actions: (K,) token of each column of the action space
+    horizon: H
     """
 
     head: tuple[int, ...]
@@ -75,10 +80,10 @@ class AnswerTemplate:
     horizon: int
 
     @classmethod
-    def of(cls, tokenizer: Any, space: ActionSpace, horizon: int = HORIZON) -> Self:
-        """Found by tokenising whole answers, since a token may reach across a quote.
+    def of(cls, tokenizer: "PreTrainedTokenizerBase", space: ActionSpace, horizon: int = HORIZON) -> Self:
+        """Find the template by tokenising whole answers, since a token may span a quote.
 
-        UserError where some action is not one token in every slot.
+        UserError where an action is not one token in every slot.
         """
 
         def ids(key: str) -> NDArray[np.int64]:
@@ -107,11 +112,11 @@ class AnswerTemplate:
 
     @property
     def slots(self) -> NDArray[np.int64]:
-        """(H,) where the actions stand in the answer."""
+        """(H,) positions of the actions in the answer."""
         return len(self.head) + np.arange(self.horizon) * (1 + len(self.sep))
 
     def ids(self, columns: NDArray[np.int64]) -> NDArray[np.int64]:
-        """(…, A) the answers that name these columns of the action space, (…, H)."""
+        """(…, A) ids of the answers that name (…, H) columns of the action space."""
         actions = np.asarray(self.actions)[columns]
         frame = [*self.head, *([0, *self.sep] * self.horizon)]
         fixed = np.array(frame[: len(frame) - len(self.sep)] + list(self.tail), np.int64)

@@ -1,4 +1,4 @@
-"""Loading a Qwen3-VL model, its processor and a LoRA adapter on top of it, 4-bit or not, on a GPU or a CPU."""
+"""Loads a Qwen3-VL model, its processor and a LoRA adapter, in 4 bits or not, on a GPU or a CPU."""
 
 import importlib.util
 import logging
@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from protege.core.files import read_json
+from protege.core.files import Json, read_json
 from protege.errors import MissingExtra, ProtegeError, UserError
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import BitsAndBytesConfig, PreTrainedModel, Qwen3VLProcessor
 
 ADAPTER_CONFIG: Final = "adapter_config.json"
 ADAPTER_WEIGHTS: Final = "adapter_model.safetensors"
@@ -22,13 +26,13 @@ def require_vision() -> None:
     for library in ("torch", "transformers", "peft", "accelerate"):
         if importlib.util.find_spec(library) is None:
             raise MissingExtra(library, "vision")
-    # When imported it warns that it found no optional kernels for CPUs; it works without them
+    # On import it warns about optional CPU kernels that it does not need.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
 @cache
 def torchvision_works() -> bool:
-    """Whether torchvision can be imported; its wheel may not fit the installed torch."""
+    """Whether torchvision can be imported: its wheel may be built for another torch."""
     try:
         import torchvision  # noqa: F401  # pyright: ignore[reportMissingImports]
     except (ImportError, RuntimeError, OSError):
@@ -36,7 +40,7 @@ def torchvision_works() -> bool:
     return True
 
 
-def load_processor(source: str | Path) -> Any:
+def load_processor(source: str | Path) -> "Qwen3VLProcessor":
     """The processor in a folder or of a model on the hub."""
     require_vision()
     with _reaching(source):
@@ -49,7 +53,7 @@ def load_processor(source: str | Path) -> Any:
         return _checked(FrameProcessor.from_pretrained(str(source)))
 
 
-def _checked(processor: Any) -> Any:
+def _checked(processor: "Qwen3VLProcessor") -> "Qwen3VLProcessor":
     if processor.tokenizer.pad_token_id is None:
         raise ValueError("its tokenizer has no padding token")
     ids = processor.tokenizer.get_vocab().values()
@@ -59,12 +63,12 @@ def _checked(processor: Any) -> Any:
 
 
 def is_adapter(source: str | Path) -> bool:
-    """Whether this is the folder of a LoRA adapter rather than of a whole model."""
+    """Whether a folder holds a LoRA adapter rather than a whole model."""
     return (Path(source) / ADAPTER_CONFIG).is_file()
 
 
 def base_of(adapter: Path) -> str:
-    """The model that an adapter was trained on; a local one may also have moved together with the adapter."""
+    """The base model of an adapter; a local one may have moved together with the adapter."""
     try:
         base = read_json(adapter / ADAPTER_CONFIG)["base_model_name_or_path"]
         if not (isinstance(base, str) and base and "\0" not in base):
@@ -75,8 +79,8 @@ def base_of(adapter: Path) -> str:
     return str(beside) if not Path(base).exists() and beside.exists() else base
 
 
-def check_qwen3_vl(source: str | Path) -> dict[str, Any]:
-    """The model's config as written; UserError unless it is a Qwen3-VL."""
+def check_qwen3_vl(source: str | Path) -> dict[str, Json]:
+    """The fields of a model's config.json; UserError unless it is a Qwen3-VL."""
     require_vision()
     from transformers import PreTrainedConfig
 
@@ -90,7 +94,7 @@ def check_qwen3_vl(source: str | Path) -> dict[str, Any]:
 
 
 def resolve_device(device: str = "auto") -> str:
-    """ "auto" is the first CUDA device where there is one, else the CPU."""
+    """The device that a name stands for: "auto" is the first CUDA device, else the CPU."""
     import torch
 
     if device != "auto":
@@ -102,11 +106,12 @@ def resolve_device(device: str = "auto") -> str:
 
 def load_model(
     source: str | Path, *, four_bit: bool = False, device: str = "auto", dtype: str = "auto", merge: bool = False
-) -> Any:
-    """A Qwen3-VL ready to answer (eval mode): a model, or an adapter's folder with its base below it.
+) -> "PreTrainedModel":
+    """A Qwen3-VL in eval mode: a model, or an adapter's folder on its base.
 
-    four_bit: NF4 with double quantisation; dtype: of weights and of 4-bit arithmetic, "auto" is bfloat16 on a
-    GPU and float32 on a CPU; merge: fold an adapter's weights into the base (not in 4 bits).
+    four_bit: NF4 with double quantisation
+    dtype: of weights and of 4-bit arithmetic; "auto" is bfloat16 on a GPU and float32 on a CPU
+    merge: fold an adapter's weights into the base (not in 4 bits)
     """
     require_vision()
     if is_adapter(source):
@@ -122,15 +127,17 @@ def load_model(
         ):  # peft 0.21 reads an attribute that transformers 5.23 has renamed
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated")
             model = PeftModel.from_pretrained(model, str(folder))
-        return (model.merge_and_unload() if merge else model).eval()
+        # A PeftModel passes on whatever is asked of the model in it, so callers need not tell the two apart.
+        return cast("PreTrainedModel", model.merge_and_unload() if merge else model).eval()
     import torch
     from transformers import AutoModelForImageTextToText
 
     fields = check_qwen3_vl(source)
     where = resolve_device(device)
-    kind = getattr(torch, ("float32" if where == "cpu" else "bfloat16") if dtype == "auto" else dtype)
+    default = torch.float32 if where == "cpu" else torch.bfloat16
+    kind = {"auto": default, "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[dtype]
     options: dict[str, Any] = {"dtype": kind, "device_map": where, "use_safetensors": True}
-    if four_bit and not fields.get("quantization_config"):  # a base may come quantised already
+    if four_bit and not fields.get("quantization_config"):  # a base may be quantised already
         options["quantization_config"] = nf4(kind)
     with _reaching(source), without_bars():
         return AutoModelForImageTextToText.from_pretrained(str(source), **options).eval()
@@ -138,7 +145,7 @@ def load_model(
 
 @contextmanager
 def without_bars() -> Iterator[None]:
-    """transformers draws a progress bar for every file it reads or writes; commands have their own line."""
+    """Turns off transformers' progress bars, one for every file that it reads or writes."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()
@@ -150,7 +157,7 @@ def without_bars() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def nf4(compute_dtype: Any) -> Any:
+def nf4(compute_dtype: "torch.dtype") -> "BitsAndBytesConfig":
     """4-bit NormalFloat with double quantisation, as QLoRA has it."""
     if importlib.util.find_spec("bitsandbytes") is None:
         raise MissingExtra("bitsandbytes", "vision")
@@ -165,7 +172,7 @@ def nf4(compute_dtype: Any) -> Any:
 
 
 class _reaching:  # noqa: N801 (used as a verb)
-    """Turns the many ways of not finding a model into one line."""
+    """Raises one line for the many errors of libraries that cannot find or read a model."""
 
     def __init__(self, source: str | Path) -> None:
         self.source = source
@@ -182,7 +189,7 @@ class _reaching:  # noqa: N801 (used as a verb)
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         if not isinstance(error, Exception) or isinstance(error, ProtegeError) or _out_of_memory(error):
             return
-        # A damaged file makes the libraries raise whatever they stumble over: SafetensorError, RecursionError, …
+        # Damaged files raise anything: SafetensorError, RecursionError, …
         if Path(self.source).is_dir():
             raise UserError(f"{self.source}: cannot be loaded as a Qwen3-VL model ({_first_line(error)})") from error
         if not isinstance(error, OSError | ValueError):

@@ -1,13 +1,13 @@
-"""From a frame's pixels to what Qwen3-VL's vision tower reads: its own processor's values, several times faster.
+"""A frame's pixels as Qwen3-VL's vision tower reads them: equal to its own processor's values, several times faster.
 
-`patches` reorders uint8 pixels (in a worker, or before the live model); `pixel_values` turns them into floats where the
-model is. A float travels as one byte, and the second half of every patch, a repetition, does not travel at all.
+`patches` reorders uint8 pixels on the CPU; `pixel_values` makes floats of them on the model's device. So a value is
+moved as one byte, and the temporal repetition of a patch is not moved at all.
 """
 
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,16 +16,20 @@ from PIL import Image
 from protege.core.frame import decode_picture
 from protege.errors import UserError
 
+if TYPE_CHECKING:
+    import torch
+    from transformers import Qwen3VLProcessor
+
 
 def fit(rgb: NDArray[np.uint8], size: tuple[int, int] | None) -> NDArray[np.uint8]:
-    """A frame at the (width, height) a model was made for; training and playing both shrink with this."""
+    """Resize a frame to the (width, height) of a model; training and playing must use the same filter."""
     if size is None or (rgb.shape[1], rgb.shape[0]) == size:
         return rgb
     return np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BILINEAR))
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 of an image file; UserError names a file that is missing or damaged."""
+    """(H, W, 3) uint8 of an image file; UserError where it is missing or damaged."""
     try:
         return decode_picture(path)
     except OSError as error:
@@ -34,8 +38,13 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class PixelSpec:
-    """How a model cuts a picture: square patches of `patch` pixels, `merge` x `merge` of them a token, each frame
-    repeated `temporal` times; (x / 255 - mean) / std for each channel; the pixels of a picture kept between two bounds.
+    """How a model preprocesses a frame.
+
+    patch: side of a square patch, pixels
+    merge: a token is `merge` x `merge` patches
+    temporal: how often each frame is repeated
+    mean, std: by channel, for (x / 255 - mean) / std
+    min_pixels, max_pixels: bounds of a frame's area
     """
 
     patch: int
@@ -47,8 +56,8 @@ class PixelSpec:
     max_pixels: int
 
     @classmethod
-    def of(cls, processor: Any) -> Self:
-        """As the model's own image processor says."""
+    def of(cls, processor: "Qwen3VLProcessor") -> Self:
+        """The values of a model's own image processor."""
         image = processor.image_processor
         size = image.size
         return cls(
@@ -62,7 +71,7 @@ class PixelSpec:
         )
 
     def resized(self, width: int, height: int) -> tuple[int, int]:
-        """(width, height) a picture is resized to: whole tokens, within the bounds, the shape nearly kept."""
+        """(width, height) that a frame is resized to: whole tokens, within the bounds, nearly of the same shape."""
         cell = self.patch * self.merge
         w, h = round(width / cell) * cell, round(height / cell) * cell
         if w * h > self.max_pixels:
@@ -74,12 +83,12 @@ class PixelSpec:
         return w, h
 
     def grid(self, width: int, height: int) -> tuple[int, int, int]:
-        """(time, rows, columns) of patches of a picture."""
+        """(time, rows, columns) of a frame's patches."""
         w, h = self.resized(width, height)
         return 1, h // self.patch, w // self.patch
 
     def tokens(self, grid: tuple[int, int, int]) -> int:
-        """How many tokens a picture takes in the prompt."""
+        """How many tokens a frame takes in the prompt."""
         return grid[0] * grid[1] * grid[2] // self.merge**2
 
     def patches(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -93,11 +102,11 @@ class PixelSpec:
         cut = planes.reshape(3, h // cell, self.merge, self.patch, w // cell, self.merge, self.patch)
         return cut.transpose(1, 4, 2, 5, 0, 3, 6).reshape(-1, 3 * self.patch**2)
 
-    def pixel_values(self, patches: Any, out: Any = None) -> Any:
-        """(patches, 3 * temporal * patch * patch) float32 of a tensor of `patches`, on the tensor's device.
+    def pixel_values(self, patches: "torch.Tensor", out: "torch.Tensor | None" = None) -> "torch.Tensor":
+        """(patches, 3 * temporal * patch * patch) float32 of a tensor of `patches`, on its device.
 
-        out: a float32 tensor of that shape to fill, for callers that need one result at a time: memory that the
-        system hands out anew for every batch costs more than the arithmetic.
+        out: a tensor of that shape to fill, for callers that need one result at a time: new memory for every batch
+        costs more than the arithmetic.
         """
         import torch
 

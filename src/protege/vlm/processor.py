@@ -1,16 +1,18 @@
-"""Qwen3-VL's processor without its video part; a module of its own, so that worker processes can unpickle it."""
-
-from typing import Any
+"""Qwen3-VL's processor without its video part; at module level, so that worker processes can unpickle it."""
 
 from transformers import Qwen3VLProcessor
 
 
 class FrameProcessor(Qwen3VLProcessor):
-    """For machines whose torchvision does not work, the only library that the video part needs."""
+    """For machines without a working torchvision, which only the video part needs."""
 
-    # transformers reads a processor's parts off this signature, so leaving one out is enough
+    # transformers takes a processor's parts from this signature, so that leaving one out is enough.
     def __init__(
-        self, image_processor: Any = None, tokenizer: Any = None, chat_template: Any = None, **kwargs: Any
+        self,
+        image_processor: object = None,
+        tokenizer: object = None,
+        chat_template: str | None = None,
+        **kwargs: object,
     ) -> None:
         super().__init__(image_processor, tokenizer, None, chat_template=chat_template, **kwargs)
 

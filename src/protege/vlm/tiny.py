@@ -10,11 +10,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from protege.core.files import staged
 from protege.errors import ProtegeError, UserError
 from protege.vlm.load import require_vision, without_bars
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase, Qwen3VLConfig, Qwen3VLForConditionalGeneration, Qwen3VLProcessor
+
+    from protege.vlm.processor import FrameProcessor
 
 HEAD_DIM: Final = 32
 MAX_PIXELS: Final = 640 * 480
@@ -34,8 +39,8 @@ class TinySize:
     deepstack: tuple[int, ...] = (1,)
 
     def __post_init__(self) -> None:
-        for name in ("hidden", "vision_hidden"):
-            if (value := getattr(self, name)) < 64 or value % HEAD_DIM:
+        for name, value in (("hidden", self.hidden), ("vision_hidden", self.vision_hidden)):
+            if value < 64 or value % HEAD_DIM:
                 raise UserError(f"{name} is a multiple of {HEAD_DIM} from 64 on, got {value}")
         if len(self.deepstack) > self.layers or any(not 0 <= i < self.vision_layers for i in self.deepstack):
             raise UserError(f"deepstack names vision layers, at most one for each text layer, got {self.deepstack}")
@@ -115,19 +120,19 @@ def filling(folder: Path, doing: str) -> Iterator[Path]:
         raise ProtegeError(f"{folder}: cannot be written ({reason}); make room or choose another folder")
 
 
-def save_processor(processor: Any, folder: Path) -> None:
+def save_processor(processor: "Qwen3VLProcessor", folder: Path) -> None:
     """Save a processor so that it loads with torchvision and without it."""
     processor.save_pretrained(folder)
     video = folder / "video_preprocessor_config.json"
-    if getattr(processor, "video_processor", None) is None and not video.exists():
+    if vars(processor).get("video_processor") is None and not video.exists():
         # AutoProcessor, where torchvision works, refuses a folder without the video part
         image = processor.image_processor
-        fields = {name: getattr(image, name) for name in ("patch_size", "temporal_patch_size", "merge_size")}
+        fields = {name: vars(image)[name] for name in ("patch_size", "temporal_patch_size", "merge_size")}
         fields |= {"image_mean": list(image.image_mean), "image_std": list(image.image_std)}
         video.write_text(json.dumps({"video_processor_type": "Qwen3VLVideoProcessor", **fields}, indent=1) + "\n")
 
 
-def _processor() -> Any:
+def _processor() -> "FrameProcessor":
     from transformers import AutoTokenizer
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
@@ -146,10 +151,14 @@ def _processor() -> Any:
     return FrameProcessor(image_processor=image, tokenizer=AutoTokenizer.from_pretrained(data), chat_template=template)
 
 
-def _config(tokenizer: Any, size: TinySize) -> Any:
+def _config(tokenizer: "PreTrainedTokenizerBase", size: TinySize) -> "Qwen3VLConfig":
     from transformers import Qwen3VLConfig
 
-    token = tokenizer.convert_tokens_to_ids
+    def token(text: str) -> int:
+        number = tokenizer.convert_tokens_to_ids(text)
+        assert isinstance(number, int)
+        return number
+
     heads = size.hidden // HEAD_DIM
     return Qwen3VLConfig(
         text_config={
@@ -192,7 +201,7 @@ def _config(tokenizer: Any, size: TinySize) -> Any:
     )
 
 
-def _make_trainable(model: Any) -> None:
+def _make_trainable(model: "Qwen3VLForConditionalGeneration") -> None:
     """Two corrections without which random weights hardly learn."""
     import torch
 

@@ -1,29 +1,35 @@
-"""The policies, one a file: a dataclass `Options` and `create_model`; a new file here is a new `model.name`."""
+"""The policies, one per file: a dataclass `Options` and a function `create_model`; a new file is a new `model.name`."""
 
 import difflib
 import importlib
 import pkgutil
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
 
-from protege.cloning.config import ModelConfig
+from protege.cloning.models.base import ModelConfig
 from protege.core.text import one_line
 from protege.errors import UserError
 
+if TYPE_CHECKING:
+    from flax import nnx
+    from jax.typing import DTypeLike
+
+    from protege.cloning.layers import Model, Shape
+
 
 def names() -> list[str]:
-    """Every model there is, by file name."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    """Every policy there is, by file name."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name != "base")
 
 
 def options_of(name: str) -> type[ModelConfig]:
-    """The fields of a model's section `model`."""
+    """The dataclass of a policy's section `model`."""
     return _module(name).Options
 
 
-def create_model(config: ModelConfig, shape: Any, **options: Any) -> Any:
-    """The model that `config.name` names; see `create_model` of any file here."""
-    return _module(config.name).create_model(config, shape, **options)
+def create_model(config: ModelConfig, shape: "Shape", *, rngs: "nnx.Rngs", dtype: "DTypeLike") -> "Model":
+    """The policy that `config.name` names, with new weights; UserError where it does not fit the data."""
+    return _module(config.name).create_model(config, shape, rngs=rngs, dtype=dtype)
 
 
 def _module(name: str) -> ModuleType:

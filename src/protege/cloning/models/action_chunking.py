@@ -3,22 +3,13 @@ places of the feature maps, and one learned query an action asks it.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 
-from protege.cloning.layers import (
-    Array,
-    Attention,
-    Encoder,
-    EncoderOptions,
-    GoalEncoder,
-    Inputs,
-    Shape,
-    positions,
-)
-from protege.errors import UserError
+from protege.cloning.layers import Array, Attention, Encoder, Inputs, Model, Shape, positions
+from protege.cloning.models.base import EncoderOptions, require_heads
 
 
 @dataclass(frozen=True)
@@ -38,16 +29,15 @@ class Options(EncoderOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.hidden_size % self.num_heads:
-            raise UserError(f"model.hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}")
+        require_heads(self.hidden_size, self.num_heads)
 
 
-class ActionChunking(nnx.Module):
+class ActionChunking(Model):
     """From T frames and the K actions before now. Each place of the picture is a token, so nothing is averaged away."""
 
-    def __init__(self, config: Options, shape: Shape, *, rngs: nnx.Rngs, dtype: Any) -> None:
+    def __init__(self, config: Options, shape: Shape, *, rngs: nnx.Rngs, dtype: DTypeLike) -> None:
         width = config.hidden_size
-        self.goal = GoalEncoder(config, shape.goals, rngs=rngs, dtype=dtype) if config.goal != "none" else None
+        super().__init__(config, shape, rngs=rngs, dtype=dtype)
         self.goal_token = None if self.goal is None else nnx.Linear(config.goal_features, width, rngs=rngs, dtype=dtype)
         self.encoder = Encoder(config, rngs=rngs, dtype=dtype)
         self.places = nnx.Linear(config.conv_features[-1], width, dtype=dtype, rngs=rngs)
@@ -68,7 +58,7 @@ class ActionChunking(nnx.Module):
         self.out = nnx.Linear(width, shape.actions, dtype=dtype, rngs=rngs)
 
     def __call__(self, inputs: Inputs, *, train: bool = False, rngs: nnx.Rngs | None = None) -> Array:
-        goal = None if self.goal is None else self.goal(inputs.goal)
+        goal = self.encode_goal(inputs)
         frames = inputs.frames
         batch = frames.shape[0]
         maps = self.encoder.maps(frames.reshape(-1, *frames.shape[2:]), goal, train, inputs.valid)
@@ -87,5 +77,4 @@ class ActionChunking(nnx.Module):
         return self.out(self.norm(x)).astype(jnp.float32)
 
 
-def create_model(config: Options, shape: Shape, *, rngs: nnx.Rngs, dtype: Any = jnp.float32) -> ActionChunking:
-    return ActionChunking(config, shape, rngs=rngs, dtype=dtype)
+create_model = ActionChunking

@@ -1,23 +1,13 @@
 """A causal transformer over time: a token for each frame, with the action before it, read at the last one."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 
-from protege.cloning.layers import (
-    Array,
-    Attention,
-    Encoder,
-    GoalEncoder,
-    Head,
-    Inputs,
-    Shape,
-    TemporalOptions,
-    positions,
-)
-from protege.errors import UserError
+from protege.cloning.layers import Array, Attention, Encoder, Head, Inputs, Model, Shape, positions
+from protege.cloning.models.base import TemporalOptions, require_heads
 
 
 @dataclass(frozen=True)
@@ -32,16 +22,15 @@ class Options(TemporalOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.hidden_size % self.num_heads:
-            raise UserError(f"model.hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}")
+        require_heads(self.hidden_size, self.num_heads)
 
 
-class CausalTransformer(nnx.Module):
+class CausalTransformer(Model):
     """From K actions before now and T frames, in that order; a token sees none that is later."""
 
-    def __init__(self, config: Options, shape: Shape, *, rngs: nnx.Rngs, dtype: Any) -> None:
+    def __init__(self, config: Options, shape: Shape, *, rngs: nnx.Rngs, dtype: DTypeLike) -> None:
         width = config.hidden_size
-        self.goal = GoalEncoder(config, shape.goals, rngs=rngs, dtype=dtype) if config.goal != "none" else None
+        super().__init__(config, shape, rngs=rngs, dtype=dtype)
         self.encoder = Encoder(config, rngs=rngs, dtype=dtype, pool=config.pool)
         self.frames = nnx.Linear(self.encoder.features, width, dtype=dtype, rngs=rngs)
         self.actions = nnx.Linear(shape.actions, width, dtype=dtype, rngs=rngs)
@@ -54,7 +43,7 @@ class CausalTransformer(nnx.Module):
         self.head = Head(width, config, shape, rngs=rngs, dtype=dtype)
 
     def __call__(self, inputs: Inputs, *, train: bool = False, rngs: nnx.Rngs | None = None) -> Array:
-        goal = None if self.goal is None else self.goal(inputs.goal)
+        goal = self.encode_goal(inputs)
         seen = self.frames(self.encoder(inputs.frames, goal, train, inputs.valid))
         tokens = jnp.concatenate([self.actions(inputs.previous), seen], axis=1)
         tokens = tokens + self.positions[...].astype(tokens.dtype)
@@ -64,5 +53,4 @@ class CausalTransformer(nnx.Module):
         return self.head(self.norm(tokens[:, -1]), goal, train, inputs.valid, rngs)
 
 
-def create_model(config: Options, shape: Shape, *, rngs: nnx.Rngs, dtype: Any = jnp.float32) -> CausalTransformer:
-    return CausalTransformer(config, shape, rngs=rngs, dtype=dtype)
+create_model = CausalTransformer

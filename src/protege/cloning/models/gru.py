@@ -1,13 +1,14 @@
 """A recurrent policy: every frame through one encoder, then gated recurrent units over time."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 
-from protege.cloning.layers import Array, Encoder, GoalEncoder, Head, Inputs, Mlp, Shape, TemporalOptions
+from protege.cloning.layers import Array, Encoder, Head, Inputs, Mlp, Model, Shape
+from protege.cloning.models.base import TemporalOptions
 
 
 @dataclass(frozen=True)
@@ -19,11 +20,11 @@ class Options(TemporalOptions):
     action_features: int = 64
 
 
-class Gru(nnx.Module):
+class Gru(Model):
     """From T frames, read in order, and the K actions before now. Each layer starts from its own zero state."""
 
-    def __init__(self, config: Options, shape: Shape, *, rngs: nnx.Rngs, dtype: Any) -> None:
-        self.goal = GoalEncoder(config, shape.goals, rngs=rngs, dtype=dtype) if config.goal != "none" else None
+    def __init__(self, config: Options, shape: Shape, *, rngs: nnx.Rngs, dtype: DTypeLike) -> None:
+        super().__init__(config, shape, rngs=rngs, dtype=dtype)
         self.encoder = Encoder(config, rngs=rngs, dtype=dtype, pool=config.pool)
         hidden = config.hidden_size
         widths = (self.encoder.features, *[hidden] * (config.num_layers - 1))
@@ -33,7 +34,7 @@ class Gru(nnx.Module):
         self.head = Head(hidden + (config.action_features if known else 0), config, shape, rngs=rngs, dtype=dtype)
 
     def __call__(self, inputs: Inputs, *, train: bool = False, rngs: nnx.Rngs | None = None) -> Array:
-        goal = None if self.goal is None else self.goal(inputs.goal)
+        goal = self.encode_goal(inputs)
         steps = self.encoder(inputs.frames, goal, train, inputs.valid).swapaxes(0, 1)
         for cell in self.cells:
             start = jnp.zeros((steps.shape[1], cell.hidden_features), steps.dtype)
@@ -44,5 +45,4 @@ class Gru(nnx.Module):
         return self.head(last, goal, train, inputs.valid, rngs)
 
 
-def create_model(config: Options, shape: Shape, *, rngs: nnx.Rngs, dtype: Any = jnp.float32) -> Gru:
-    return Gru(config, shape, rngs=rngs, dtype=dtype)
+create_model = Gru

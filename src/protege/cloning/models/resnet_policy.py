@@ -1,13 +1,13 @@
 """A residual network as the encoder (He et al. 2016, Deep Residual Learning for Image Recognition)."""
 
 from dataclasses import dataclass
-from typing import Any
 
-import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 
 from protege.cloning.convs import conv
-from protege.cloning.layers import Array, ConvOptions, Film, GoalEncoder, Head, Inputs, Norm, Shape, pooled
+from protege.cloning.layers import Array, Film, Head, Inputs, Model, Norm, Shape, pooled
+from protege.cloning.models.base import ConvOptions
 from protege.errors import UserError
 
 
@@ -30,10 +30,12 @@ class Options(ConvOptions):
 class Block(nnx.Module):
     """Two 3x3 convolutions beside a shortcut, which is a 1x1 convolution where the size changes."""
 
-    def __init__(self, inputs: int, features: int, stride: int, config: Options, *, rngs: nnx.Rngs, dtype: Any) -> None:
+    def __init__(
+        self, inputs: int, features: int, stride: int, config: Options, *, rngs: nnx.Rngs, dtype: DTypeLike
+    ) -> None:
         def layer(a: int, kernel: int, step: int) -> nnx.Conv:
-            more: Any = {"dtype": dtype, "conv_general_dilated": conv, "rngs": rngs}
-            return nnx.Conv(a, features, (kernel, kernel), strides=step, use_bias=False, **more)
+            size = (kernel, kernel)
+            return nnx.Conv(a, features, size, step, use_bias=False, dtype=dtype, conv_general_dilated=conv, rngs=rngs)
 
         norm = config.use_batch_norm
         self.convs = nnx.List([layer(inputs, 3, stride), layer(features, 3, 1)])
@@ -49,11 +51,11 @@ class Block(nnx.Module):
         return nnx.relu(y + (x if self.short is None else self.short(x)))
 
 
-class ResnetPolicy(nnx.Module):
+class ResnetPolicy(Model):
     """From the newest frame alone."""
 
-    def __init__(self, config: Options, shape: Shape, *, rngs: nnx.Rngs, dtype: Any) -> None:
-        self.goal = GoalEncoder(config, shape.goals, rngs=rngs, dtype=dtype) if config.goal != "none" else None
+    def __init__(self, config: Options, shape: Shape, *, rngs: nnx.Rngs, dtype: DTypeLike) -> None:
+        super().__init__(config, shape, rngs=rngs, dtype=dtype)
         widths = config.conv_features
         self.stem = nnx.Conv(3, widths[0], (7, 7), strides=2, use_bias=False, dtype=dtype, rngs=rngs)
         self.norm = Norm(widths[0], config.use_batch_norm, rngs=rngs, dtype=dtype)
@@ -69,7 +71,7 @@ class ResnetPolicy(nnx.Module):
         self.head = Head(found, config, shape, rngs=rngs, dtype=dtype)
 
     def __call__(self, inputs: Inputs, *, train: bool = False, rngs: nnx.Rngs | None = None) -> Array:
-        goal = None if self.goal is None else self.goal(inputs.goal)
+        goal = self.encode_goal(inputs)
         x = nnx.relu(self.norm(self.stem(inputs.frames[:, -1]), train, inputs.valid))
         x = nnx.max_pool(x, (3, 3), strides=(2, 2), padding="SAME")
         for block in self.blocks:
@@ -77,5 +79,4 @@ class ResnetPolicy(nnx.Module):
         return self.head(pooled(x, self.pool), goal, train, inputs.valid, rngs)
 
 
-def create_model(config: Options, shape: Shape, *, rngs: nnx.Rngs, dtype: Any = jnp.float32) -> ResnetPolicy:
-    return ResnetPolicy(config, shape, rngs=rngs, dtype=dtype)
+create_model = ResnetPolicy

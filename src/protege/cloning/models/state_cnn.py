@@ -1,12 +1,13 @@
 """Vision and the game's state: convolutions beside a small network of numbers and animation embeddings."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 
-from protege.cloning.layers import Array, ConvOptions, Encoder, GoalEncoder, Head, Inputs, Mlp, Shape
+from protege.cloning.layers import Array, Encoder, Head, Inputs, Mlp, Model, Shape
+from protege.cloning.models.base import ConvOptions
 from protege.errors import UserError
 
 
@@ -18,11 +19,11 @@ class Options(ConvOptions):
     embedding_size: int = 16
 
 
-class StateCnn(nnx.Module):
+class StateCnn(Model):
     """From the newest frame and the newest state."""
 
-    def __init__(self, config: Options, shape: Shape, *, rngs: nnx.Rngs, dtype: Any) -> None:
-        self.goal = GoalEncoder(config, shape.goals, rngs=rngs, dtype=dtype) if config.goal != "none" else None
+    def __init__(self, config: Options, shape: Shape, *, rngs: nnx.Rngs, dtype: DTypeLike) -> None:
+        super().__init__(config, shape, rngs=rngs, dtype=dtype)
         self.encoder = Encoder(config, rngs=rngs, dtype=dtype, pool=config.pool)
         self.numbers = shape.state - len(shape.animations)
         self.state = Mlp(self.numbers, config.state_features, rngs=rngs, dtype=dtype)
@@ -33,16 +34,17 @@ class StateCnn(nnx.Module):
         self.head = Head(self.encoder.features + width, config, shape, rngs=rngs, dtype=dtype)
 
     def __call__(self, inputs: Inputs, *, train: bool = False, rngs: nnx.Rngs | None = None) -> Array:
-        goal = None if self.goal is None else self.goal(inputs.goal)
+        goal = self.encode_goal(inputs)
         seen = self.encoder(inputs.frames[:, -1:], goal, train, inputs.valid)[:, -1]
-        state: Any = inputs.state
+        state = inputs.state
+        assert state is not None, "create_model refuses data without state"
         parts = [seen, self.state(state[:, : self.numbers])]
         for column, embed in enumerate(self.animations, self.numbers):
             parts.append(embed(state[:, column].astype(jnp.int32)))
         return self.head(jnp.concatenate(parts, axis=-1), goal, train, inputs.valid, rngs)
 
 
-def create_model(config: Options, shape: Shape, *, rngs: nnx.Rngs, dtype: Any = jnp.float32) -> StateCnn:
+def create_model(config: Options, shape: Shape, *, rngs: nnx.Rngs, dtype: DTypeLike = jnp.float32) -> StateCnn:
     """UserError for data without state."""
     if not shape.state:
         raise UserError("model.name=state_cnn needs the game's state; set dataset.use_state=true, or use pure_cnn")

@@ -1,14 +1,16 @@
 """Several frames at once: stacked as channels of one picture, or read one after another by an LSTM."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 
-from protege.cloning.layers import Array, Encoder, GoalEncoder, Head, Inputs, Mlp, Shape, TemporalOptions
-from protege.errors import UserError
+from protege.cloning.layers import Array, Encoder, Head, Inputs, Mlp, Model, Shape
+from protege.cloning.models.base import TemporalOptions
+from protege.learn.checks import one_of
 
 MODES: Final = ("stack", "recurrent")
 
@@ -23,15 +25,14 @@ class Options(TemporalOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.mode not in MODES:
-            raise UserError(f"model.mode is one of {', '.join(MODES)}; got {self.mode!r}")
+        one_of("model.mode", self.mode, MODES)
 
 
-class TemporalCnn(nnx.Module):
+class TemporalCnn(Model):
     """From T frames and the K actions before now."""
 
-    def __init__(self, config: Options, shape: Shape, *, rngs: nnx.Rngs, dtype: Any) -> None:
-        self.goal = GoalEncoder(config, shape.goals, rngs=rngs, dtype=dtype) if config.goal != "none" else None
+    def __init__(self, config: Options, shape: Shape, *, rngs: nnx.Rngs, dtype: DTypeLike) -> None:
+        super().__init__(config, shape, rngs=rngs, dtype=dtype)
         stacked = config.mode == "stack"
         channels = 3 * config.num_frames if stacked else 3
         self.encoder = Encoder(config, rngs=rngs, dtype=dtype, channels=channels, pool=config.pool)
@@ -43,7 +44,7 @@ class TemporalCnn(nnx.Module):
         self.head = Head(width, config, shape, rngs=rngs, dtype=dtype)
 
     def __call__(self, inputs: Inputs, *, train: bool = False, rngs: nnx.Rngs | None = None) -> Array:
-        goal = None if self.goal is None else self.goal(inputs.goal)
+        goal = self.encode_goal(inputs)
         frames, cell = inputs.frames, self.cell
         batch, time, height, width, channels = frames.shape
         if cell is None:
@@ -60,5 +61,4 @@ class TemporalCnn(nnx.Module):
         return self.head(last, goal, train, inputs.valid, rngs)
 
 
-def create_model(config: Options, shape: Shape, *, rngs: nnx.Rngs, dtype: Any = jnp.float32) -> TemporalCnn:
-    return TemporalCnn(config, shape, rngs=rngs, dtype=dtype)
+create_model = TemporalCnn

@@ -1,13 +1,13 @@
 """A vision transformer (Dosovitskiy et al. 2021, An Image is Worth 16x16 Words); the goal is a token of its own."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 
-from protege.cloning.config import ModelConfig
-from protege.cloning.layers import Array, Attention, GoalEncoder, Inputs, Shape, positions
+from protege.cloning.layers import Array, Attention, Inputs, Model, Shape, positions
+from protege.cloning.models.base import ModelConfig, require_heads
 from protege.errors import UserError
 
 
@@ -22,16 +22,15 @@ class Options(ModelConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.hidden_size % self.num_heads:
-            raise UserError(f"model.hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}")
+        require_heads(self.hidden_size, self.num_heads)
 
 
-class VitPolicy(nnx.Module):
+class VitPolicy(Model):
     """From the newest frame alone, read at a token of the policy's own."""
 
-    def __init__(self, config: Options, shape: Shape, *, rngs: nnx.Rngs, dtype: Any) -> None:
+    def __init__(self, config: Options, shape: Shape, *, rngs: nnx.Rngs, dtype: DTypeLike) -> None:
         width, size = config.hidden_size, config.patch_size
-        self.goal = GoalEncoder(config, shape.goals, rngs=rngs, dtype=dtype) if config.goal != "none" else None
+        super().__init__(config, shape, rngs=rngs, dtype=dtype)
         self.goal_token = None if self.goal is None else nnx.Linear(config.goal_features, width, rngs=rngs, dtype=dtype)
         self.patches = nnx.Conv(3, width, (size, size), strides=size, padding="VALID", dtype=dtype, rngs=rngs)
         height, across = shape.frame_size
@@ -58,7 +57,7 @@ class VitPolicy(nnx.Module):
         return self.out(self.norm(x[:, 0])).astype(jnp.float32).reshape(batch, self.horizon, -1)
 
 
-def create_model(config: Options, shape: Shape, *, rngs: nnx.Rngs, dtype: Any = jnp.float32) -> VitPolicy:
+def create_model(config: Options, shape: Shape, *, rngs: nnx.Rngs, dtype: DTypeLike = jnp.float32) -> VitPolicy:
     """UserError for pictures smaller than a patch."""
     if min(shape.frame_size) < config.patch_size:
         raise UserError(f"model.patch_size {config.patch_size} is larger than a picture of {shape.frame_size}")

@@ -21,18 +21,16 @@ def test_the_loader_is_measured_on_a_store_of_the_origin_s_format(tmp_path):
     assert rates["later"] > rates["origin"]
 
 
-def test_memory_is_measured_on_linked_episodes(tmp_path, monkeypatch):
-    monkeypatch.setattr(cloning_data, "EPISODE", 4)
-    (growth,) = cloning_data.memory(tmp_path, 4, 8)
+def test_memory_is_measured_on_linked_episodes(tmp_path):
+    (growth,) = cloning_data.memory(tmp_path, 4, 8, length=4)
     assert growth.key == "memory_growth"
     assert 0.5 < growth.value < 2
     assert [len(episode) for episode in Dataset.open(tmp_path / "8.zarr").episodes] == [4, 4]
 
 
-def test_a_model_is_trained_by_the_shipped_recipe_and_recorded_with_corrections(tmp_path, monkeypatch):
+def test_a_model_is_trained_by_the_shipped_recipe_and_recorded_with_corrections(tmp_path):
     small = ("training.max_steps=1", "training.batch_size=4", "system.compile_cache=null")
-    monkeypatch.setattr(cloning_play, "PLAIN", (*cloning_play.PLAIN, *small))
-    model = cloning_play.trained(tmp_path, "plain", 3)
+    model = cloning_play.trained(tmp_path, "plain", 3, overrides=small)
     config = load_model(model).config
     recipe = load(shipped(cloning_play.RECIPE))
     assert config.model == load(None).model  # the documented network

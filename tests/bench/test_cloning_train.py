@@ -17,11 +17,6 @@ from protege.errors import ProtegeError
 from tests.cloning import tiny
 
 
-@pytest.fixture(autouse=True)
-def own_compile_cache(monkeypatch):
-    monkeypatch.setattr(train, "use_compile_cache", lambda folder: None)  # the tests have their own
-
-
 @pytest.fixture(scope="module")
 def origin():
     return cloning_data.origin()
@@ -119,10 +114,11 @@ def test_a_decision_s_figures_are_ratios_of_medians():
     ]
 
 
-def test_a_part_says_its_figures_as_soon_as_it_has_them(tmp_path, monkeypatch):
-    monkeypatch.setattr(cloning_data, "EPISODE", 2)
+def test_a_part_says_its_figures_as_soon_as_it_has_them(tmp_path):
     said = []
-    found = cloning.run(cloning.CloningBench(("data",), frames=8, few=2, many=4, folder=tmp_path), said.append)
+    found = cloning.run(
+        cloning.CloningBench(("data",), frames=8, few=2, many=4, length=2, folder=tmp_path), said.append
+    )
     keys = [figure.key for figure in found]
     assert keys[0] == "loader_speedup_first"
     assert keys[-1] == "memory_growth"
