@@ -2,8 +2,8 @@
 
 import time
 
+from protege.agent.baselines import ConstantPolicy
 from protege.agent.human import HumanKeys
-from protege.agent.policies import ConstantPolicy
 from protege.core import NO_KEYS
 from protege.core.events import Control, End, Key
 from protege.core.session import check

@@ -12,7 +12,7 @@ from protege.vlm.load import check_qwen3_vl, is_adapter, load_model, load_proces
 
 if TYPE_CHECKING:
     from peft import LoraConfig, PeftModel
-    from transformers import PreTrainedModel, ProcessorMixin
+    from transformers import PreTrainedModel, Qwen3VLProcessor
 
     Network = PreTrainedModel | PeftModel
 
@@ -30,7 +30,7 @@ class Trainable:
     """A base that is ready to be fine-tuned. peft_config is None where the adapter is in the model already."""
 
     model: "Network"
-    processor: "ProcessorMixin"
+    processor: "Qwen3VLProcessor"
     peft_config: "LoraConfig | None"
     device: str
     unsloth: bool

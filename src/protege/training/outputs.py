@@ -17,13 +17,13 @@ from protege.vlm.load import base_of, is_adapter, load_model, load_processor, wi
 from protege.vlm.tiny import filling, require_free, save_processor
 
 if TYPE_CHECKING:
-    from transformers import ProcessorMixin
+    from transformers import Qwen3VLProcessor
 
 
 def write_outputs(
     folder: Path,
     card: ModelCard,
-    processor: "ProcessorMixin",
+    processor: "Qwen3VLProcessor",
     scores: Scores | None,
     about: Mapping[str, Json],
     history: Sequence[Mapping[str, float]],

@@ -30,7 +30,7 @@ from protege.vlm.pixels import read_picture
 
 if TYPE_CHECKING:
     from accelerate import PartialState
-    from transformers import ProcessorMixin, TrainerCallback
+    from transformers import Qwen3VLProcessor, TrainerCallback
     from trl.trainer.sft_config import SFTConfig
 
     from protege.training.collate import Collator
@@ -195,7 +195,7 @@ def make_trainer(
     return trainer
 
 
-def make_collator(config: VisionConfig, processor: "ProcessorMixin", data: LabeledData) -> "Collator":
+def make_collator(config: VisionConfig, processor: "Qwen3VLProcessor", data: LabeledData) -> "Collator":
     """The collator of the training samples."""
     from protege.training.collate import Collator
     from protege.vlm.inputs import Tokens
