@@ -23,17 +23,14 @@ CHECKED = "core/labeled.py and labeling/store.py hold it against component() or 
 SETTING = "a setting: whoever writes a configuration says where its files lie"
 SHOWN = "printed or compared; nothing is opened"
 READ = "shown, and read as a session that believes nothing"
-NUMBER = "numbers"
 
 REVIEWED = {
     "cloning/agreement.py": {"Path(str(before.settings['dataset.path']))": SETTING},
     "evaluation/arena.py": {"there / (there + old)": "numbers"},
-    "cloning/evaluate.py": {"Path(about['dataset'])": SHOWN},
     "commands/clone_.py": {"Path(loaded.training.checkpoint_dir)": SETTING},
     "core/files.py": {"place.with_name(f'.{place.name}.lock')": "a Path's own name"},
     "core/together.py": {"folder / name": "is_component() is asked above"},
     "core/transaction.py": {"root / part.name": "part came from component()"},
-    "demo/page.py": {"places.page.with_name(f'.{places.page.name}.part')": "a Path's own name"},
     "demo/window.py": {"work / name": "the name of a folder that the demo was given"},
     "labeling/dataset.py": {"path / sample.image": CHECKED},
     "labeling/export.py": {"Path(row['image'])": CHECKED, "out / image": CHECKED},
@@ -48,7 +45,7 @@ REVIEWED = {
         "out / f'{self.session}.json'": CHECKED,
         "out / labeled.name": CHECKED,
     },
-    "training/judge.py": {"Path(judged.name)": SHOWN},
+    "training/judged.py": {"Path(judged.name)": SHOWN},
     "training/outputs.py": {"Path(base)": SHOWN},
     "training/page.py": {"Path(judged.name)": SHOWN},
     "training/run.py": {"Path(config.data.folder)": SETTING},
@@ -57,7 +54,6 @@ REVIEWED = {
         "Path(str(before.settings['data.folder']))": SHOWN,
         "start.checkpoint.with_name(named)": "only its last part, which begins with checkpoint-",
     },
-    "training/score.py": {"found['cross_entropy'] / found['base_rate_entropy']": NUMBER},
     "vlm/load.py": {
         "Path(base)": "a model's base may lie anywhere, and is only read",
         "Path(self.source)": "what the user named",

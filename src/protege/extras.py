@@ -15,6 +15,7 @@ NAMES: Final = {
     "cv2": "opencv-python-headless",
     "huggingface_hub": "transformers",
     "numcodecs": "zarr",
+    "pyarrow": "datasets",
     "orbax": "orbax-checkpoint",
     "safetensors": "transformers",
     "sklearn": "scikit-learn",

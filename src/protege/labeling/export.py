@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final, Literal, cast, get_args
+from typing import TYPE_CHECKING, Final, Literal, cast, get_args
 
 from protege.core.files import Json, staged
 from protege.errors import UserError
@@ -22,6 +22,9 @@ from protege.labeling.dataset import (
     trainable,
 )
 from protege.labeling.store import place
+
+if TYPE_CHECKING:
+    import pyarrow
 
 Target = Literal["jsonl", "hf", "llamafactory", "swift"]
 TARGETS: Final = get_args(Target)
@@ -96,16 +99,15 @@ def _line(row: Row, image: str, to: Target) -> dict[str, Json]:
 def _write_parquet(found: Sequence[Trainable], out: Path, split: Split) -> int:
     """A Parquet file with the pictures inside; returns how many rows."""
     data = to_dataset(found).with_format("arrow")
-    import pyarrow
-    import pyarrow.parquet
     from datasets.table import embed_table_storage
+    from pyarrow.parquet import ParquetWriter
 
     schema = data.features.arrow_schema
     (out / "data").mkdir(exist_ok=True)
-    with pyarrow.parquet.ParquetWriter(out / "data" / f"{split}-00000-of-00001.parquet", schema) as writer:
+    with ParquetWriter(out / "data" / f"{split}-00000-of-00001.parquet", schema) as writer:
         # a few hundred rows at a time: pictures of a whole recording would not fit into memory
         for batch in data.iter(batch_size=_BATCH):
-            writer.write_table(embed_table_storage(cast(pyarrow.Table, batch)).cast(schema))
+            writer.write_table(embed_table_storage(cast("pyarrow.Table", batch)).cast(schema))
     return len(data)
 
 
