@@ -2,14 +2,16 @@
 
 import math
 import random
+import shutil
 
 import pytest
 
 from bench.decode import continuations
 from protege.agent.decode import ChunkDecoder
 from protege.agent.shape import AnswerShape
-from protege.agent.vision import VisionAgent, VisionOptions, shifted
+from protege.agent.vision import VisionAgent, VisionOptions
 from protege.core import KEYBOARD_12, NO_KEYS, ActionSpace
+from protege.core.card import ModelCard
 from protege.vlm.load import load_model
 
 ENTER, W = frozenset(("enter",)), frozenset("w")
@@ -17,9 +19,9 @@ STOP = -1
 SPACES = {
     "keys": (KEYBOARD_12, False),
     "chords": (KEYBOARD_12, True),
-    "several tokens": (ActionSpace("LONG", ("jump", "fireball", "nonets", "w", "none")), False),
+    "several tokens": (ActionSpace("LONG", ("jump", "fireball", "nonec", "w", "none")), False),
 }
-THRESHOLDS = (0.0, 0.02, 0.2, 0.5, 0.9, 1.0)
+THRESHOLDS = (0.02, 0.2, 0.5, 1.0)
 
 
 @pytest.fixture(scope="module")
@@ -118,10 +120,10 @@ def test_chunks_are_those_of_the_rule_told_plainly_for_any_threshold_with_and_wi
     shape = AnswerShape.of(agent.processor.tokenizer, space, chords=with_chords)
     rng, kinds = random.Random(0), set()
     weight = agent.loaded.lm_head.weight.detach()
-    for seed in range(4):
+    for seed, liking in enumerate((0.5, 2.5, 4.5)):
         torch.manual_seed(seed)
         bias = torch.zeros(len(weight))
-        bias[list(shape.spelled[shape.choice(NO_KEYS)])] = 1.0 + seed
+        bias[list(shape.spelled[shape.choice(NO_KEYS)])] = liking
         bias[[shape.ender(0), shape.ender(shape.horizon - 1)]] = 2.0
         heads = weight + torch.randn_like(weight) * weight.std(), bias
         decoder = ChunkDecoder(with_head(load_model(tiny), *heads), shape)
@@ -132,7 +134,7 @@ def test_chunks_are_those_of_the_rule_told_plainly_for_any_threshold_with_and_wi
         plain = decoder.decode(inputs)
         for threshold in (None, *THRESHOLDS):
             expected, gap = naive.chunk(threshold)
-            drafts = [None, plain.actions, shifted(plain.actions, 1), rng.choices(shape.actions, k=7)]
+            drafts = [None, plain.actions, rng.choices(shape.actions, k=7)]
             chunks = [decoder.decode(inputs, draft, done_threshold=threshold) for draft in drafts]
             if gap < 1e-4:
                 continue  # rounding alone decides
@@ -144,7 +146,6 @@ def test_chunks_are_those_of_the_rule_told_plainly_for_any_threshold_with_and_wi
                 assert chunks[0].passes == plain.passes
                 assert chunks[1].passes == 1
         quiet, ways = naive.first_presses()
-        print("Q", seed, quiet, sorted(ways.values())[-2:], len(ways), plain.actions[:2], plain.probabilities)
         assert quiet + sum(ways.values()) == pytest.approx(1)
     assert kinds == {(False, False), (True, False), (True, True)}
 
@@ -179,6 +180,22 @@ def test_a_key_that_no_slot_is_sure_of_is_pressed_at_once_where_the_whole_chunk_
 
     done = unsure.decode(inputs, idle, done_threshold=0.3)
     assert (done.actions, done.passes) == (idle, 1)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "decoding", "pressed"),
+    [(0.5, "auto", True), (0.3, "auto", False), (None, "auto", False), (0.5, "greedy", False)],
+)
+def test_an_agent_plays_by_its_card_unless_it_is_told_to_be_greedy(
+    tiny, unsure, noise, tmp_path, threshold, decoding, pressed
+):
+    folder = shutil.copytree(tiny, tmp_path / "model")
+    ModelCard("vision", "tiny", frame_size=(160, 120), done_threshold=threshold).save(folder)
+    agent = VisionAgent(folder, options=VisionOptions(decoding=decoding))
+    agent.decoder = unsure
+    plan = agent.predict(noise(), "Open the door")
+    assert plan.steps[0] == (ENTER if pressed else NO_KEYS)
+    assert plan.done != pressed
 
 
 def test_sampling_is_not_changed_by_a_threshold(agent, unsure, noise):
