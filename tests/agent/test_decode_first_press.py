@@ -19,9 +19,24 @@ STOP = -1
 SPACES = {
     "keys": (KEYBOARD_12, False),
     "chords": (KEYBOARD_12, True),
+    "letters": (ActionSpace("LETTERS", ("no", "w", "none")), False),
     "several tokens": (ActionSpace("LONG", ("jump", "fireball", "nonec", "w", "none")), False),
 }
 THRESHOLDS = (0.02, 0.2, 0.5, 1.0)
+
+
+class Letters:
+    """A vocabulary of single letters, in which one key may be spelled as "none" begins; the end of all slots is one
+    token, and not what ends each other slot.
+    """
+
+    END = 1
+
+    def __call__(self, text, add_special_tokens=False, return_offsets_mapping=False):
+        end = text.index('"]')
+        places = [(i, i + 1) for i in range(end)] + [(end, end + 2)] + [(i, i + 1) for i in range(end + 2, len(text))]
+        ids = [ord(text[start]) if start + 1 == stop else self.END for start, stop in places]
+        return {"input_ids": ids, "offset_mapping": places}
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +132,8 @@ def test_chunks_are_those_of_the_rule_told_plainly_for_any_threshold_with_and_wi
     import torch
 
     space, with_chords = SPACES[kind]
-    shape = AnswerShape.of(agent.processor.tokenizer, space, chords=with_chords)
+    tokenizer = Letters() if kind == "letters" else agent.processor.tokenizer
+    shape = AnswerShape.of(tokenizer, space, chords=with_chords)
     rng, kinds = random.Random(0), set()
     weight = agent.loaded.lm_head.weight.detach()
     for seed, liking in enumerate((0.5, 2.5, 4.5)):
@@ -180,6 +196,20 @@ def test_a_key_that_no_slot_is_sure_of_is_pressed_at_once_where_the_whole_chunk_
 
     done = unsure.decode(inputs, idle, done_threshold=0.3)
     assert (done.actions, done.passes) == (idle, 1)
+
+
+def test_a_key_that_only_the_last_slot_could_end_is_pressed_in_the_first(agent, tiny, noise):
+    """Of "no" and "none" the letters and what follows the last slot decide; before the others it is always "none"."""
+    import torch
+
+    model = load_model(tiny)
+    shape = AnswerShape.of(Letters(), SPACES["letters"][0])
+    bias = torch.full((len(model.lm_head.weight),), -30.0)
+    bias[ord("n")], bias[Letters.END], bias[ord('"')] = 5.0, 4.8, -4.0
+    decoder = ChunkDecoder(with_head(model, torch.zeros_like(model.lm_head.weight), bias), shape)
+    inputs = agent.inputs(noise().rgb, "Open the door")
+    assert decoder.decode(inputs).actions == (NO_KEYS,) * 7
+    assert decoder.decode(inputs, done_threshold=0.9).actions[0] == frozenset(("no",))
 
 
 @pytest.mark.parametrize(
