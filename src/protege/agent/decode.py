@@ -165,12 +165,13 @@ class _Walk:
         and this one begins with them. Together with that of no key at all these add up to 1.
         """
         way = max(self.first_press, key=lambda tokens: sum(self.first_press[tokens]))
-        walk = _Walk(self.shape, [self._none] * self.shape.horizon)
+        walk = _Walk(self.shape, None)
         walk._probability = self.first_press[way][0]
         for token in way:
             walk.out += walk._take(token, 0)
         while not walk.finished and len(forced := self.shape.options(walk._node, len(walk.choices))) == 1:
             walk.out += walk._take(forced[0], len(walk.choices))
+        walk.draft = [self._none] * self.shape.horizon  # what is pressed from standing still is mostly let go at once
         return walk, len(self.shape.head) + len(way) - 1
 
     def ahead(self) -> list[int]:
