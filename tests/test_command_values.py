@@ -73,3 +73,11 @@ def test_what_is_no_number_is_refused_by_name(words, option, capsys):
         assert said.count("\n") == 1
         assert option.opts[0] in said
         assert len(said) < 400
+
+
+@pytest.mark.parametrize("words", [("play",), ("bench", "arena", "--model=x")])
+def test_a_way_to_decode_that_there_is_not_is_refused(words, capsys):
+    assert cli.run([*words, "--decoding=careful"]) == 2
+    said = capsys.readouterr().err
+    assert "--decoding" in said
+    assert "'auto', 'greedy'" in said

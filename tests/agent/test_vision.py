@@ -132,6 +132,8 @@ def test_options_that_cannot_be_are_refused():
         VisionOptions(temperature=-1)
     with pytest.raises(UserError, match="backend"):
         VisionOptions(backend="magic")
+    with pytest.raises(UserError, match="--decoding careful: expected one of auto, greedy"):
+        VisionOptions(decoding="careful")
 
 
 def test_unsloth_without_a_gpu_is_an_error_in_words(trained):

@@ -1,12 +1,15 @@
 """Playing the arena, scored: small runs of the same code, and the arithmetic of their figures."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
 
+from protege.agent.vision import VisionAgent
 from protege.arena.rooms import layout
 from protege.arena.tasks import Task
 from protege.core import NO_KEYS, Plan, Session
+from protege.core.card import ModelCard
 from protege.errors import UserError
 from protege.evaluation.arena import ArenaBench, best_and_worst, live_figures, run, swap_figures, wilson
 from protege.evaluation.episodes import Job, Player, Result, Runner, jobs, play_all, swapped
@@ -72,6 +75,17 @@ def test_a_policy_that_says_done_too_early_has_given_up():
     early = [result for result in results if not result.success]
     assert {result.end for result in early} <= {"gave_up", "wrong_object"}
     assert any(result.end == "gave_up" and result.decisions < 30 for result in early)
+
+
+@pytest.mark.parametrize("decoding", ["auto", "greedy"])
+def test_a_model_plays_as_its_player_is_told_to_decode(tiny, tmp_path, decoding):
+    folder = shutil.copytree(tiny, tmp_path / "model")
+    ModelCard("vision", "tiny", frame_size=(160, 120), done_threshold=0.5).save(folder)
+    runner = Runner(Player(str(folder), device="cpu", decoding=decoding))
+    policy = runner.policy(0)
+    runner.close()
+    assert isinstance(policy, VisionAgent)
+    assert policy.options.decoding == decoding
 
 
 def test_plans_that_take_time_are_played_late_and_then_run_out():

@@ -262,7 +262,7 @@ def test_ctrl_c_does_not_score_and_leaves_a_finished_model_alone(tiny, data, tmp
 def test_scoring_shows_its_progress(tiny, data, tmp_path):
     told = []
     train(config(tiny, data, tmp_path / "m", *SHORT), lambda *step: told.append(step))
-    assert {part for part, _, _ in told} == {"held back", "model", "goal swap", "untuned base"}
+    assert {part for part, _, _ in told} == {"done", "held back", "model", "goal swap", "untuned base"}
     assert ("model", 4, 4) in told
 
 

@@ -167,6 +167,23 @@ def test_metrics_stand_beside_those_of_the_baselines(trained):
     assert "library_name: peft" in readme
 
 
+def test_the_card_says_from_which_probability_no_key_means_done(tiny, tmp_path, caplog):
+    data = label(tmp_path / "labeled", segments=72, frames=2)  # half of the samples are done
+    options = ("training.max_steps=1", "training.score_samples=60", "training.best=cross_entropy")
+    with caplog.at_level("INFO"):
+        made = train(config(tiny, data, tmp_path / "run", *options))
+    threshold = ModelCard.load(made.output).done_threshold
+    assert threshold is not None
+    assert 0 <= threshold <= 1
+    assert json.loads((made.output / "metrics.json").read_text())["done_threshold"] == threshold
+    assert f"a probability of {threshold:.2f} or more" in caplog.text
+
+
+def test_too_few_held_back_samples_that_are_done_leave_the_card_without_a_threshold(trained):
+    assert "done_threshold" not in (trained.output / "card.json").read_text()
+    assert json.loads((trained.output / "metrics.json").read_text())["done_threshold"] is None
+
+
 def test_the_best_checkpoint_is_what_is_saved_and_old_ones_go(trained):
     state = json.loads(
         max((trained.output / "checkpoints").glob("checkpoint-*/trainer_state.json"), key=os.path.getmtime).read_text()

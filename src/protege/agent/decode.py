@@ -3,6 +3,10 @@
 The answer's fixed tokens are written by us and enter the model together with the last chosen action; in a slot only
 tokens of valid actions are scored; a guess of the whole chunk is checked in one forward pass. The actions are those
 that constrained decoding of one token after another gives, greedy or sampled.
+
+Greedy decoding loses what is pressed for a moment: where one picture does not tell in which slot a key comes, "none" is
+the likeliest in every one of them. With a `done_threshold` a chunk without a key is an answer only where all its slots
+together are likely enough; otherwise the likeliest first press begins at once (see `_Walk.pressing`).
 """
 
 import math
@@ -16,13 +20,13 @@ from numpy.typing import NDArray
 
 from protege.agent.reader import Reader
 from protege.agent.shape import AnswerShape, Node
-from protege.core.actions import Action
+from protege.core.actions import NO_KEYS, Action
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Pick = Callable[[int, list[int]], tuple[int, float]]
-"""Of a row of scores and the tokens that may follow: the chosen one and its probability among them."""
+Pick = Callable[[int, list[int]], tuple[int, list[float]]]
+"""Of a row of scores and the tokens that may follow: the place of the chosen one, and the probabilities of all."""
 
 
 @dataclass(frozen=True)
@@ -57,30 +61,39 @@ class ChunkDecoder:
         draft: Sequence[Action] | None = None,
         temperature: float = 0.0,
         rng: random.Random | None = None,
+        done_threshold: float | None = None,
     ) -> Chunk:
         """The chunk that answers a question.
 
         inputs: of one picture and prompt, as the model takes them; draft: H guessed actions, which change how many
-        passes it takes and nothing else; temperature: above 0, slots are sampled with `rng`.
+        passes it takes and nothing else; temperature: above 0, slots are sampled with `rng`; done_threshold: how likely
+        it must be that no slot holds a key for a greedy chunk to hold none, None for plain greedy decoding.
         """
         import torch
 
         walk = _Walk(self.shape, None if draft is None else [self.shape.choice(a) for a in draft])
         choose = _Chooser(temperature, rng)
-        fed = passes = 0
         with torch.inference_mode():
             self.reader.look(inputs)
-            while not walk.finished:
-                ahead = walk.ahead()
-                scores = self._scores(walk.out[fed:] + ahead, len(ahead) + 1)
-                passes += 1
-                known = len(walk.out)
-                agreed = walk.advance(ahead, lambda row, options, s=scores: self._pick(s[row], options, choose))
-                if (wrong := len(ahead) - agreed) and not walk.finished:
-                    self.reader.take_back(wrong)
-                fed = known + agreed
+            passes = self._finish(walk, 0, choose)
+            if done_threshold is not None and temperature <= 0 and walk.idle and walk.probability < done_threshold:
+                walk, known = walk.pressing()
+                self.reader.keep(known)
+                passes += self._finish(walk, known, choose)
         actions = tuple(self.shape.actions[choice] for choice in walk.choices)
         return Chunk(actions, tuple(walk.probabilities), passes)
+
+    def _finish(self, walk: "_Walk", fed: int, choose: "_Chooser") -> int:
+        """Walk on to the answer's end; return the passes it took. fed: tokens of the answer that were read already."""
+        passes = 0
+        while not walk.finished:
+            ahead = walk.ahead()
+            scores = self._scores(walk.out[fed:] + ahead, len(ahead) + 1)
+            passes += 1
+            fed = len(walk.out)
+            fed += walk.advance(ahead, lambda row, options, s=scores: self._pick(s[row], options, choose))
+            self.reader.keep(fed)
+        return passes
 
     def _scores(self, tokens: list[int], rows: int) -> NDArray[np.float32]:
         """(rows, choices) logits of `shape.tokens()` after each of the last `rows` of the tokens."""
@@ -88,13 +101,13 @@ class ChunkDecoder:
         scores = hidden @ self._rows if self._rows is not None else self._head(hidden)[:, self._tokens]
         return scores.float().cpu().numpy()
 
-    def _pick(self, scores: NDArray[np.float32], options: list[int], choose: "_Chooser") -> tuple[int, float]:
-        """One of the tokens that may follow, and its probability among them."""
+    def _pick(self, scores: NDArray[np.float32], options: list[int], choose: "_Chooser") -> tuple[int, list[float]]:
+        """The place of one of the tokens that may follow, and the probabilities of all of them."""
         logits = [float(scores[self._column[token]]) for token in options]
         best = max(logits)
         weights = [math.exp(logit - best) for logit in logits]
-        number = choose(logits)
-        return options[number], weights[number] / sum(weights)
+        total = sum(weights)
+        return choose(logits), [weight / total for weight in weights]
 
 
 class _Chooser:
@@ -113,7 +126,9 @@ class _Chooser:
 
 
 class _Walk:
-    """Where in an answer we are. out: its tokens so far, always up to the next real choice."""
+    """Where in an answer we are. out: its tokens so far, always up to the next real choice; first_press: how likely the
+    first key of a chunk begins with these tokens, in each slot it could come in, as far as the walk went without a key.
+    """
 
     def __init__(self, shape: AnswerShape, draft: list[int] | None) -> None:
         self.shape = shape
@@ -121,12 +136,43 @@ class _Walk:
         self.out = list(shape.head)
         self.choices: list[int] = []
         self.probabilities: list[float] = []
+        self.first_press: dict[tuple[int, ...], list[float]] = {}
+        self._none = shape.actions.index(NO_KEYS)
         self._node: Node = shape.root
+        self._begun: tuple[int, ...] = ()  # tokens of the action at `_node`
         self._probability = 1.0
 
     @property
     def finished(self) -> bool:
         return len(self.choices) == self.shape.horizon
+
+    @property
+    def idle(self) -> bool:
+        """Whether no key was chosen so far."""
+        begun = self.shape.spelled[self._none][: len(self._begun)]
+        return self._begun == begun and all(choice == self._none for choice in self.choices)
+
+    @property
+    def probability(self) -> float:
+        """Of all that was chosen so far."""
+        return math.prod(self.probabilities) * self._probability
+
+    def pressing(self) -> "tuple[_Walk, int]":
+        """A walk whose first slot begins the likeliest first press of this one, which is over and found no key; and how
+        many of its tokens both have in common.
+
+        That a press begins with some tokens has the probability, summed over the slots, that no slot before holds a key
+        and this one begins with them. Together with that of no key at all these add up to 1.
+        """
+        way = max(self.first_press, key=lambda tokens: sum(self.first_press[tokens]))
+        walk = _Walk(self.shape, None)
+        walk._probability = self.first_press[way][0]
+        for token in way:
+            walk.out += walk._take(token, 0)
+        while not walk.finished and len(forced := self.shape.options(walk._node, len(walk.choices))) == 1:
+            walk.out += walk._take(forced[0], len(walk.choices))
+        walk.draft = [self._none] * self.shape.horizon  # what is pressed from standing still is mostly let go at once
+        return walk, len(self.shape.head) + len(way) - 1
 
     def ahead(self) -> list[int]:
         """Tokens that probably follow: the shortest end of an action that was begun, then the draft."""
@@ -154,7 +200,8 @@ class _Walk:
     def advance(self, ahead: list[int], pick: Pick) -> int:
         """Accept drafted tokens until the first mismatch; return how many of `ahead` matched.
 
-        pick(row, options): the token chosen from options by the scores after `row` tokens of `ahead`.
+        pick(row, options): the place of the token chosen from options by the scores after `row` tokens of `ahead`, and
+        the probabilities of all of them.
         """
         agreed, known = 0, True
         while not self.finished:
@@ -163,8 +210,11 @@ class _Walk:
             if len(options) == 1:
                 token = options[0]
             elif known:
-                token, probability = pick(agreed, options)
-                self._probability *= probability
+                number, shares = pick(agreed, options)
+                if self.idle:
+                    self._note_first_press(options, shares)
+                token = options[number]
+                self._probability *= shares[number]
             else:
                 break
             for taken in self._take(token, slot):
@@ -173,10 +223,21 @@ class _Walk:
                 agreed += known
         return agreed
 
+    def _note_first_press(self, options: list[int], shares: list[float]) -> None:
+        """Note of each token but that of "none" that a key, the first one, may come now and begin with it."""
+        slot, depth = len(self.choices), len(self._begun)
+        ender, none = self.shape.ender(slot), self.shape.spelled[self._none]
+        quiet = none[depth] if depth < len(none) else ender
+        for token, share in zip(options, shares, strict=True):
+            if token != quiet:
+                way = (*self._begun, self.shape.ender(0) if token == ender else token)
+                self.first_press.setdefault(way, []).append(self.probability * share)
+
     def _take(self, token: int, slot: int) -> tuple[int, ...]:
         """Goes on by a token; returns it, or the whole separator if it ended an action."""
         if self._node.choice is None or token != self.shape.ender(slot):
             self._node = self._node.children[token]
+            self._begun += (token,)
             return (token,)
         choice = self._node.choice
         self.choices.append(choice)
@@ -184,5 +245,5 @@ class _Walk:
             # an action mostly goes on: guessing that takes 1.3 passes where keeping the old guess takes 1.5
             self.draft[slot:] = [choice] * (self.shape.horizon - slot)
         self.probabilities.append(self._probability)
-        self._node, self._probability = self.shape.root, 1.0
+        self._node, self._begun, self._probability = self.shape.root, (), 1.0
         return self.shape.sep if slot < self.shape.horizon - 1 else ()

@@ -75,9 +75,9 @@ class Reader:
         self._length += count
         return self._text.norm(hidden)[0]
 
-    def take_back(self, count: int) -> None:
-        """Forget the last tokens."""
-        self._length -= count
+    def keep(self, count: int) -> None:
+        """Forget all tokens of the answer but its first `count`; the prompt has been read."""
+        self._length = self._asked.shape[1] + count
 
     def _layer(self, number: int, layer: Any, hidden: "Tensor", rows: int) -> "Tensor":
         """(1, rows, hidden) after a layer; keys and values of all tokens go into the cache."""

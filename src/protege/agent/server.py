@@ -21,7 +21,10 @@ MAX_TOKENS = 200
 
 
 class ServerAgent:
-    """Implements `core.plan.Policy`. The request names the valid actions, as a schema, and no other is answered."""
+    """Implements `core.plan.Policy`. The request names the valid actions, as a schema, and no other is answered.
+
+    An answer is text without probabilities, so it is greedy (or sampled), and a card's done_threshold does not count.
+    """
 
     def __init__(self, url: str, options: VisionOptions | None = None) -> None:
         """url: with its /v1, and the model's name after a #; the server's first model without one."""

@@ -26,13 +26,16 @@ Picture = Image.Image | NDArray[np.uint8] | str | Path
 WARM_UPS: Final = 2
 SMALL_WEIGHTS: Final = 50_000_000
 BACKENDS: Final = ("transformers", "unsloth")
+DECODINGS: Final = ("auto", "greedy")
 
 
 @dataclass(frozen=True)
 class VisionOptions:
-    """temperature: 0 is greedy, above it slots are sampled; backend: "transformers" or "unsloth"; device: "auto",
-    "cpu", "cuda"; four_bit: load the base in 4 bits; draft: guess from the plan before (the actions stay the same);
-    frame_size: what the caller will show, None for any size; seed: of sampling.
+    """temperature: 0 takes the best action, above it slots are sampled; decoding: without a temperature, "auto" (by the
+    done_threshold of the model's card, if it has one) or "greedy" (the likeliest action of every slot); backend:
+    "transformers" or "unsloth"; device: "auto", "cpu", "cuda"; four_bit: load the base in 4 bits; draft: guess from the
+    plan before (the actions stay the same); frame_size: what the caller will show, None for any size; seed: of
+    sampling.
     """
 
     temperature: float = 0.0
@@ -44,10 +47,13 @@ class VisionOptions:
     horizon: int = HORIZON
     frame_size: tuple[int, int] | None = None
     seed: int = 0
+    decoding: str = "auto"
 
     def __post_init__(self) -> None:
         if not 0 <= self.temperature <= 5:
             raise UserError(f"--temperature {self.temperature:g}: expected 0 (always the best action) to 5")
+        if self.decoding not in DECODINGS:
+            raise UserError(f"--decoding {self.decoding}: expected one of {', '.join(DECODINGS)}")
         if self.backend not in BACKENDS:
             raise UserError(f"backend {self.backend!r}: expected one of {', '.join(BACKENDS)}")
 
@@ -112,7 +118,8 @@ class VisionAgent:
         }
 
     def _decode(self, rgb: NDArray[np.uint8], goal: str, draft: tuple[Action, ...] | None) -> Chunk:
-        self.last = self.decoder.decode(self.inputs(rgb, goal), draft, self.temperature, self._rng)
+        threshold = self.card.done_threshold if self.options.decoding == "auto" else None
+        self.last = self.decoder.decode(self.inputs(rgb, goal), draft, self.temperature, self._rng, threshold)
         return self.last
 
     def _guess(self, t_ns: int, goal: str) -> tuple[Action, ...] | None:

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from protege.learn.metrics import f1_at
+from protege.learn.metrics import best_threshold
 
 DEFAULT: Final = 0.5
 NEVER: Final = 1.0
@@ -26,27 +26,15 @@ def untuned(held: NDArray[np.bool_], default: float = DEFAULT) -> NDArray[np.flo
 def choose(
     probs: NDArray[np.floating], truth: NDArray[np.bool_], before: NDArray[np.floating], fewest: int = FEWEST
 ) -> NDArray[np.float64]:
-    """(A,) thresholds with the best F1 of each action among those that press it no more often than the truth does: for
-    a model that is unsure of an action, the best F1 of all is that of pressing it always.
+    """(A,) the `best_threshold` of each action, which presses it no more often than the truth does.
 
     probs, truth: (N, A) of validation frames; before: (A,) the thresholds so far, kept where the truth holds the action
-    in less than `fewest` frames, where they are NEVER, and where no other is better. Any other lies midway between two
-    neighbouring probabilities, so that none of the frames it was chosen on is a tie; of equally good ones it is the
-    nearest to the one before.
+    in less than `fewest` frames, where they are NEVER, and where no other is better.
     """
     found = np.array(before, np.float64)
     for a in np.flatnonzero((truth.sum(0) >= fewest) & (found < NEVER)):
-        found[a] = _best(probs[:, a].astype(np.float64), truth[:, a], found[a])
+        found[a] = best_threshold(probs[:, a].astype(np.float64), truth[:, a], found[a])
     return found
-
-
-def _best(probs: NDArray[np.float64], truth: NDArray[np.bool_], before: float) -> float:
-    values = np.unique(probs)
-    cuts = np.concatenate([[before, values[0] / 2, (values[-1] + 1) / 2], (values[1:] + values[:-1]) / 2])
-    f1, predicted = f1_at(probs, truth, cuts)
-    f1 = np.where(predicted <= truth.sum(), f1, -1)
-    best = np.flatnonzero(f1 == f1.max())
-    return float(cuts[best[np.abs(cuts[best] - before).argmin()]])
 
 
 def pressed(probs: NDArray[np.floating], thresholds: NDArray[np.floating]) -> NDArray[np.bool_]:

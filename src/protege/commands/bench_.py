@@ -51,6 +51,13 @@ AS_JSON = click.option("--json", "json_", is_flag=True, help="Print one JSON obj
 @click.option("--live", type=Count(0), default=0, show_default=True, help="Episodes through the real window.")
 @click.option("--execute", type=Count(1, 7), default=1, show_default=True, help="Slots before re-planning.")
 @click.option("--temperature", type=Number(0), default=0.0, show_default=True)
+@click.option(
+    "--decoding",
+    type=click.Choice(["auto", "greedy"]),
+    default="auto",
+    show_default=True,
+    help="auto: as the model's card says; greedy: the likeliest action of every slot.",
+)
 @click.option("--processes", type=Count(1), default=1, show_default=True, help="Arenas at once.")
 @click.option("--ray", is_flag=True, help="Spread the episodes over a Ray cluster.")
 @click.option("--page", type=click.Path(path_type=Path), help="Write film strips and maps here.")
@@ -60,6 +67,7 @@ def arena(
     task: str | None,
     execute: int,
     temperature: float,
+    decoding: str,
     json_: bool,
     **options: Any,
 ) -> None:
@@ -72,7 +80,7 @@ def arena(
     if task not in (None, "all", *kinds):
         raise click.UsageError(f"--task {task}: expected one of {', '.join(kinds)}, all")
     wanted = Task.GO_TO if task is None else kinds.get(task)
-    player = Player(model, execute=execute, temperature=temperature)
+    player = Player(model, execute=execute, temperature=temperature, decoding=decoding)
     _show(arena.run(arena.ArenaBench(player, task=wanted, **options), _say), json_)
 
 

@@ -36,6 +36,13 @@ CONTROLS = "control_policy_v2.pt"
     help="The window's title, a part of it, or a /pattern/. Default: the window that has the focus.",
 )
 @click.option("--temperature", type=Number(0), default=0.0, show_default=True, help="0: always the best action.")
+@click.option(
+    "--decoding",
+    type=click.Choice(["auto", "greedy"]),
+    default="auto",
+    show_default=True,
+    help="auto: as the model's card says; greedy: the likeliest action of every slot.",
+)
 @click.option("--execute", type=Count(1, 7), default=1, show_default=True, help="Slots to play before re-planning.")
 @click.option("--max-minutes", type=Number(0, 600, min_open=True), default=10.0, show_default=True)
 @click.option("--countdown", type=Number(0, 60), default=3.0, show_default=True, help="Seconds before it plays.")
@@ -60,6 +67,7 @@ def command(
     features: str | None,
     bridge: str,
     temperature: float,
+    decoding: str,
     countdown: float,
     backend: str,
     four_bit: bool,
@@ -84,7 +92,9 @@ def command(
     from protege.policies import load_policy
 
     options["window"] = ask_window(options["window"], "the one that has the focus when the countdown ends")
-    vision = VisionOptions(temperature=temperature, backend=backend, four_bit=four_bit, device=device)
+    vision = VisionOptions(
+        temperature=temperature, decoding=decoding, backend=backend, four_bit=four_bit, device=device
+    )
     wanted = PlayOptions(
         model=model or str(models() / "gameplay_agent_lora"),
         countdown_s=countdown,

@@ -18,14 +18,16 @@ MOST_PIXELS: Final = 65_536
 """Of a frame's width or height."""
 _KINDS: Final[Mapping[str, type | tuple[type, ...]]] = {
     **{"kind": str, "base_model": str, "frame_size": list, "chords": bool, "config": dict},
-    **{"horizon": int, "frame_hz": (int, float), "prompt_version": int},
+    **{"horizon": int, "frame_hz": (int, float), "prompt_version": int, "done_threshold": (int, float)},
 }
 
 
 @dataclass(frozen=True)
 class ModelCard:
     """kind: "vision", "controls" or "cloning"; frame_size: (width, height) the model sees;
-    chords: whether a slot may hold several keys; config: the resolved configuration it was trained with.
+    chords: whether a slot may hold several keys; config: the resolved configuration it was trained with;
+    done_threshold: how likely it must be that no slot of a plan holds a key for the goal to count as done, None (and
+    not in the file) where plain greedy decoding says so.
     """
 
     kind: str
@@ -37,10 +39,14 @@ class ModelCard:
     chords: bool = False
     prompt_version: int = PROMPT_VERSION
     config: Mapping[str, Any] = field(default_factory=dict)
+    done_threshold: float | None = None
 
     def save(self, folder: Path) -> Path:
         path = folder / CARD_NAME
-        write_json(path, {**vars(self), "space": self.space.to_json()})
+        fields = {**vars(self), "space": self.space.to_json()}
+        if self.done_threshold is None:
+            del fields["done_threshold"]
+        write_json(path, fields)
         return path
 
     @classmethod
@@ -71,6 +77,8 @@ class ModelCard:
             raise ValueError(f"frame_size is {[width, height]}"[:100])
         if not (0 < known.get("frame_hz", 1) <= 10_000 and 0 < known.get("horizon", 1) <= 10_000):
             raise ValueError("frame_hz and horizon lie between 0 and 10,000")
+        if not 0 <= known.get("done_threshold", 0) <= 1:
+            raise ValueError(f"done_threshold is {known['done_threshold']!r}, expected 0 to 1")
         return cls(**{**known, "space": ActionSpace.from_json(fields["space"]), "frame_size": (width, height)})
 
     def require(self, **expected: object) -> None:

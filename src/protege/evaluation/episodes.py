@@ -44,7 +44,8 @@ class Job:
 @dataclass(frozen=True)
 class Player:
     """Who plays, and how: a --model or the name of a baseline; execute: slots of a plan to play before the next;
-    delay: slots between a picture and the first action that answers it.
+    delay: slots between a picture and the first action that answers it; temperature, device, decoding: as in
+    `VisionOptions`.
     """
 
     model: str
@@ -52,6 +53,10 @@ class Player:
     delay: int = 0
     temperature: float = 0.0
     device: str = "auto"
+    decoding: str = "auto"
+
+    def vision(self) -> VisionOptions:
+        return VisionOptions(temperature=self.temperature, device=self.device, decoding=self.decoding)
 
 
 @dataclass(frozen=True)
@@ -116,8 +121,7 @@ class Runner:
         self.player = player
         self._policy: Policy | None = None
         if player.model not in BASELINES:
-            options = VisionOptions(temperature=player.temperature, device=player.device)
-            self._policy = load_policy(player.model, options)
+            self._policy = load_policy(player.model, player.vision())
             self._policy.warm_up()
         size = self._policy.card.frame_size if isinstance(self._policy, Trained) else SMALL
         self.engine: EpisodeEngine = Engine(drawn_size(size))

@@ -10,7 +10,6 @@ from typing import IO, Final
 from protege.agent.loop import Heard, play
 from protege.agent.run import PlayOptions, real_world, run_recorder
 from protege.agent.stats import LoopStats
-from protege.agent.vision import VisionOptions
 from protege.agent.worker import ThreadWorker
 from protege.arena import stage
 from protege.arena.log import Ended, Started, Tic, read_lines
@@ -91,8 +90,7 @@ def play_live(
 
     record_to: keep every run as a Session there. Rooms whose goal is of another task are left out.
     """
-    options = VisionOptions(temperature=player.temperature, device=player.device)
-    policy = load_policy(player.model, options)
+    policy = load_policy(player.model, player.vision())
     policy.warm_up()
     results: list[Result] = []
     with stage.any_display():

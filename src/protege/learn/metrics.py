@@ -84,3 +84,18 @@ def f1_at(
     """(T,) the F1 at each threshold, and (T,) how many samples it predicts. probs, truth: (N,), truth not all false."""
     predicted, hits = count_above(probs, thresholds), count_above(probs[truth], thresholds)
     return 2 * hits / (predicted + truth.sum()), predicted
+
+
+def best_threshold(probs: NDArray[np.float64], truth: Bools, before: float) -> float:
+    """The threshold with the best F1 among those that predict no more samples than the truth has: for a model that is
+    unsure, the best F1 of all is that of predicting always.
+
+    probs, truth: (N,), truth not all false; before: stays where no other is better. Any other lies midway between two
+    neighbouring probabilities, so that no sample is a tie; of equally good ones it is the nearest to `before`.
+    """
+    values = np.unique(probs)
+    cuts = np.concatenate([[before, values[0] / 2, (values[-1] + 1) / 2], (values[1:] + values[:-1]) / 2])
+    f1, predicted = f1_at(probs, truth, cuts)
+    f1 = np.where(predicted <= truth.sum(), f1, -1)
+    best = np.flatnonzero(f1 == f1.max())
+    return float(cuts[best[np.abs(cuts[best] - before).argmin()]])

@@ -3,7 +3,7 @@
 The agent decodes one frame at a time and fast; this decodes batches, plainly, to the same greedy result.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -48,30 +48,56 @@ def predict(
     progress: Steps = silent,
 ) -> Predictions:
     """The model's predictions for samples of the collator's data. goals: one per row, to ask for instead of its own."""
-    data = collator.data
-    if data.shape.chords:
-        raise UserError("data labeled with chords cannot be scored yet: its slots are more than one token each")
-    template = AnswerTemplate.of(collator.tokens.tokenizer, data.shape.space, data.shape.horizon)
-    ask = replace(collator, paraphrases=False, changes=AugmentOptions(), actions_only=True)
-    columns = data.columns
-    was_training = model.training
-    model.eval()
+    columns = collator.data.columns
     preds, logps, firsts = [], [], []
-    for start in range(0, len(rows), batch):
-        part = rows[start : start + batch]
-        inputs = _inputs(ask, part, None if goals is None else goals[start : start + batch])
-        asker = _Asker(model, inputs, template, ask)
+    for part, asker in _askers(model, collator, rows, goals, batch, progress):
         truth = torch.from_numpy(columns[part])
         logits = asker.slot_logits(truth)
         logp = logits.log_softmax(-1)
         logps.append(logp.gather(-1, truth[..., None])[..., 0].numpy())
         firsts.append(logp[:, 0].exp().numpy())
         preds.append(asker.greedy(logits.argmax(-1)).numpy())
-        progress(start + len(part), len(rows))
-    model.train(was_training)
     joined = (np.concatenate(parts) for parts in (preds, logps, firsts))
     pred, logp, first = joined
     return Predictions(pred, logp.astype(np.float64), first.astype(np.float64))
+
+
+@torch.no_grad()
+def done_probabilities(
+    model: "Network", collator: Collator, rows: NDArray[np.int64], *, batch: int = BATCH, progress: Steps = silent
+) -> NDArray[np.float64]:
+    """(N,) how likely no slot holds a key, in one pass; 0 where greedy decoding holds one, which never means "done"."""
+    none = len(collator.data.shape.space) - 1
+    found = []
+    for part, asker in _askers(model, collator, rows, None, batch, progress):
+        logp = asker.slot_logits(torch.full((len(part), collator.data.shape.horizon), none)).log_softmax(-1)
+        idle = (logp.argmax(-1) == none).all(1)
+        found.append(torch.where(idle, logp[:, :, none].double().sum(1).exp(), 0.0).numpy())
+    return np.concatenate(found)
+
+
+def _askers(
+    model: "Network",
+    collator: Collator,
+    rows: NDArray[np.int64],
+    goals: Sequence[str] | None,
+    batch: int,
+    progress: Steps,
+) -> "Iterator[tuple[NDArray[np.int64], _Asker]]":
+    """Batches of rows with their questions, while the model is in evaluation mode."""
+    data = collator.data
+    if data.shape.chords:
+        raise UserError("data labeled with chords cannot be scored yet: its slots are more than one token each")
+    template = AnswerTemplate.of(collator.tokens.tokenizer, data.shape.space, data.shape.horizon)
+    ask = replace(collator, paraphrases=False, changes=AugmentOptions(), actions_only=True)
+    was_training = model.training
+    model.eval()
+    for start in range(0, len(rows), batch):
+        part = rows[start : start + batch]
+        inputs = _inputs(ask, part, None if goals is None else goals[start : start + batch])
+        yield part, _Asker(model, inputs, template, ask)
+        progress(start + len(part), len(rows))
+    model.train(was_training)
 
 
 def _inputs(ask: Collator, rows: NDArray[np.int64], goals: Sequence[str] | None) -> Batch:

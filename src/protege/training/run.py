@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
@@ -308,26 +309,34 @@ def _finish(config: VisionConfig, trainer: "ActionTrainer", start: Start) -> Tra
 
     An interrupted run leaves a finished model alone.
     """
+    from protege.training.done import find_done_threshold, told
     from protege.training.evaluate import evaluate
 
     output, history, asked = Path(config.output), trainer.state.log_history, trainer.asked
     found: Scores | None = None
+    threshold: float | None = None
     if trainer.held_back is not None and not asked:  # on every process, since a sharded model needs all of them
         model = trainer.accelerator.unwrap_model(trainer.model)
         with suppress(Stopped):
             columns = trainer.collator.data.columns
+            scoring = partial(trainer.scoring, "done")
+            threshold = find_done_threshold(model, trainer.held_back, trainer.rows, scoring)
+            if trainer.is_world_process_zero():
+                log.info("%s", told(threshold))
             found, _ = evaluate(model, trainer.held_back, trainer.rows, train=columns, progress=trainer.scoring)
     interrupted = bool(asked) and (trainer.state.global_step < trainer.total_steps() or not found)
     before = Run.load(output)
     if not interrupted or before is None or not before.finished:
         run = replace(start.run, steps=trainer.state.global_step, finished=not interrupted)
-        write_model(config, trainer, run, found)
+        write_model(config, trainer, run, found, threshold if found else None)
     if trainer.is_world_process_zero():
         log.info("%s: %s", "interrupted, go on with the same command" if interrupted else "done", output)
     return Trained(output, trainer.state.global_step, interrupted, losses(history), found.to_json() if found else {})
 
 
-def write_model(config: VisionConfig, trainer: "ActionTrainer", run: Run, scores: Scores | None) -> None:
+def write_model(
+    config: VisionConfig, trainer: "ActionTrainer", run: Run, scores: Scores | None, done_threshold: float | None
+) -> None:
     """Write weights, processor, card, scores and the run's record, all at once. All processes take part."""
     output = Path(config.output)
     with together(output, MAY_BE_MISSING) if trainer.is_world_process_zero() else nullcontext(output / PART) as part:
@@ -347,9 +356,10 @@ def write_model(config: VisionConfig, trainer: "ActionTrainer", run: Run, scores
             chords=shape.chords,
             prompt_version=shape.prompt_version,
             config=to_fields(config),
+            done_threshold=done_threshold,
         )
         trained_on = {"by": run.by, "names": list(run.trained)}
-        about = {"trained_on": trained_on, "runs": [*run.chain, run.link]}
+        about = {"trained_on": trained_on, "runs": [*run.chain, run.link], "done_threshold": done_threshold}
         write_outputs(part, card, trainer.processor, scores, about, trainer.state.log_history)
         (part / CONFIG_NAME).write_text(to_yaml(config), encoding="utf-8")
         run.save(part)
