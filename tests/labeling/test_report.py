@@ -85,6 +85,33 @@ def test_never_turning_and_lost_chords_are_warned_about(tmp_path):
     assert "several keys at once in 40 % of frames, and a slot names one" in text
 
 
+def test_keys_that_are_pressed_for_an_instant_and_seldom_are_warned_about(tmp_path):
+    use = frozenset({"enter"})
+    text = words(write_report(labeled(tmp_path, ([W] * 40 + [use] + [LEFT] * 8 + [RIGHT] * 8) * 2)))
+    assert "enter is pressed 2 times, for 0.1 s (median), in 2 % of frames: a model hardly learns to press it" in text
+    assert "hold it for 0.3 s or longer, press it again until it works, and record more of it" in text
+    longer = words(write_report(labeled(tmp_path / "longer", ([W] * 70 + [use] * 3 + [LEFT] * 8) * 2)))
+    assert "a model hardly learns" not in longer
+
+
+def test_the_door_s_key_in_the_built_in_game_is_momentary(tmp_path):
+    pytest.importorskip("vizdoom")
+    from protege.arena.record import record_episodes
+    from protege.arena.tasks import Task
+
+    episodes = [
+        episode
+        for task, count in ((Task.OPEN_DOOR, 2), (Task.GO_TO, 4))
+        for episode in record_episodes(tmp_path / "raw", count, 5_000, (160, 120), noise=0, task=task)
+    ]
+    label([episode.folder for episode in episodes], tmp_path / "out", Given())
+    for folder in (tmp_path / "raw", tmp_path / "out"):
+        report = write_report(folder)
+        assert list(report.measured.momentary) == ["enter"]
+        assert re.search(r"enter is pressed \d+ times, for 0\.[12] s \(median\), in [\d.]+ % of frames", words(report))
+        assert '<td class="soft">momentary</td>' in report.page.read_text()
+
+
 def test_equal_frames_and_segments_to_review_are_warned_about(tmp_path):
     folder = session(tmp_path, VARIED)
     for path in sorted((folder / "frames").iterdir())[1:]:

@@ -106,6 +106,25 @@ def test_a_score_writes_its_page_and_its_numbers(tiny, labeled, tmp_path):
     assert steps[0][0] == "model"
 
 
+def test_the_page_and_the_table_tell_of_momentary_keys(tiny, tmp_path):
+    data = label(tmp_path / "data", segments=2, frames=12)
+    file = next(data.glob("*_seg000/samples.jsonl"))
+    lines = file.read_text().splitlines()
+    for i in range(5):  # pressed for a slot, at the fifth frame
+        actions = ["w"] * 7
+        actions[4 - i] = "enter"
+        line = json.loads(lines[i])
+        line["messages"][1]["content"] = json.dumps({"actions": actions})
+        lines[i] = json.dumps(line)
+    file.write_text("\n".join(lines) + "\n")
+    judged = score_model(tiny, data, ScoreOptions(device="cpu", page=tmp_path / "page.html"))
+    assert judged.scores.momentary["enter"].presses == 5
+    assert "predicted at most 2 slots before or after: enter" in summary(judged)
+    page = (tmp_path / "page.html").read_text()
+    assert "<h2>Momentary keys</h2>" in page
+    assert "<td>enter</td><td>5</td>" in page
+
+
 def test_a_card_that_does_not_fit_is_refused(tiny, labeled, tmp_path):
     import shutil
 

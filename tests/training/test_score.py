@@ -15,12 +15,14 @@ from protege.training.score import (
     key_scores,
     last_actions,
     majority,
+    momentary_keys,
+    press_score,
     repeat_last,
     scores,
     table,
 )
 
-W, LEFT, RIGHT, NONE = (KEYBOARD_12.index(key) for key in ("w", "left", "right", "none"))
+W, LEFT, RIGHT, ENTER, NONE = (KEYBOARD_12.index(key) for key in ("w", "left", "right", "enter", "none"))
 
 
 def rows(*lines):
@@ -126,3 +128,39 @@ def test_a_table_sets_models_side_by_side():
     assert lines[0].split() == ["mine", "yours"]
     assert lines[1].split() == ["first", "action", "1.000", "1.000"]
     assert lines[-1].split()[-2:] == ["-", "0.250"]
+
+
+def test_a_press_counts_where_the_plan_presses_the_key_at_most_two_slots_away():
+    none = [NONE] * 7
+    for at, found in ((0, 0), (1, 1), (3, 1), (5, 1), (6, 0)):
+        guess = [ENTER if slot == at else NONE for slot in range(7)]
+        assert press_score(rows([W] * 3 + [ENTER] + [W] * 3), rows(guess), ENTER).found == found
+    two = rows([ENTER, ENTER, W, W, W, W, ENTER], none)
+    assert (press_score(two, rows(none, [ENTER] * 7), ENTER).presses, press_score(two, two, ENTER).found) == (2, 2)
+    assert press_score(two, rows([W, W, W, ENTER, W, W, W], none), ENTER).found == 1
+    assert press_score(rows(none), rows(none), ENTER).recall is None
+
+
+def test_the_recall_of_momentary_keys_is_one_figure_and_one_a_key():
+    truth = rows([W, W, ENTER, W], [W, ENTER, W, W], [W, W, W, LEFT])
+    pred = rows([W, W, W, W], [W, W, ENTER, W], [W, W, W, W])
+    found = scores(truth, pred, KEYBOARD_12, brief=["enter"]).to_json()
+    assert found["momentary"] == {"enter": {"presses": 2, "found": 1, "recall": 0.5}}
+    assert found["momentary_recall"] == 0.5
+    assert "momentary recall       0.500" in table({"model": found})
+    assert scores(truth, pred, KEYBOARD_12).to_json()["momentary_recall"] is None
+
+
+def test_momentary_is_what_is_pressed_briefly_and_seldom_and_neither_moves_nor_turns():
+    def keys(first, follows=None):
+        columns = np.array(first)[:, None].repeat(2, axis=1)
+        return momentary_keys(columns, np.ones(len(first) - 1, bool) if follows is None else follows, KEYBOARD_12)
+
+    rare = ([W] * 48 + [ENTER] * 2) * 3
+    assert keys(rare) == ["enter"]
+    assert keys([LEFT if key == ENTER else key for key in rare]) == []
+    assert keys(([W] * 97 + [ENTER] * 3) * 3) == []
+    assert keys(([W] * 30 + [ENTER] * 2) * 3) == []
+    long = [W] * 97 + [ENTER] * 4
+    assert keys(long) == []
+    assert keys(long, np.arange(len(long) - 1) != 98) == ["enter"], "a frame is missing within the press"

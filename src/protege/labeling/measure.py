@@ -11,6 +11,7 @@ import numpy as np
 
 from protege.core import KEYBOARD_12, Action, ActionSpace
 from protege.core.labeled import NEEDS_REVIEW
+from protege.core.momentary import Presses, momentary
 from protege.core.quality import same, thumbnail
 from protege.labeling.pieces import Piece
 
@@ -111,6 +112,11 @@ class Measured:
         found = {key: self.constant[key] / max(1, self.windows) for key in self.space.movement}
         key = max(found, key=lambda k: (found[k], k == "w"), default="")
         return key, found.get(key, 0.0)
+
+    @property
+    def momentary(self) -> dict[str, Presses]:
+        """The keys that are pressed for an instant and seldom."""
+        return momentary(self.space, self.holds, self.frames)
 
     def hold_s(self, key: str) -> tuple[int, float, float]:
         """(number, median seconds, 90th percentile in seconds) of a key's holds."""

@@ -120,10 +120,11 @@ def _bars(counts: list[tuple[str, int]], total: int) -> list[tuple[str, float]]:
 
 def _key_rows(data: Measured) -> list[dict[str, object]]:
     """A row for each key: its share of frames, number of presses, and how long it was held."""
-    found = []
+    found, brief = [], data.momentary
     for key in data.space.pressable:
         presses, median, most = data.hold_s(key)
         kind = "moves" if key in data.space.movement else "turns" if key in data.space.camera else ""
+        kind = "momentary" if key in brief else kind
         found.append(
             {"key": key, "kind": kind, "share": data.share(key), "presses": presses, "median": median, "most": most}
         )

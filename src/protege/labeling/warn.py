@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from protege.core.labeled import NEEDS_REVIEW
+from protege.core.momentary import LONGEST
 from protege.core.quality import MIN_ACTIVE
 from protege.labeling.measure import Measured
 from protege.labeling.pieces import Contents
@@ -40,6 +41,7 @@ def warnings(contents: Contents, data: Measured) -> list[Warning]:
         *_amount(contents, data),
         *_variety(data),
         *_turning(data),
+        *_momentary(data),
         *_goals(contents, data),
         *_frames(contents, data),
     ]
@@ -116,6 +118,17 @@ def _turning(data: Measured) -> Iterator[Warning]:
                 if one == "left"
                 else f"the agent will end up looking {more}; look {less} again while recording",
             )
+
+
+def _momentary(data: Measured) -> Iterator[Warning]:
+    for key, presses in data.momentary.items():
+        times = "once" if presses.count == 1 else f"{presses.count:,} times"
+        yield Warning(
+            f"{key} is pressed {times}, for {presses.median / data.frame_hz:.1f} s (median), in "
+            f"{percent(presses.share)} of frames",
+            "a model hardly learns to press it, since no picture tells the very moment; hold it for "
+            f"{(LONGEST + 1) / data.frame_hz:.1f} s or longer, press it again until it works, and record more of it",
+        )
 
 
 def _goals(contents: Contents, data: Measured) -> Iterator[Warning]:

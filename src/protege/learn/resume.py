@@ -21,7 +21,7 @@ FORMAT_VERSION: Final = 1
 MAY_CHANGE: Final[Mapping[str, frozenset[str]]] = {
     "vision": frozenset(
         {
-            *("output", "model.device", "model.unsloth", "data.folder", "data.workers"),
+            *("output", "model.device", "model.unsloth", "data.folder", "data.earlier", "data.workers"),
             *("training.epochs", "training.max_steps", "training.patience", "training.gradient_checkpointing"),
             *("training.log_steps", "training.save_steps", "training.eval_steps", "training.keep"),
             *("training.resume", "training.report_to"),
@@ -161,15 +161,16 @@ def require_same(
             )
 
 
-def require_contained(before: Run, now: Run, name: str, was: Path, here: Path, folder: Path) -> None:
+def require_contained(before: Run, now: Run, name: str, was: Path, here: Path, folder: Path, *, hint: str = "") -> None:
     """UserError where the data has moved and something that was trained on is missing in the new place.
 
-    name: the setting of the data's place, which was `was` and is `here`; folder: the model's.
+    name: the setting of the data's place, which was `was` and is `here`; folder: the model's; hint: one more way to go
+    on, with its comma.
     """
     if was.absolute() != here.absolute() and not all(now.data.get(part) == held for part, held in before.data.items()):
         raise UserError(
-            f"{folder} holds a run with {name}={was}, and what it was trained on is not all in {here}; put new data "
-            "beside the old, start over with training.resume=never, or choose another folder for the model"
+            f"{folder} holds a run with {name}={was}, and what it was trained on is not all in {here}; {hint}put new "
+            "data beside the old, start over with training.resume=never, or choose another folder for the model"
         )
 
 

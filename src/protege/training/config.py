@@ -66,6 +66,9 @@ class DataOptions:
     paraphrases: ask in any of the wordings that a segment lists.
     balance: sample by the inverse frequency of the first action.
     balance_cap: greatest weight of a sample, times the mean.
+    rehearsal: share of each batch that is drawn from data which the model was trained on before and which is not in
+    `folder`; 0 for none. Only where a run begins with such a model.
+    earlier: folders of that data, empty for where it lay then.
     """
 
     folder: str = "dataset/labeled_segments"
@@ -77,11 +80,14 @@ class DataOptions:
     paraphrases: bool = False
     balance: bool = False
     balance_cap: float = 5.0
+    rehearsal: float = 0.25
+    earlier: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         within("data.validation", self.validation, 0, 0.9)
         within("data.workers", self.workers, 0, 64)
         within("data.balance_cap", self.balance_cap, 1, 1e6)
+        within("data.rehearsal", self.rehearsal, 0, 0.9)
         if self.limit is not None:
             within("data.limit", self.limit, 1, 1e12)
         within("data.split_seed", self.split_seed, -(2**63), 2**63)

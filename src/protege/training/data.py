@@ -92,6 +92,27 @@ class LabeledData:
         named = (self.folders, self.session, self.family, self.goals, self.paraphrases)
         return LabeledData(self.shape, *named, *parts, self.repeated)
 
+    def joined(self, more: "LabeledData") -> "LabeledData":
+        """These samples, then those of other data of the same shape; a goal that both have keeps its own wordings."""
+        goals = {goal: number for number, goal in enumerate(dict.fromkeys((*self.goals, *more.goals)))}
+        words = dict(zip(more.goals, more.paraphrases, strict=True)) | dict(
+            zip(self.goals, self.paraphrases, strict=True)
+        )
+        number = np.array([goals[goal] for goal in more.goals], np.int32)
+        return LabeledData(
+            self.shape,
+            self.folders + more.folders,
+            self.session + more.session,
+            self.family + more.family,
+            tuple(goals),
+            tuple(words[goal] for goal in goals),
+            np.concatenate([self.held, more.held]),
+            np.concatenate([self.names, more.names]),
+            np.concatenate([self.segment, more.segment + np.int32(len(self.folders))]),
+            np.concatenate([self.goal, number[more.goal]]),
+            self.repeated,
+        )
+
     @classmethod
     def open(cls, folder: Path) -> Self:
         """Read every samples.jsonl below `folder`; UserError where there is nothing to train on."""

@@ -12,7 +12,15 @@ from protege.learn.progress import Progress, silent
 from protege.training.collate import Collator
 from protege.training.data import LabeledData
 from protege.training.predict import Predictions, predict
-from protege.training.score import Scores, goal_swap, last_actions, majority, repeat_last, scores
+from protege.training.score import (
+    Scores,
+    goal_swap,
+    last_actions,
+    majority,
+    momentary_keys,
+    repeat_last,
+    scores,
+)
 
 if TYPE_CHECKING:
     from protege.training.model import Network
@@ -43,6 +51,13 @@ def held_before(data: LabeledData) -> NDArray[np.int64]:
     return last_actions(data.columns, data.segment, frame_numbers(data))
 
 
+def brief_keys(data: LabeledData) -> list[str]:
+    """The momentary keys of the whole data."""
+    number = frame_numbers(data)
+    follows = (data.segment[1:] == data.segment[:-1]) & (number[1:] == number[:-1] + 1)
+    return momentary_keys(data.columns, follows, data.shape.space)
+
+
 def baselines(data: LabeledData, rows: NDArray[np.int64], train: NDArray[np.int64]) -> dict[str, Scores]:
     """Scores of what needs no model: the majority action of each slot, and repeating what was held just before."""
     space, truth, before = data.shape.space, data.columns, held_before(data)[rows]
@@ -50,7 +65,8 @@ def baselines(data: LabeledData, rows: NDArray[np.int64], train: NDArray[np.int6
         "majority": majority(train, len(rows)),
         "repeat_last": repeat_last(before, data.shape.horizon, len(space) - 1),
     }
-    return {name: scores(truth[rows], pred, space, before=before) for name, pred in guesses.items()}
+    brief = brief_keys(data)
+    return {name: scores(truth[rows], pred, space, before=before, brief=brief) for name, pred in guesses.items()}
 
 
 def evaluate(
@@ -99,4 +115,5 @@ def _scores(data: LabeledData, rows: NDArray[np.int64], found: Predictions, rate
         train=rates,
         truth_logp=found.truth_logp,
         first_probs=found.first_probs,
+        brief=brief_keys(data),
     )

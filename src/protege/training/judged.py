@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from protege.core.momentary import NEAR
 from protege.training.data import LabeledData
 from protege.training.score import Scores, table
 
@@ -34,6 +35,9 @@ def summary(judged: Judged) -> str:
     """The table of one model beside its baselines."""
     columns = judged.scores.columns(Path(judged.name).name)
     lines = [f"{judged.scores.samples:,} samples", "", table(columns)]
+    if pressed := [f"{key} {score.found:,} of {score.presses:,}" for key, score in judged.scores.momentary.items()]:
+        lines += ["", "momentary keys, which are pressed for an instant, in a slot that no picture tells; presses"]
+        lines += [f"predicted at most {NEAR} slots before or after: {', '.join(pressed)}"]
     if swap := judged.scores.goal_swap:
         low, high = swap.interval
         lines += ["", f"another goal: the truth loses {swap.effect:.3f} nats a slot (95 %: {low:.3f} to {high:.3f}),"]

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from protege.core.files import write_text
+from protege.core.momentary import NEAR
 from protege.learn.pages import data_uri, figure, heat_map, png, render
 from protege.training.judged import Judged, summary
 from protege.vlm.pixels import read_picture
@@ -30,6 +31,8 @@ def write_page(judged: Judged, path: Path) -> None:
         confusion=data_uri(confusion_png(judged)),
         keys=data_uri(keys_png(judged)),
         calibration=data_uri(calibration_png(judged)),
+        momentary=judged.scores.momentary,
+        near=NEAR,
         worst=worst(judged),
     )
     write_text(path, text)

@@ -22,6 +22,7 @@ from protege.learn.resume import Run
 from protege.settings import to_fields, to_yaml
 from protege.training.config import AugmentOptions, VisionConfig
 from protege.training.data import LabeledData
+from protege.training.earlier import NOTHING, Earlier, about_data
 from protege.training.model import Trainable, load_trainable, unsloth_first
 from protege.training.outputs import read_metrics, write_outputs
 from protege.training.score import Scores
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from trl.trainer.sft_config import SFTConfig
 
     from protege.training.collate import Collator
+    from protege.training.forgotten import Forgotten
     from protege.training.trainer import ActionTrainer
 
 log = logging.getLogger(__name__)
@@ -111,12 +113,15 @@ def _train(config: VisionConfig, progress: Progress) -> Trained:
     with known_warnings(), ctrl_c() as asked:
         try:
             made = load_trainable(config)
-            trainer = make_trainer(config, made, training, held_back, asked, progress)
+            trainer = make_trainer(config, made, training, held_back, asked, progress, start.earlier)
             trainer.accelerator.wait_for_everyone()  # all have read what the first is about to change
             if trainer.is_world_process_zero():
                 start.begin(output)
                 log.info("%s", to_yaml(config))
                 log.info("%s; on %s", start.told, made.device)
+                if trainer.draws.rehearsed:
+                    share, held = config.data.rehearsal, len(trainer.collator.data) - len(training)
+                    log.info("%.0f %% of each batch are drawn from %s earlier samples", 100 * share, f"{held:,}")
                 if len(training) < len(data) - len(held_back):
                     log.info("of these %s are drawn (data.limit)", f"{len(training):,}")
             trainer.accelerator.wait_for_everyone()  # no process may train before the first has made the folder
@@ -166,16 +171,24 @@ def make_trainer(
     held_back: LabeledData,
     asked: Asked,
     progress: Progress,
+    earlier: Earlier | None = None,
 ) -> "ActionTrainer":
-    """The trainer. asked: whether it is to stop; progress: of scoring."""
+    """The trainer. asked: whether it is to stop; progress: of scoring; earlier: data to rehearse."""
     from transformers import EarlyStoppingCallback, PrinterCallback
 
-    from protege.training.sampling import Draws, balance_weights
+    from protege.training.sampling import Draws, Rehearsal, balance_weights
     from protege.training.trainer import ActionTrainer, Stopper, TrainingLog
 
     options = config.training
-    weights = balance_weights(training.columns, config.data.balance_cap) if config.data.balance else None
-    collator = make_collator(config, made.processor, training)
+
+    def weights(data: LabeledData) -> NDArray[np.float64] | None:
+        return balance_weights(data.columns, config.data.balance_cap) if config.data.balance else None
+
+    again, rehearsal = training, None
+    if earlier is not None and len(earlier.trained) and config.data.rehearsal:
+        again = training.joined(earlier.trained)
+        rehearsal = Rehearsal(len(earlier.trained), config.data.rehearsal, weights(earlier.trained))
+    collator = make_collator(config, made.processor, again)
     samples_a_step = options.batch * options.accumulation * _state().num_processes
     callbacks: list[TrainerCallback] = [TrainingLog(samples_a_step), Stopper(asked)]
     scored = len(held_back) > 0 and not held_back.shape.chords
@@ -190,7 +203,7 @@ def make_trainer(
         rows=spread(len(held_back), options.score_samples),
         asked=asked,
         progress=progress,
-        draws=Draws(len(training), options.seed, weights),
+        draws=Draws(len(training), options.seed, weights(training), rehearsal),
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
@@ -311,33 +324,46 @@ def _finish(config: VisionConfig, trainer: "ActionTrainer", start: Start) -> Tra
     """
     from protege.training.done import find_done_threshold, told
     from protege.training.evaluate import evaluate
+    from protege.training.forgotten import forgotten
 
     output, history, asked = Path(config.output), trainer.state.log_history, trainer.asked
     found: Scores | None = None
     threshold: float | None = None
-    if trainer.held_back is not None and not asked:  # on every process, since a sharded model needs all of them
+    lost: Forgotten | None = None
+    if not asked:  # on every process, since a sharded model needs all of them
         model = trainer.accelerator.unwrap_model(trainer.model)
         with suppress(Stopped):
-            columns = trainer.collator.data.columns
-            scoring = partial(trainer.scoring, "done")
-            threshold = find_done_threshold(model, trainer.held_back, trainer.rows, scoring)
-            if trainer.is_world_process_zero():
-                log.info("%s", told(threshold))
-            found, _ = evaluate(model, trainer.held_back, trainer.rows, train=columns, progress=trainer.scoring)
+            lost = forgotten(trainer, start.earlier, output, config.training.score_samples)
+            if trainer.held_back is not None:
+                columns = trainer.collator.data.columns[: trainer.draws.count]
+                scoring = partial(trainer.scoring, "done")
+                threshold = find_done_threshold(model, trainer.held_back, trainer.rows, scoring)
+                if trainer.is_world_process_zero():
+                    log.info("%s", told(threshold))
+                found, _ = evaluate(model, trainer.held_back, trainer.rows, train=columns, progress=trainer.scoring)
     interrupted = bool(asked) and (trainer.state.global_step < trainer.total_steps() or not found)
     before = Run.load(output)
     if not interrupted or before is None or not before.finished:
         run = replace(start.run, steps=trainer.state.global_step, finished=not interrupted)
-        write_model(config, trainer, run, found, threshold if found else None)
+        about = {**about_data(run, start.earlier), **(lost.to_json() if lost else NOTHING)}
+        write_model(config, trainer, run, found, about, threshold if found else None)
     if trainer.is_world_process_zero():
         log.info("%s: %s", "interrupted, go on with the same command" if interrupted else "done", output)
     return Trained(output, trainer.state.global_step, interrupted, losses(history), found.to_json() if found else {})
 
 
 def write_model(
-    config: VisionConfig, trainer: "ActionTrainer", run: Run, scores: Scores | None, done_threshold: float | None
+    config: VisionConfig,
+    trainer: "ActionTrainer",
+    run: Run,
+    scores: Scores | None,
+    about: Mapping[str, Json],
+    done_threshold: float | None,
 ) -> None:
-    """Write weights, processor, card, scores and the run's record, all at once. All processes take part."""
+    """Write weights, processor, card, scores and the run's record, all at once. All processes take part.
+
+    about: what metrics.json says beside the scores and done_threshold.
+    """
     output = Path(config.output)
     with together(output, MAY_BE_MISSING) if trainer.is_world_process_zero() else nullcontext(output / PART) as part:
         trainer.accelerator.wait_for_everyone()
@@ -358,8 +384,7 @@ def write_model(
             config=to_fields(config),
             done_threshold=done_threshold,
         )
-        trained_on = {"by": run.by, "names": list(run.trained)}
-        about = {"trained_on": trained_on, "runs": [*run.chain, run.link], "done_threshold": done_threshold}
+        about = {**about, "done_threshold": done_threshold}
         write_outputs(part, card, trainer.processor, scores, about, trainer.state.log_history)
         (part / CONFIG_NAME).write_text(to_yaml(config), encoding="utf-8")
         run.save(part)

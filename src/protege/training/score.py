@@ -3,7 +3,8 @@
 N samples, H slots, K actions (the columns of the action space). truth, pred: (N, H) columns.
 """
 
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Final
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from protege.core import ActionSpace
 from protege.core.files import Json
+from protege.core.momentary import NEAR, momentary
 from protege.learn import tables
 from protege.learn.metrics import BinaryScore, commonest, macro_f1, previous, ratio
 
@@ -40,6 +42,23 @@ class GoalSwap:
 
 
 @dataclass(frozen=True)
+class PressScore:
+    """Presses of one key. presses: true ones, each counted in every plan that has it; found: of these, those with a
+    predicted press of the key at most NEAR slots before or after, in the same plan.
+    """
+
+    presses: int
+    found: int
+
+    @property
+    def recall(self) -> float | None:
+        return ratio(self.found, self.presses)
+
+    def to_json(self) -> dict[str, Json]:
+        return {"presses": self.presses, "found": self.found, "recall": self.recall}
+
+
+@dataclass(frozen=True)
 class Scores:
     """All metrics of one model on one dataset; None where there is no sample for one.
 
@@ -52,6 +71,7 @@ class Scores:
     cross_entropy, base_rate_entropy: nats per slot, of the model and of the training marginals (unigram baseline).
     explained: share of the base rate's entropy that the model explains.
     calibration: (mean confidence, accuracy, samples) per tenth of confidence; calibration_error: expected.
+    momentary: per momentary key (see `core.momentary`) how many of its presses are predicted.
     """
 
     samples: int
@@ -71,7 +91,14 @@ class Scores:
     calibration_error: float | None = None
     calibration: tuple[tuple[float, float, int], ...] = ()
     goal_swap: GoalSwap | None = None
+    momentary: Mapping[str, PressScore] = field(default_factory=dict)
     baselines: Mapping[str, "Scores"] = field(default_factory=dict)
+
+    @property
+    def momentary_recall(self) -> float | None:
+        """Share of the presses of momentary keys that are predicted within NEAR slots."""
+        scores = self.momentary.values()
+        return ratio(sum(score.found for score in scores), sum(score.presses for score in scores))
 
     def to_json(self) -> dict[str, Json]:
         """As metrics.json has them. There a key that is predicted but never true has precision and F1 of 0."""
@@ -85,7 +112,9 @@ class Scores:
             for key, score in self.keys.items()
         }
         baselines = {name: scores.to_json() for name, scores in self.baselines.items()}
-        return plain(asdict(self) | {"keys": keys, "baselines": baselines})
+        presses = {key: score.to_json() for key, score in self.momentary.items()}
+        brief = {"momentary_recall": self.momentary_recall, "momentary": presses}
+        return plain(asdict(self) | {"keys": keys, **brief, "baselines": baselines})
 
     def columns(self, name: str) -> dict[str, dict[str, Json]]:
         """For `table`: these scores under a model's name, then those of its baselines."""
@@ -113,6 +142,30 @@ def key_scores(truth: Columns, pred: Columns, space: ActionSpace) -> dict[str, B
         if true.any() or named.any():
             found[key] = BinaryScore.of((true & named).sum(), named.sum(), true.sum())
     return found
+
+
+def momentary_keys(columns: Columns, follows: NDArray[np.bool_], space: ActionSpace) -> list[str]:
+    """The momentary keys of some samples. columns: (N, H); follows: (N - 1,) whether the frame of each sample but the
+    first comes right after that of the one before.
+    """
+    first = columns[:, 0]
+    begins = np.flatnonzero(np.r_[True, ~follows | (first[1:] != first[:-1])])
+    lengths = np.diff(np.r_[begins, len(first)])
+    held: dict[str, Counter[int]] = defaultdict(Counter)
+    for key, length in zip(first[begins].tolist(), lengths.tolist(), strict=True):
+        held[space.keys[key]][length] += 1
+    return list(momentary(space, held, len(first)))
+
+
+def press_score(truth: Columns, pred: Columns, column: int) -> PressScore:
+    """How many presses of a key, as runs of slots of one plan, are predicted at most NEAR slots before or after."""
+    true, near = truth == column, np.zeros(truth.shape, bool)
+    named = np.pad(pred == column, ((0, 0), (NEAR, NEAR)))
+    for shift in range(2 * NEAR + 1):
+        near |= named[:, shift : shift + truth.shape[1]]
+    begins = true & ~np.pad(true, ((0, 0), (1, 0)))[:, :-1]
+    number = np.cumsum(begins.ravel())[true.ravel()]
+    return PressScore(int(begins.sum()), len(np.unique(number[near[true]])))
 
 
 def confusion(truth: Columns, pred: Columns, count: int) -> NDArray[np.int64]:
@@ -181,11 +234,13 @@ def scores(
     train: Columns | None = None,
     truth_logp: Floats | None = None,
     first_probs: Floats | None = None,
+    brief: Collection[str] = (),
 ) -> Scores:
     """All metrics that need one run of the model only.
 
     before: (N,) what was held just before, see `last_actions`; train: the columns that the base rate is counted on;
-    truth_logp: (N, H) log-probability of each true slot given the true slots before it; first_probs: (N, K).
+    truth_logp: (N, H) log-probability of each true slot given the true slots before it; first_probs: (N, K);
+    brief: the momentary keys, see `momentary_keys`.
     """
     none = len(space) - 1
     keys = key_scores(truth, pred, space)
@@ -212,6 +267,7 @@ def scores(
         explained=None if nats is None or base is None else 1 - nats / base,
         calibration_error=error,
         calibration=parts,
+        momentary={key: press_score(truth, pred, space.index(key)) for key in brief},
     )
 
 
@@ -237,6 +293,7 @@ NUMBERS: Final = {
     "exact chunk": "exact_chunk",
     "macro F1": "macro_f1",
     "camera direction": "camera_accuracy",
+    "momentary recall": "momentary_recall",
     "done precision": "done_precision",
     "done recall": "done_recall",
     "cross-entropy": "cross_entropy",

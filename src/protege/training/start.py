@@ -16,6 +16,7 @@ from protege.learn.resume import Run, changed, damaged, digest, dotted, require_
 from protege.settings import build, read_fields, to_fields
 from protege.training.config import VisionConfig
 from protege.training.data import LabeledData
+from protege.training.earlier import Earlier, base_histories, find_earlier, held_of, histories
 from protege.training.score import METRICS
 from protege.training.split import Sides, TrainedOn, split, units
 from protege.vlm.load import ADAPTER_CONFIG, ADAPTER_WEIGHTS
@@ -40,6 +41,7 @@ class Start:
 
     run: its record.
     sides: the split of its data; told: the same as a line for the log.
+    earlier: what the model was trained on before, None where there is nothing that this run's data does not have.
     checkpoint: to resume from, None for none.
     weights: the folder of an adapter to begin with, None for a new one.
     clear: whether the folder of checkpoints holds another run's, which go.
@@ -49,6 +51,7 @@ class Start:
     run: Run
     sides: Sides
     told: str
+    earlier: Earlier | None = None
     checkpoint: Path | None = None
     weights: Path | None = None
     clear: bool = True
@@ -79,46 +82,53 @@ def find_start(config: VisionConfig, data: LabeledData, output: Path) -> Start:
     before = None if wanted == "never" else _before(output)
     if wanted not in ("auto", "never"):
         return _from_checkpoint(config, data, output, Path(wanted), before)
-    now = Run(settings(config), contents(data))
     last = None if before is None else last_checkpoint(output / CHECKPOINTS)
-    if before is None or not (last or before.finished or _weights(output, before, last)):
-        return Start(*_sides(config, data, now))
+    if before is not None and not (last or before.finished or _weights(output, before, last)):
+        before = None
+    fresh = _fresh(config, data, before)
+    now = fresh.run
+    if before is None:
+        return fresh
     require_same("vision", before.settings, now.settings, output)
     difference = changed(before.data, now.data)
     if before.data and difference:
-        return _other_data(config, data, output, before, now)
-    parts = _sides(config, data, replace(now, chain=before.chain, new=before.new, id=before.id), before)
+        was, here = Path(str(before.settings["data.folder"])), Path(config.data.folder)
+        named = contents(fresh.earlier.both) if fresh.earlier and config.data.earlier else {}
+        own = {folder.name: now.data[folder.name] for folder in data.folders}
+        everything = replace(now, data=own | named)
+        hint = "name the folder of the old data in data.earlier, "
+        require_contained(before, everything, "data.folder", was, here, output, hint=hint)
+        log.info("%s: %s; going on from the weights that are there", output, difference)
+        return replace(fresh, run=now.after(before), weights=_weights(output, before, last))
+    now = replace(now, chain=before.chain, new=before.new, id=before.id)
     done = before.finished and all(
         before.settings.get(name) == now.settings[name] for name in ("training.max_steps", "training.epochs")
     )
     if done:
         if not before.data:
             log.warning("%s: trained before the data of a run was noted; if it is other data now, %s", output, _OVER)
-        return Start(replace(parts[0], steps=before.steps), *parts[1:], done=True)
+        return replace(fresh, run=replace(now, steps=before.steps), done=True)
     if last is None and before.finished:
         raise UserError(f"{output}: its {CHECKPOINTS} are gone, so it cannot be trained for longer; {_OVER}")
-    return Start(*parts, last, None if last else _weights(output, before, last), clear=False)
+    weights = None if last else _weights(output, before, last)
+    return replace(fresh, run=now, checkpoint=last, weights=weights, clear=False)
 
 
-def _sides(config: VisionConfig, data: LabeledData, run: Run, before: Run | None = None) -> tuple[Run, Sides, str]:
-    """A run with the sides of its data, which keep those of the run before."""
-    was = Sides.of(before) if before and before.trained else None
+def _fresh(config: VisionConfig, data: LabeledData, before: Run | None) -> Start:
+    """The start of a new run. Its split keeps the sides of the run before, or what the base's run held back."""
+    was = Sides.of(before) if before and before.trained else held_of(data, base_histories(config))
     if was is not None and before and not before.data:  # of an older version: what it was not trained on was held back
         was = replace(was, held=frozenset(units(data, was.by)) - was.trained)
     sides, told = split(data, config.data.validation, config.data.split_seed, was)
-    return sides.on(run), sides, told
+    earlier = find_earlier(config, data, sides, histories(config, before))
+    known, found = settings(config), contents(data)
+    if earlier is not None and config.data.rehearsal:
+        known |= {"data.rehearsal": config.data.rehearsal, "data.earlier": [str(path) for path in earlier.folders]}
+        found |= contents(earlier.both)
+    return Start(sides.on(Run(known, found)), sides, told, earlier)
 
 
 _OVER: Final = "start over with training.resume=never, or choose another output"
-
-
-def _other_data(config: VisionConfig, data: LabeledData, output: Path, before: Run, now: Run) -> Start:
-    difference = changed(before.data, now.data)
-    was, here = Path(str(before.settings["data.folder"])), Path(config.data.folder)
-    require_contained(before, now, "data.folder", was, here, output)
-    last = last_checkpoint(output / CHECKPOINTS)
-    log.info("%s: %s; going on from the weights that are there", output, difference)
-    return Start(*_sides(config, data, now.after(before), before), None, _weights(output, before, last))
 
 
 def _weights(output: Path, before: Run, last: Path | None) -> Path | None:
@@ -136,7 +146,8 @@ def _from_checkpoint(
     require_whole(checkpoint)
     own = checkpoint.absolute().parent == (output / CHECKPOINTS).absolute()
     its = before if own else Run.load(checkpoint.parent)
-    now = Run(settings(config), contents(data))
+    fresh = _fresh(config, data, its)
+    now = fresh.run
     if its is not None:
         require_same("vision", its.settings, now.settings, checkpoint)
         if its.data and changed(its.data, now.data):
@@ -145,13 +156,15 @@ def _from_checkpoint(
                 "use training.resume=auto, which goes on from its weights"
             )
         now = replace(now, chain=its.chain, new=its.new, id=its.id)
-    return Start(*_sides(config, data, now, its), checkpoint, clear=not own)
+    return replace(fresh, run=now, checkpoint=checkpoint, clear=not own)
 
 
 def settings(config: VisionConfig) -> dict[str, Json]:
-    """The settings that identify a run. Of batch and accumulation the product counts: memory may divide it anew."""
+    """The settings that identify a run. Of batch and accumulation the product counts: memory may divide it anew.
+    Those of rehearsal count only where there is something to rehearse.
+    """
     found = dotted(to_fields(config))
-    del found["training.batch"], found["training.accumulation"]
+    del found["training.batch"], found["training.accumulation"], found["data.rehearsal"], found["data.earlier"]
     return {**found, "training.batch * training.accumulation": config.training.batch * config.training.accumulation}
 
 
