@@ -130,6 +130,11 @@ class Expert:
         ahead = opening.front(-1.5 * CELL) if layout.rooms[0].holds(here) else opening.front(CELL)
         return ahead if max(abs(ahead[0] - here[0]), abs(ahead[1] - here[1])) > 24 else None
 
+    def course(self, state: ArenaState) -> tuple[float, float]:
+        """The way to the goal, by its next corner: units still to walk, and degrees to turn (positive to the left)."""
+        aim = self._aim(state)
+        return state.pose.distance(aim) + math.dist(aim, state.layout.aim), state.pose.bearing(aim)
+
     def _steer(self, error: float) -> None:
         """Updates the turn key and whether to walk, with slack both ways so that keys are held, not jittered."""
         side = "left" if error > 0 else "right"
