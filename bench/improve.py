@@ -1,20 +1,26 @@
 """python -m bench improve: do corrections help more than as many frames of plain demonstrations?
 
 A tiny model is trained on demonstrations (round 0). Then `protege improve` corrects it for some rounds, and beside it
-the same loop gets as many frames of plain demonstrations instead, with the same training. All models are scored in rooms
-other than those by which the loops choose.
+the same loop gets as many frames of plain demonstrations instead, with the same training. All models are scored in
+rooms other than those by which the loops choose.
 """
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from protege.core.session import find_sessions
 from protege.errors import ProtegeError, UserError
 from protege.evaluation.figures import Figure
+
+if TYPE_CHECKING:
+    from protege.arena.record import Episode
+    from protege.improve.loop import Play
+    from protege.improve.state import Played
+    from protege.improve.steps import Turn
 
 FIRST: Final = 5_000
 BLOCK: Final = 1_600
@@ -33,8 +39,8 @@ Say = Callable[[str], None]
 @dataclass(frozen=True)
 class ImproveBench:
     """seeds: how often all of it is done; rounds: of corrections; demonstrations: episodes to begin with; steps: of
-    training, at first and in each round; minutes: of play a round; episodes: rooms to score each model in; choose: rooms
-    by which a round's model is kept; goals: only these; folder: where everything is kept, None nowhere.
+    training, at first and in each round; minutes: of play a round; episodes: rooms to score each model in; choose:
+    rooms by which a round's model is kept; goals: only these; folder: where everything is kept, None nowhere.
     """
 
     seeds: int = 3
@@ -103,7 +109,7 @@ def _one(bench: ImproveBench, folder: Path, seed: int, say: Say) -> Outcome:
     first = FIRST + BLOCK * seed
     begun = _begin(bench, folder, seed, say)
 
-    def improve(arm: str, play: "Callable | None") -> Improved:
+    def improve(arm: str, play: "Play | None") -> Improved:
         data = folder / arm / "data"
         if not data.exists():
             data.parent.mkdir(parents=True, exist_ok=True)
@@ -145,23 +151,22 @@ def _begin(bench: ImproveBench, folder: Path, seed: int, say: Say) -> Path:
     from protege.vlm.tiny import copy_base
 
     say(f"{bench.demonstrations} demonstrations")
-    episodes, data, model, base = (folder / name for name in ("episodes", "data", "model", "tiny-qwen3-vl"))
+    places, data, model = Places(folder), folder / "data", folder / "model"
     goals: list[str | None] = [*bench.goals] or [None]
     for n, goal in enumerate(goals):
         count = len(range(n, bench.demonstrations, len(goals)))
-        record_episodes(episodes, count, FIRST + BLOCK * seed, SIZE, NOISE, goal)
-    result = label(find_sessions(episodes), data, Given())
+        record_episodes(places.episodes, count, FIRST + BLOCK * seed, SIZE, NOISE, goal)
+    result = label(find_sessions(places.episodes), data, Given())
     if result.problems:
         raise ProtegeError(result.problems[0])
-    if not base.exists():
-        copy_base(base)
-    config = recipe(Places(folder), Scale(steps=bench.steps))
+    if not places.base.exists():
+        copy_base(places.base)
+    config = recipe(places, Scale(steps=bench.steps))
     config = replace(
         config,
         output=str(model),
-        model=replace(config.model, base=str(base)),
         data=replace(config.data, folder=str(data)),
-        training=replace(config.training, seed=seed, resume="auto"),
+        training=replace(config.training, seed=seed),
     )
     say(f"training for {bench.steps} steps")
     if train(config).interrupted:
@@ -169,7 +174,7 @@ def _begin(bench: ImproveBench, folder: Path, seed: int, say: Say) -> Path:
     return model
 
 
-def _demonstrate(turn, given, goals):
+def _demonstrate(turn: "Turn", given: Sequence[int], goals: Sequence[str]) -> "Played":
     """Plain demonstrations in place of a round's corrections: as many frames, in rooms of their own."""
     from protege.arena.record import record_episodes
     from protege.improve.state import Played
@@ -177,7 +182,7 @@ def _demonstrate(turn, given, goals):
     number = int(turn.folder.name.rpartition("_")[2])
     wanted = given[number - 1] if number <= len(given) else 0
     asked: list[str | None] = [*goals] or [None]
-    done = []
+    done: list[Episode] = []
     while (frames := sum(episode.frames for episode in done)) < wanted:
         more = len(done) + 1 + (wanted - frames) // (3 * SHORT)
         done = [
