@@ -113,8 +113,10 @@ def _round(turn: Turn, known: Score | None, play: Play) -> Round:
         found = _noted(turn, found, train=steps.fit(turn) if found.label.samples else Fitted(0))
     learned = found.train != Fitted(0)
     if found.before is None:
+        turn.say("score: the old model")
         found = _noted(turn, found, before=known or steps.score(turn, turn.model, "the old model"))
     if found.after is None:
+        turn.say("score: the new model")
         after = steps.score(turn, turn.trained, "the new model") if learned else found.before
         found = _noted(turn, found, after=after)
     return found
