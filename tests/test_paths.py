@@ -35,6 +35,7 @@ REVIEWED = {
     "core/transaction.py": {"root / part.name": "part came from component()"},
     "demo/page.py": {"places.page.with_name(f'.{places.page.name}.part')": "a Path's own name"},
     "demo/window.py": {"work / name": "the name of a folder that the demo was given"},
+    "improve/steps.py": {"Path(self.config.data.folder)": SETTING},
     "labeling/dataset.py": {"path / sample.image": CHECKED},
     "labeling/export.py": {"Path(row['image'])": CHECKED, "out / image": CHECKED},
     "labeling/job.py": {
