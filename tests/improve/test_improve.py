@@ -128,10 +128,12 @@ def test_rooms_to_correct_in_are_others_each_round_and_none_is_scored_in(improve
 
 
 def test_stopped_after_every_step_it_leaves_what_one_run_leaves(begun, improved, tmp_path):
-    options, done = asked(begun, tmp_path, rounds=1), set()
+    options, done, heard = asked(begun, tmp_path, rounds=1), set(), []
 
     def stop(text):
         step = next((step for step in STEPS if text.strip().startswith(step)), None)
+        if step is not None:
+            heard.append(step)
         if step is not None and step not in done:
             done.add(step)
             raise KeyboardInterrupt
@@ -140,6 +142,7 @@ def test_stopped_after_every_step_it_leaves_what_one_run_leaves(begun, improved,
         with pytest.raises(KeyboardInterrupt):
             run(options, stop)
     assert run(options, stop).rounds == improved[0].rounds[:1]
+    assert heard == sorted([*STEPS, *STEPS], key=STEPS.index)  # stopped once before each, and none done twice
     stopped, straight = made(tmp_path), made(improved[1] / "loop" / "round_1")
     assert {path.relative_to("loop/round_1") for path in stopped if path.is_relative_to("loop")} == straight.keys()
     assert stopped.items() <= made(improved[1]).items()
