@@ -142,6 +142,30 @@ def controls(rounds: int, frames: int, decisions: int, learn: bool, json_: bool)
     _show(controls.run(controls.ControlsBench(sizes, rounds, decisions=decisions, learn=learn), _say), json_)
 
 
+@command.command(
+    "improve",
+    epilog=examples(
+        "python -m bench improve --json",
+        "python -m bench improve --seeds 1 --rounds 1 --demonstrations 20 --steps 20 --minutes 0.5 --episodes 10",
+    ),
+)
+@click.option("--seeds", type=Count(1, 3), default=3, show_default=True, help="How often all of it is done.")
+@click.option("--rounds", type=Count(1), default=3, show_default=True, help="Of corrections.")
+@click.option("--demonstrations", type=Count(3, 500), default=200, show_default=True, help="Episodes to begin with.")
+@click.option("--steps", type=Count(1), default=400, show_default=True, help="Of training, at first and a round.")
+@click.option("--minutes", type=Number(0, min_open=True), default=5.0, show_default=True, help="Of play a round.")
+@click.option("--episodes", type=Count(1), default=200, show_default=True, help="Rooms to score each model in.")
+@click.option("--choose", type=Count(1), default=60, show_default=True, help="Rooms by which a round's model is kept.")
+@click.option("--goal", "goals", multiple=True, help="Only these goals. Default: what each room asks for.")
+@click.option("--folder", type=click.Path(path_type=Path), help="Keep everything here, and go on from it.")
+@AS_JSON
+def improve(json_: bool, **options: Any) -> None:
+    """Do corrections help more than as many frames of plain demonstrations?"""
+    from bench import improve
+
+    _show(improve.run(improve.ImproveBench(**options), _say), json_)
+
+
 def _say(text: str) -> None:
     click.echo(text, err=True)
 

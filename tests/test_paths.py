@@ -32,6 +32,7 @@ REVIEWED = {
     "core/together.py": {"folder / name": "is_component() is asked above"},
     "core/transaction.py": {"root / part.name": "part came from component()"},
     "demo/window.py": {"work / name": "the name of a folder that the demo was given"},
+    "improve/steps.py": {"Path(self.config.data.folder)": SETTING},
     "labeling/dataset.py": {"path / sample.image": CHECKED},
     "labeling/export.py": {"Path(row['image'])": CHECKED, "out / image": CHECKED},
     "labeling/job.py": {

@@ -162,6 +162,11 @@ def bench_arena(line, project):
         assert key in result.stdout
 
 
+def improve(line, project):
+    result = runs(re.sub(r"--minutes \d+ --episodes \d+", "--minutes 0.1 --episodes 1", line), project)
+    assert "next: protege play" in result.stdout
+
+
 def clone_small(line, project):
     runs(f"{line} training.max_steps=1 training.batch_size=4", project)
     assert (project / "models" / "cloning" / "arena_goal" / "card.json").exists()
@@ -225,6 +230,7 @@ HOW = {
     "protege score models/gameplay_agent_lora --only-held-back": score,
     "protege bench arena --model models/gameplay_agent_lora": bench_arena,
     'python agent.py --goal "Go to the lantern"': play,
+    "protege improve --rounds 1 --minutes 1 --episodes 20": improve,
     f"protege arena record --episodes 300 {INTO_ZARR}": fewer_episodes,
     "python -m BC_training --config configs/arena_goal.yaml": clone_small,
     "protege clone evaluate models/cloning/arena_goal": clone_evaluate,

@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "tiny-base": "Make a small real Qwen3-VL for machines without a GPU.",
     "clone": "Behaviour cloning from pixels in JAX: train, score, compare, roll out.",
     "play": "Play live: a model presses real keys in your game.",
+    "improve": "Correct a model while it plays, train it on that, keep the better one.",
     "replay": "Press a recording's keys again.",
     "arena": "The built-in game: play it, or record it without a screen.",
     "controls": "Body and hands to Minecraft controls: recordings, training, scores.",

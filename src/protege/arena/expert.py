@@ -111,7 +111,7 @@ class Expert:
         if layout.goal.task is Task.CLIMB_STAIRS and layout.stairs is not None:
             inside = layout.stairs.incidence_deg(here) > 90 and not layout.rooms[0].holds(here)
             if inside or pose.distance(layout.aim) < 48:
-                return layout.stairs.front(-(STEPS + 3) * CELL)
+                return _beyond(layout.stairs)
         feature = {Task.OPEN_DOOR: layout.door, Task.CLIMB_STAIRS: layout.stairs, Task.CHECK_POSTERS: layout.posters}
         wall = feature.get(layout.goal.task)
         if wall is not None and wall.incidence_deg(here) > 58:
@@ -129,6 +129,13 @@ class Expert:
             return None
         ahead = opening.front(-1.5 * CELL) if layout.rooms[0].holds(here) else opening.front(CELL)
         return ahead if max(abs(ahead[0] - here[0]), abs(ahead[1] - here[1])) > 24 else None
+
+    def course(self, state: ArenaState) -> tuple[float, float]:
+        """The way to the goal, by its next corner: units still to walk, and degrees to turn (positive to the left)."""
+        aim, layout = self._aim(state), state.layout
+        stairs = layout.stairs if layout.goal.task is Task.CLIMB_STAIRS else None
+        end = layout.aim if stairs is None else _beyond(stairs)
+        return state.pose.distance(aim) + math.dist(aim, end), state.pose.bearing(aim)
 
     def _steer(self, error: float) -> None:
         """Updates the turn key and whether to walk, with slack both ways so that keys are held, not jittered."""
@@ -166,6 +173,11 @@ class Expert:
             self._since_use = 0
             return frozenset(("enter",))
         return None
+
+
+def _beyond(stairs: Feature) -> Point:
+    """Where one who climbs walks to: behind the last step."""
+    return stairs.front(-(STEPS + 3) * CELL)
 
 
 def _use_hits(door: Feature, pose: Pose) -> bool:

@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -96,6 +96,35 @@ class ExpertPolicy:
         """Nothing to warm up."""
 
 
+@dataclass
+class Playing:
+    """A policy at work in one episode. plans: (decision of its picture, plan), the newest last; done: how often in a
+    row it has said that the goal is reached.
+    """
+
+    policy: Policy
+    player: Player
+    plans: list[tuple[int, Plan]] = field(default_factory=list)
+    done: int = 0
+
+    @property
+    def over(self) -> bool:
+        """Whether it takes the goal for reached, and holds nothing any more."""
+        return self.done >= DONE_IN_A_ROW
+
+    def act(self, now: int, picture: Callable[[], NDArray[np.uint8]], goal: str) -> Action:
+        """The keys it holds in decision `now`; picture: takes the (H, W, 3) picture before it."""
+        if not self.over and now % self.player.execute == 0:
+            plan = self.policy.predict(Frame(picture(), now * PERIOD_NS), goal)
+            self.plans = [*self.plans[-1 - self.player.delay :], (now, plan)]
+            self.done = self.done + 1 if plan.done and not isinstance(self.policy, ExpertPolicy) else 0
+        return NO_KEYS if self.over else _action(self.plans, now, self.player.delay)
+
+    def forget(self) -> None:
+        """Discard plans and what it said, as the live loop does where a person takes over or hands back."""
+        self.plans, self.done = [], 0
+
+
 class EpisodeEngine(Protocol):
     """What an episode needs of an engine."""
 
@@ -149,20 +178,15 @@ class Runner:
             made = swapped(made)
         policy, judge, state = self.policy(job.seed), Judge(made), self.engine.load(made)
         path, film = [(state.pose.x, state.pose.y)], []
-        plans: list[tuple[int, Plan]] = []  # (decision of its picture, plan), the newest last
-        done = quiet = 0
+        playing, quiet = Playing(policy, self.player), 0
         while judge.end is None and quiet <= STOPPED_DECISIONS:
             now = judge.decisions
             if job.film and now % FILM_EVERY == 0:
                 film.append(encode_jpeg(self.engine.picture()))
-            if done < DONE_IN_A_ROW and now % self.player.execute == 0:
-                if isinstance(policy, ExpertPolicy):
-                    policy.state = state
-                plan = policy.predict(Frame(self.engine.picture(), now * PERIOD_NS), made.goal.sentence)
-                plans = [*plans[-1 - self.player.delay :], (now, plan)]
-                done = done + 1 if plan.done and not isinstance(policy, ExpertPolicy) else 0
-            action = _action(plans, now, self.player.delay) if done < DONE_IN_A_ROW else NO_KEYS
-            quiet = quiet + 1 if done >= DONE_IN_A_ROW else 0
+            if isinstance(policy, ExpertPolicy):
+                policy.state = state
+            action = playing.act(now, self.engine.picture, made.goal.sentence)
+            quiet = quiet + 1 if playing.over else 0
             state = self.engine.step(action, tics_of(now))
             judge.observe(state, action)
             path.append((state.pose.x, state.pose.y))

@@ -29,6 +29,7 @@ class ScoreOptions:
 
     samples: how many at most, evenly spread.
     only_held_back: leave out the recordings that the model was trained on, as its metrics.json says.
+    of: the model whose recordings are left out, None for the scored one; so that two models are scored on the same.
     untuned_base: score an adapter's base too.
     four_bit, device: how the model is loaded, as in training.
     page, out: HTML and JSON files to write, None for none.
@@ -36,6 +37,7 @@ class ScoreOptions:
 
     samples: int = 1000
     only_held_back: bool = False
+    of: Path | None = None
     untuned_base: bool = True
     four_bit: bool = False
     device: str = "auto"
@@ -105,7 +107,7 @@ def _parts(model: str | Path, data: LabeledData, options: ScoreOptions) -> tuple
         return None, data
     from protege.training.outputs import read_metrics
 
-    trained, held_back = TrainedOn.from_json(read_metrics(Path(model)).get("trained_on")).part(data)
+    trained, held_back = TrainedOn.from_json(read_metrics(options.of or Path(model)).get("trained_on")).part(data)
     if not len(held_back):
         raise UserError(f"{model}: it was trained on all of this data; score other recordings, or all of these")
     return trained if len(trained) else None, held_back
