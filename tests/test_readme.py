@@ -197,7 +197,7 @@ def fewer_episodes(line, project):
 
 def bench(line, project):
     """It stands in the root of a clone, beside the package."""
-    result = runs(f"{line} --seconds 5 --kills 1", ROOT)
+    result = runs(f"{line} --seconds 2 --kills 1", ROOT)
     assert "label_agreement" in result.stdout
 
 
