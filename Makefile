@@ -12,14 +12,17 @@ demo: .venv/demo-ready
 	@sh scripts/system_packages.sh xvfb-unless-display
 	@$(PY) -m protege.cli demo $(if $(QUICK),--quick)
 
-# A file stays with one worker, since most have fixtures of the module: a trained model, a game, an X server.
+# A file stays with one worker, since most have fixtures of the module: a trained model, a game, an X server. Three
+# workers keep two cores busy: what plays, records or starts processes waits for most of its time.
+WORKERS ?= 3
+
 test: .venv/test-ready lint test-programs
-	$(PY) -m pytest -n 2 --dist loadfile
+	$(PY) -m pytest -n $(WORKERS) --dist loadfile
 
 # pytest-cov's own limit is off: it would be checked before the processes that tests start have been added.
 coverage: .venv/test-ready test-programs
 	$(PY) -m coverage erase
-	$(PY) -m pytest -n 2 --dist loadfile --cov --cov-report= --cov-fail-under=0
+	$(PY) -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report= --cov-fail-under=0
 	$(PY) -m coverage report --fail-under=90
 
 test-programs:
