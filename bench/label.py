@@ -54,17 +54,19 @@ def run(
     origin_hours: float | None = None,
     requests: int = 400,
     say: Callable[[str], None] = lambda text: None,
+    episodes: int = EPISODES,
 ) -> list[Figure]:
     """All figures. hours: of play to label; origin_hours: of them done in the origin's way too (all of them by default;
-    its time and disk grow with the frames, so a part is scaled up); requests: to the loopback server.
+    its time and disk grow with the frames, so a part is scaled up); requests: to the loopback server; episodes:
+    of the built-in game that are repeated.
     """
     if sys.platform != "linux":
         raise UserError("python -m bench label reads the peak memory from /proc, so it runs on Linux")
     origin_hours = min(origin_hours or hours, hours)
     with tempfile.TemporaryDirectory(prefix="protege-bench-") as name:
         folder = Path(name)
-        say(f"making {2 * hours:g} hours of play from {EPISODES} episodes of the built-in game")
-        pattern = make_pattern(folder / "arena")
+        say(f"making {2 * hours:g} hours of play from {episodes} episodes of the built-in game")
+        pattern = make_pattern(folder / "arena", episodes)
         frames = round(hours * HOUR_FRAMES)
         hour = repeat(pattern, folder / "raw" / "hour", frames)
         double = repeat(pattern, folder / "raw" / "double", 2 * frames)
@@ -125,11 +127,11 @@ def _figures(
     ]  # fmt: skip
 
 
-def make_pattern(folder: Path) -> list[Path]:
+def make_pattern(folder: Path, episodes: int = EPISODES) -> list[Path]:
     """A few episodes of real play at full size, to be repeated."""
     from protege.arena.record import record_episodes
 
-    return [episode.folder for episode in record_episodes(folder, EPISODES, seed=1, size=SIZE)]
+    return [episode.folder for episode in record_episodes(folder, episodes, seed=1, size=SIZE)]
 
 
 def repeat(pattern: list[Path], folder: Path, frames: int) -> Path:

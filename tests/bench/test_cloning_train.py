@@ -14,7 +14,17 @@ from bench.apart import by_turns
 from protege.cloning import train
 from protege.cloning.policy import CloningPolicy
 from protege.errors import ProtegeError
+from tests import compiled
 from tests.cloning import tiny
+
+
+@pytest.fixture(scope="module", autouse=True)
+def children(compile_cache):
+    """The processes that the benchmark starts compile as these tests do."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in compiled.environment(compile_cache).items():
+            patch.setenv(name, value)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ KEYS = [
 
 def test_every_figure_of_the_benchmark_is_measured():
     said = []
-    figures = label.run(hours=0.02, origin_hours=0.01, requests=32, say=said.append)
+    figures = label.run(hours=0.02, origin_hours=0.01, requests=32, say=said.append, episodes=3)
     assert [figure.key for figure in figures] == KEYS
     values = json.loads(as_json(figures))
     assert all(values[key] > 0 for key in KEYS[:-1])
@@ -34,7 +34,7 @@ def test_every_figure_of_the_benchmark_is_measured():
 
 
 def test_the_repeated_play_is_a_sound_session(tmp_path):
-    pattern = label.make_pattern(tmp_path / "arena")[:2]
+    pattern = label.make_pattern(tmp_path / "arena", 2)
     folder = label.repeat(pattern, tmp_path / "long", 150)
     assert check(folder) == []
     session = Session.open(folder)

@@ -1,15 +1,19 @@
-"""Compiled steps are kept for a session's tests and hardly optimised: most of a tiny model's time is compiling."""
+"""What is compiled is kept."""
 
 import logging
 
 import pytest
 
+from tests import compiled
+
 
 @pytest.fixture(scope="session", autouse=True)
 def compile_cache(tmp_path_factory):
+    """The folder of what is compiled; `compiled.environment` gives it to other processes."""
     import jax
 
     logging.getLogger("absl").setLevel(logging.ERROR)
-    jax.config.update("jax_disable_most_optimizations", True)
-    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("jax")))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    folder = compiled.folder(tmp_path_factory)
+    for name, value in compiled.settings(folder).items():
+        jax.config.update(name, value)
+    return folder

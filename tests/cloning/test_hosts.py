@@ -3,7 +3,6 @@
 # pyright: reportOptionalMemberAccess=false, reportOptionalSubscript=false
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -19,6 +18,7 @@ from protege.cloning.config import from_fields, load
 from protege.cloning.train import train
 from protege.core.card import ModelCard
 from protege.errors import ProtegeError, UserError
+from tests import compiled
 from tests.cloning.stores import store
 from tests.cloning.tiny import WIDTHS
 
@@ -44,15 +44,16 @@ def options(data, folder, *more):
     return [*fixed, *rate, *widths, "logging.log_every_n_steps=1", "training.num_epochs=10000", *more]
 
 
-def started(command, **environment):
-    """A process of its own, on one device, compiling as these tests do."""
-    import jax
+@pytest.fixture
+def started(compile_cache):
+    """Starts a process of its own, on one device, which compiles as these tests do."""
 
-    of_jax = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
-    of_jax["JAX_COMPILATION_CACHE_DIR"] = str(jax.config.jax_compilation_cache_dir)  # pyright: ignore
-    env = {**os.environ, **of_jax, "PYTHONPATH": str(ROOT), **environment}
-    piped = subprocess.PIPE
-    return subprocess.Popen([sys.executable, *command], stdout=piped, stderr=piped, text=True, env=env, cwd=ROOT)
+    def start(command, **more):
+        env = compiled.environment(compile_cache, PYTHONPATH=str(ROOT), **more)
+        piped = subprocess.PIPE
+        return subprocess.Popen([sys.executable, *command], stdout=piped, stderr=piped, text=True, env=env, cwd=ROOT)
+
+    return start
 
 
 def ended(processes):
@@ -80,7 +81,7 @@ def data(tmp_path_factory):
     return store(tmp_path_factory.mktemp("data") / "e.zarr", (12, 9, 15, 7), size=(24, 16))
 
 
-def test_two_processes_learn_what_one_does_and_stop_and_go_on_together(data, tmp_path):
+def test_two_processes_learn_what_one_does_and_stop_and_go_on_together(data, tmp_path, started):
     """Started with the keys of the configuration, stopped by Ctrl-C at the second one alone, gone on with as Slurm does
     it. The cache is shared, too: both build it.
     """
@@ -157,7 +158,7 @@ for tried in (
 """
 
 
-def test_what_stops_one_process_stops_the_other(data, tmp_path):
+def test_what_stops_one_process_stops_the_other(data, tmp_path, started):
     """And a model that is there stays, though training.resume=never says to start over."""
     models = [tmp_path / name / "checkpoints" / "7" / "model" for name in ("m", "0/not_shared")]
     for model in models:

@@ -1,6 +1,5 @@
 """The check of an installation: everything is tried, and what is broken is said without a traceback."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -10,20 +9,21 @@ import pytest
 
 from protege import cli
 from protege.cloning.setup_check import LIBRARIES, checks
+from tests import compiled
 from tests.cloning.stores import store
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def checked(tmp_path_factory):
+def checked(tmp_path_factory, compile_cache):
     """The script of the source documents, run once: how it ended, its lines by check, and what it left in its folder
     for temporary files.
     """
     folder, temporary = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("temporary")
     command = [sys.executable, "BC_training/scripts/test_setup.py", "--config", "configs/pure_cnn.yaml"]
     command += ["--dataset", str(store(folder / "episodes.zarr"))]
-    environment = {**os.environ, "TMPDIR": str(temporary), "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    environment = compiled.environment(compile_cache, TMPDIR=str(temporary))
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     return done.returncode, lines(done.stdout), list(temporary.glob("protege-setup-*"))
 

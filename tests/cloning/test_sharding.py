@@ -4,7 +4,6 @@
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,14 +12,13 @@ import pytest
 
 from protege.cloning.steps import Devices
 from protege.errors import UserError
+from tests import compiled
 from tests.cloning.stores import store
 
 ROOT = Path(__file__).parents[2]
 CODE = """
 import json, sys
 import jax
-jax.config.update("jax_disable_most_optimizations", True)
-jax.config.update("jax_compilation_cache_dir", sys.argv[3])
 import numpy as np
 from tests.cloning.tiny import run
 from protege.cloning import loader
@@ -44,15 +42,12 @@ print(json.dumps([len(jax.devices()), found[1], found[4], refused, whole]))
 """
 
 
-def test_four_devices_have_the_loss_of_one(tmp_path, tmp_path_factory):
+def test_four_devices_have_the_loss_of_one(tmp_path, compile_cache):
     """Batch statistics, dropout and the mask of the last batch included: 31 samples in batches of 8."""
-    import jax
-
     data = store(tmp_path / "e.zarr", (12, 9, 15, 7), size=(24, 16))
     flags = "--xla_force_host_platform_device_count=4"
-    environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
-    cache = jax.config.jax_compilation_cache_dir
-    command = [sys.executable, "-c", CODE, str(data), str(tmp_path), cache]
+    environment = compiled.environment(compile_cache, XLA_FLAGS=flags, PYTHONPATH=str(ROOT))
+    command = [sys.executable, "-c", CODE, str(data), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=ROOT, timeout=280)
     assert done.returncode == 0, done.stderr[-2000:]
     devices, one, four, refused, whole = json.loads(done.stdout.splitlines()[-1])

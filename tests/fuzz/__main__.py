@@ -1,4 +1,4 @@
-"""python -m tests.fuzz --cases 2000 --json: break inputs of every format, run every command on them, count what fails.
+"""python -m tests.fuzz --cases 800 --json: break inputs of every format, run every command on them, count what fails.
 
 Three processes share the cases, one for each set of libraries; each forks once a case. `--case N` runs one of them
 again, says what it does and keeps its folder.
@@ -36,7 +36,7 @@ FIGURES: Final = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
-    parser.add_argument("--cases", type=int, default=2000)
+    parser.add_argument("--cases", type=int, default=800)
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--case", type=int, help="run this one alone, and keep its folder")

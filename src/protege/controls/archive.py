@@ -87,7 +87,10 @@ class Archive:
                     data = member.read()
                 else:
                     packed = self._zip.fp.read(info.compress_size)
+                    # One byte more than promised at most: whatever unpacks to more stops here and fails the check of
+                    # its length.
                     data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, info.file_size + 1)
+            # zipfile checks the sum only in its own reader, which was passed by.
             if len(data) != info.file_size or zlib.crc32(data) != info.CRC:
                 raise zipfile.BadZipFile(f"{name} is damaged")
             stream = io.BytesIO(data)
@@ -120,6 +123,7 @@ def open_archive(path: Path) -> Iterator[Archive]:
 
 def _header(member: IO[bytes]) -> Header:
     major, _ = np.lib.format.read_magic(member)
+    # numpy's readers parse the header as a literal and never run it; objects are refused by their type.
     read_header = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
     shape, by_column, kind = read_header(member)
     return Header(shape, kind, by_column)

@@ -102,6 +102,7 @@ class _Noise:
     def add(self, landmarks: NDArray[np.float32], frames: slice) -> None:
         """Add to landmarks (B, 225) in place; an absent landmark is exactly zero and stays so."""
         noise = self.stretches[self.starts[frames]]
+        # Noise would turn a hand that is not there into one at the origin.
         noise *= landmarks != 0
         landmarks += noise
 
@@ -121,6 +122,7 @@ def _interpolate(
     out[:, COORDINATES.stop :] = frames[nearest, COORDINATES.stop :]
     for hand in ("left", "right"):
         present = frames[:, INPUTS[f"{hand}_present"].start]
+        # Halfway to an absent hand, which is all zeros, is no place where a hand ever was.
         half = np.flatnonzero(present[before] != present[after])
         where = INPUTS[f"{hand}_hand"]
         out[half, where] = frames[nearest[half], where]

@@ -151,6 +151,7 @@ class KeyboardBridge:
             self._pointer.place(rect.left + round(x * (rect.width - 1)), rect.top + round(y * (rect.height - 1)))
         else:
             self._rest += turned * self._scale
+            # The mouse moves whole pixels; what is left over is added to the next turn, or slow turns would be lost.
             pixels = np.trunc(self._rest)
             self._rest -= pixels
             self._pointer.move(int(pixels[0]), int(pixels[1]))

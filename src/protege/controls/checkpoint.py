@@ -73,6 +73,7 @@ class Saved:
 
 def save(path: Path, run: Run, state: State, learner: Mapping[str, StateDict], statistics: Statistics) -> None:
     """Write a checkpoint, whole or not at all."""
+    # As tensors: `weights_only` loads them, and no numpy array, whose pickle can run code.
     scale = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in vars(statistics).items()}
     held = {"run": run.to_json(), "state": asdict(state), "learner": dict(learner), "statistics": scale}
     with writing(path.parent), replacing(path) as beside:

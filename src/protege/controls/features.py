@@ -84,6 +84,7 @@ class LiveRows:
         first = CONTEXT if self.count >= CONTEXT else 0
         known = slice(-1 - min(self.count, CONTEXT), None)
         states = np.broadcast_to(state, (min(self.count, CONTEXT) + 1, len(STATE)))
+        # By the function that makes the training rows, so that the two cannot drift apart.
         row = build_rows(self._frames[known], states, self._controls[known], first)[-1]
         if self._mean is not None and self._std is not None:
             row -= self._mean

@@ -85,6 +85,7 @@ class ModelFiles:
         named = [cls.named(path if path.is_dir() else path.parent, style) for style in SUFFIXES]
         found = [files for files in named if path in (files.weights, files.onnx) or path.is_dir()]
         for files in found:
+            # Both styles may lie in one folder; the newer one comes first.
             if files.weights.is_file() and files.config.is_file():
                 return files
         wanted = found[0] if found else named[0]

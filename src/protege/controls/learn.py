@@ -96,9 +96,11 @@ class Learner:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         inputs, mask, targets = tensors(batch, self.device)
+        # float16 needs the loss scaler, which is CUDA's; bfloat16 has the range of float32 and needs none.
         dtype = torch.float16 if self.device.type == "cuda" else torch.bfloat16
         with torch.autocast(self.device.type, dtype, enabled=self.mixed):
             out = self.model(inputs, mask)
+        # Outside of autocast: sums over a batch lose too much in half precision.
         found = terms(out, targets, self.weights, self._learned)
         loss = combined(found)
         if self.options.loss_weighting == "seed000":

@@ -126,6 +126,7 @@ def from_lines(lines: IO[str], silence_s: float = SILENCE_S) -> Stream:
                 waiting.put(line)
         waiting.put(None)
 
+    # In a thread, because a pipe cannot be read with a timeout everywhere, and silence has to be noticed.
     threading.Thread(target=hear, name="features", daemon=True).start()
     while True:
         try:

@@ -104,6 +104,7 @@ def terms(
     each = elements(outputs, targets, weights)
     kept = _kept({name: mask.expand_as(each[name]) for name, mask in masks.items()}, learned)
     values = _kept(each, learned)
+    # `where` and no product with the mask: a loss that is infinite outside of it, times 0, would be no number.
     return {name: Term(torch.where(kept[name], values[name], 0.0).sum(), kept[name].sum()) for name in LOSS_WEIGHTS}
 
 

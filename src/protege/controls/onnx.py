@@ -55,6 +55,7 @@ def export(model: ControlTransformer, path: Path) -> float:
     assert program is not None
 
     with writing(path.parent), replacing(path) as part:
+        # In one file: weights beside it would have the temporary name.
         program.save(part, external_data=False)
         if not (largest := difference(model, part)) <= TOLERANCE:
             raise ProtegeError(f"the ONNX file differs from PyTorch by {largest:.1e}, over {TOLERANCE:g}; not kept")

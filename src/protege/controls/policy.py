@@ -62,6 +62,7 @@ class ControlPolicy:
             slot = None if state is None else hotbar_slot(numbers[SLOT])
             said = self._run(self.rows.inputs, self.rows.mask)
             output = self.after.step(said, screen_open, slot, time_s)
+        # What was done, not what the model asked for: a recording holds the same.
         self.rows.remember(output.vector)
         self._last = output
         return output

@@ -144,6 +144,7 @@ def roll_out(
     recording = np.searchsorted(ends, last, side="right")
     times = last - starts[recording]
     parts, order = [], []
+    # Frame by frame over all recordings at once, since each decision becomes history of the next five.
     for time in np.unique(times):
         windows = np.flatnonzero(times == time)
         batch = own.batch(windows)

@@ -37,6 +37,7 @@ def open_runner(files: ModelFiles, backend: str = "auto") -> Runner:
     """
     if backend not in BACKENDS:
         raise UserError(f"backend {backend!r}: expected one of {', '.join(BACKENDS)}")
+    # An older one is of weights that have been trained on since.
     exported = files.onnx.is_file() and files.onnx.stat().st_mtime >= files.weights.stat().st_mtime
     if backend == "onnx" and not exported:
         raise UserError(f"{files.onnx}: no export of the weights beside it; train again, or use the backend torch")

@@ -59,6 +59,7 @@ def split(
     types = sorted({source.session_type for source in sources})
     known = {source.path: (before or {}).get(name) for name, source in names(sources).items()}
     for kind in types:
+        # Sorted first: the order in which a file system lists them must not decide.
         group = sorted((s for s in sources if s.session_type == kind), key=lambda s: str(s.path))
         shuffled = [group[i] for i in rng.permutation(len(group))]
         if len(group) < 3:

@@ -136,6 +136,7 @@ class WebSocketBridge:
                 ) as connection:
                     self._talk(connection)
             with self._wake:
+                # What the game said last is out of date once it no longer speaks.
                 self._state = None
                 self._wake.wait_for(lambda: self._closed, self._retry_s)
 
@@ -143,9 +144,11 @@ class WebSocketBridge:
         """Send and hear until the connection breaks (raises) or we close."""
         listener = threading.Thread(target=self._hear, args=(connection,), name="bridge-hears", daemon=True)
         listener.start()
+        # The game may still hold what an earlier connection pressed.
         connection.send(json.dumps({"type": "release_all", "seq": self._next()}))
         with self._wake:
             self.traffic.connections += 1
+        # A broken connection shows first to who reads: sending may go on into the system's buffer for seconds.
         while listener.is_alive():
             with self._wake:
                 self._wake.wait_for(lambda: self._waiting is not None or self._closed, 0.2)

@@ -43,6 +43,8 @@ class Statistics:
     @classmethod
     def of(cls, rows: NDArray[np.float32]) -> Self:
         """Compute them of (N, 671) rows that are not standardised yet."""
+        # Sums are taken around a rough mean: of numbers far from 0 the difference of two large sums would lose the
+        # deviation.
         centre = rows[:CHUNK].mean(axis=0)
         total, squares = np.zeros(rows.shape[1]), np.zeros(rows.shape[1])
         ones = np.ones(CHUNK, dtype=np.float32)
@@ -150,6 +152,7 @@ class Prepared:
                 size = (history.stop - history.start) // parts
                 where = slice(history.start + part * size, history.start + (part + 1) * size)
                 inputs[drop[:, part], :, where] = self.blank[where]
+        # What lies in memory behind a short window are frames of its future, or of the next recording.
         if not mask.all():
             inputs[~mask] = 0
         return Batch(**vars(self.targets(indices)), inputs=inputs, mask=mask)
@@ -158,6 +161,7 @@ class Prepared:
     def _view(self) -> NDArray[np.float32]:
         """(N, 30, 671) overlapping windows without a copy; cutting from it is one copy of contiguous memory."""
         step, item = self.rows.strides
+        # Read only: each row is in thirty windows, so writing to one would change all.
         shape = (len(self.rows) - WINDOW + 1, WINDOW, INPUT)
         return np.lib.stride_tricks.as_strided(self.rows, shape, (step, step, item), writeable=False)
 
@@ -227,6 +231,7 @@ class _Builder:
     def finish(self, first_target: int, skipped: tuple[Skipped, ...]) -> Prepared:
         stop = self.spans[-1][1]
         rows = self._rows[: stop + WINDOW - 1]
+        # The last windows of all reach beyond the last frame, hence the empty rows.
         rows[stop:] = 0
         ends = [np.arange(min(first_target, b - a - 1), b - a) for a, b in self.spans]
         firsts = np.concatenate([np.full(len(e), a) for e, (a, _) in zip(ends, self.spans, strict=True)])

@@ -62,6 +62,7 @@ class ActionSpace:
         for row, action in zip(rows, actions, strict=True):
             for key in action:
                 row[self.index(key)] = True
+        # A column of its own, since "no key" is what a model has to be able to choose.
         rows[:, -1] = ~rows[:, :-1].any(axis=1)
         return rows
 

@@ -72,6 +72,7 @@ class Sample:
             image, text, answer = picture["image"], question["text"], assistant["content"]
             if not isinstance(image, str):
                 raise TypeError("image is no text")
+            # Taken by position and then checked by writing the prompt anew: a goal may hold the prompt's own words.
             goal = text.removeprefix("Goal: ").removesuffix(prompt("", horizon).removeprefix("Goal: "))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a sample: {str(fields)[:80]!r} ({error!r})") from None

@@ -111,8 +111,10 @@ def event_to_json(event: Event) -> dict[str, Json]:
 
 def event_from_json(fields: Json, space: ActionSpace) -> Event:
     """The inverse of `event_to_json`; ValueError says what is wrong with the line."""
+    # `type`, since a bool is an int to isinstance, and JSON's true would be the first nanosecond.
     if isinstance(fields, dict) and not (type(t := fields.get("t_ns")) is int and abs(t) < NEVER_NS):
         raise ValueError(f"not an event: t_ns is {t!r}")
+    # Patterns let further keys pass; a line with one is of a format that we do not know, hence the lengths.
     match fields:
         case {"t_ns": int(t_ns), "key": str(key), "down": bool(down)} if len(fields) == 3:
             if key not in space.pressable:
@@ -198,6 +200,7 @@ def frame_actions(
     for column, key in enumerate(space.pressable):
         spans = held_spans(events, key, until_ns=int(stop.max()) + 1)
         held = _held_before(spans, stop) - _held_before(spans, start)
+        # In whole nanoseconds, and doubled instead of halved: no rounding, so the same label on every machine.
         rows[:, column] = 2 * held > stop - start
     rows[:, -1] = ~rows[:, :-1].any(axis=1)
     return rows

@@ -137,12 +137,14 @@ def own_name(folder: Path, name: object, source: Path, field: str) -> str:
 
 def hidden(path: Path, suffix: str) -> Path:
     """A unique hidden name beside `path`; everything that lists folders skips names that start with a dot."""
+    # Cut, because names have 255 bytes at most on most file systems and this adds some.
     return path.with_name(f".{path.name[:80]}.{os.getpid()}-{secrets.token_hex(4)}.{suffix}")
 
 
 def free(path: Path, taken: Collection[str] = ()) -> Path:
     """`path`, or beside it `name_2`, `name_3` … where something lies there already or the name is in `taken`."""
     found, number = path, 2
+    # `lexists`, since a link that leads nowhere takes the name, too.
     while os.path.lexists(found) or found.name in taken:
         found, number = path.with_name(f"{path.name}_{number}"), number + 1
     return found
@@ -191,6 +193,7 @@ def replacing(path: Path) -> Iterator[Path]:
         with naming(path, beside):
             yield beside
             move(beside, path)
+    # Ctrl-C as well must leave nothing behind.
     except BaseException:
         with suppress(OSError):
             beside.unlink()
@@ -303,6 +306,7 @@ def _put_in_place(part: Path, folder: Path, replace: bool) -> None:
         return
     if not replace:  # rename(2) would silently replace an empty folder that somebody made in between
         raise UserError(f"{folder}: made by another program meanwhile; write elsewhere")
+    # No system renames a folder over one that is not empty. Between the two moves there is none: `recover` ends that.
     old = hidden(folder, "old")
     move(folder, old)
     try:
@@ -322,6 +326,7 @@ def locked(folder: Path, doing: str) -> Iterator[None]:
     """
     place = folder.resolve()
     path = place.with_name(f".{place.name}.lock")
+    # The innermost first, which is the order in which they can be removed again.
     made = [parent for parent in path.parents if not parent.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
     file = _take(path, folder)
@@ -343,6 +348,7 @@ def locked(folder: Path, doing: str) -> Iterator[None]:
 
 def _take(path: Path, folder: Path) -> IO[bytes]:
     while True:
+        # Made if need be and never emptied here: while somebody holds it, its words say who.
         file = path.open("a+b")
         try:
             lock_file(file)

@@ -65,6 +65,7 @@ def decode_picture(
     data = _picture_bytes(source)
     with open_picture(data, formats, size) as image:
         rgb = _rgb(image)
+        # What is missing is decoded as grey, so only a grey end makes the second decoding necessary.
         if image.format == "JPEG" and (rgb[-1, -1] == 128).all() and not _has_its_end(data, rgb, formats):
             raise OSError("image file is truncated (its last rows are not there)")
         return rgb if image.getexif().get(_ORIENTATION, 1) == 1 else _turned(image, rgb)
@@ -81,6 +82,8 @@ def open_picture(
     """
     data = _picture_bytes(source)
     try:
+        # From bytes in memory: Pillow reads a file lazily, and one that changes meanwhile is no longer what was
+        # checked.
         with Image.open(io.BytesIO(data), formats=formats) as image:
             turned = image.size[::-1] if image.getexif().get(_ORIENTATION, 1) >= 5 else image.size
             if size is not None and turned != tuple(size):

@@ -58,7 +58,15 @@ class Segment:
 
 @dataclass(frozen=True)
 class Shape:
-    """What decides the samples of a segment, apart from its goal."""
+    """What decides the samples of a segment, apart from its goal.
+
+    seconds: length of a segment
+    horizon: actions in a window
+    chords: a slot may name several keys ("w+right")
+    tau_ms: the player's reaction time, by which actions are moved to earlier frames
+    keep_idle: keep windows without a key inside a segment
+    join: merge adjacent segments with the same goal
+    """
 
     seconds: float = 4.0
     horizon: int = HORIZON

@@ -103,6 +103,7 @@ def families(members: Sequence[Collection[str]]) -> list[str]:
 
     def root(name: str) -> str:
         while (above := parent.setdefault(name, name)) != name:
+            # Union-find with path splitting: each search makes the next one shorter.
             parent[name] = parent[above]
             name = above
         return name
@@ -178,6 +179,7 @@ class _Reader:
                 self._parents[folder] = None  # a circle ends here
                 self._parents[folder] = self._read(folder)
             parent = self._parents[folder]
+            # The name alone is no proof: another recording may have taken it since. Its clock at that frame is.
             if parent is not None and position < len(parent[0]) and int(parent[0].t_ns[position]) == t_ns:
                 return parent
         return None

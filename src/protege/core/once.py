@@ -24,6 +24,7 @@ class Claims:
             first, last = origin.frames
             shift = origin.start - first
             taken = self._of.setdefault(origin.recording, [])
+            # The intervals are in order and do not overlap, so only one before `first` can reach into it.
             near = taken[max(0, bisect_left(taken, (first,)) - 1) : bisect_left(taken, (last,))]
             theirs = [(max(a, first), min(b, last), who) for a, b, who in near if b > first]
             found += [(a + shift, b + shift, who) for a, b, who in theirs if who != owner]

@@ -13,6 +13,7 @@ class StatusLine:
 
     def show(self, text: str) -> None:
         """Put `text` in the line's place."""
+        # Filled up with blanks, or the end of a longer text before it would stay.
         self._out.write("\r" + text.ljust(self._width) if self.live else text + "\n")
         self._width = len(text) if self.live else 0
         self._out.flush()

@@ -31,6 +31,7 @@ def together(folder: Path, also: Collection[str] = ()) -> Iterator[Path]:
     try:
         yield part
         write_json(part / _GONE, [name for name in also if not (part / name).exists()])
+        # The moment that decides: before it nothing has happened, after it `settle` does the rest.
         part.replace(folder / READY)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
@@ -49,6 +50,7 @@ def settle(folder: Path) -> None:
     for name in gone if isinstance(gone, list) else []:
         if is_component(name):
             (folder / name).unlink(missing_ok=True)
+    # Every step may be done twice, because a kill may come after any of them.
     for path in sorted(ready.iterdir()):
         if path.name != _GONE:
             move(path, folder / path.name)

@@ -81,6 +81,8 @@ def transaction(root: Path, doing: str, what: Json = None) -> Iterator[Transacti
         except BaseException:
             shutil.rmtree(stage, ignore_errors=True)
             raise
+        # Outside of the `try`: it is decided, so what fails from here on is finished by the next transaction and not
+        # undone.
         _finish(root, stage)
 
 
@@ -132,6 +134,7 @@ def _finish(root: Path, stage: Path) -> Done:
             if old.exists():
                 to_trash(old)
     for part in add:
+        # Those that are gone were moved before a kill.
         if part.exists():
             move(part, free(root / part.name))
     shutil.rmtree(stage)

@@ -55,11 +55,13 @@ def _closed_console() -> Iterator[None]:
     def handle(what: int) -> bool:
         if what != _BREAK and what not in _CLOSED:
             return False  # Python's own handler makes a KeyboardInterrupt of Ctrl-C
+        # This runs in a thread of Windows', where raising would end nothing.
         _thread.interrupt_main(signal.SIGINT)
         if what in _CLOSED:
             ended.wait(CLOSING_S)
         return True
 
+    # In a variable, since Windows calls it from a thread of its own for as long as it is set.
     procedure = CTRLPROC(handle)
     kernel32.SetConsoleCtrlHandler(procedure, True)
     try:

@@ -43,11 +43,14 @@ class Guard:
     def hold(self, action: Action) -> None:
         if not self.watched:
             action = NO_KEYS
+        # Told before it is done: a kill between the two leaves no key down that the watchdog does not know. The old
+        # keys stay in the list until they are up.
         self._beat(self._keys.held | action)
         self._keys.hold(action)
 
     def release_all(self) -> None:
         self._keys.release_all()
+        # Last, since until they are up the watchdog has to take them for held.
         self._watchdog.beat(NO_KEYS)
 
     def now_ns(self) -> int:
@@ -59,11 +62,13 @@ class Guard:
             now = self._clock.now_ns()
             if now >= t_ns:
                 return
+            # In short sleeps: one long one would look like standing still.
             self._clock.sleep_until(min(t_ns, now + BEAT_NS))
 
     def _beat(self, held: Action) -> None:
         now = self._clock.now_ns()
         self._silence_ns, self._beat_ns = max(self._silence_ns, now - self._beat_ns), now
+        # It has let go of them behind our back. Our own list has to follow, or `hold` would not press them again.
         if self._watchdog.released():
             self._keys.release_all()
             held = NO_KEYS

@@ -108,6 +108,7 @@ class _XWindow:
         self._display.sync()
 
     def focused(self) -> bool:
+        # A number (0 or 1) where no window has it, else a window.
         focus = self._display.get_input_focus().focus
         return getattr(focus, "id", focus) == self.window.id
 

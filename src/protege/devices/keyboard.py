@@ -37,6 +37,8 @@ class RealKeys:
     def hold(self, action: Action) -> None:
         if unknown := action - self._places.keys():
             raise ValueError(f"keys outside the action space are never pressed: {sorted(unknown)}")
+        # Releases come first: otherwise both keys are down for a moment, a chord that nobody asked for. Sorted, since
+        # the order of a set differs from one process to the next.
         for name in sorted(self.held - action):
             self.presser.release(self._places[name][0])
         for name in sorted(action - self.held):
@@ -96,6 +98,7 @@ class HeldKeys:
     @property
     def held(self) -> Action:
         """May be asked for by any thread."""
+        # `tuple` copies in one step of the interpreter; a loop over the view fails when a key changes meanwhile.
         return frozenset(tuple(self._down.values()))
 
 
@@ -116,6 +119,7 @@ class KeyListener:
         """names: the keys to report; aliases: other keys that count as one of them, e.g. {"ctrl": "c"}."""
         self._heard = heard
         self._keys = HeldKeys(names, aliases)
+        # Its `put` never waits: Windows removes the hook of a thread that does.
         self._queue: queue.SimpleQueue[KeyEvent | None] = queue.SimpleQueue()
         self._hook: Hook = open_hook(self._queue.put)
         self._thread = threading.Thread(target=self._work, name="keys taken", daemon=True)
@@ -142,11 +146,13 @@ class KeyListener:
         while (event := self._queue.get()) is not None:
             if event.down:
                 self.presses += 1
+                # Counted without its name: a recording of a game must not become one of what was typed.
                 self.unknown += event.place is None
             if (name := self._keys.take(event)) is not None:
                 self._heard(name, event.down, event.t_ns)
 
     def __enter__(self) -> "KeyListener":
+        # What changes while the keys that are down are read waits in the queue, so nothing falls in between.
         self._keys.begin(self._hook.start())
         self._thread.start()
         return self

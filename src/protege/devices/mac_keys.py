@@ -80,10 +80,12 @@ class MacHook:
         if kind not in (q.kCGEventKeyDown, q.kCGEventKeyUp, q.kCGEventFlagsChanged):
             return event
         code = q.CGEventGetIntegerValueField(event, q.kCGKeyboardEventKeycode)
+        # A modifier sends neither down nor up, only the flags as they are afterwards.
         if kind == q.kCGEventFlagsChanged:
             down = bool(q.CGEventGetFlags(event) & MODIFIER_BITS.get(code, 0))
         else:
             down = kind == q.kCGEventKeyDown
         maker = q.CGEventGetIntegerValueField(event, q.kCGEventSourceUnixProcessID)
+        # The event goes back unchanged: a tap that returns nothing swallows the key.
         self._put(KeyEvent(_BY_CODE.get(code), code, down, self._own and maker == os.getpid(), t_ns))
         return event

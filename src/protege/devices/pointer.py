@@ -49,6 +49,7 @@ class XPointer:
     def move(self, right: int, down: int) -> None:
         from Xlib import X
 
+        # A motion by nothing would be an event all the same.
         if right or down:
             self._send(X.MotionNotify, True, right, down)
             self._display.sync()

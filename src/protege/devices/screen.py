@@ -105,6 +105,7 @@ class _ScreenSize:
     """Where the screen is and how large, now: on X11 the server is asked each time."""
 
     def __init__(self, mss: "MSS") -> None:
+        # A connection of our own: mss asks the server for the size once, and keeps it.
         self._display: Display | None = None
         if sys.platform == "linux":
             from protege.devices.x11 import open_display
@@ -152,6 +153,7 @@ def _open_mss() -> "MSS":
         try:
             found = mss.MSS(backend=backend)
             monitor = found.monitors[0]
+            # Opening succeeds where reading fails later, so one pixel is read at once.
             found.grab({**monitor, "width": 1, "height": 1})
             return found
         except mss.ScreenShotError as error:

@@ -24,6 +24,7 @@ _NOT_INHERITED: Final = 1
 def short_turns() -> None:
     """For the calling thread from now on, and not for what it starts. Does nothing where it cannot."""
     if (call := _call()) is not None:
+        # The call sets every field, so what is to stay has to be given again.
         nice = os.getpriority(os.PRIO_PROCESS, 0)
         fields = (struct.calcsize(_ATTR), 0, _NOT_INHERITED, nice, 0, TURN_NS, 0, 0)
         ctypes.CDLL(None).syscall(call, 0, struct.pack(_ATTR, *fields), 0)

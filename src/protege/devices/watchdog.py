@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 READY: Final = b"ready"
 MOUSE: Final = "--mouse"
 SILENCE_S: Final = 0.12
-"""A program that holds keys and says nothing for so long has its keys released."""
+"""A program that holds keys and says nothing for so long has its keys released: six beats of `guard.BEAT_NS`, and with
+the release itself well within the 200 ms that are promised."""
 ANSWER_S: Final = 0.15
 """A watchdog that does not answer for so long is not there."""
 END_S: Final = 3.0
@@ -51,6 +52,8 @@ class Watchdog:
         self._released = False
 
     def __enter__(self) -> Self:
+        # A new interpreter and no fork: a fork would share our connection to the display, and locks that other threads
+        # hold at that moment would stay locked in it.
         command = [sys.executable, "-m", "protege.devices.watchdog", *self._space.pressable]
         command += [MOUSE] if self._mouse else []
         self._process = subprocess.Popen(
@@ -107,6 +110,7 @@ class Watchdog:
                 self._released = True
                 continue
             self._answered += 1
+            # Any answer shows that it lives. What is still open then has waited since now, not since it was sent.
             self._waiting_ns = None if self._answered >= self._sent else time.perf_counter_ns()
 
     def __exit__(
@@ -119,6 +123,7 @@ class Watchdog:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with suppress(OSError):
+            # The end of its input is what makes it release everything and end.
             self._process.stdin.close()
         if self._reader is not None:
             self._reader.join(END_S)
@@ -140,6 +145,7 @@ def main(names: list[str]) -> None:
     told: queue.Queue[bytes] = queue.Queue()
     threading.Thread(target=_listen, args=(told,), daemon=True).start()
     with suppress(DisplayGone):  # with the display its keys are gone
+        # Said only when it could release: until then the program presses nothing.
         _say(READY + f" {os.getpid()}\n".encode())
         _watch(told, keys)
         keys.release_all()
@@ -153,8 +159,11 @@ def main(names: list[str]) -> None:
 def _leave_the_family() -> None:
     """Be found by nobody who ends the parent with all that belongs to it; only the pipe's end ends us."""
     if sys.platform != "win32":
+        # Whoever ends a program with all of its children finds them by their parent: an orphan is in nobody's list.
+        # `_exit`, since what the interpreter does at its end must happen once, in the child.
         if os.fork():
             os._exit(0)
+        # The terminal's signals do not reach its session, but a service manager or a container sends SIGTERM to all.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
     from protege.devices.turns import short_turns
@@ -163,6 +172,7 @@ def _leave_the_family() -> None:
 
 
 def _listen(told: "queue.Queue[bytes]") -> None:
+    # In a thread of its own, because on Windows no pipe can be read with a timeout.
     for line in sys.stdin.buffer:
         told.put(line)
     told.put(b"")
@@ -173,8 +183,11 @@ def _watch(told: "queue.Queue[bytes]", keys: "RealKeys") -> None:
     held: Action = NO_KEYS
     while True:
         try:
+            # Silence is dangerous only while keys are held; a program that holds none may think for as long as it
+            # likes.
             line = told.get(timeout=SILENCE_S if held else None)
         except queue.Empty:
+            # Those alone: a release of ours would also let go of a key that the person holds.
             keys.release(held)
             held = NO_KEYS
             _say(b"R")

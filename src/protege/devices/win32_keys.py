@@ -20,7 +20,7 @@ from protege.errors import UserError
 
 EXTENDED: Final = 0xE000
 """Added to the scan code of an extended key: the arrows are where the keypad's 8, 4, 6 and 2 are, but for this."""
-_MARK: Final = 0x50526000
+_MARK: Final = 0x50526000  # "PR", and room for a process number
 _LOOK_MS: Final = 100
 
 _KEYBOARD, _KEY_EXTENDED, _KEY_UP, _KEY_SCAN = 1, 1, 2, 8
@@ -56,6 +56,7 @@ class Win32Presser:
         self._send(place, True)
 
     def release(self, place: Place) -> None:
+        # Refused releases are made up for at the next chance, or the key stays down once the desktop is back.
         for owed in self._owed - {place}:
             if self._send(owed, False):
                 self._owed.discard(owed)
@@ -105,6 +106,7 @@ class Win32Hook:
         return self._thread.is_alive() and self.handle is not None
 
     def start(self) -> Mapping[int, Place | None]:
+        # Before the thread starts, so that the first look finds no key unheard.
         self._down = {code: (key, False) for code, key in _state().items()}
         down = {code: _PLACES.get(code) for code in self._down}
         self._thread.start()
@@ -124,6 +126,7 @@ class Win32Hook:
 
     def _work(self) -> None:
         self._thread_id = kernel32.GetCurrentThreadId()
+        # By the thread that reads messages: Windows calls the hook from within that, and from nowhere else.
         self._set()
         message = wintypes.MSG()
         user32.PeekMessageW(ctypes.byref(message), None, 0, 0, 0)  # makes the queue that `stop` posts to
@@ -148,6 +151,7 @@ class Win32Hook:
             down = not heard.flags & _LLKHF_UP
             own = heard.extra == self._mark
             code = heard.scan | (EXTENDED if heard.flags & _LLKHF_EXTENDED else 0)
+            # Its scan code is a character, which may look like any key's.
             if heard.vk == _VK_PACKET:
                 code = 0
             elif not heard.scan:  # injected by virtual key alone
@@ -157,10 +161,12 @@ class Win32Hook:
             else:
                 self._down.pop(code, None)
             self._put(KeyEvent(_PLACES.get(code), code, down, own, t_ns))
+        # Always passed on: to keep an event back would take the key from the game.
         return user32.CallNextHookEx(None, number, message, pointer)
 
     def _look(self, now: int) -> None:
         """Compare with the keyboard's state; what differs twice in a row is no matter of timing."""
+        # Only the high bit: the low one says "pressed since somebody last asked", whichever program that was.
         keys = {key for key in _VIRTUAL_KEYS if user32.GetAsyncKeyState(key) & 0x8000}
         heard = {key for key, _ in self._down.values()}
         released = {code for code, (key, _) in self._down.items() if key not in keys}

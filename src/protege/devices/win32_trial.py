@@ -23,6 +23,7 @@ class Win32Trial:
         self._codes: list[tuple[int, bool]] = []
         self._before = user32.GetForegroundWindow()
         instance = kernel32.GetModuleHandleW(None)
+        # Kept in a field: ctypes frees a callback that nobody holds, and Windows would call into freed memory.
         self._class = WindowClass(procedure=WNDPROC(self._handle), instance=instance, name=_CLASS)
         user32.RegisterClassW(ctypes.byref(self._class))
         self._window = user32.CreateWindowExW(
@@ -50,6 +51,7 @@ class Win32Trial:
 
     def _handle(self, window: int, message: int, first: int, second: int) -> int:
         if (down := _KEYS.get(message)) is not None:
+            # lParam holds the scan code in bits 16 to 23 and the extended flag in bit 24.
             self._codes.append((second >> 16 & 0xFF | (EXTENDED if second >> 24 & 1 else 0), down))
             return 0
         return user32.DefWindowProcW(window, message, first, second)

@@ -27,6 +27,7 @@ class Win32Window:
         size, at = wintypes.RECT(), wintypes.POINT()
         user32.GetClientRect(self.id, ctypes.byref(size))
         user32.ClientToScreen(self.id, ctypes.byref(at))
+        # A minimised window may stay the foreground one, and the lock screen leaves it so, too.
         focused = not user32.IsIconic(self.id) and _foreground() == self.id and desktop_is_ours()
         return WindowState(Rect(at.x, at.y, size.right, size.bottom), focused)
 

@@ -56,6 +56,8 @@ class XWindow:
         try:
             self._watch()
             size = self._window.get_geometry()
+            # Where the root's corner lies in the window, hence the signs below. The place in `size` counts from the
+            # window around it, which is the window manager's frame.
             at = self._window.translate_coords(self._display.screen().root, 0, 0)
             shown = self._window.get_attributes().map_state == X.IsViewable
             rect = Rect(-at.x, -at.y, size.width, size.height)
@@ -80,6 +82,7 @@ class XWindow:
             event = self._display.next_event()
             if event.type == X.VisibilityNotify:
                 self._covered = event.state == X.VisibilityFullyObscured
+            # A grab for a window inside this one (NotifyInferior) is the game's own.
             elif event.type == X.FocusOut and event.mode == X.NotifyGrab and event.detail != X.NotifyInferior:
                 self._grabbed = True
             elif event.type == X.FocusIn:  # also when the game grabs the keyboard for itself
@@ -97,6 +100,7 @@ class XWindow:
         Where a compositor runs the server calls every window unobscured, so it is asked for the topmost one.
         """
         screen = self._display.screen().root
+        # The middle of its visible part: a panel or a notification over an edge is no obstacle.
         size = screen.get_geometry()
         x = (max(rect.left, 0) + min(rect.left + rect.width, size.width)) // 2
         y = (max(rect.top, 0) + min(rect.top + rect.height, size.height)) // 2
@@ -137,6 +141,7 @@ def focused_id(display: "Display") -> int:
     if focus != X.PointerRoot:
         return 0 if focus == X.NONE else focus.id
     window = display.screen().root
+    # The focus follows the pointer then, so the innermost window under it gets the keys.
     while (child := window.query_pointer().child) != X.NONE:
         window = child
     return window.id
@@ -167,6 +172,7 @@ def windows() -> list[XWindow]:
         below = []
         for parent, inside in layer:
             try:
+                # Any window may be closed between two requests: BadWindow is no error here.
                 children = parent.query_tree().children
             except error.BadWindow:
                 continue
@@ -193,6 +199,8 @@ def _family() -> set[int]:
     while pid > 1 and pid not in found:
         found.add(pid)
         with suppress(OSError, ValueError, IndexError):
+            # The second field is the program's name in brackets and may hold spaces and brackets; what follows the last
+            # one is fixed.
             pid = int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
     return found
 
@@ -218,6 +226,7 @@ def focused_window() -> XWindow | None:
 
 
 def _title(display: "Display", window: "Window") -> str:
+    # First, because WM_NAME is Latin-1 by its standard and has no other script.
     utf8 = window.get_full_property(display.intern_atom("_NET_WM_NAME"), display.intern_atom("UTF8_STRING"))
     if utf8 is not None:
         return utf8.value.decode("utf-8", "replace")

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 EVDEV_OFFSET: Final = 8
 """An X server's keycode is Linux's number of the key and this."""
 _SEQUENCES: Final = 0x10000
-_CORE_KEYBOARD: Final = 0x100
-_KEY_NAMES: Final = 1 << 9
+"""Numbers of requests have 16 bits in an event, and begin anew."""
+_CORE_KEYBOARD: Final = 0x100  # XkbUseCoreKbd
+_KEY_NAMES: Final = 1 << 9  # XkbKeyNamesMask
 
 
 class XKeyboard:
@@ -71,6 +72,7 @@ class XKeyboard:
         inner = self.display.display
         try:
             with self.lock:
+                # What xtest.fake_input does, but it throws the request away, and its serial number is needed.
                 request: Any = xtest.FakeInput(
                     display=inner,
                     opcode=inner.get_extension_major(xtest.extname),
@@ -82,6 +84,7 @@ class XKeyboard:
                     y=0,
                 )
                 if self.pump is not None:
+                    # Before `sync`, which may read the event that it causes.
                     self._pressed.append((request._serial, code, down))
                 self.display.sync()
                 if self.pump is not None:
@@ -145,6 +148,8 @@ class XHook:
     def down(self) -> Mapping[int, Place | None]:
         try:
             with self._keyboard.lock:
+                # Waiting for an answer also reads events into python-xlib's queue, where `select` on the socket no
+                # longer sees them: each such wait ends with `_pump`.
                 bits = self._keyboard.display.query_keymap()
                 self._pump()
         except connection_errors() as error:
@@ -155,6 +160,7 @@ class XHook:
     def stop(self) -> None:
         self._stopping = True
         if self._pipe is not None:
+            # Closing the connection would not wake a thread that waits in `select` on it.
             os.write(self._pipe[1], b".")
             self._thread.join()
             self._keyboard.pump = None
@@ -200,8 +206,11 @@ class XHook:
             return
         if event.evtype not in (xinput.RawKeyPress, xinput.RawKeyRelease):
             return
+        # python-xlib leaves raw events undecoded. The server's time is not ours: it counts milliseconds since its
+        # start.
         _device, _time, code = struct.unpack_from("=HII", event.data)
         down = event.evtype == xinput.RawKeyPress
+        # Asked for every event, in their order: `is_own` forgets the requests that it has passed.
         own = not self._mine and self._keyboard.is_own(event.sequence_number, code, down)
         self._put(KeyEvent(self._keyboard.places.get(code), code, down, own, t_ns))
 
@@ -256,6 +265,7 @@ def _xkb_names(display: "Display") -> dict[int, str]:
     if not UseExtension(display=inner, opcode=opcode, major=1, minor=0).supported:
         return {}
     told = GetNames(display=inner, opcode=opcode, device=_CORE_KEYBOARD, which=_KEY_NAMES)
+    # Four bytes each, filled up with zeros; python-xlib read them as numbers.
     names = [struct.pack("=I", name).rstrip(b"\0").decode("latin-1") for name in told.names]
     return {told.first + number: name for number, name in enumerate(names) if name}
 

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from protege.core import HORIZON, Session
+from protege.core import Session
 from protege.core.labeled import MAX_HORIZON, NEEDS_REVIEW, LabeledSegment, Segment, Shape
 from protege.core.lineage import origins
 from protege.core.once import Claims
@@ -38,27 +38,15 @@ _LIMITS: Final = {
 
 
 @dataclass(frozen=True)
-class LabelOptions:
-    """How recordings become training data.
+class LabelOptions(Shape):
+    """How recordings become training data: the shape of the samples, and how goals are asked for.
 
-    seconds: length of a segment
-    horizon: actions in a window
-    chords: a slot may name several keys ("w+right")
-    tau_ms: the player's reaction time, by which actions are moved to earlier frames
-    keep_idle: keep windows without a key inside a segment
-    join: merge adjacent segments with the same goal
     paraphrases: most other ways to say each goal
     pictures: number of frames on a contact sheet
     prompt: a file in place of the built-in questions
     redo: replace what is there
     """
 
-    seconds: float = 4.0
-    horizon: int = HORIZON
-    chords: bool = False
-    tau_ms: float = 0.0
-    keep_idle: bool = False
-    join: bool = False
     paraphrases: int = 0
     pictures: int = PICTURES
     prompt: Path | None = None

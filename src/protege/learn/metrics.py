@@ -56,6 +56,7 @@ def mean(values: ArrayLike) -> float | None:
 
 def commonest(rows: AnyArray) -> AnyArray:
     """The value, or the row of a matrix, that is there most often; the lowest of equals. The majority baseline."""
+    # `unique` sorts, and argmax takes the first: the lowest of equals, on every machine.
     values, counts = np.unique(rows, axis=0, return_counts=True)
     return values[counts.argmax()]
 

@@ -152,6 +152,7 @@ def require_same(
     before, now: settings by nested or dotted names; output: the setting that names `folder`.
     """
     was, wanted = dotted(before), dotted(now)
+    # A setting that the old run did not know is new in this version, and was at its default then.
     different = [name for name, value in wanted.items() if name in was and was[name] != value]
     for name in different:
         if not _free(name, MAY_CHANGE[kind]):

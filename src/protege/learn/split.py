@@ -28,6 +28,7 @@ def hold_out(
     for name in order:
         if count >= share * total:
             break
+        # Skipped, not the end: after a group that is too large a smaller one may still fit.
         if name not in held_out and name not in trained and count + samples[name] <= max(share, 0.5) * total:
             held_out.add(name)
             count += samples[name]

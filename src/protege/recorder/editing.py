@@ -210,6 +210,7 @@ def delete_all(folders: Sequence[Path], *, purge: bool = False) -> list[Path | N
     with ExitStack() as locks:
         for root in sorted({folder.resolve().parent for folder in folders if folder.resolve().parent.is_dir()}):
             locks.enter_context(locked(root, "protege sessions delete"))
+        # All are looked at before the first is moved: a mistake in the last must not cost the others.
         resolved = [_deletable(folder, purge) for folder in folders]
         for number, folder in enumerate(resolved):
             if folder in resolved[:number]:
@@ -340,12 +341,14 @@ def _write(part: Path, clips: Sequence[Clip], operation: str) -> None:
         "edited": _edited(clips, operation),
         ORIGIN: [origin.to_json() for origin in origins],
     }
+    # In proportion, since nothing says which frames were dropped.
     dropped = sum(round(c.session.info.dropped * (c.stop - c.start) / len(c.session)) for c in clips)
     with SessionWriter(part, replace(info, verdict=None, frames=0, dropped=0, extra=extra)) as writer:
         for clip in clips:
             for event in clip_events(clip):
                 writer.event(event)
             for i in range(clip.start, clip.stop):
+                # The writer makes an empty picture, which gives the frame its number, and the link takes its place.
                 number = writer.frame(int(clip.session.t_ns[i]) + clip.shift_ns, b"")
                 _link(clip.session.path(i), frame_path(part, number))
         writer.finish(dropped=dropped)

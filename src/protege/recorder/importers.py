@@ -87,6 +87,7 @@ def _jobs_of_folder(source: Path, wanted: Wanted) -> list[Job]:
         raise UserError(f"{source}: already a session of ours; use it as it is, or copy the folder into {wanted.out}")
     if sessions := find_pictures(source):
         return [partial(import_origin, name, pictures, source, wanted) for name, pictures in sessions.items()]
+    # Hidden files are other systems' (macOS leaves `._NAME` beside every file on a foreign disk).
     files = sorted(path for path in source.iterdir() if path.is_file() and not path.name.startswith("."))
     mcaps = [path for path in files if path.suffix.lower() == ".mcap"]
     stems, taken = {path.stem for path in mcaps}, {video_beside(path) for path in mcaps}

@@ -33,6 +33,7 @@ class FramePipeline:
             import cv2
         except ImportError:
             raise MissingExtra("opencv-python-headless", "record") from None
+        # OpenCV would spread a millisecond's work over all cores, which are the game's.
         cv2.setNumThreads(1)
         self.dropped = 0
         self.written = 0
@@ -54,6 +55,7 @@ class FramePipeline:
         """Write what is waiting and end the thread."""
         while self._thread.is_alive():
             try:
+                # A thread that ended by an error takes nothing any more: waiting without end for room would hang.
                 self._queue.put(None, timeout=0.1)
                 break
             except queue.Full:

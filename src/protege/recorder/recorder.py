@@ -110,6 +110,8 @@ class Recorder:
         with self._lock:
             try:
                 now = self._clock.now_ns()
+                # Never after `now`: the clock was read in two threads, and an event from the future would belong to the
+                # wrong frame.
                 self._key(name, down, now if t_ns is None else min(t_ns, now), now)
             except (ProtegeError, OSError) as error:  # raised in the listener's thread; `tick` raises it again
                 self.error = _as_protege_error(error)
@@ -118,6 +120,7 @@ class Recorder:
         self._mind_gap(now, since=t_ns)
         late = now < self._settled_ns
         if name == self.config.toggle_key:
+            # Keys of a time in which we stood still come in a burst; a toggle among them was meant for then.
             if down and not late:
                 self._toggle()
             return
@@ -131,6 +134,7 @@ class Recorder:
             self._foreign.add(name)
         else:
             self._foreign.discard(name)
+        # The release of a key that went down elsewhere is as foreign as its press.
         foreign = name in self._foreign or (was_foreign and not down)
         if not self._look() or foreign or paused == WAITING:
             return
@@ -174,6 +178,8 @@ class Recorder:
             now = self._clock.now_ns()
             self._mind_gap(now)
             self._running_ns = now
+            # From tick to tick, and kept only while recording: how much is typed into other windows is nobody's
+            # business.
             before, self._presses = self._presses, self.presses()
             if self._window is None or not self._look() or self._paused is not None:
                 return
@@ -233,6 +239,7 @@ class Recorder:
         now = self._clock.now_ns()
         rect = self.config.region or state.rect
         if self._rect is None or (rect.width, rect.height) != (self._rect.width, self._rect.height):
+            # A window that is being resized has another size at every look; only the one that stays is recorded.
             self._rect_since_ns = now
             if self._rect is not None and self._paused is None:
                 self._pause("resize")
@@ -258,6 +265,7 @@ class Recorder:
                 self._look()
             assert self._window is not None
             assert self._rect is not None
+            # Only now, so that a recording which never began leaves no folder.
             self.writer = self._create_writer(self._window, self._rect)
             self._pipeline = FramePipeline(self.writer, self.config.size)
         held, now = self.held() - self._foreign, self._clock.now_ns()
@@ -289,6 +297,7 @@ class Recorder:
                     self._pause("stop")
             except OSError as error:
                 self.error = _as_protege_error(error)
+            # Before the writer is closed: frames are still waiting for it.
             self._pipeline.close()
             self._close(self.writer, self._pipeline.dropped + self._late)
             return self.writer

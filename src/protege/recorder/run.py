@@ -46,6 +46,7 @@ def record(config: RecorderConfig) -> tuple[Path | None, ProtegeError | None]:
     line = StatusLine(sys.stderr)
     status = RecordingLine(line)
     with _quiet_threads(), interruptible(), KeyListener(names, recorder.key, ALIASES) as listener:
+        # Set afterwards, because each of the two needs the other.
         recorder.held = lambda: config.space.only(listener.held)
         recorder.down_now = lambda: config.space.only(listener.down_now())
         recorder.presses = lambda: (listener.presses, listener.unknown)
@@ -87,6 +88,7 @@ def _loop(recorder: Recorder, clock: Clock, alive: Callable[[], bool], show: Cal
             raise DisplayGone("the keyboard can no longer be heard (the display is gone)")
         show(status_text(recorder.status(), recorder.config.toggle_key))
         late = max(0, (clock.now_ns() - deadline) // period - 1)
+        # From the deadline, not from now: otherwise every late wake-up would make the whole recording slower.
         deadline += period * (late + 1)
         clock.sleep_until(deadline)
 

@@ -24,6 +24,7 @@ def require_finished(folder: Path) -> None:
     if not reserve.is_file():
         return
     try:
+        # The lock tells, not the file: after a kill it is there, and nobody holds it.
         lock(reserve).close()
     except BlockingIOError:
         raise SessionError(f"{folder}: still being recorded; stop the recorder (Ctrl-C) first") from None

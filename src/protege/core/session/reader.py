@@ -126,6 +126,7 @@ class Session:
         spans: list[Span] = []
         goal, by, start = None, None, 0
         for event in sorted([*cuts, *missing], key=lambda event: event.t_ns):
+            # A frame at the very moment of a pause comes before it; one at the beginning of an episode belongs to that.
             stop = int(np.searchsorted(self.t_ns, event.t_ns, side="right" if isinstance(event, Pause) else "left"))
             if stop > start:
                 spans.append(Span(start, stop, goal, event.end if isinstance(event, End) else None, by))
@@ -153,6 +154,7 @@ def _lines(path: Path, parse: Callable[[Json], T], problems: list[Problem]) -> I
         return
     bad = 0
     with path.open("rb") as file:
+        # Bounded, because a file without line ends would be read into memory whole.
         for number, line in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES), b""), 1):
             if line == b"\n":
                 continue

@@ -104,6 +104,7 @@ def repair(folder: Path) -> list[Problem]:
         for name, text in (("frames.jsonl", frames), ("events.jsonl", event_lines(events))):
             _replace_text(folder / name, text, damaged)
         (folder / "reserve").unlink(missing_ok=True)
+        # Last, since it says that everything else is mended.
         replace(session.info, status=RECOVERED, frames=len(keep), frame_size=size).save(folder)
         return problems
 
@@ -113,6 +114,7 @@ def _replace_text(path: Path, text: str, damaged: Path) -> None:
     if path.is_file():
         if path.stat().st_size == len(text.encode()) and path.read_bytes() == text.encode():
             return
+        # Copied, not moved: the session needs its file until the new one takes its place in one step.
         shutil.copyfile(path, damaged / path.name)
     elif os.path.lexists(path):
         move(path, damaged / path.name)  # a pipe, a device, a folder

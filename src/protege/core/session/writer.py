@@ -59,6 +59,8 @@ class SessionWriter:
         number = self._count
         path = frame_path(self.folder, number)
         with naming(path):
+            # In this order a kill leaves a picture without a line, which nobody reads; never a line without its
+            # picture.
             path.write_bytes(jpeg)
             self._frames.write(frame_line(number, t_ns))
         self._count += 1
@@ -72,6 +74,7 @@ class SessionWriter:
     def finish(self, dropped: int = 0, extra: Mapping[str, Json] | None = None) -> Path:
         """Close the files and mark the session complete; returns its folder. Calling it again does nothing."""
         if self.info.status == RECORDING:
+            # First of all: on a full disk it is this space that the last lines and session.json are written to.
             self._reserved.close()
             self._reserve.unlink(missing_ok=True)
             for file in (self._frames, self._events):
@@ -119,4 +122,5 @@ def rewrite_events(folder: Path, events: Iterable[Event]) -> None:
 
 
 def _open_lines(path: Path) -> IO[str]:
+    # Handed to the system line by line, so that a kill costs the line being written and no other.
     return path.open("a", encoding="utf-8", buffering=1)

@@ -117,6 +117,7 @@ def import_owamcap(path: Path, wanted: Wanted) -> Imported:
 def _write(video: Path, writer: SessionWriter, ticks: Ticks, report: Callable[[], None]) -> None:
     encoded, jpeg = None, b""
     for t_ns, frame in ticks:
+        # A still screen repeats its picture at every tick: encoded once, it is also byte for byte the same.
         if frame is not encoded:
             encoded, jpeg = frame, jpeg_of(frame, writer.info.frame_size, video)
         writer.frame(t_ns, jpeg)
@@ -155,6 +156,7 @@ def _info(path: Path, recording: Recording, wanted: Wanted, size: tuple[int, int
         frame_size=size,
         source="import:owamcap",
         window=window,
+        # Their times are wall-clock times, so both are the same number.
         clock={"wall_ns": start_ns, "monotonic_ns": start_ns},
         libraries=libraries(),
         extra={"file": path.name},
