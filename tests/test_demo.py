@@ -97,8 +97,14 @@ def test_what_it_shows_was_made(shown):
     rates = made.facts["play"]["rates"]
     assert [found["of"] for found in rates.values()] == [TINY.played] * 5
     assert rates["expert"]["won"] == rates["expert"]["of"] == TINY.played
-    (run,) = find_sessions(places.runs)
-    assert check(run) == []
+    assert all(found["won"] == found["of"] == 1 for found in made.facts["play"]["goals"]["expert"].values())
+    tasks = [SessionInfo.load(folder).extra["task"] for folder in find_sessions(places.episodes)]
+    assert set(tasks) == {"go_to", "open_door", "climb_stairs", "check_posters"}
+    asked = [run["goal"] for run in made.facts["play"]["live"]]
+    assert asked == ["lantern", "stairs", "door", "posters"]
+    for run in (runs := find_sessions(places.runs)):
+        assert check(run) == []
+    assert len(runs) == 4
     assert not [path for path in places.work.rglob("*") if path.name.endswith(".part")]
 
 

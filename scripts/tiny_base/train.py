@@ -40,7 +40,8 @@ VALIDATION_PART: Final = 40
 class BaseConfig:
     """One base.
 
-    data: what scripts.tiny_base.data wrote; output: a new folder. see_steps, see_rate: of the tower alone; steps,
+    data: what scripts.tiny_base.data wrote; output: a new folder; start: a base of the same size whose weights to go on
+    from, random ones where it is not given. see_steps, see_rate: of the tower alone; steps,
     learning_rate: of the whole model; decay: the last part of the steps, in which the rate falls to 0. see_weight,
     point_weight: of the two helpers; template_weight: of the tokens around the actions. brightness, shift: as in
     fine-tuning.
@@ -48,6 +49,7 @@ class BaseConfig:
 
     data: str = "dataset/tiny_base.npz"
     output: str = "models/tiny-qwen3-vl"
+    start: str | None = None
     size: str = "small"
     seed: int = 0
     see_steps: int = 2000
@@ -255,7 +257,7 @@ def train_base(config: BaseConfig) -> Path:
     torch.manual_seed(config.seed)
     data = BaseData(Path(config.data))
     output = build_tiny(Path(config.output), seed=config.seed, size=config.size)
-    model, processor = load_model(output, device="cpu", dtype="float32"), load_processor(output)
+    model, processor = load_model(config.start or output, device="cpu", dtype="float32"), load_processor(output)
     learner = Learner(model, Batches(data, processor), config)
     train, held_back = data.split()
     model.train()

@@ -133,7 +133,7 @@ def test_benchmarks_that_make_no_sense_are_refused_in_words():
 def test_the_arenas_window_is_played_with_real_keys_and_judged_by_its_log(xvfb, tmp_path):
     """From a seed on whose object stands straight ahead: walking forward reaches it."""
     seed = next(job.seed for job in jobs(10_000, 60, Task.GO_TO) if _ahead(job.seed))
-    results = play_live(Player("majority"), seed, 1, Task.GO_TO, quiet, tmp_path)
+    results = play_live(Player("majority"), [seed], quiet, tmp_path)
     assert [result.success for result in results] == [True]
     session = Session.open(next(tmp_path.glob("*/session.json")).parent)
     assert session.spans()[0].goal == layout(seed).goal.sentence

@@ -45,7 +45,12 @@ AS_JSON = click.option("--json", "json_", is_flag=True, help="Print one JSON obj
 )
 @click.option("--model", required=True, help="Folder, server, or random, repeat, majority, expert.")
 @click.option("--episodes", type=Count(1), default=100, show_default=True, help="Rooms to play.")
-@click.option("--task", help="Only goals of this kind (go_to, open_door, climb_stairs, check_posters, or all).")
+@click.option(
+    "--task",
+    default="all",
+    show_default=True,
+    help="Only goals of this kind: go_to, open_door, climb_stairs, check_posters.",
+)
 @click.option("--seed", type=SEED, default=10_000, show_default=True, help="The first room; 10,000 or later.")
 @click.option("--swaps", type=Count(0), default=50, show_default=True, help="Episodes with another object asked.")
 @click.option("--live", type=Count(0), default=0, show_default=True, help="Episodes through the real window.")
@@ -64,7 +69,7 @@ AS_JSON = click.option("--json", "json_", is_flag=True, help="Print one JSON obj
 @AS_JSON
 def arena(
     model: str,
-    task: str | None,
+    task: str,
     execute: int,
     temperature: float,
     decoding: str,
@@ -77,11 +82,10 @@ def arena(
     from protege.evaluation.episodes import Player
 
     kinds = {str(kind): kind for kind in Task}
-    if task not in (None, "all", *kinds):
+    if task not in ("all", *kinds):
         raise click.UsageError(f"--task {task}: expected one of {', '.join(kinds)}, all")
-    wanted = Task.GO_TO if task is None else kinds.get(task)
     player = Player(model, execute=execute, temperature=temperature, decoding=decoding)
-    _show(arena.run(arena.ArenaBench(player, task=wanted, **options), _say), json_)
+    _show(arena.run(arena.ArenaBench(player, task=kinds.get(task), **options), _say), json_)
 
 
 @command.command(

@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import Any, Final
 
+from protege.arena.tasks import GOALS
 from protege.core.files import write_text
 from protege.core.session import find_sessions
 from protege.demo.clip import clip
 from protege.demo.places import Places
 from protege.demo.progress import spoken
+from protege.demo.scale import FIRST_GOALS
 from protege.demo.stages import PIXELS, VLM
 from protege.evaluation.figures import describe, machine
 from protege.learn.pages import data_uri, render
@@ -27,6 +29,7 @@ def write_page(places: Places, facts: dict[str, dict[str, Any]]) -> Path:
         curves=data_uri(curves.read_bytes()) if curves.exists() else None,
         bars=[(name, found, BAR) for name, found in facts["play"]["rates"].items()],
         trained=(VLM, PIXELS),
+        goals={GOALS[name].sentence: name for name in FIRST_GOALS},
         played=facts["play"]["rates"][VLM]["of"],
         machine=describe(machine()),
         took=spoken(sum(found.get("seconds", 0) for found in facts.values())),

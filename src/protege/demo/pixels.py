@@ -4,7 +4,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from protege.arena import stage
-from protege.arena.tasks import Task
 from protege.core.actions import KEYBOARD_12
 from protege.demo.places import Facts, Places
 from protege.demo.progress import Progress, Say, lines_of
@@ -31,7 +30,8 @@ def clone(places: Places, scale: Scale, say: Say) -> Facts:
     progress = Progress("episodes", scale.cloned, say)
     told = lambda *_: progress.step()  # noqa: E731
     with StepStore(places.steps, KEYBOARD_12.pressable, SIZE, source="arena") as store:
-        record_steps(store, scale.cloned, SEED, NOISE, task=Task.GO_TO, progress=told, corrected=True)
+        for task, count in scale.tasks(scale.cloned).items():
+            record_steps(store, count, SEED, NOISE, task=task, progress=told, corrected=True)
     with lines_of("protege.cloning", lambda text: say(text) if "\n" not in text else None):  # not the whole recipe
         trained = train(recipe(places, scale))
     if trained.interrupted:

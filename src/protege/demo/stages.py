@@ -5,14 +5,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from protege.arena import stage
-from protege.arena.tasks import Task
 from protege.core import quality
 from protege.core.paths import shown
 from protege.core.session import find_sessions
 from protege.demo import window
 from protege.demo.places import Facts, Places
 from protege.demo.progress import Progress, Say, lines_of
-from protege.demo.scale import Scale
+from protege.demo.scale import FIRST_GOALS, Scale
 from protege.errors import ProtegeError
 from protege.evaluation.arena import wilson
 from protege.evaluation.episodes import Player, Result, jobs, play_all
@@ -39,10 +38,13 @@ def record(places: Places, scale: Scale, say: Say) -> Facts:
     made = window.record(places.window, scale.window_s, say)
     say(f"{made.goals} goals played; recorded; now {scale.episodes} episodes without a window")
     step = Progress("episodes", scale.episodes, say).step
-    size, task = EPISODE_SIZE, Task.GO_TO
-    done = record_episodes(
-        places.episodes, scale.episodes, EPISODES_SEED, size, NOISE, progress=lambda *_: step(), task=task
-    )
+    done = [
+        episode
+        for task, count in scale.tasks(scale.episodes).items()
+        for episode in record_episodes(
+            places.episodes, count, EPISODES_SEED, EPISODE_SIZE, NOISE, progress=lambda *_: step(), task=task
+        )
+    ]
     return {
         "quality": quality.table(made.quality),
         "good": made.quality.good,
@@ -137,19 +139,27 @@ def play(places: Places, scale: Scale, say: Say) -> Facts:
     """
     from protege.evaluation.live import play_live
 
-    todo = jobs(EVAL_SEED, scale.played, Task.GO_TO)
+    todo = jobs(EVAL_SEED, scale.played)
+    known = {job.seed for job in todo}
+    rooms = {goal: jobs(EVAL_SEED, max(1, scale.played // 5), goal=goal) for goal in FIRST_GOALS}
+    more = [job for asked in rooms.values() for job in asked if job.seed not in known]
     player = Player(str(places.model), device="cpu")
     players = {VLM: player, PIXELS: Player(str(places.cloned)), **{name: Player(name) for name in BASELINES}}
     rates: dict[str, Facts] = {}
+    goals: dict[str, dict[str, Facts]] = {}
     for name, who in players.items():
-        progress = Progress(name, len(todo), say)
-        results = play_all(who, todo, say=lambda text: None, played=lambda _, seen=progress: seen.step())
-        rates[name] = rated(results)
-        say(f"{name}: {rates[name]['won']} of {len(results)} goals reached")
+        progress = Progress(name, len(todo) + len(more), say)
+        results = play_all(who, [*todo, *more], say=lambda text: None, played=lambda _, seen=progress: seen.step())
+        rates[name] = rated(results[: len(todo)])
+        of = {result.seed: result for result in results}
+        goals[name] = {goal: rated([of[job.seed] for job in asked]) for goal, asked in rooms.items()}
+        each = ", ".join(f"{goal} {found['won']} of {found['of']}" for goal, found in goals[name].items())
+        say(f"{name}: {rates[name]['won']} of {len(todo)} goals reached; {each}")
     shutil.rmtree(places.runs, ignore_errors=True)
-    live = play_live(player, EVAL_SEED, scale.live, Task.GO_TO, say, places.runs)
+    live = play_live(player, [job.seed for asked in rooms.values() for job in asked[: scale.live]], say, places.runs)
     return {
         "rates": rates,
+        "goals": goals,
         "live": [{"goal": r.goal, "end": r.end, "seconds": r.seconds, "seed": r.seed} for r in live],
     }
 

@@ -28,7 +28,7 @@ class ArenaBench:
 
     player: Player
     episodes: int = 100
-    task: Task | None = Task.GO_TO
+    task: Task | None = None
     seed: int = EVAL_SEED_START
     swaps: int = 50
     baselines: tuple[str, ...] = BASELINES
@@ -66,7 +66,8 @@ def run(bench: ArenaBench, say: Callable[[str], None] = lambda text: None) -> li
         from protege.evaluation.live import play_live
 
         say(f"live: {bench.live} episodes through the window")
-        figures += live_figures(play_live(bench.player, bench.seed, bench.live, bench.task, say), results)
+        seeds = [job.seed for job in jobs(bench.seed, bench.live, bench.task)]
+        figures += live_figures(play_live(bench.player, seeds, say), results)
     if bench.page is not None:
         from protege.evaluation.page import write_page
 

@@ -224,13 +224,18 @@ def swapped(made: Layout) -> Layout:
     return made if other is None or made.goal.task is not Task.GO_TO else replace(made, goal=GOALS[other.name])
 
 
-def jobs(first_seed: int, episodes: int, task: Task | None = None, swap: bool = False) -> list[Job]:
-    """The first seeds whose own goal is of a task (any without one), and for a swap has another object in the room."""
+def jobs(
+    first_seed: int, episodes: int, task: Task | None = None, swap: bool = False, goal: str | None = None
+) -> list[Job]:
+    """The first seeds whose own goal is of a task and has a name (any without one), and for a swap has another object
+    in the room.
+    """
     found: list[Job] = []
     seed = first_seed
     while len(found) < episodes:
         made = layout(seed)
-        if (task is None or made.goal.task is task) and (not swap or swapped(made) != made):
+        wanted = task in (None, made.goal.task) and goal in (None, made.goal.name)
+        if wanted and (not swap or swapped(made) != made):
             found.append(Job(seed, swap=swap))
         seed += 1
     return found

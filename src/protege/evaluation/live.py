@@ -1,7 +1,7 @@
 """The arena's score through its window: real keys, real screen, real time, judged by the engine's own log."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +13,7 @@ from protege.agent.stats import LoopStats
 from protege.agent.worker import ThreadWorker
 from protege.arena import stage
 from protege.arena.log import Ended, Started, Tic, read_lines
-from protege.arena.rooms import layout
 from protege.arena.state import DECISION_HZ
-from protege.arena.tasks import Task
 from protege.arena.window import TITLE
 from protege.core.devices import Clock, MonotonicClock
 from protege.core.plan import Policy
@@ -80,25 +78,21 @@ class LogGoals:
 
 def play_live(
     player: Player,
-    seed: int,
-    episodes: int,
-    task: Task | None,
+    seeds: Sequence[int],
     say: Callable[[str], None] = lambda text: None,
     record_to: Path | None = None,
 ) -> list[Result]:
-    """Play so many rooms, each in a window of its own episode; on a display without a screen where there is none.
+    """Play these rooms, each in a window of its own episode; on a display without a screen where there is none.
 
-    record_to: keep every run as a Session there. Rooms whose goal is of another task are left out.
+    record_to: keep every run as a Session there.
     """
     policy = load_policy(player.model, player.vision())
     policy.warm_up()
     results: list[Result] = []
     with stage.any_display():
-        while len(results) < episodes:
-            if task is None or layout(seed).goal.task is task:
-                results.append(_episode(player, seed, policy, record_to))
-                say(f"live seed {seed}: {results[-1].goal}, {results[-1].end} after {results[-1].seconds:.1f} s")
-            seed += 1
+        for seed in seeds:
+            results.append(_episode(player, seed, policy, record_to))
+            say(f"live seed {seed}: {results[-1].goal}, {results[-1].end} after {results[-1].seconds:.1f} s")
     return results
 
 
