@@ -206,7 +206,7 @@ def bench(line, project):
     assert "label_agreement" in result.stdout
 
 
-INTO_ZARR = "--zarr dataset/episodes.zarr --size 80x60 --noise 0.1 --corrected --task go_to"
+INTO_ZARR = "--zarr dataset/episodes.zarr --size 80x60 --noise 0.1 --corrected"
 HOW = {
     'protege record --window "Chocolate Doom"': record,
     "protege label": label,
@@ -231,7 +231,7 @@ HOW = {
     "protege bench arena --model models/gameplay_agent_lora": bench_arena,
     'python agent.py --goal "Go to the lantern"': play,
     "protege improve --rounds 1 --minutes 1 --episodes 20": improve,
-    f"protege arena record --episodes 300 {INTO_ZARR}": fewer_episodes,
+    f"protege arena record --episodes 430 {INTO_ZARR}": fewer_episodes,
     "python -m BC_training --config configs/arena_goal.yaml": clone_small,
     "protege clone evaluate models/cloning/arena_goal": clone_evaluate,
     "protege controls synth": synth_short,
