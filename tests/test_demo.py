@@ -219,7 +219,7 @@ def test_ctrl_c_leaves_nothing_half_written(tmp_path, whom):
 
 def test_a_clip_lasts_as_long_as_the_goals_and_has_its_keys(shown):
     _, places, _ = shown
-    (run,) = find_sessions(places.runs)
+    run = find_sessions(places.runs)[0]
     session = Session.open(run)
     pictures = sum(span.stop - span.start for span in session.spans() if span.goal)
     with Image.open(io.BytesIO(clip([run], width=160, hold_s=1.0))) as animated:

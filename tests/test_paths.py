@@ -46,6 +46,7 @@ REVIEWED = {
         "out / f'{self.session}.json'": CHECKED,
         "out / labeled.name": CHECKED,
     },
+    "training/earlier.py": {"Path(config.data.folder)": SETTING},
     "training/judged.py": {"Path(judged.name)": SHOWN},
     "training/outputs.py": {"Path(base)": SHOWN},
     "training/page.py": {"Path(judged.name)": SHOWN},

@@ -116,3 +116,6 @@ def test_a_refusal_and_a_server_that_is_not_there_are_errors_in_words(noise, ser
         ServerAgent("http://127.0.0.1:9/v1#m").predict(noise(), GOAL)
     with pytest.raises(UserError, match="expected a server"):
         ServerAgent("http:///v1")
+    for url in ("http://[::1", "http://127.0.0.1:99999/v1", "http://127.0.0.1:0/v1"):
+        with pytest.raises(UserError, match="expected a server"):
+            ServerAgent(url)

@@ -94,7 +94,7 @@ def test_keys_that_are_pressed_for_an_instant_and_seldom_are_warned_about(tmp_pa
     assert "a model hardly learns" not in longer
 
 
-def test_the_door_s_key_in_the_built_in_game_is_momentary(tmp_path):
+def test_the_door_s_key_in_the_built_in_game_is_held_long_enough_to_be_learned(tmp_path):
     pytest.importorskip("vizdoom")
     from protege.arena.record import record_episodes
     from protege.arena.tasks import Task
@@ -107,9 +107,8 @@ def test_the_door_s_key_in_the_built_in_game_is_momentary(tmp_path):
     label([episode.folder for episode in episodes], tmp_path / "out", Given())
     for folder in (tmp_path / "raw", tmp_path / "out"):
         report = write_report(folder)
-        assert list(report.measured.momentary) == ["enter"]
-        assert re.search(r"enter is pressed \d+ times, for 0\.[12] s \(median\), in [\d.]+ % of frames", words(report))
-        assert '<td class="soft">momentary</td>' in report.page.read_text()
+        assert not report.measured.momentary
+        assert "momentary" not in words(report)
 
 
 def test_equal_frames_and_segments_to_review_are_warned_about(tmp_path):

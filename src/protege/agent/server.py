@@ -29,13 +29,17 @@ class ServerAgent:
     def __init__(self, url: str, options: VisionOptions | None = None) -> None:
         """url: with its /v1, and the model's name after a #; the server's first model without one."""
         self.options = options or VisionOptions()
-        parts = urlsplit(url)
-        if not parts.hostname:
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port
+        except ValueError:  # brackets that do not close, a port out of range
+            host = port = parts = None
+        if parts is None or not host or port == 0:
             raise UserError(f"--model {url}: expected a server such as http://127.0.0.1:8000/v1")
         self.url = url.partition("#")[0].rstrip("/")
         self.temperature = self.options.temperature
         self._secure = parts.scheme == "https"
-        self._host, self._port, self._path = parts.hostname, parts.port, parts.path.rstrip("/")
+        self._host, self._port, self._path = host, port, parts.path.rstrip("/")
         self._model = parts.fragment
         self._headers = {"Content-Type": "application/json", "Authorization": "Bearer none"}
         self._connection: http.client.HTTPConnection | None = None
