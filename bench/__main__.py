@@ -146,13 +146,16 @@ def controls(rounds: int, frames: int, decisions: int, learn: bool, json_: bool)
     "improve",
     epilog=examples(
         "python -m bench improve --json",
+        "python -m bench improve --policy pixels --demonstrations 430 --json",
         "python -m bench improve --seeds 1 --rounds 1 --demonstrations 20 --steps 20 --minutes 0.5 --episodes 10",
     ),
 )
+@click.option("--policy", type=click.Choice(["vlm", "pixels"]), default="vlm", show_default=True)
 @click.option("--seeds", type=Count(1, 3), default=3, show_default=True, help="How often all of it is done.")
 @click.option("--rounds", type=Count(1), default=3, show_default=True, help="Of corrections.")
 @click.option("--demonstrations", type=Count(3, 500), default=200, show_default=True, help="Episodes to begin with.")
 @click.option("--steps", type=Count(1), default=400, show_default=True, help="Of training, at first and a round.")
+@click.option("--epochs", type=Count(1), default=5, show_default=True, help="Of training, for pixels.")
 @click.option("--minutes", type=Number(0, min_open=True), default=5.0, show_default=True, help="Of play a round.")
 @click.option("--episodes", type=Count(1), default=200, show_default=True, help="Rooms to score each model in.")
 @click.option("--choose", type=Count(1), default=60, show_default=True, help="Rooms by which a round's model is kept.")

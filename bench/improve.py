@@ -1,8 +1,8 @@
 """python -m bench improve: do corrections help more than as many frames of plain demonstrations?
 
-A tiny model is trained on demonstrations (round 0). Then `protege improve` corrects it for some rounds, and beside it
-the same loop gets as many frames of plain demonstrations instead, with the same training. All models are scored in
-rooms other than those by which the loops choose.
+A tiny vision model, or a policy from pixels, is trained on demonstrations (round 0). Then `protege improve` corrects it
+for some rounds, and beside it the same loop gets as many frames of plain demonstrations instead, with the same
+training. All models are scored in rooms other than those by which the loops choose.
 """
 
 import shutil
@@ -18,6 +18,7 @@ from protege.evaluation.figures import Figure
 
 if TYPE_CHECKING:
     from protege.arena.record import Episode
+    from protege.demo.places import Places
     from protege.improve.loop import Play
     from protege.improve.state import Played
     from protege.improve.steps import Turn
@@ -31,6 +32,8 @@ SCORED: Final = 20_000
 """The first room to score in."""
 SIZE: Final = (320, 240)
 NOISE: Final = 0.05
+VLM: Final = "vlm"
+PIXELS: Final = "pixels"
 SHORT: Final = 40
 """Decisions of a short episode: how many more are recorded at once."""
 Say = Callable[[str], None]
@@ -38,15 +41,18 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class ImproveBench:
-    """seeds: how often all of it is done; rounds: of corrections; demonstrations: episodes to begin with; steps: of
-    training, at first and in each round; minutes: of play a round; episodes: rooms to score each model in; choose:
-    rooms by which a round's model is kept; goals: only these; folder: where everything is kept, None nowhere.
+    """policy: "vlm" or "pixels"; seeds: how often all of it is done; rounds: of corrections; demonstrations: episodes
+    to begin with; steps: of the vision model's training, at first and in each round; epochs: of the other's; minutes:
+    of play a round; episodes: rooms to score each model in; choose: rooms by which a round's model is kept; goals:
+    only these; folder: where everything is kept, None nowhere.
     """
 
+    policy: str = VLM
     seeds: int = 3
     rounds: int = 3
     demonstrations: int = 200
     steps: int = 400
+    epochs: int = 5
     minutes: float = 5.0
     episodes: int = 200
     choose: int = 60
@@ -54,6 +60,8 @@ class ImproveBench:
     folder: Path | None = None
 
     def __post_init__(self) -> None:
+        if self.policy not in (VLM, PIXELS):
+            raise UserError(f"--policy {self.policy}: expected {VLM} or {PIXELS}")
         if not 1 <= self.seeds <= 3 or not 3 <= self.demonstrations <= CORRECTIONS:
             raise UserError(f"expected 1 to 3 seeds and 3 to {CORRECTIONS} demonstrations, got {self}")
 
@@ -144,18 +152,47 @@ def _begin(bench: ImproveBench, folder: Path, seed: int, say: Say) -> Path:
     """A model trained on demonstrations."""
     from protege.arena.record import record_episodes
     from protege.demo.places import Places
+
+    say(f"{bench.demonstrations} demonstrations")
+    places = Places(folder)
+    goals: list[str | None] = [*bench.goals] or [None]
+    for n, goal in enumerate(goals):
+        count = len(range(n, bench.demonstrations, len(goals)))
+        record_episodes(places.episodes, count, FIRST + BLOCK * seed, SIZE, NOISE, goal)
+    fit = _fit_vlm if bench.policy == VLM else _fit_pixels
+    fit(bench, places, seed, say)
+    return folder / "model"
+
+
+def _fit_pixels(bench: ImproveBench, places: "Places", seed: int, say: Say) -> None:
+    from protege.cloning.episodes import export_sessions
+    from protege.cloning.train import train
+    from protege.demo.pixels import SIZE as SMALL
+    from protege.demo.pixels import recipe
+    from protege.demo.scale import Scale
+
+    found = recipe(places, Scale(epochs=bench.epochs))
+    config = replace(
+        found,
+        dataset=replace(found.dataset, path=str(places.root / "data")),
+        training=replace(found.training, checkpoint_dir=str(places.root / "model")),
+        evaluation=replace(found.evaluation, eval_every_n_epochs=bench.epochs),
+        system=replace(found.system, seed=seed),
+    )
+    export_sessions(places.episodes, places.root / "data", SMALL)
+    say(f"training for {bench.epochs} epochs")
+    if train(config).interrupted:
+        raise KeyboardInterrupt
+
+
+def _fit_vlm(bench: ImproveBench, places: "Places", seed: int, say: Say) -> None:
     from protege.demo.scale import Scale
     from protege.demo.stages import recipe
     from protege.labeling import Given, label
     from protege.training.run import train
     from protege.vlm.tiny import copy_base
 
-    say(f"{bench.demonstrations} demonstrations")
-    places, data, model = Places(folder), folder / "data", folder / "model"
-    goals: list[str | None] = [*bench.goals] or [None]
-    for n, goal in enumerate(goals):
-        count = len(range(n, bench.demonstrations, len(goals)))
-        record_episodes(places.episodes, count, FIRST + BLOCK * seed, SIZE, NOISE, goal)
+    data = places.root / "data"
     result = label(find_sessions(places.episodes), data, Given())
     if result.problems:
         raise ProtegeError(result.problems[0])
@@ -164,14 +201,13 @@ def _begin(bench: ImproveBench, folder: Path, seed: int, say: Say) -> Path:
     config = recipe(places, Scale(steps=bench.steps))
     config = replace(
         config,
-        output=str(model),
+        output=str(places.root / "model"),
         data=replace(config.data, folder=str(data)),
         training=replace(config.training, seed=seed),
     )
     say(f"training for {bench.steps} steps")
     if train(config).interrupted:
         raise KeyboardInterrupt
-    return model
 
 
 def _demonstrate(turn: "Turn", given: Sequence[int], goals: Sequence[str]) -> "Played":

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from protege.agent.baselines import ConstantPolicy, ScriptedPolicy
-from protege.agent.listener import HUMAN, Listener
+from protege.agent.listener import Listener
 from protege.agent.stats import LoopStats
 from protege.arena import stage
 from protege.core.actions import KEYBOARD_12
+from protege.core.events import HUMAN
 from protege.devices import x11_keys
 from protege.devices.places import places_of
 from protege.devices.x11_keys import XKeyboard

@@ -6,9 +6,6 @@ from protege.agent.worker import Prediction
 from protege.core.actions import Action
 from protege.core.frame import Frame
 
-AGENT = "agent"
-HUMAN = "human"
-
 
 @dataclass(frozen=True)
 class Slot:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from protege.agent.listener import AGENT, HUMAN, Listener, Slot
+from protege.agent.listener import Listener, Slot
 from protege.agent.stats import MARGIN_NS, LoopStats
 from protege.agent.worker import Prediction, Worker
 from protege.core.actions import NO_KEYS, Action
 from protege.core.devices import Clock, Keys, Screen, Window
+from protege.core.events import AGENT, HUMAN
 from protege.core.plan import HORIZON
 from protege.errors import ProtegeError, UserError
 

@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from protege.agent.listener import AGENT, Listener, Slot
+from protege.agent.listener import Listener, Slot
 from protege.core.actions import NO_KEYS, Action
-from protege.core.events import Control, End, Event, Focus, Goal, Held, Key, Pause
+from protege.core.events import AGENT, Control, End, Event, Focus, Goal, Held, Key, Pause
 from protege.core.files import Json
 from protege.core.frame import Frame, encode_jpeg
 from protege.core.session import SessionWriter

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 from protege.agent.listener import Listener, Slot
 from protege.agent.stats import LoopStats
 from protege.core.actions import ActionSpace
+from protege.core.events import HUMAN
 from protege.core.frame import Frame
 from protege.core.status_line import StatusLine
 from protege.core.text import one_line
@@ -41,7 +42,7 @@ class Status(Listener):
         self._line.show(slot_text(slot, self._space) + "  " + self._stats.line((slot.t_ns - self._start_ns) / 1e9))
 
     def control(self, t_ns: int, by: str) -> None:
-        self.say("you play" if by == "human" else "the agent plays")
+        self.say("you play" if by == HUMAN else "the agent plays")
 
     def goal(self, t_ns: int, goal: str) -> None:
         self.say(f"goal: {goal}")

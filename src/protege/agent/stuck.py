@@ -7,8 +7,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from protege.agent.listener import AGENT, Listener, Slot
+from protege.agent.listener import Listener, Slot
 from protege.core.actions import NO_KEYS, Action
+from protege.core.events import AGENT
 from protege.core.frame import Frame
 from protege.core.plan import Sampling
 

@@ -64,9 +64,14 @@ def _end(game: "DoomGame", leash: EngineLeash) -> None:
 
 
 def begin(game: "DoomGame") -> None:
-    """Start an engine, without the folder that it makes where it is started and leaves empty."""
+    """Start an engine, without the folder that it makes where it is started and leaves empty.
+
+    The folder is made before: an engine ends where another one makes it between its look and its own attempt.
+    """
     litter = Path.cwd() / "_vizdoom"
     ours = not litter.exists()
+    with suppress(OSError):
+        litter.mkdir(exist_ok=True)
     game.init()
     if ours:
         with suppress(OSError):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from protege.cloning.cache import scaled
 from protege.cloning.writer import Writer
 from protege.core.actions import Action
+from protege.core.events import AGENT
 from protege.core.session import Session, Span, find_sessions
 from protege.errors import UserError
 
@@ -77,12 +78,13 @@ def export_sessions(
 
 
 def _cut(session: Session, cut_s: float | None) -> list[Span]:
-    """The session's stretches, long ones cut evenly."""
+    """The session's stretches that a person played, long ones cut evenly."""
+    played = [span for span in session.spans() if span.by != AGENT]
     if cut_s is None:
-        return session.spans()
+        return played
     most = max(1, round(cut_s * session.info.frame_hz))
     cut = []
-    for span in session.spans():
+    for span in played:
         pieces = -(-(span.stop - span.start) // most)
         edges = np.linspace(span.start, span.stop, pieces + 1).round().astype(int)
         ends = [None] * (pieces - 1) + [span.end]

@@ -179,7 +179,7 @@ class Run:
         require_place(was, self.record, self.config, self.folder)
         setting, old = self.data.setting, Setting.from_json(before)
         parts = [("actions", old.keys, setting.keys), ("frame size", old.frame_size, setting.frame_size)]
-        parts += [("goals", old.goals, setting.goals)] if self.config.model.goal != "none" else []
+        parts += [("goals", old.goals, setting.goals)] if self.config.model.goal == "index" else []
         for name, had, has in parts:
             if had != has:
                 raise UserError(

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from protege.core.actions import Action, ActionSpace
 from protege.core.files import Json
 
+AGENT: Final = "agent"
+HUMAN: Final = "human"
+"""Who presses the keys."""
 NEVER_NS: Final = 2**62
 GAP_PERIODS: Final = 5
 GAP_NS: Final = 500_000_000
@@ -132,7 +135,7 @@ def event_from_json(fields: Json, space: ActionSpace) -> Event:
             return Goal(t_ns, goal)
         case {"t_ns": int(t_ns), "end": str(end)} if len(fields) == 2:
             return End(t_ns, end)
-        case {"t_ns": int(t_ns), "by": str(by)} if len(fields) == 2 and by in ("agent", "human"):
+        case {"t_ns": int(t_ns), "by": str(by)} if len(fields) == 2 and by in (AGENT, HUMAN):
             return Control(t_ns, by)
     raise ValueError(f"not an event: {str(fields)[:80]}")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from protege.agent.listener import AGENT, HUMAN, Slot
+from protege.agent.listener import Slot
 from protege.agent.record import SOURCE, RunRecorder
 from protege.arena.person import Person
 from protege.arena.record import TAIL_DECISIONS
@@ -13,6 +13,7 @@ from protege.arena.rooms import Layout, layout
 from protege.arena.state import DECISION_HZ, MAX_DECISIONS, Judge, tics_of
 from protege.arena.tasks import GOALS
 from protege.core.actions import NO_KEYS, Action
+from protege.core.events import AGENT, HUMAN
 from protege.core.fields import is_int
 from protege.core.frame import encode_jpeg
 from protege.core.session import SessionInfo, SessionWriter, library_versions, staged_session

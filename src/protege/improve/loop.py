@@ -13,6 +13,7 @@ from protege.core.paths import shown
 from protege.demo.progress import Say
 from protege.improve import steps
 from protege.improve.corrections import DOING
+from protege.improve.learner import learner as pick
 from protege.improve.options import ARENA, WINDOW, ImproveOptions
 from protege.improve.state import Fitted, Played, Round, Score, begin
 from protege.improve.steps import Turn
@@ -66,7 +67,7 @@ def run(options: ImproveOptions, say: Say = lambda text: None, play: Play | None
     play: in place of the game's own way to play a round. UserError for what cannot be begun; KeyboardInterrupt after
     Ctrl-C, with what is done kept.
     """
-    config = options.config()
+    learner = pick(options)
     with locked(options.out, DOING):
         begin(options)
         model, first, known = options.model, options.seed, None
@@ -76,7 +77,7 @@ def run(options: ImproveOptions, say: Say = lambda text: None, play: Play | None
             folder = options.out / f"round_{number}"
             say(f"round {number} of {options.rounds}")
             turn = Turn(
-                options, folder, model, first, replace(config, output=str(folder / "model")), _indented(say)
+                options, folder, model, first, learner.into(folder / "model"), _indented(say)
             )  # fmt: skip
             found = _round(turn, known, play or PLAY[options.place])
             if found.better:
@@ -106,11 +107,11 @@ def _round(turn: Turn, known: Score | None, play: Play) -> Round:
     assert found.play is not None
     if found.label is None:
         turn.say(f"label: {found.play.takeovers} corrections, {found.play.corrected} of {found.play.frames} frames")
-        found = _noted(turn, found, label=steps.label_corrections(turn))
+        found = _noted(turn, found, label=turn.learner.add(turn))
     assert found.label is not None
     if found.train is None:
         turn.say(f"train: {found.label.segments} more segments, {found.label.samples} samples")
-        found = _noted(turn, found, train=steps.fit(turn) if found.label.samples else Fitted(0))
+        found = _noted(turn, found, train=turn.learner.fit(turn) if found.label.samples else Fitted(0))
     learned = found.train != Fitted(0)
     if found.before is None:
         turn.say("score: the old model")

@@ -6,12 +6,8 @@ from typing import Final
 
 from protege.arena.rooms import EVAL_SEED_START
 from protege.arena.tasks import find_goal
-from protege.core.card import CARD_NAME, ModelCard
 from protege.errors import UserError
 from protege.evaluation.episodes import Job
-from protege.settings import load_config
-from protege.training.config import VisionConfig
-from protege.training.start import CONFIG_NAME
 
 ARENA: Final = "arena"
 WINDOW: Final = "window"
@@ -29,7 +25,8 @@ class ImproveOptions:
 
     out: the folder of everything it makes.
     model: the folder of the fine-tuned model to begin with; it stays as it is.
-    data: the labeled segments that it was trained on, to which corrections are added; None for those its config names.
+    data: the labeled segments, or for a policy from pixels the zarr store, that it was trained on, to which corrections
+    are added; None for what its config names.
     game: "arena" (headless) or "window" (the one that has the focus); None for the person's.
     person: "expert" or "me".
     goals: names or sentences of the arena's goals, for a window any; none in the arena: each room's own.
@@ -89,19 +86,6 @@ class ImproveOptions:
         """Rooms of the arena from a seed on, with the goals asked for by turns."""
         goals = self.asked()
         return [Job(first + n, goals[n % len(goals)]) for n in range(count)]
-
-    def config(self) -> VisionConfig:
-        """How the model was trained, with the overrides; UserError where it does not say, or is of another kind."""
-        if not (self.model / CARD_NAME).is_file():
-            raise UserError(
-                f"--model {self.model}: no fine-tuned model there; make one with: protege train output={self.model}"
-            )
-        kind = ModelCard.load(self.model).kind
-        if kind != "vision" or not (self.model / CONFIG_NAME).is_file():
-            why = f"a model of kind {kind}" if kind != "vision" else f"no {CONFIG_NAME} in it"
-            raise UserError(f"--model {self.model}: {why}; protege improve goes on with what protege train made")
-        data = [] if self.data is None else [f"data.folder={self.data}"]
-        return load_config(VisionConfig, self.model / CONFIG_NAME, [*data, *self.overrides])
 
     def identity(self) -> dict[str, object]:
         """What must stay the same where a loop goes on."""

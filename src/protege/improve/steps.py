@@ -1,23 +1,20 @@
 """The steps of a round. Each is a function of an existing room, with this round's places."""
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from protege.arena.rooms import EVAL_SEED_START
-from protege.core.files import staged, write_text
-from protege.core.labeled import LabeledSegment, Shape, find_segments
+from protege.core.events import HUMAN
+from protege.core.files import write_text
 from protege.core.session import Session, find_sessions
-from protege.demo.progress import Progress, Say, lines_of
-from protege.errors import ProtegeError, UserError
+from protege.demo.progress import Progress, Say
+from protege.errors import UserError
 from protege.evaluation.episodes import Player, Runner, play_all
 from protege.improve.corrections import Corrected, correct
+from protege.improve.learner import Learner
 from protege.improve.options import WINDOW, ImproveOptions
-from protege.improve.state import Fitted, Labeled, Played, Score
-from protege.labeling import Given, LabelOptions, label
-from protege.training.config import VisionConfig
-from protege.training.start import CHECKPOINTS
+from protege.improve.state import Played, Score
 
 FRAMES_A_MINUTE: Final = 600
 HARDLY: Final = 0.05
@@ -28,15 +25,15 @@ HARDLY: Final = 0.05
 class Turn:
     """A round as its steps see it.
 
-    folder: improve/NAME/round_N; model: the one kept so far; first: the first room that nobody has played; config: of
-    training, into this folder.
+    folder: improve/NAME/round_N; model: the one kept so far; first: the first room that nobody has played; learner:
+    trains into this folder.
     """
 
     options: ImproveOptions
     folder: Path
     model: Path
     first: int
-    config: VisionConfig
+    learner: Learner
     say: Say
 
     @property
@@ -49,12 +46,8 @@ class Turn:
         """The round's model."""
         return self.folder / "model"
 
-    @property
-    def data(self) -> Path:
-        return Path(self.config.data.folder)
-
     def player(self, model: Path) -> Player:
-        return Player(str(model), device=self.config.model.device)
+        return Player(str(model), device=self.learner.device)
 
 
 def play_arena(turn: Turn) -> Played:
@@ -96,7 +89,7 @@ def play_window(turn: Turn) -> Played:
     from protege.agent.vision import VisionOptions
     from protege.policies import load_policy
 
-    options, vision = turn.options, VisionOptions(device=turn.config.model.device)
+    options, vision = turn.options, VisionOptions(device=turn.learner.device)
     left = options.minutes - sum(session.duration_s for session in _sessions(turn.runs)) / 60
     if left > HARDLY:
         turn.folder.mkdir(parents=True, exist_ok=True)
@@ -108,7 +101,7 @@ def play_window(turn: Turn) -> Played:
         played = play_game(wanted, load_policy(wanted.model, vision), turn.say)
         turn.say(f"ended: {played.ending}")
     sessions = _sessions(turn.runs)
-    spans = [span for session in sessions for span in session.spans() if span.by == "human"]
+    spans = [span for session in sessions for span in session.spans() if span.by == HUMAN]
     return Played(
         sessions=len(sessions),
         frames=sum(map(len, sessions)),
@@ -121,56 +114,11 @@ def _sessions(runs: Path) -> list[Session]:
     return [Session.open(folder) for folder in find_sessions(runs)] if runs.is_dir() else []
 
 
-def label_corrections(turn: Turn) -> Labeled:
-    """The corrections as segments beside those that the model was trained on, in the same shape."""
-    sessions = find_sessions(turn.runs)
-    progress = Progress("labeled", len(sessions), turn.say)
-    result = label(sessions, turn.data, Given(), _like(turn.data), lambda _: progress.step())
-    if result.problems:
-        raise ProtegeError(f"a correction cannot be labeled: {result.problems[0]}")
-    return Labeled(result.segments, result.samples)
-
-
-def _like(data: Path) -> LabelOptions:
-    """The options by which the data was labeled."""
-    shape = next((LabeledSegment.load(path, partial=True).shape for path in find_segments(data)), Shape())
-    return LabelOptions(**vars(shape))
-
-
-def fit(turn: Turn) -> Fitted:
-    """Train on everything, from the weights of the model kept so far; that model stays as it is."""
-    from protege.training.run import train
-
-    if not turn.trained.exists():
-        with staged(turn.trained, "protege improve") as part:
-            shutil.copytree(turn.model, part, ignore=shutil.ignore_patterns(CHECKPOINTS, ".*"), dirs_exist_ok=True)
-    with lines_of("protege.training", lambda text: turn.say(text) if "\n" not in text else None):
-        trained = train(turn.config)
-    if trained.interrupted:
-        raise KeyboardInterrupt
-    return Fitted(trained.steps)
-
-
 def score(turn: Turn, model: Path, who: str) -> Score:
     """How good a model is, on what no model of this loop was trained on."""
     if turn.options.place == WINDOW:
-        return _score_samples(turn, model)
+        return turn.learner.score_held_back(turn, model)
     todo = turn.options.rooms(EVAL_SEED_START, turn.options.episodes)
     progress = Progress(f"{who} plays unseen rooms", len(todo), turn.say)
     results = play_all(turn.player(model), todo, say=lambda text: None, played=lambda _: progress.step())
     return Score(sum(result.success for result in results), len(results))
-
-
-def _score_samples(turn: Turn, model: Path) -> Score:
-    """First actions that are right, in the recordings that the round's model held out; the older ones did, too."""
-    from protege.training.judge import ScoreOptions, score_model
-
-    options = ScoreOptions(
-        samples=turn.options.episodes,
-        only_held_back=True,
-        of=turn.trained,
-        untuned_base=False,
-        device=turn.config.model.device,
-    )
-    judged = score_model(model, turn.data, options)
-    return Score(round(judged.scores.first_action_accuracy * len(judged.rows)), len(judged.rows))

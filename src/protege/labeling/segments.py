@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protege.core import Session
+from protege.core.events import AGENT
 from protege.core.labeled import Segment
 from protege.core.session import Span
 
@@ -82,7 +83,7 @@ def cut(
             continue
         kept: list[tuple[int, int]] = []
         for start, stop in _pieces(session, span, seconds):
-            if span.by == "agent":  # trained on its own play it would stay as it is
+            if span.by == AGENT:  # trained on its own play it would stay as it is
                 aside.append(Aside(start, stop, AGENT_PLAYED))
             elif _seconds(session, start, stop) < KEEP_S:
                 aside.append(Aside(start, stop, TOO_SHORT))
