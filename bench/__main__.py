@@ -169,6 +169,29 @@ def improve(json_: bool, **options: Any) -> None:
     _show(improve.run(improve.ImproveBench(**options), _say), json_)
 
 
+@command.command(
+    "ablations",
+    epilog=examples(
+        "python -m bench ablations --policy pixels --seeds 3 --json",
+        "python -m bench ablations --variant balance --variant flip --folder /tmp/ablations",
+    ),
+)
+@click.option("--policy", type=click.Choice(["vlm", "pixels"]), default="vlm", show_default=True)
+@click.option("--variant", "variants", multiple=True, help="Only these, beside the default.")
+@click.option("--seeds", type=Count(1), default=1, show_default=True, help="Of training.")
+@click.option("--demonstrations", type=Count(3), default=430, show_default=True, help="Episodes to learn from.")
+@click.option("--steps", type=Count(1), default=400, show_default=True, help="Of training, for vlm.")
+@click.option("--epochs", type=Count(1), default=10, show_default=True, help="Of training, for pixels.")
+@click.option("--episodes", type=Count(1), default=400, show_default=True, help="Rooms to play.")
+@click.option("--folder", type=click.Path(path_type=Path), help="Keep everything here, and go on from it.")
+@AS_JSON
+def ablations(json_: bool, **options: Any) -> None:
+    """Which choices of training play better than the present default?"""
+    from bench import ablations
+
+    _show(ablations.run(ablations.AblationsBench(**options), _say), json_)
+
+
 def _say(text: str) -> None:
     click.echo(text, err=True)
 

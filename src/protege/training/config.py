@@ -66,6 +66,8 @@ class DataOptions:
     paraphrases: ask in any of the wordings that a segment lists.
     balance: sample by the inverse frequency of the first action.
     balance_cap: greatest weight of a sample, times the mean.
+    change_weight: how often a sample whose actions change is drawn for one whose actions stay the same; not with
+    `balance`.
     rehearsal: share of each batch that is drawn from data which the model was trained on before and which is not in
     `folder`; 0 for none. Only where a run begins with such a model.
     earlier: folders of that data, empty for where it lay then.
@@ -80,6 +82,7 @@ class DataOptions:
     paraphrases: bool = False
     balance: bool = False
     balance_cap: float = 5.0
+    change_weight: float = 1.0
     rehearsal: float = 0.25
     earlier: tuple[str, ...] = ()
 
@@ -87,6 +90,9 @@ class DataOptions:
         within("data.validation", self.validation, 0, 0.9)
         within("data.workers", self.workers, 0, 64)
         within("data.balance_cap", self.balance_cap, 1, 1e6)
+        within("data.change_weight", self.change_weight, 1, 100)
+        if self.balance and self.change_weight > 1:
+            raise UserError("data.balance and data.change_weight both weigh samples; give one of them")
         within("data.rehearsal", self.rehearsal, 0, 0.9)
         if self.limit is not None:
             within("data.limit", self.limit, 1, 1e12)

@@ -176,13 +176,15 @@ def make_trainer(
     """The trainer. asked: whether it is to stop; progress: of scoring; earlier: data to rehearse."""
     from transformers import EarlyStoppingCallback, PrinterCallback
 
-    from protege.training.sampling import Draws, Rehearsal, balance_weights
+    from protege.training.sampling import Draws, Rehearsal, balance_weights, change_weights
     from protege.training.trainer import ActionTrainer, Stopper, TrainingLog
 
     options = config.training
 
     def weights(data: LabeledData) -> NDArray[np.float64] | None:
-        return balance_weights(data.columns, config.data.balance_cap) if config.data.balance else None
+        if config.data.balance:
+            return balance_weights(data.columns, config.data.balance_cap)
+        return change_weights(data.columns, config.data.change_weight) if config.data.change_weight > 1 else None
 
     again, rehearsal = training, None
     if earlier is not None and len(earlier.trained) and config.data.rehearsal:

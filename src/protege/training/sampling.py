@@ -21,6 +21,12 @@ def balance_weights(columns: NDArray[np.int64], cap: float) -> NDArray[np.float6
     return weights / weights.sum()
 
 
+def change_weights(columns: NDArray[np.int64], weight: float) -> NDArray[np.float64]:
+    """(N,) probability of each sample: those whose (H,) actions are not all the same count `weight` times."""
+    weights = np.where((columns != columns[:, :1]).any(1), weight, 1.0)
+    return weights / weights.sum()
+
+
 @dataclass(frozen=True)
 class Rehearsal:
     """Samples that are drawn among others, behind which they stand. count: M of them; share: of each batch, below 1;
