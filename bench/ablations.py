@@ -31,7 +31,7 @@ Say = Callable[[str], None]
 class Variant:
     """overrides: of the training configuration; length: of training, as a share of the default's, where a step costs
     more; tau_ms: reaction time that labels assume; noise: slips of the expert, None as in the demo; size: (width,
-    height) of pictures, None as in the demo.
+    height) of pictures, None as in the demo; rooms: how many times as many demonstrations.
     """
 
     overrides: tuple[str, ...] = ()
@@ -39,6 +39,7 @@ class Variant:
     tau_ms: float = 0.0
     noise: float | None = None
     size: tuple[int, int] | None = None
+    rooms: int = 1
 
 
 VLM: Final[Mapping[str, Variant]] = {
@@ -52,6 +53,7 @@ VLM: Final[Mapping[str, Variant]] = {
     "lora_128": Variant(("lora.r=128", "lora.alpha=128")),
     "tau_100": Variant(tau_ms=100.0),
     "larger": Variant(("data.frame_size=[224,168]",), length=0.5),
+    "rooms_3": Variant(rooms=3),
 }
 PIXELS: Final[Mapping[str, Variant]] = {
     DEFAULT: Variant(),
@@ -63,6 +65,7 @@ PIXELS: Final[Mapping[str, Variant]] = {
     "best_loss": Variant(("evaluation.best=loss",)),
     "no_slips": Variant(noise=0.0),
     "larger": Variant(length=0.5, size=(128, 96)),
+    "rooms_3": Variant(length=1 / 3, rooms=3),
 }
 POLICIES: Final = {"vlm": VLM, "pixels": PIXELS}
 
@@ -151,9 +154,10 @@ def _train_vlm(bench: AblationsBench, variant: Variant, seed: int, root: Path, f
     from protege.training.run import train
     from protege.vlm.tiny import copy_base
 
-    places = Places(root)
-    _record(bench, places)
-    labeled = root / f"labeled_{variant.tau_ms:g}"
+    count = bench.demonstrations * variant.rooms
+    places = Places(root / f"{count}_demonstrations")
+    _record(places, count)
+    labeled = places.root / f"labeled_{variant.tau_ms:g}"
     result = label(find_sessions(places.episodes), labeled, Given(), LabelOptions(tau_ms=variant.tau_ms))
     if result.problems:
         raise ProtegeError(result.problems[0])
@@ -173,13 +177,13 @@ def _train_vlm(bench: AblationsBench, variant: Variant, seed: int, root: Path, f
     return folder
 
 
-def _record(bench: AblationsBench, places: "Places") -> None:
+def _record(places: "Places", demonstrations: int) -> None:
     """The demo's demonstrations; those that are there are kept."""
     from protege.arena.record import record_episodes
     from protege.demo.scale import Scale
     from protege.demo.stages import EPISODE_SIZE, EPISODES_SEED, NOISE
 
-    for task, count in Scale().tasks(bench.demonstrations).items():
+    for task, count in Scale().tasks(demonstrations).items():
         record_episodes(places.episodes, count, EPISODES_SEED, EPISODE_SIZE, NOISE, task=task)
 
 
@@ -196,9 +200,10 @@ def _train_pixels(bench: AblationsBench, variant: Variant, seed: int, root: Path
 
     noise = NOISE if variant.noise is None else variant.noise
     size = variant.size or SIZE
-    store = root / f"episodes_{size[0]}x{size[1]}_{noise:g}.zarr"
+    total = bench.demonstrations * variant.rooms
+    store = root / f"episodes_{total}_{size[0]}x{size[1]}_{noise:g}.zarr"
     with StepStore(store, KEYBOARD_12.pressable, size, source="arena") as kept:
-        for task, count in Scale().tasks(bench.demonstrations).items():
+        for task, count in Scale().tasks(total).items():
             record_steps(kept, count, SEED, noise, task=task, corrected=True)
     epochs = max(1, round(bench.epochs * variant.length))
     config = recipe(Places(root), Scale(epochs=epochs))

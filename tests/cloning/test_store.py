@@ -1,5 +1,6 @@
 """The zarr data set: the reader undoes the writer, reads format 2, and names whatever is wrong with an episode."""
 
+import json
 import shutil
 
 import numpy as np
@@ -312,6 +313,21 @@ def test_sessions_become_episodes_with_their_goals(tmp_path):
     from protege.core import decode_jpeg
 
     assert np.array_equal(dataset.episodes[1].read(0, 1)[0], decode_jpeg(picture(3)).transpose(2, 0, 1))
+
+
+def test_what_an_agent_played_becomes_no_episode(tmp_path):
+    folder = record(tmp_path / "raw", PLAYED, "run", goals=[(0, "Go to a", 6, "success")])
+    lines = (folder / "events.jsonl").read_text().splitlines()
+    times = Session.open(folder).t_ns
+    by = [(int(times[0]), "agent"), (int(times[2]), "human"), (int(times[5]), "agent")]
+    lines += [json.dumps({"t_ns": t_ns, "by": who}) for t_ns, who in by]
+    lines.sort(key=lambda line: json.loads(line)["t_ns"])
+    (folder / "events.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    assert [span.by for span in Session.open(folder).spans()] == ["agent", "human", "agent"]
+    done = export_sessions(tmp_path / "raw", tmp_path / "d.zarr")
+    assert (done.episodes, done.frames) == (1, 3)
+    (episode,) = Dataset.open(tmp_path / "d.zarr").episodes
+    assert np.array_equal(episode.actions, KEYBOARD_12.encode(PLAYED[2:5])[:, :-1])
 
 
 def test_exporting_again_adds_only_what_is_missing(tmp_path):

@@ -17,7 +17,7 @@ from protege.training.augment import augment, mirrored, shifted
 from protege.training.collate import IGNORED, Collator, model_inputs
 from protege.training.config import AugmentOptions
 from protege.training.data import LabeledData
-from protege.training.sampling import Draws, balance_weights
+from protege.training.sampling import Draws, balance_weights, change_weights
 from protege.vlm.inputs import Tokens
 from protege.vlm.load import load_processor
 from protege.vlm.pixels import PixelSpec
@@ -158,6 +158,13 @@ def test_every_sample_is_drawn_once_an_epoch_and_epochs_differ():
     assert epochs[0] != epochs[1]
     draws.set_epoch(0)
     assert [key % 10 for key in draws] == epochs[0]
+
+
+def test_samples_whose_actions_change_are_drawn_as_often_as_asked():
+    columns = np.array([[0, 0, 0], [0, 0, 1], [2, 2, 2], [1, 0, 0]])
+    weights = change_weights(columns, 3.0)
+    assert weights.tolist() == [1 / 8, 3 / 8, 1 / 8, 3 / 8]
+    assert change_weights(columns, 1.0).tolist() == [0.25] * 4
 
 
 def test_balance_draws_rare_first_actions_more_often_but_not_above_the_cap():

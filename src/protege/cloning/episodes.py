@@ -71,7 +71,7 @@ def export_sessions(
                 spans = _cut(session, cut_s)
                 writer.require_size(size or session.info.frame_size)
                 _add_session(writer, session, spans, size or session.info.frame_size, tau_ms)
-                frames += len(session)
+                frames += sum(span.stop - span.start for span in spans)
                 episodes += len(spans)
             progress(number + 1, len(found))
     return Exported(episodes, frames, skipped, tuple(problems))

@@ -17,6 +17,7 @@ from protege.core.text import printable
         'protege improve --goal "Open the door" --rounds 1 --minutes 2',
         'protege improve --person me --goal "Go to the lantern" --minutes 10',
         "protege improve --model dataset/demo/model training.max_steps=200",
+        "protege improve --model dataset/demo/cloned training.num_epochs=3",
     ),
 )
 @click.option("--rounds", type=Count(1), default=3, show_default=True, help="Of playing, labeling, training, scoring.")
@@ -38,7 +39,7 @@ from protege.core.text import printable
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    help="Its labeled segments, to which corrections are added. Default: what it was trained on.",
+    help="Its labeled segments or zarr store, to which corrections are added. Default: what it was trained on.",
 )
 @click.option("--episodes", type=Count(1), default=100, show_default=True, help="Rooms, or samples, to score in.")
 @click.option("--seed", type=SEED, default=7000, show_default=True, help="The first room to correct in.")

@@ -25,8 +25,8 @@ class Scale:
     episodes: int = 430
     steps: int = 800
     batch: int = 16
-    cloned: int = 430
-    epochs: int = 10
+    cloned: int = 1_200
+    epochs: int = 5
     played: int = 50
     live: int = 1
 
