@@ -155,7 +155,7 @@ def settings(folder, tiny, output, **history):
         "output": str(output),
         "model": {"base": str(tiny), "four_bit": False, "device": "cpu"},
         "data": {"folder": str(folder), "workers": 0, "validation": 0.3, "history": history},
-        "training": {"max_steps": 2, "batch": 2, "accumulation": 1, "score_samples": 4, "report_to": "none"},
+        "training": {"max_steps": 2, "batch": 2, "accumulation": 1, "score_samples": 50, "report_to": "none"},
     }
     return build(VisionConfig, fields)
 
