@@ -170,7 +170,7 @@ def test_a_model_trained_with_a_history_says_so_is_scored_with_it_and_does_not_g
     again = score_model(trained.output, folder, ScoreOptions(only_held_back=True, untuned_base=False))
     assert again.scores.cross_entropy == pytest.approx(trained.scores["cross_entropy"], rel=1e-4)
     (trained.output / "card.json").write_text(
-        (trained.output / "card.json").read_text().replace('"frames": 2', '"frames": 1')
+        (trained.output / "card.json").read_text().replace('"scale": 0.5', '"scale": 1.0')
     )
     other = score_model(trained.output, folder, ScoreOptions(only_held_back=True, untuned_base=False))
     assert other.scores.cross_entropy != pytest.approx(trained.scores["cross_entropy"], rel=1e-9)
