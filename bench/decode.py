@@ -2,14 +2,15 @@
 
 Naive `generate`, `generate` constrained to valid answers token by token, and our decoder without and with drafts, on
 the same questions: frames of recorded arena play in their order. What passes before the first token is measured too,
-since no way of decoding can do without it.
+since no way of decoding can do without it. Then the same with earlier frames in the prompt.
 """
 
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +22,10 @@ from protege.arena.engine import drawn_size
 from protege.arena.record import record_episodes
 from protege.arena.rooms import EVAL_SEED_START
 from protege.core.actions import Action
+from protege.core.card import CARD_NAME, ModelCard
+from protege.core.chat import HISTORY_PROMPT_VERSION
 from protege.core.frame import Frame
+from protege.core.history import History
 from protege.core.session import Session
 from protege.errors import UserError
 from protege.evaluation.figures import Figure
@@ -33,6 +37,7 @@ Question = tuple[Frame, str]
 
 HALF_BILLION: Final = TinySize(1024, 36, 768, 12, (3, 6, 9))
 """About 0.5 billion parameters in the shape of a Qwen3-VL; its weights are random, so only its times mean anything."""
+HISTORY: Final = History(frames=2, stride=10, scale=0.5)
 WAYS: Final = ("naive", "constrained", "no_draft", "draft", "right_draft", "naive_first", "our_first")
 """right_draft: what a guess saves that is wholly right; the last two: up to where the first token is known."""
 
@@ -88,6 +93,9 @@ def run(
         )
         say(f"{len(questions)} frames of arena play, {agent.card.frame_size[0]}x{agent.card.frame_size[1]}")
         figures = _figures(measure(agent, questions, say), len(questions))
+        if agent.card.history is None and Path(model).is_dir():
+            say(f"with {HISTORY.frames} earlier frames")
+            figures += _history_figures(model, folder / "history", agent, questions, say)
         if big_chunks:
             say("a large shape with random weights")
             built = build_tiny(folder / "big", size=big_size)
@@ -97,7 +105,7 @@ def run(
 
 
 def _has_card(model: str | Path) -> bool:
-    return (Path(model) / "card.json").exists()
+    return (Path(model) / CARD_NAME).exists()
 
 
 def play_questions(folder: Path, size: tuple[int, int], count: int, make: bool = True) -> list[Question]:
@@ -128,7 +136,7 @@ def measure(agent: VisionAgent, questions: list[Question], say: Callable[[str], 
     before: tuple[Frame, str, tuple[Action, ...]] | None = None
     agent.warm_up()
     for number, (frame, goal) in enumerate(questions):
-        inputs = agent.inputs(frame.rgb, goal)
+        inputs = agent.inputs(frame.rgb, goal, agent.earlier(frame, goal))
         draft = first_guess(agent.card.horizon)
         if before is not None and before[1] == goal and frame.t_ns > before[0].t_ns:
             draft = shifted(before[2], round((frame.t_ns - before[0].t_ns) * agent.card.frame_hz / 1e9))
@@ -145,6 +153,30 @@ def measure(agent: VisionAgent, questions: list[Question], say: Callable[[str], 
         if (number + 1) % 100 == 0:
             say(f"{number + 1} of {len(questions)} frames")
     return times
+
+
+def with_history(model: str | Path, folder: Path, history: History, size: tuple[int, int]) -> Path:
+    """A copy of a model's folder with a card that says a history; it need not have been trained with one."""
+    shutil.copytree(model, folder)
+    card = ModelCard.load(folder) if _has_card(folder) else ModelCard("vision", str(model), frame_size=size)
+    replace(card, prompt_version=HISTORY_PROMPT_VERSION, history=history).save(folder)
+    return folder
+
+
+def decision_ms(agents: list[VisionAgent], questions: list[Question]) -> list[float]:
+    """Mean milliseconds of a decision by each agent, from the frame on; by turns, so that all share what else runs.
+
+    CPU time of this thread, on which small models run: other work on the machine does not count.
+    """
+    spent = [0.0] * len(agents)
+    for agent in agents:
+        agent.warm_up()
+    for frame, goal in questions:
+        for number, agent in enumerate(agents):
+            start = time.thread_time()
+            agent.predict(frame, goal)
+            spent[number] += time.thread_time() - start
+    return [seconds * 1e3 / len(questions) for seconds in spent]
 
 
 def generated(agent: VisionAgent, model: Any, inputs: dict[str, Any], constrained: bool) -> tuple[list[int], int]:
@@ -271,6 +303,20 @@ def _figures(times: Times, chunks: int) -> list[Figure]:
         Figure("identical_chunks", same, f"{same} of {chunks}", "all", same == chunks),
         Figure("chunks", chunks, str(chunks)),
     ]  # fmt: skip
+
+
+def _history_figures(
+    model: str | Path, folder: Path, agent: VisionAgent, questions: list[Question], say: Callable[[str], None]
+) -> list[Figure]:
+    shown = VisionAgent(with_history(model, folder, HISTORY, agent.card.frame_size))
+    same, chunks = measure(shown, questions, say).identical(), len(questions)
+    one, several = decision_ms([agent, shown], questions)
+    ratio = several / one
+    text = f"{ratio:.2f} ({several:.1f} ms a decision, {one:.1f} with one frame)"
+    return [
+        Figure("history_identical_chunks", same, f"{same} of {chunks}", "all", same == chunks),
+        Figure("history_ms_ratio", round(ratio, 3), text, "≤ 1.15", ratio <= 1.15),
+    ]
 
 
 def _big_figures(times: Times, agent: VisionAgent) -> list[Figure]:

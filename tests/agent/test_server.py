@@ -10,8 +10,10 @@ import pytest
 from protege.agent.server import ServerAgent
 from protege.agent.vision import VisionAgent, VisionOptions
 from protege.core import KEYBOARD_12
-from protege.core.chat import reply
+from protege.core.card import ModelCard
+from protege.core.chat import prompt, reply
 from protege.core.frame import decode_jpeg
+from protege.core.history import History
 from protege.errors import ProtegeError, UserError
 
 GOAL = "Go to the lantern"
@@ -22,13 +24,14 @@ class Server:
 
     def __init__(self, answer):
         self.answer, self.status, self.requests, self.drop = answer, 200, [], False
+        self.listed = {"id": "tiny"}
         server = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self):
-                self.send({"data": [{"id": "tiny"}]})
+                self.send({"data": [server.listed]})
 
             def do_POST(self):
                 asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -92,6 +95,37 @@ def test_a_server_answers_with_the_plan_of_the_model_behind_it(tiny, noise, serv
     items = asked["response_format"]["json_schema"]["schema"]["properties"]["actions"]
     assert items["items"]["enum"] == list(KEYBOARD_12.keys)
     assert (items["minItems"], items["maxItems"]) == (7, 7)
+
+
+def test_a_server_of_a_model_with_a_history_is_sent_the_earlier_frames_its_card_says(tmp_path, noise, serve):
+    card = ModelCard("vision", "tiny", frame_size=(160, 120), prompt_version=2, history=History(2, 1, 0.5))
+    card.save(tmp_path)
+    server, agent = serve(lambda asked: '{"actions": ["w", "w", "w", "w", "w", "w", "w"]}')
+    server.listed = {"id": "game", "root": str(tmp_path)}
+    agent.warm_up()
+    for slot in range(3):
+        agent.predict(noise(slot / 10, slot), GOAL)
+    sent = [asked["messages"][0]["content"] for _, asked in server.requests[1:]]
+    assert [[part["type"] for part in content] for content in sent] == [
+        ["image_url", "text"],
+        ["text", "image_url", "text", "image_url", "text"],
+        ["text", "image_url", "image_url", "text", "image_url", "text"],
+    ]
+    pictures = [
+        decode_jpeg(base64.b64decode(part["image_url"]["url"].partition(",")[2])).shape
+        for part in sent[-1]
+        if part["type"] == "image_url"
+    ]
+    assert pictures == [(60, 80, 3), (60, 80, 3), (120, 160, 3)]
+    assert [part["text"] for part in sent[-1] if part["type"] == "text"] == ["Earlier:", "Now:", prompt(GOAL)]
+
+
+def test_a_server_whose_model_has_another_horizon_is_refused(tmp_path, noise, serve):
+    ModelCard("vision", "tiny", horizon=5).save(tmp_path)
+    server, agent = serve(lambda asked: "")
+    server.listed = {"id": str(tmp_path)}
+    with pytest.raises(UserError, match="made for horizon 5"):
+        agent.predict(noise(), GOAL)
 
 
 def test_a_connection_that_was_closed_meanwhile_is_opened_again(noise, serve):

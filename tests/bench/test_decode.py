@@ -10,9 +10,9 @@ def test_the_decode_benchmark_reports_every_key(tiny):
     figures = {f.key: f.value for f in decode.run(tiny, chunks=12, big_chunks=0)}
     assert {
         "passes_naive", "passes_no_draft", "passes_draft", "latency_speedup_no_draft", "latency_speedup",
-        "identical_chunks", "chunks",
+        "identical_chunks", "chunks", "history_identical_chunks", "history_ms_ratio",
     } <= figures.keys()  # fmt: skip
-    assert figures["identical_chunks"] == figures["chunks"] == 12
+    assert figures["identical_chunks"] == figures["history_identical_chunks"] == figures["chunks"] == 12
     assert figures["passes_no_draft"] == 7
 
 

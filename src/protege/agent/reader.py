@@ -2,7 +2,8 @@
 
 Its own layers, called without what one stream does not need: where tokens and patches stand is the same for every frame
 of a goal and is kept; the cache has room for the longest answer from the start, so rollback moves an
-index; the last layer computes only the rows that somebody asks for.
+index; the last layer computes only the rows that somebody asks for. Earlier frames stand first in a prompt: what was
+seen of them is kept, and their keys and values stay in the cache until the first of them that is another.
 """
 
 from contextlib import suppress
@@ -20,16 +21,32 @@ Rope = tuple["Tensor", "Tensor"]
 """cos and sin, (tokens, D) each, that turn D numbers by where they stand."""
 
 
+Grid = tuple[int, int, int]
+"""(time, rows, columns) of a picture's patches."""
+
+
 @dataclass(frozen=True)
 class _Prompt:
-    """image: which of its tokens are the picture's; rope: of its tokens and of the longest answer's."""
+    """pictures: which of its tokens are each picture's; rope: of its tokens and of the longest answer's."""
 
-    image: slice
+    pictures: tuple[slice, ...]
     rope: Rope
 
 
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """A picture that was looked at. pixels: (patches, D); features: (tokens, hidden); deep: the same from each of the
+    layers that feed text layers directly.
+    """
+
+    grid: Grid
+    pixels: "Tensor"
+    features: "Tensor"
+    deep: "list[Tensor]"
+
+
 class Reader:
-    """Reads with one model, one picture at a time; not for two threads."""
+    """Reads with one model, one prompt at a time; not for two threads."""
 
     def __init__(self, body: Any, answer_tokens: int) -> None:
         """body: a Qwen3VLModel, whose matmuls are replaced in place on a CPU; answer_tokens: of the longest answer."""
@@ -37,40 +54,46 @@ class Reader:
         if next(body.parameters()).device.type == "cpu":
             _quicken(body)
         self._answer_tokens = answer_tokens
-        self._grids: dict[tuple[int, ...], tuple[Tensor, Rope]] = {}
+        self._grids: dict[Grid, tuple[Tensor, Rope]] = {}
         self._prompts: dict[tuple[int, ...], _Prompt] = {}
         self._cache: Tensor = next(body.parameters()).new_empty(0, 0)
         self._prompt: _Prompt | None = None
-        self._asked = self._cache
-        self._deep: list[Tensor] = []
+        self._ids = self._asked = self._cache
+        self._seen: list[_Seen] = []
         self._length = 0
 
     def look(self, inputs: "dict[str, Tensor]") -> None:
-        """Begin anew with a picture and its prompt; inputs as the model takes them, of one picture."""
-        ids, grid = inputs["input_ids"], tuple(inputs["image_grid_thw"][0].tolist())
-        self._prompt = prompt = self._of_prompt(inputs, grid)
-        features, self._deep = self._see(inputs["pixel_values"], grid)
+        """Begin anew with pictures and their prompt; inputs as the model takes them, the newest picture the last."""
+        ids = inputs["input_ids"]
+        grids: list[Grid] = [(t, h, w) for t, h, w in inputs["image_grid_thw"].tolist()]
+        *earlier, newest = zip(inputs["pixel_values"].split([t * h * w for t, h, w in grids]), grids, strict=True)
+        prompt = self._of_prompt(inputs, grids)
+        known = [self._again(*picture) for picture in earlier]
+        same = self._in_common(ids, prompt, known)
+        self._prompt, self._ids, self._seen = prompt, ids, [*known, self._see(*newest)]
         self._asked = self._text.embed_tokens(ids)
-        self._asked[:, prompt.image] = features.to(self._asked.dtype)
+        for place, seen in zip(prompt.pictures, self._seen, strict=True):
+            self._asked[:, place] = seen.features.to(self._asked.dtype)
         room = ids.shape[1] + self._answer_tokens
-        if self._cache.shape[-2] != room:
+        if self._cache.shape[-2] < room:
             attention = self._text.layers[0].self_attn
             kv_heads = self._text.config.num_key_value_heads
             self._cache = self._asked.new_empty(len(self._text.layers), 2, 1, kv_heads, room, attention.head_dim)
-        self._length = 0
+            same = 0
+        self._length = same
 
     def read(self, tokens: list[int], rows: int) -> "Tensor":
         """(rows, hidden) after each of the last `rows` of the tokens read so far; the first call reads the prompt."""
         import torch
 
         hidden = self._text.embed_tokens(torch.tensor([tokens], device=self._cache.device))
-        if self._length == 0:
-            hidden = torch.cat([self._asked, hidden], 1)
+        if asked := self._length < self._asked.shape[1]:
+            hidden = torch.cat([self._asked[:, self._length :], hidden], 1)
         count = hidden.shape[1]
         last = len(self._text.layers) - 1
         for number, layer in enumerate(self._text.layers):
             hidden = self._layer(number, layer, hidden, rows if number == last else count)
-            if self._length == 0 and number < len(self._deep):
+            if asked:
                 self._add_deep(hidden, number, count)
         self._length += count
         return self._text.norm(hidden)[0]
@@ -78,6 +101,29 @@ class Reader:
     def keep(self, count: int) -> None:
         """Forget all tokens of the answer but its first `count`; the prompt has been read."""
         self._length = self._asked.shape[1] + count
+
+    def _again(self, pixels: "Tensor", grid: Grid) -> _Seen:
+        """An earlier picture, looked at only where it was not one of the last prompt's."""
+        import torch
+
+        for seen in self._seen:
+            if seen.grid == grid and torch.equal(seen.pixels, pixels):
+                return seen
+        return self._see(pixels, grid)
+
+    def _in_common(self, ids: "Tensor", prompt: _Prompt, earlier: list[_Seen]) -> int:
+        """How many tokens the last prompt began with, too, and were read: of their keys and values none is another.
+
+        A prompt without an earlier picture is read from its beginning.
+        """
+        if not earlier or self._prompt is None or self._length < self._asked.shape[1]:
+            return 0
+        most = min(prompt.pictures[-1].start, self._prompt.pictures[-1].start)
+        for place, now, before in zip(prompt.pictures, earlier, self._seen, strict=False):
+            if now is not before:
+                most = min(most, place.start)
+                break
+        return int((ids[0, :most] == self._ids[0, :most]).cumprod(0).sum())
 
     def _layer(self, number: int, layer: Any, hidden: "Tensor", rows: int) -> "Tensor":
         """(1, rows, hidden) after a layer; keys and values of all tokens go into the cache."""
@@ -107,15 +153,16 @@ class Reader:
         return hidden + layer.mlp(layer.post_attention_layernorm(hidden))
 
     def _add_deep(self, hidden: "Tensor", number: int, count: int) -> None:
-        """What an early layer of the vision tower saw goes into a text layer's rows of the picture."""
+        """What an early layer of the vision tower saw goes into a text layer's rows of the pictures."""
         assert self._prompt is not None
-        left = count - hidden.shape[1]
-        start, stop = (max(0, at - left) for at in (self._prompt.image.start, self._prompt.image.stop))
-        if stop > start:
-            hidden[:, start:stop] += self._deep[number][start - stop :].to(hidden.dtype)
+        left = self._length + count - hidden.shape[1]
+        for place, seen in zip(self._prompt.pictures, self._seen, strict=True):
+            start, stop = (max(0, at - left) for at in (place.start, place.stop))
+            if stop > start and number < len(seen.deep):
+                hidden[:, start:stop] += seen.deep[number][start - stop :].to(hidden.dtype)
 
-    def _see(self, pixels: "Tensor", grid: tuple[int, ...]) -> "tuple[Tensor, list[Tensor]]":
-        """(tokens, hidden) of a picture, and the same from each of the layers that feed text layers directly."""
+    def _see(self, pixels: "Tensor", grid: Grid) -> _Seen:
+        """Look at a picture."""
         import torch
 
         table, (cos, sin) = self._of_grid(pixels, grid)
@@ -134,9 +181,9 @@ class Reader:
             if number in visual.deepstack_visual_indexes:
                 merger = visual.deepstack_merger_list[list(visual.deepstack_visual_indexes).index(number)]
                 deep.append(merger(hidden))
-        return visual.merger(hidden), deep
+        return _Seen(grid, pixels, visual.merger(hidden), deep)
 
-    def _of_grid(self, pixels: "Tensor", grid: tuple[int, ...]) -> "tuple[Tensor, Rope]":
+    def _of_grid(self, pixels: "Tensor", grid: Grid) -> "tuple[Tensor, Rope]":
         """The position table and the rope of a grid's patches, as the vision tower itself finds them."""
         import torch
 
@@ -159,27 +206,37 @@ class Reader:
             self._grids[grid] = found["table"], found["position_embeddings"]
         return self._grids[grid]
 
-    def _of_prompt(self, inputs: "dict[str, Tensor]", grid: tuple[int, ...]) -> _Prompt:
+    def _of_prompt(self, inputs: "dict[str, Tensor]", grids: list[Grid]) -> _Prompt:
         """What is the same for every frame with this prompt."""
         import torch
 
         ids, kinds = inputs["input_ids"], inputs["mm_token_type_ids"]
-        start = int(kinds[0].argmax())
-        key = (ids.shape[1], start, *grid)
+        places = _pictures(kinds[0], [t * h * w // self._visual.spatial_merge_size**2 for t, h, w in grids])
+        key = (ids.shape[1], *(place.start for place in places), *(side for grid in grids for side in grid))
         if key not in self._prompts:
             answer = torch.zeros_like(ids[:, :1]).expand(1, self._answer_tokens)
-            places, _ = self._body.get_rope_index(
+            positions, _ = self._body.get_rope_index(
                 torch.cat([ids, answer], 1),
                 torch.cat([kinds, torch.zeros_like(answer, dtype=kinds.dtype)], 1),
                 image_grid_thw=inputs["image_grid_thw"],
             )
-            cos, sin = self._text.rotary_emb(self._text.embed_tokens(ids), places)
-            self._prompts[key] = _Prompt(slice(start, start + int(kinds.sum())), (cos[0], sin[0]))
+            cos, sin = self._text.rotary_emb(self._text.embed_tokens(ids), positions)
+            self._prompts[key] = _Prompt(places, (cos[0], sin[0]))
         return self._prompts[key]
 
 
 class _Enough(Exception):
     """The rest of a forward pass is not needed."""
+
+
+def _pictures(kinds: "Tensor", counts: list[int]) -> tuple[slice, ...]:
+    """Which tokens are the pictures'. kinds: (L,), 1 for a picture's token; counts: of tokens, by picture."""
+    if len(counts) == 1:
+        start = int(kinds.argmax())
+        return (slice(start, start + counts[0]),)
+    at = kinds.nonzero()[:, 0].tolist()
+    firsts = [sum(counts[:number]) for number in range(len(counts))]
+    return tuple(slice(at[first], at[first] + count) for first, count in zip(firsts, counts, strict=True))
 
 
 def _turned(x: "Tensor", cos: "Tensor", sin: "Tensor") -> "Tensor":

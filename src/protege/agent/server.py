@@ -4,14 +4,22 @@ import base64
 import http.client
 import json
 from contextlib import suppress
+from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
+from numpy.typing import NDArray
+
+from protege.agent.recall import Recall
 from protege.agent.shape import valid_actions
 from protege.agent.vision import VisionOptions
-from protege.core.chat import prompt, read_reply
+from protege.core.card import CARD_NAME, ModelCard
+from protege.core.chat import question, read_reply
 from protege.core.files import Json
 from protege.core.frame import Frame, encode_jpeg
+from protege.core.history import History
 from protege.core.plan import Plan
 from protege.errors import ProtegeError, UserError
 from protege.vlm.pixels import fit
@@ -24,6 +32,7 @@ class ServerAgent:
     """Implements `core.plan.Policy`. The request names the valid actions, as a schema, and no other is answered.
 
     An answer is text without probabilities, so it is greedy (or sampled), and a card's done_threshold does not count.
+    Where the server names a model's folder that is here, too, the card in it says whether earlier frames are shown.
     """
 
     def __init__(self, url: str, options: VisionOptions | None = None) -> None:
@@ -41,7 +50,10 @@ class ServerAgent:
         self._secure = parts.scheme == "https"
         self._host, self._port, self._path = host, port, parts.path.rstrip("/")
         self._model = parts.fragment
+        self._known = False
+        self._size = self.options.frame_size
         self._headers = {"Content-Type": "application/json", "Authorization": "Bearer none"}
+        self._recall: Recall[dict[str, Json]] | None = None
         self._connection: http.client.HTTPConnection | None = None
         names = [self.options.space.spell(action) for action in valid_actions(self.options.space, chords=False)]
         self._schema = {
@@ -59,14 +71,12 @@ class ServerAgent:
         }
 
     def predict(self, frame: Frame, goal: str) -> Plan:
-        picture = base64.b64encode(encode_jpeg(fit(frame.rgb, self.options.frame_size))).decode()
-        content = [
-            {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{picture}"}},
-            {"type": "text", "text": prompt(goal, self.options.horizon)},
-        ]
+        model = self.model
+        earlier = [] if self._recall is None else self._recall.earlier(frame, goal)
+        pictures = [*earlier, _part(fit(frame.rgb, self._size))]
         asked = {
-            "model": self.model,
-            "messages": [{"role": "user", "content": content}],
+            "model": model,
+            "messages": [{"role": "user", "content": question(goal, pictures, self.options.horizon)}],
             "temperature": self.temperature,
             "max_tokens": MAX_TOKENS,
             "response_format": {
@@ -84,18 +94,37 @@ class ServerAgent:
     @property
     def model(self) -> str:
         """The model's name; asks the server when it was not given."""
-        if not self._model:
-            try:
-                self._model = str(self._request("GET", "/models", None)["data"][0]["id"])
-            except (KeyError, IndexError, TypeError):
-                raise UserError(f"{self.url}: does not name a model; give it as {self.url}#NAME") from None
+        if not self._known:
+            places = [self._model]
+            if not self._model:
+                try:
+                    named = self._request("GET", "/models", None)["data"][0]
+                    self._model = str(named["id"])
+                    places = [self._model, str(named.get("root") or "")]
+                except (KeyError, IndexError, TypeError, AttributeError):
+                    raise UserError(f"{self.url}: does not name a model; give it as {self.url}#NAME") from None
+            self._read_card([Path(place) for place in places if place and "\0" not in place])
+            self._known = True
         return self._model
 
-    def warm_up(self) -> None:
-        import numpy as np
+    def _read_card(self, folders: list[Path]) -> None:
+        """Show what the first card says that lies in one of the folders, if any."""
+        for folder in folders:
+            if (folder / CARD_NAME).is_file():
+                card = ModelCard.load(folder)
+                card.require(kind="vision", space=self.options.space, horizon=self.options.horizon)
+                card.require(prompt_version=card.needed_prompt)
+                if card.history is not None:
+                    self._size = self._size or card.frame_size
+                    small = partial(_small, size=self._size, history=card.history)
+                    self._recall = Recall(card.history, card.frame_hz, small)
+                return
 
+    def warm_up(self) -> None:
         width, height = self.options.frame_size or (640, 480)
         self.predict(Frame(np.zeros((height, width, 3), np.uint8), 0), "Go")
+        if self._recall is not None:
+            self._recall.forget()
 
     def _request(self, method: str, path: str, body: Json) -> Any:
         """The server's JSON. A kept connection may have been closed meanwhile: it is opened again, once."""
@@ -130,3 +159,14 @@ class ServerAgent:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _part(rgb: NDArray[np.uint8]) -> dict[str, Json]:
+    """A picture as a part of a message."""
+    text = base64.b64encode(encode_jpeg(rgb)).decode()
+    return {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{text}"}}
+
+
+def _small(rgb: NDArray[np.uint8], size: tuple[int, int], history: History) -> dict[str, Json]:
+    """The part of an earlier frame, beside newest ones of a (width, height)."""
+    return _part(fit(fit(rgb, size), history.size(*size)))

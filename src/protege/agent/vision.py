@@ -1,6 +1,7 @@
 """The vision agent: a Qwen3-VL that looks at a frame, reads a goal and answers with the next actions."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -10,10 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from protege.agent.decode import Chunk, ChunkDecoder
+from protege.agent.recall import Recall
 from protege.agent.shape import AnswerShape
 from protege.core.actions import KEYBOARD_12, NO_KEYS, Action, ActionSpace
 from protege.core.card import CARD_NAME, ModelCard
-from protege.core.chat import PROMPT_VERSION
 from protege.core.frame import Frame
 from protege.core.plan import HORIZON, Plan
 from protege.errors import MissingExtra, ProtegeError, UserError
@@ -58,6 +59,14 @@ class VisionOptions:
             raise UserError(f"backend {self.backend!r}: expected one of {', '.join(BACKENDS)}")
 
 
+@dataclass(frozen=True)
+class Seen:
+    """A picture as the model takes it. values: (patches, D) float32; grid: (time, rows, columns) of its patches."""
+
+    values: "Tensor"
+    grid: tuple[int, int, int]
+
+
 class VisionAgent:
     """Implements `core.plan.Policy` with a model: a LoRA adapter's folder, a merged model's, or a base model."""
 
@@ -84,15 +93,21 @@ class VisionAgent:
         shape = AnswerShape.of(processor.tokenizer, self.card.space, self.card.horizon, self.card.chords)
         self.decoder = ChunkDecoder(loaded, shape)
         self._device = next(loaded.parameters()).device
+        history = self.card.history
+        self._recall = None if history is None else Recall(history, self.card.frame_hz, self._see_small)
         self.loaded, self.processor = loaded, processor
 
     def predict_actions(self, image: Picture, goal: str | None = None) -> list[str]:
-        """The next actions as text ("w", "left", "none"). image: a PIL image, an (H, W, 3) uint8 array or a file."""
-        chunk = self._decode(_pixels_of(image), goal or self.goal, None)
+        """The next actions as text ("w", "left", "none"). image: a PIL image, an (H, W, 3) uint8 array or a file.
+
+        A model with a history is shown none, as at the beginning of play.
+        """
+        chunk = self._decode(self.inputs(_pixels_of(image), goal or self.goal), None)
         return [self.card.space.spell(action) for action in chunk.actions]
 
     def predict(self, frame: Frame, goal: str) -> Plan:
-        plan = Plan(self._decode(frame.rgb, goal, self._guess(frame.t_ns, goal)).actions)
+        inputs = self.inputs(frame.rgb, goal, self.earlier(frame, goal))
+        plan = Plan(self._decode(inputs, self._guess(frame.t_ns, goal)).actions)
         self._before = (frame.t_ns, goal, plan)
         return plan
 
@@ -101,25 +116,44 @@ class VisionAgent:
         for number in range(WARM_UPS):
             self.predict(Frame(np.zeros((height, width, 3), np.uint8), number), self.goal or "Go")
         self._before = None
+        if self._recall is not None:
+            self._recall.forget()
 
-    def inputs(self, rgb: NDArray[np.uint8], goal: str) -> "dict[str, Tensor]":
-        """What the model takes for a frame and a goal, on its device."""
+    def earlier(self, frame: Frame, goal: str) -> list[Seen]:
+        """The earlier frames that the model sees beside this one, the oldest first; keeps this one for those that come.
+
+        None where the model's card says no history.
+        """
+        return [] if self._recall is None else self._recall.earlier(frame, goal)
+
+    def inputs(self, rgb: NDArray[np.uint8], goal: str, earlier: Sequence[Seen] = ()) -> "dict[str, Tensor]":
+        """What the model takes for a frame, a goal and earlier frames, on its device."""
         import torch
 
-        rgb = fit(rgb, self.card.frame_size)
-        grid = self._pixels.grid(rgb.shape[1], rgb.shape[0])
-        ids = torch.from_numpy(self._tokens.prompt(goal, self._pixels.tokens(grid)))[None].to(self._device)
-        patches = torch.from_numpy(self._pixels.patches(rgb)).to(self._device)
+        seen = [*earlier, self._see(fit(rgb, self.card.frame_size))]
+        prompt = self._tokens.prompt(goal, *(self._pixels.tokens(one.grid) for one in seen))
+        ids = torch.from_numpy(prompt)[None].to(self._device)
         return {
             "input_ids": ids,
             "mm_token_type_ids": (ids == self._tokens.image_id).long(),
-            "pixel_values": self._pixels.pixel_values(patches),
-            "image_grid_thw": torch.tensor([grid], device=self._device),
+            "pixel_values": torch.cat([one.values for one in seen]) if earlier else seen[0].values,
+            "image_grid_thw": torch.tensor([one.grid for one in seen], device=self._device),
         }
 
-    def _decode(self, rgb: NDArray[np.uint8], goal: str, draft: tuple[Action, ...] | None) -> Chunk:
+    def _see_small(self, rgb: NDArray[np.uint8]) -> Seen:
+        """An earlier frame, made smaller by the same two steps as in training."""
+        assert self.card.history is not None
+        return self._see(fit(fit(rgb, self.card.frame_size), self.card.history.size(*self.card.frame_size)))
+
+    def _see(self, rgb: NDArray[np.uint8]) -> Seen:
+        import torch
+
+        patches = torch.from_numpy(self._pixels.patches(rgb)).to(self._device)
+        return Seen(self._pixels.pixel_values(patches), self._pixels.grid(rgb.shape[1], rgb.shape[0]))
+
+    def _decode(self, inputs: "dict[str, Tensor]", draft: tuple[Action, ...] | None) -> Chunk:
         threshold = self.card.done_threshold if self.options.decoding == "auto" else None
-        self.last = self.decoder.decode(self.inputs(rgb, goal), draft, self.temperature, self._rng, threshold)
+        self.last = self.decoder.decode(inputs, draft, self.temperature, self._rng, threshold)
         return self.last
 
     def _guess(self, t_ns: int, goal: str) -> tuple[Action, ...] | None:
@@ -156,7 +190,7 @@ def read_card(model: str | Path, options: VisionOptions) -> ModelCard:
         card = ModelCard("vision", str(model), options.space, options.horizon)
         return replace(card, frame_size=options.frame_size) if options.frame_size else card
     card = ModelCard.load(folder)
-    card.require(kind="vision", space=options.space, horizon=options.horizon, prompt_version=PROMPT_VERSION)
+    card.require(kind="vision", space=options.space, horizon=options.horizon, prompt_version=card.needed_prompt)
     if options.frame_size is not None:
         card.require(frame_size=options.frame_size)
     return card

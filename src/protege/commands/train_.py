@@ -17,6 +17,7 @@ DEFAULTS = Path("configs/vision_lora.yaml")
         "protege train                                             one GPU, the 8B model in 4 bits",
         "protege train model.base=models/tiny-qwen3-vl model.four_bit=false training.gradient_checkpointing=false",
         "protege train training.learning_rate=1e-4 data.balance=true",
+        "protege train data.history.frames=2                       with two earlier frames beside the newest",
         "accelerate launch train_vision_agent.py                   several GPUs",
     ),
 )

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any, Final, Protocol, Self, runtime_checkable
 
 from protege.core.actions import KEYBOARD_12, ActionSpace
-from protege.core.chat import PROMPT_VERSION
+from protege.core.chat import HISTORY_PROMPT_VERSION, PROMPT_VERSION
 from protege.core.files import read_json, write_json
+from protege.core.history import History
 from protege.core.plan import HORIZON
 from protege.core.text import one_line
 from protege.core.together import require_settled
@@ -27,7 +28,8 @@ class ModelCard:
     """kind: "vision", "controls" or "cloning"; frame_size: (width, height) the model sees;
     chords: whether a slot may hold several keys; config: the resolved configuration it was trained with;
     done_threshold: how likely it must be that no slot of a plan holds a key for the goal to count as done, None (and
-    not in the file) where plain greedy decoding says so.
+    not in the file) where plain greedy decoding says so; history: the earlier frames that the model sees besides, None
+    (and not in the file) for none.
     """
 
     kind: str
@@ -40,12 +42,19 @@ class ModelCard:
     prompt_version: int = PROMPT_VERSION
     config: Mapping[str, Any] = field(default_factory=dict)
     done_threshold: float | None = None
+    history: History | None = None
+
+    @property
+    def needed_prompt(self) -> int:
+        """The version of the prompt that shows what the model is to see."""
+        return PROMPT_VERSION if self.history is None else HISTORY_PROMPT_VERSION
 
     def save(self, folder: Path) -> Path:
         path = folder / CARD_NAME
         fields = {**vars(self), "space": self.space.to_json()}
-        if self.done_threshold is None:
-            del fields["done_threshold"]
+        if self.history is not None:
+            fields["history"] = self.history.to_json()
+        fields = {k: v for k, v in fields.items() if v is not None or k not in ("done_threshold", "history")}
         write_json(path, fields)
         return path
 
@@ -79,6 +88,8 @@ class ModelCard:
             raise ValueError("frame_hz and horizon lie between 0 and 10,000")
         if not 0 <= known.get("done_threshold", 0) <= 1:
             raise ValueError(f"done_threshold is {known['done_threshold']!r}, expected 0 to 1")
+        if "history" in known:
+            known["history"] = History.from_json(known["history"])
         return cls(**{**known, "space": ActionSpace.from_json(fields["space"]), "frame_size": (width, height)})
 
     def require(self, **expected: object) -> None:

@@ -4,6 +4,7 @@ Labeler, trainer and agent all come here; nobody else builds a prompt.
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,11 +14,26 @@ from protege.core.plan import HORIZON, Plan
 
 PROMPT_VERSION: Final = 1
 """Raised whenever the text below changes: a model only works with the prompt it was trained on."""
+HISTORY_PROMPT_VERSION: Final = 2
+"""Of models that are shown earlier frames, too. Without one, at the beginning, it is the prompt of version 1."""
+EARLIER: Final = "Earlier:"
+NOW: Final = "Now:"
 
 
 def prompt(goal: str, horizon: int = HORIZON) -> str:
     """What the model is asked, beside the picture."""
     return f"Goal: {goal}\n\nPredict the next {horizon} actions:"
+
+
+def question(goal: str, pictures: Sequence[Mapping[str, Json]], horizon: int = HORIZON) -> list[dict[str, Json]]:
+    """The content of the user's turn. pictures: parts of a message, such as {"type": "image"}, the newest last."""
+    *earlier, newest = map(dict, pictures)
+    asked = [newest, _text(prompt(goal, horizon))]
+    return [_text(EARLIER), *earlier, _text(NOW), *asked] if earlier else asked
+
+
+def _text(text: str) -> dict[str, Json]:
+    return {"type": "text", "text": text}
 
 
 def reply(plan: Plan, space: ActionSpace) -> str:

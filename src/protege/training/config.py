@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
+from protege.core.history import LEAST_SCALE, MOST_FRAMES, MOST_STRIDE, History
 from protege.errors import UserError
 from protege.learn.checks import all_within, not_empty, one_of, strictly_within, within
 
@@ -54,6 +55,33 @@ class ModelOptions:
 
 
 @dataclass(frozen=True)
+class HistoryOptions:
+    """Earlier frames that the model sees beside the newest one.
+
+    frames: how many at most, 0 for none.
+    stride: frames of the recording from one to the next.
+    scale: of their width and height, beside the newest frame's.
+    dropout: probability that a training sample shows none.
+    """
+
+    frames: int = 0
+    stride: int = 10
+    scale: float = 0.5
+    dropout: float = 0.2
+
+    def __post_init__(self) -> None:
+        within("data.history.frames", self.frames, 0, MOST_FRAMES)
+        within("data.history.stride", self.stride, 1, MOST_STRIDE)
+        within("data.history.scale", self.scale, LEAST_SCALE, 1)
+        within("data.history.dropout", self.dropout, 0, 1)
+
+    @property
+    def shown(self) -> History | None:
+        """What the model's card says of it."""
+        return History(self.frames, self.stride, self.scale) if self.frames else None
+
+
+@dataclass(frozen=True)
 class DataOptions:
     """The training data.
 
@@ -71,6 +99,7 @@ class DataOptions:
     rehearsal: share of each batch that is drawn from data which the model was trained on before and which is not in
     `folder`; 0 for none. Only where a run begins with such a model.
     earlier: folders of that data, empty for where it lay then.
+    history: earlier frames beside the newest one.
     """
 
     folder: str = "dataset/labeled_segments"
@@ -85,6 +114,7 @@ class DataOptions:
     change_weight: float = 1.0
     rehearsal: float = 0.25
     earlier: tuple[str, ...] = ()
+    history: HistoryOptions = field(default_factory=HistoryOptions)
 
     def __post_init__(self) -> None:
         within("data.validation", self.validation, 0, 0.9)

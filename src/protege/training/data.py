@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from protege.core import HORIZON, KEYBOARD_12, ActionSpace, Plan
 from protege.core.chat import PROMPT_VERSION, Sample
-from protege.core.labeled import SAMPLES, LabeledSegment, read_samples
+from protege.core.history import History
+from protege.core.labeled import SAMPLES, LabeledSegment, frame_name, read_samples
 from protege.core.once import relatives, repeated
 from protege.errors import UserError
+from protege.training.timeline import Timeline
 
 NAME_BYTES: Final = 24
 """Longest picture name that is kept; frame_0000.jpg has 14."""
@@ -52,6 +54,7 @@ class LabeledData:
     held: (N, H) uint32, a bit per key held in a slot.
     names: (N,) picture names in their segment's folder.
     segment, goal: (N,) positions in `folders` and `goals`.
+    timeline: of the folders.
     repeated: number of samples left out because their frame is also in another recording.
     """
 
@@ -65,6 +68,7 @@ class LabeledData:
     names: NDArray[np.bytes_]
     segment: NDArray[np.int32]
     goal: NDArray[np.int32]
+    timeline: Timeline
     repeated: int = 0
 
     def __len__(self) -> int:
@@ -75,6 +79,15 @@ class LabeledData:
 
     def path(self, i: int) -> Path:
         return self.folders[self.segment[i]] / self.names[i].decode()
+
+    def earlier(self, i: int, history: History) -> list[Path]:
+        """The pictures of the earlier frames that a sample shows, the oldest first."""
+        number, segment = _NUMBER.fullmatch(self.names[i].decode()), int(self.segment[i])
+        if number is None:
+            raise UserError(f"{self.path(i)}: its name says no number, so nothing tells what came before; label again")
+        index = int(self.timeline.first[segment]) + int(number[1])
+        places = (self.timeline.find(segment, before) for before in history.earlier(index))
+        return [self.folders[place] / frame_name(frame) for place, frame in places]
 
     def _action(self, bits: np.uint32) -> frozenset[str]:
         return frozenset(key for k, key in enumerate(self.shape.space.pressable) if int(bits) >> k & 1)
@@ -90,7 +103,7 @@ class LabeledData:
         """The samples at these positions."""
         parts = (self.held[rows], self.names[rows], self.segment[rows], self.goal[rows])
         named = (self.folders, self.session, self.family, self.goals, self.paraphrases)
-        return LabeledData(self.shape, *named, *parts, self.repeated)
+        return LabeledData(self.shape, *named, *parts, self.timeline, self.repeated)
 
     def joined(self, more: "LabeledData") -> "LabeledData":
         """These samples, then those of other data of the same shape; a goal that both have keeps its own wordings."""
@@ -110,6 +123,7 @@ class LabeledData:
             np.concatenate([self.names, more.names]),
             np.concatenate([self.segment, more.segment + np.int32(len(self.folders))]),
             np.concatenate([self.goal, number[more.goal]]),
+            self.timeline.joined(more.timeline),
             self.repeated,
         )
 
@@ -136,6 +150,7 @@ class LabeledData:
             np.frombuffer(collected.names, f"S{NAME_BYTES}"),
             np.repeat(np.arange(len(collected.counts), dtype=np.int32), collected.counts),
             np.frombuffer(collected.goal, np.int32),
+            Timeline.of(segments),
             collected.repeated,
         )
 

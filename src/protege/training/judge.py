@@ -82,7 +82,8 @@ def _score_model(model: str | Path, folder: Path, options: ScoreOptions, progres
     card = ModelCard.load(Path(model)) if (Path(model) / CARD_NAME).is_file() else None
     if card is not None:
         shape = data.shape
-        card.require(kind="vision", space=shape.space, horizon=shape.horizon, prompt_version=shape.prompt_version)
+        version = shape.prompt_version if card.history is None else card.needed_prompt
+        card.require(kind="vision", space=shape.space, horizon=shape.horizon, prompt_version=version)
     train, data = _parts(model, data, options)
     source = model if not is_adapter(model) or (Path(model) / "tokenizer.json").is_file() else base_of(Path(model))
     processor = load_processor(source)
@@ -91,6 +92,7 @@ def _score_model(model: str | Path, folder: Path, options: ScoreOptions, progres
         Tokens(processor, data.shape.space, data.shape.horizon),
         PixelSpec.of(processor),
         frame_size=card.frame_size if card else None,
+        history=card.history if card else None,
     )
     loaded = load_model(model, four_bit=options.four_bit, device=options.device)
     rows = np.unique(np.linspace(0, len(data) - 1, min(len(data), options.samples)).astype(np.int64))

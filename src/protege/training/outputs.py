@@ -66,10 +66,13 @@ def readme(card: ModelCard, scores: Scores | None) -> str:
     if scores:
         numbers = f"On {scores.samples} held-back samples:\n\n```\n{table(scores.columns('this model'))}\n```"
     width, height = card.frame_size
+    frame = f"{width}x{height} frame"
+    if card.history is not None:
+        frame += f", up to {card.history.frames} earlier ones (every {card.history.stride} frames)"
     return (
         f"---\nlibrary_name: peft\npipeline_tag: image-text-to-text\n{named}tags: [protege, lora]\n---\n\n"
         "# A game-playing adapter\n\n"
-        f"Made by Protégé on `{base}`. From a {width}x{height} frame and a goal it predicts the next {card.horizon} "
+        f"Made by Protégé on `{base}`. From a {frame} and a goal it predicts the next {card.horizon} "
         f"actions at {card.frame_hz:g} Hz, out of: {', '.join(card.space.keys)}.\n\n"
         '```bash\npython agent.py --model FOLDER --goal "Go to the lantern"\n```\n\n'
         f"{numbers}\n\nHow it was trained: `{CARD_NAME}`, field `config`.\n"

@@ -15,7 +15,6 @@ from peft import PeftModel
 from protege.errors import UserError
 from protege.learn.progress import Steps, silent
 from protege.training.collate import IGNORED, Batch, Collator, model_inputs
-from protege.training.config import AugmentOptions
 from protege.vlm.inputs import AnswerTemplate
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ def _askers(
     if data.shape.chords:
         raise UserError("data labeled with chords cannot be scored yet: its slots are more than one token each")
     template = AnswerTemplate.of(collator.tokens.tokenizer, data.shape.space, data.shape.horizon)
-    ask = replace(collator, paraphrases=False, changes=AugmentOptions(), actions_only=True)
+    ask = replace(collator.scoring(), actions_only=True)
     was_training = model.training
     model.eval()
     for start in range(0, len(rows), batch):

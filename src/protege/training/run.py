@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protege.core.card import ModelCard
+from protege.core.chat import HISTORY_PROMPT_VERSION
 from protege.core.files import Json, locked
 from protege.core.together import PART, settle, together
 from protege.errors import MissingExtra, ProtegeError, UserError
@@ -20,7 +21,7 @@ from protege.learn.interrupt import Asked, Stopped, ctrl_c
 from protege.learn.progress import LoggedProgress, Progress
 from protege.learn.resume import Run
 from protege.settings import to_fields, to_yaml
-from protege.training.config import AugmentOptions, VisionConfig
+from protege.training.config import VisionConfig
 from protege.training.data import LabeledData
 from protege.training.earlier import NOTHING, Earlier, about_data
 from protege.training.model import Trainable, load_trainable, unsloth_first
@@ -160,6 +161,7 @@ def out_of_memory(config: VisionConfig) -> str:
     if config.training.batch > 1:
         half = config.training.batch // 2
         hints.append(f"lower training.batch to {half} and raise training.accumulation to keep their product")
+    hints += ["lower data.history.scale or data.history.frames"] if config.data.history.frames else []
     hints += ["lower data.frame_size, e.g. to [320,240]", "set lora.vision=false", "choose a smaller base"]
     return f"the device's memory{has} is too small for this run; {', then '.join(hints)}"
 
@@ -201,7 +203,7 @@ def make_trainer(
         arguments(config, made, scored),
         callbacks,
         collator=collator,
-        held_back=replace(collator, data=held_back, paraphrases=False, changes=AugmentOptions()) if scored else None,
+        held_back=replace(collator, data=held_back).scoring() if scored else None,
         rows=spread(len(held_back), options.score_samples),
         asked=asked,
         progress=progress,
@@ -226,6 +228,8 @@ def make_collator(config: VisionConfig, processor: "Qwen3VLProcessor", data: Lab
         paraphrases=config.data.paraphrases,
         changes=config.augment,
         seed=config.training.seed,
+        history=config.data.history.shown,
+        dropout=config.data.history.dropout,
     )
 
 
@@ -373,7 +377,7 @@ def write_model(
         if not trainer.is_world_process_zero():
             return
         data = trainer.collator.data
-        shape = data.shape
+        shape, history = data.shape, config.data.history.shown
         card = ModelCard(
             kind="vision",
             base_model=config.model.base,
@@ -382,9 +386,10 @@ def write_model(
             frame_size=config.data.frame_size or _recorded_size(data),
             frame_hz=shape.frame_hz,
             chords=shape.chords,
-            prompt_version=shape.prompt_version,
+            prompt_version=shape.prompt_version if history is None else HISTORY_PROMPT_VERSION,
             config=to_fields(config),
             done_threshold=done_threshold,
+            history=history,
         )
         about = {**about, "done_threshold": done_threshold}
         write_outputs(part, card, trainer.processor, scores, about, trainer.state.log_history)

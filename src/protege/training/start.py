@@ -32,6 +32,8 @@ CONFIG_NAME: Final = "config.yaml"
 BEFORE: Final = "before"
 """In the folder of checkpoints: the adapter of the run before, while a run with other data goes on from it."""
 STATE: Final = "trainer_state.json"
+BEFORE_HISTORY: Final = {"data.history.frames": 0}
+"""What a run of a version without earlier frames does not say."""
 MOST_PICTURE_BYTES: Final = 1 << 30
 
 
@@ -89,7 +91,7 @@ def find_start(config: VisionConfig, data: LabeledData, output: Path) -> Start:
     now = fresh.run
     if before is None:
         return fresh
-    require_same("vision", before.settings, now.settings, output)
+    require_same("vision", {**BEFORE_HISTORY, **before.settings}, now.settings, output)
     difference = changed(before.data, now.data)
     if before.data and difference:
         was, here = Path(str(before.settings["data.folder"])), Path(config.data.folder)
@@ -149,7 +151,7 @@ def _from_checkpoint(
     fresh = _fresh(config, data, its)
     now = fresh.run
     if its is not None:
-        require_same("vision", its.settings, now.settings, checkpoint)
+        require_same("vision", {**BEFORE_HISTORY, **its.settings}, now.settings, checkpoint)
         if its.data and changed(its.data, now.data):
             raise UserError(
                 f"training.resume={checkpoint}: of a run with other data ({changed(its.data, now.data)}); "
@@ -161,10 +163,13 @@ def _from_checkpoint(
 
 def settings(config: VisionConfig) -> dict[str, Json]:
     """The settings that identify a run. Of batch and accumulation the product counts: memory may divide it anew.
-    Those of rehearsal count only where there is something to rehearse.
+    Those of rehearsal count only where there is something to rehearse, those of history where there is one.
     """
     found = dotted(to_fields(config))
     del found["training.batch"], found["training.accumulation"], found["data.rehearsal"], found["data.earlier"]
+    if not config.data.history.frames:
+        for name in ("stride", "scale", "dropout"):
+            del found[f"data.history.{name}"]
     return {**found, "training.batch * training.accumulation": config.training.batch * config.training.accumulation}
 
 

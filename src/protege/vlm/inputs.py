@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protege.core.actions import ActionSpace
-from protege.core.chat import prompt, reply
+from protege.core.chat import question, reply
 from protege.core.plan import HORIZON, Plan
 from protege.errors import UserError
 
@@ -36,18 +36,25 @@ class Tokens:
     def __reduce__(self) -> tuple[object, ...]:
         return Tokens, (self.processor, self.space, self.horizon)  # without the caches, which cannot be pickled
 
-    def prompt(self, goal: str, image_tokens: int) -> NDArray[np.int64]:
-        """(L,) ids of the question with its frame, up to where the answer starts."""
-        before, after = self.prompt_parts(goal)
-        return np.concatenate([before, np.full(image_tokens, self.image_id), after])
+    def prompt(self, goal: str, *image_tokens: int) -> NDArray[np.int64]:
+        """(L,) ids of the question with its frames, up to where the answer starts.
 
-    def _prompt_parts(self, goal: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        content = [{"type": "image"}, {"type": "text", "text": prompt(goal, self.horizon)}]
+        image_tokens: of each frame, the newest last.
+        """
+        first, *rest = self.prompt_parts(goal, len(image_tokens))
+        parts = [first]
+        for count, text in zip(image_tokens, rest, strict=True):
+            parts += [np.full(count, self.image_id), text]
+        return np.concatenate(parts)
+
+    def _prompt_parts(self, goal: str, images: int) -> list[NDArray[np.int64]]:
+        content = question(goal, [{"type": "image"}] * images, self.horizon)
         turns: list[dict[str, Any]] = [{"role": "user", "content": content}]
         text = self.processor.apply_chat_template(turns, add_generation_prompt=True)
         ids = np.array(self.tokenizer(text, add_special_tokens=False)["input_ids"], np.int64)
-        (at,) = np.flatnonzero(ids == self.image_id)[:1]
-        return ids[:at], ids[at + 1 :]
+        at = np.flatnonzero(ids == self.image_id)[:images]  # a goal's own words come behind
+        first, *rest = np.split(ids, at)
+        return [first, *(part[1:] for part in rest)]
 
     def _answer(self, plan: Plan) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """(A,) ids of the answer with its end of turn, and (A,) which of them spell actions."""
