@@ -21,7 +21,7 @@ GB_PER_HOUR: Final = 1.8
 WINDOWS_BY: Final = {"linux": ("Xlib",), "darwin": ("Quartz",)}.get(sys.platform, ())
 
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
-    "record": ("mss", "pynput", "cv2", "av", "mcap", "lz4", "zstandard", *WINDOWS_BY),
+    "record": ("mss", "pynput", "cv2", "av", "mcap", "lz4", "zstandard", "omegaconf", *WINDOWS_BY),
     "demo": ("pyvirtualdisplay", "psutil"),
     "arena": ("vizdoom", "gymnasium"),
     "vision": ("torch", "transformers", "trl", "peft", "bitsandbytes", "datasets", "accelerate", "omegaconf"),
