@@ -144,6 +144,7 @@ def test_an_unknown_game_names_the_nearest(write):
 def test_a_mouse_is_read_and_kept(write):
     write("keys: [w]\nmouse: {look: true, buttons: [left, right], counts_per_turn: 5400}\n")
     mouse = load_game("mine").profile.mouse
+    assert mouse is not None
     assert (mouse.look, mouse.buttons, mouse.counts_per_turn) == (True, ("left", "right"), 5400)
 
 

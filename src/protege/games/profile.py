@@ -18,7 +18,7 @@ SHIPPED: Final = Path(__file__).parent
 DEFAULT: Final = "default"
 MOST_KEYS: Final = 63
 """Keys of a profile: training keeps those of a slot as bits of one number."""
-LONGEST: Final = {"window": 200, "an action": 60, "a goal": 200}
+LONGEST: Final = {"a title": 200, "an action": 60, "a goal": 200}
 """Characters."""
 SYNONYMS: Final = {
     **{"escape": "esc", "control": "ctrl", "return": "enter", "option": "alt", "command": "cmd", "win": "cmd"},
@@ -112,7 +112,7 @@ def load_game(name: str) -> Game:
     if not path.is_file():
         raise UserError(f"--game {one_line(name, 200)}: no such file; make one with: protege game new")
     try:
-        profile = _checked(build(Profile, read_fields(path, extra="record")))
+        profile = checked(build(Profile, read_fields(path, extra="record")))
     except UserError as error:
         text = str(error)
         raise UserError(text if text.startswith(str(path)) else f"{path}: {text}") from None
@@ -143,8 +143,8 @@ def _kind(key: str, actions: Mapping[str, str]) -> str:
     return "moves" if key in KEYBOARD_12.movement else "turns" if key in KEYBOARD_12.camera else ""
 
 
-def _checked(profile: Profile) -> Profile:
-    """The profile with every key called by its own name. UserError names what does not fit."""
+def checked(profile: Profile) -> Profile:
+    """A profile with every key called by its own name. UserError names what does not fit."""
     keys = key_names("keys", profile.keys)
     never = key_names("never", profile.never)
     if not keys:
@@ -195,7 +195,7 @@ def _nearest(name: str, known: Collection[str]) -> str:
 def _check_window(window: str | None) -> None:
     if window is None:
         return
-    _require_text("window", window, "window")
+    _require_text("a title", window, "window")
     if len(window) > 2 and window[0] == window[-1] == "/":
         try:
             re.compile(window[1:-1])
@@ -222,5 +222,5 @@ def _check_mouse(mouse: Mouse | None) -> None:
 def _require_text(kind: str, text: str, where: str) -> None:
     if not text.strip() or len(text) > LONGEST[kind] or "\n" in text or printable(text) != text:
         raise UserError(
-            f"{where}: {one_line(repr(text), 40)} is not {"a title" if kind == "window" else kind}; expected 1 to {LONGEST[kind]} characters on one line"
+            f"{where}: {one_line(repr(text), 40)} is not {kind}; expected 1 to {LONGEST[kind]} characters on one line"
         )

@@ -61,7 +61,7 @@ class LabeledData:
     family: tuple[str, ...]
     goals: tuple[str, ...]
     paraphrases: tuple[tuple[str, ...], ...]
-    held: NDArray[np.uint32] | NDArray[np.uint64]
+    held: NDArray[np.unsignedinteger]
     names: NDArray[np.bytes_]
     segment: NDArray[np.int32]
     goal: NDArray[np.int32]
