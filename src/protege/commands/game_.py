@@ -2,7 +2,7 @@
 
 import os
 import sys
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import click
@@ -89,9 +89,7 @@ def _listed(game: "Game", keys: frozenset[str]) -> str:
 @click.argument("name", required=False)
 @click.option("--window", metavar="TITLE", help="The window's title, a part of it, or a /pattern/. Default: a list.")
 @click.option("--keys", help='The keys, as in "w a s d space". Default: those you press.')
-@click.option(
-    "--seconds", type=Number(0, 600, min_open=True), default=10.0, show_default=True, help="To press keys in."
-)
+@click.option("--seconds", type=Number(0, 600, min_open=True), default=10.0, show_default=True, help="For your keys.")
 @click.option("--never", default="esc", show_default=True, help="Keys that are never stored and never pressed.")
 @click.option("--action", "actions", multiple=True, metavar="KEY=WORDS", help="What a key does; repeatable.")
 @click.option("--goal", "goals", type=GoalText(), multiple=True, help="What may be asked for; repeatable.")
@@ -199,11 +197,11 @@ def _try(window: "Window", keys: tuple[str, ...]) -> None:
     clock = MonotonicClock()
     _wait_for_focus(window, clock)
     space = space_of("trial", Profile(keys=keys))
-    with (
-        Watchdog(space) as watchdog,
-        closing(RealKeys(space)) as real,
-        closing(MssScreen(window.state().rect)) as screen,
-    ):
+    with ExitStack() as stack:
+        watchdog = stack.enter_context(Watchdog(space))
+        real, screen = RealKeys(space), MssScreen(window.state().rect)
+        stack.callback(real.close)
+        stack.callback(screen.close)
         guard = Guard(real, watchdog, clock)
         try:
             found = obeyed(keys, window, guard, screen.grab, guard)

@@ -13,8 +13,10 @@ from protege.core.frame import Frame
 from protege.devices.keyboard import KeyHeard
 from protege.errors import ProtegeError, UserError
 
-HOLD_S: Final = 0.4
-"""How long a key is held before the picture is looked at: long enough for a step in any game."""
+IDLE_S: Final = 0.5
+"""How long the picture is watched before a key is pressed."""
+HOLD_S: Final = 1.0
+"""The longest that a key is held; it is let go of as soon as the picture follows."""
 SETTLE_S: Final = 0.3
 """After a release, until the picture is that of standing still."""
 NAP_S: Final = 0.05
@@ -66,25 +68,32 @@ def obeyed(
     found: dict[str, bool] = {}
     try:
         for name in names:
-            still = _change(NO_KEYS, window, keys, grab, clock)
-            moved = _change(frozenset((name,)), window, keys, grab, clock)
+            _require_focus(window)
+            enough = max(CHANGED, AGAINST_IDLE * _change(grab, clock, IDLE_S, 255.0))
+            _require_focus(window)
+            keys.hold(frozenset((name,)))
+            found[name] = _change(grab, clock, HOLD_S, enough) >= enough
             keys.hold(NO_KEYS)
             clock.sleep_until(clock.now_ns() + round(SETTLE_S * 1e9))
-            found[name] = moved >= max(CHANGED, AGAINST_IDLE * still)
     finally:
         keys.release_all()
     return found
 
 
-def _change(held: frozenset[str], window: Window, keys: Keys, grab: Callable[[], Frame], clock: Clock) -> float:
-    """By how many grey levels the picture changes, on average, while these keys are held."""
+def _require_focus(window: Window) -> None:
     if not window.state().focused:
         raise ProtegeError(f"{window.title!r} lost the focus while keys were tried; run it again and leave it in front")
-    before = _grey(grab())
-    keys.hold(held)
-    clock.sleep_until(clock.now_ns() + round(HOLD_S * 1e9))
-    after = _grey(grab())
-    return float(np.abs(after - before).mean()) if after.shape == before.shape else 255.0
+
+
+def _change(grab: Callable[[], Frame], clock: Clock, seconds: float, enough: float) -> float:
+    """By how many grey levels the picture comes to differ, on average, from what it is now; ends early at `enough`."""
+    before, most = _grey(grab()), 0.0
+    end = clock.now_ns() + round(seconds * 1e9)
+    while clock.now_ns() < end and most < enough:
+        clock.sleep_until(clock.now_ns() + round(NAP_S * 1e9))
+        after = _grey(grab())
+        most = max(most, float(np.abs(after - before).mean()) if after.shape == before.shape else 255.0)
+    return most
 
 
 def _grey(frame: Frame) -> NDArray[np.float32]:

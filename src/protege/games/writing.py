@@ -68,6 +68,5 @@ def _line(setting: str, comment: str) -> str:
 
 def _names(keys: Iterable[str]) -> str:
     """Names of keys in YAML; digits, signs and what YAML might take for yes and no are quoted."""
-    return ", ".join(
-        key if re.fullmatch(r"[a-z_][a-z_0-9]*", key) and key not in "yn" else json.dumps(key) for key in keys
-    )
+    plain = re.compile(r"[a-z_][a-z_0-9]*")
+    return ", ".join(key if plain.fullmatch(key) and key not in "yn" else json.dumps(key) for key in keys)
