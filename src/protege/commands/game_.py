@@ -32,7 +32,7 @@ def command() -> None:
     """The profile of a game: its window, its keys and what they do, in games/NAME.yaml."""
 
 
-@command.command("list")
+@command.command("list", epilog=examples("protege game list"))
 def list_() -> int:
     """List the profiles: yours in games/, and those that come with protege."""
     from protege.errors import UserError
