@@ -16,6 +16,7 @@ from protege.errors import ProtegeError
 from protege.extras import missing_extra
 
 COMMANDS: Final = {
+    "game": "Describe your game once: its window, its keys and what they do.",
     "record": "Record a game: its picture and the keys you press.",
     "import": "Turn recordings made by other tools into sessions.",
     "sessions": "List, trim, split, merge and delete recordings.",

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Final
 from protege.errors import ProtegeError
 
 if TYPE_CHECKING:
+    from protege.core.actions import ActionSpace
     from protege.devices.key_check import Trial
+    from protege.games.profile import Game
 
 GB_PER_HOUR: Final = 1.8
 """Disk that an hour at 10 fps and 640x480 takes, measured on Doom (JPEG q90)."""
@@ -21,7 +23,7 @@ GB_PER_HOUR: Final = 1.8
 WINDOWS_BY: Final = {"linux": ("Xlib",), "darwin": ("Quartz",)}.get(sys.platform, ())
 
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
-    "record": ("mss", "pynput", "cv2", "av", "mcap", "lz4", "zstandard", *WINDOWS_BY),
+    "record": ("mss", "pynput", "cv2", "av", "mcap", "lz4", "zstandard", "omegaconf", *WINDOWS_BY),
     "demo": ("pyvirtualdisplay", "psutil"),
     "arena": ("vizdoom", "gymnasium"),
     "vision": ("torch", "transformers", "trl", "peft", "bitsandbytes", "datasets", "accelerate", "omegaconf"),
@@ -44,9 +46,27 @@ class Check:
     remedy: str = ""
 
 
-def check_machine(environ: Mapping[str, str], folder: Path) -> list[Check]:
-    """Display, keyboard, GPU, installed extras and the disk that `folder` lies on."""
-    return [check_display(environ), check_keyboard(environ), check_gpu(), *check_extras(), check_disk(folder)]
+def check_machine(environ: Mapping[str, str], folder: Path, game: "Game | None" = None) -> list[Check]:
+    """Display, keyboard, GPU, installed extras and the disk that `folder` lies on; with a game its window, too."""
+    window = [] if game is None else [check_window(game)]
+    keyboard = check_keyboard(environ, None if game is None else game.space)
+    return [check_display(environ), *window, keyboard, check_gpu(), *check_extras(), check_disk(folder)]
+
+
+def check_window(game: "Game") -> Check:
+    """Whether the game's window is open, and can be seen."""
+    from protege.devices.windows import find_window
+
+    if game.profile.window is None:
+        return Check("window", None, f"{game.name} names none", "the window that has the focus is taken")
+    try:
+        window = find_window(game.profile.window)
+        title, state = window.title, window.state()
+        window.close()
+    except ProtegeError as error:
+        return Check("window", None, str(error), f"start the game, or correct the window in {game.path}")
+    found = f"{title}, {state.rect.width}x{state.rect.height}"
+    return Check("window", not state.obstacle, found if not state.obstacle else f"{found}: {state.obstacle}")
 
 
 def check_display(environ: Mapping[str, str]) -> Check:
@@ -82,8 +102,8 @@ def keyboard_blocked(environ: Mapping[str, str]) -> Check | None:
     return None
 
 
-def check_keyboard(environ: Mapping[str, str]) -> Check:
-    """Whether keys can be heard and pressed."""
+def check_keyboard(environ: Mapping[str, str], space: "ActionSpace | None" = None) -> Check:
+    """Whether the keys of a space (the twelve unless given) can be heard and pressed."""
     if (blocked := keyboard_blocked(environ)) is not None:
         return blocked
     try:
@@ -94,7 +114,7 @@ def check_keyboard(environ: Mapping[str, str]) -> Check:
         with KeyListener(frozenset(), lambda name, down, t_ns: None) as listener:
             if not listener.alive:
                 return Check("keyboard", False, "keys cannot be heard", "see docs/recording.md")
-        return _tried(try_keys(KEYBOARD_12))
+        return _tried(try_keys(space or KEYBOARD_12))
     except ProtegeError as error:
         return Check("keyboard", False, str(error), "see docs/recording.md")
 

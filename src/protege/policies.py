@@ -33,6 +33,15 @@ def load_policy(model: str | Path, options: VisionOptions | None = None) -> Poli
     return VisionAgent(text, options=options)
 
 
+def card_of(model: str | Path) -> ModelCard | None:
+    """The card of a model's folder that plays from pictures; None for a baseline, a server, or a model without one."""
+    folder = Path(model)
+    if str(model) in BASELINES or str(model).startswith(("http://", "https://")) or not (folder / CARD_NAME).exists():
+        return None
+    card = ModelCard.load(folder)
+    return card if card.kind in KINDS else None
+
+
 def _load_folder(folder: str, options: VisionOptions) -> Policy:
     kind = ModelCard.load(Path(folder)).kind
     if kind == "controls":

@@ -124,6 +124,11 @@ def _cast(hint: Any, value: Any, name: str) -> Any:
             return None
         (inner,) = [kind for kind in get_args(hint) if kind is not type(None)]
         return _cast(inner, value, name)
+    if origin is Mapping:
+        if not isinstance(value, Mapping):
+            raise UserError(f"{name} is a group such as {{ctrl: fire}}, got {_shown(value)}")
+        _, inner = get_args(hint)
+        return {str(key): _cast(inner, item, f"{name}.{key}") for key, item in value.items()}
     if origin is tuple:
         inner, *rest = get_args(hint)
         values = list(value) if isinstance(value, list | tuple) else None
@@ -162,6 +167,8 @@ def to_fields(config: "DataclassInstance") -> dict[str, Any]:
 def _plain(value: object) -> object:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return to_fields(value)
+    if isinstance(value, Mapping):
+        return dict(value)
     return list(value) if isinstance(value, tuple) else value
 
 

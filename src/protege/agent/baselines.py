@@ -15,6 +15,16 @@ TOUR: Final[tuple[Action, ...]] = tuple(
 )
 """A walk that moves in every direction, for trying out the loop in any game."""
 
+HELD_SLOTS: Final = 6
+"""Slots for which a tour of other keys holds each."""
+
+
+def tour(space: ActionSpace) -> tuple[Action, ...]:
+    """TOUR where the space has its keys, else every key of the space in turn."""
+    if all(step <= set(space.pressable) for step in TOUR):
+        return TOUR
+    return tuple(frozenset((key,)) for key in space.pressable for _ in range(HELD_SLOTS))
+
 
 class ScriptedPolicy:
     """Plays given actions over and over, one a slot, by the time of the frame."""
@@ -67,15 +77,21 @@ class ConstantPolicy:
         """Nothing to warm up."""
 
 
+def majority_policy(space: ActionSpace = KEYBOARD_12, horizon: int = HORIZON) -> ConstantPolicy:
+    """Holds what is held most of the time: the first key of the space that moves, else its first key."""
+    first = next((key for key in space.pressable if key in space.movement), space.pressable[0])
+    return ConstantPolicy(frozenset((first,)), horizon)
+
+
 def repeat_policy(seed: int, space: ActionSpace = KEYBOARD_12, horizon: int = HORIZON) -> ConstantPolicy:
     """Holds one key, drawn once, all the time."""
     return ConstantPolicy(frozenset((random.Random(seed).choice(space.pressable),)), horizon)
 
 
 BASELINES: Final[dict[str, Callable[[VisionOptions], Policy]]] = {
-    "scripted": lambda options: ScriptedPolicy(horizon=options.horizon),
+    "scripted": lambda options: ScriptedPolicy(tour(options.space), options.horizon),
     "random": lambda options: RandomPolicy(options.seed, space=options.space, horizon=options.horizon),
     "repeat": lambda options: repeat_policy(options.seed, options.space, options.horizon),
-    "majority": lambda options: ConstantPolicy(horizon=options.horizon),
+    "majority": lambda options: majority_policy(options.space, options.horizon),
 }
 """By the name that --model takes."""

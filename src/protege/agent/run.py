@@ -19,7 +19,7 @@ from protege.agent.status import Picture, Status
 from protege.agent.stuck import StuckDetector, StuckOptions
 from protege.agent.vision import VisionOptions
 from protege.agent.worker import ThreadWorker, ended
-from protege.core.actions import Action
+from protege.core.actions import NO_KEYS, Action
 from protege.core.card import Trained
 from protege.core.devices import Clock, MonotonicClock, Window
 from protege.core.frame import Frame
@@ -47,7 +47,9 @@ class PlayOptions:
     """model: the policy's name, kept with the run; goals: a file, one a line; window: part of the game's title, None
     for the window that has the focus when the countdown ends; execute: slots of a plan to play before the next;
     dry_run: press nothing, and show; show: keep live.jpg in the run's folder; unstick: sample when stuck; focus_s: wait
-    so long for the game's focus; stop_key ends, toggle_key takes over and hands back; record: keep the run as Session.
+    so long for the game's focus; stop_key ends, toggle_key takes over and hands back; record: keep the run as Session;
+    never: keys that are not pressed, whatever the model says; tasks: goals to do one after the other where neither goal
+    nor goals is given.
     """
 
     model: str = "models/gameplay_agent_lora"
@@ -65,11 +67,13 @@ class PlayOptions:
     stop_key: str = "f12"
     toggle_key: str = "p"
     out: Path | None = None
+    never: Action = NO_KEYS
+    tasks: tuple[str, ...] = ()
     stuck: StuckOptions = field(default_factory=StuckOptions)
     vision: VisionOptions = field(default_factory=VisionOptions)
 
     def __post_init__(self) -> None:
-        if self.goal is None and self.goals is None:
+        if self.goal is None and self.goals is None and not self.tasks:
             raise UserError('give a goal: --goal "Go to the lantern", or --goals FILE')
         check_names("--stop-key, --toggle-key", (self.stop_key, self.toggle_key))
         for key in (self.stop_key, self.toggle_key):
@@ -141,6 +145,7 @@ def play_game(options: PlayOptions, policy: Policy, say: Callable[[str], None] =
         raise ended(error) from None
     clock = MonotonicClock()
     listed = ([options.goal] if options.goal else []) + (read_goals(options.goals) if options.goals else [])
+    listed = listed or list(options.tasks)
     card = policy.card if isinstance(policy, Trained) else None
     hz = float(card.frame_hz) if card is not None else FRAME_HZ
     with _stoppable(), ExitStack() as stack:
@@ -216,7 +221,7 @@ def real_world(
         human = stack.enter_context(HumanKeys(heard_space, hot))
         return World(screen, NoKeys(), clock, window, human, lambda: _deaf(human))
     watchdog = stack.enter_context(Watchdog(space))
-    keys = RealKeys(space)
+    keys = RealKeys(space, options.never)
     stack.callback(keys.presser.close)
     human = stack.enter_context(HumanKeys(heard_space, hot, keys.presser))
 

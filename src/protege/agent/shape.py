@@ -1,6 +1,7 @@
 """The shape of an answer: its fixed tokens, and in every slot a tree of the tokens that spell the valid actions."""
 
 import itertools
+import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,10 @@ from protege.errors import UserError
 
 CHORD_KEYS: Final = 3
 """Keys that a chord holds at most: walking, stepping aside and turning at once."""
+MOST_ACTIONS: Final = 2_100
+"""Of a slot, chords included: all chords of three of up to 23 keys, of two of up to 63. Every one of them is spelled
+out when a model is loaded, in about a second.
+"""
 _MIXES: Final = 20
 
 
@@ -42,8 +47,12 @@ class Node:
 
 
 def valid_actions(space: ActionSpace, chords: bool) -> tuple[Action, ...]:
-    """What a slot may say: "none" and one key, or up to CHORD_KEYS of them with chords."""
-    most = CHORD_KEYS if chords else 1
+    """What a slot may say: "none" and one key; with chords up to CHORD_KEYS of them, fewer where that would be more
+    than MOST_ACTIONS.
+    """
+    most, count = 1, 1 + len(space.pressable)
+    while chords and most < CHORD_KEYS and (count := count + math.comb(len(space.pressable), most + 1)) <= MOST_ACTIONS:
+        most += 1
     held = [c for n in range(1, most + 1) for c in itertools.combinations(space.pressable, n)]
     return (*map(frozenset, held), NO_KEYS)
 

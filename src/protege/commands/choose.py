@@ -1,10 +1,38 @@
-"""Which window is meant, asked on a terminal."""
+"""Which game and which window are meant."""
 
 import sys
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from protege.core.text import one_line
+
+if TYPE_CHECKING:
+    from protege.games.profile import Game
+
+NO_MOUSE = "the mouse is not recorded and not moved yet; only keys are"
+game_option = click.option(
+    "--game", metavar="NAME", help="The game's profile: a name (protege game list) or a file. Default: the twelve keys."
+)
+
+
+def ask_game(name: str | None) -> "Game | None":
+    """The game of --game, None without one. Says what of its profile has no effect yet."""
+    if name is None:
+        return None
+    from protege.games.profile import load_game
+
+    game = load_game(name)
+    if game.profile.mouse is not None:
+        click.echo(f"note: {game.name} is played with the mouse: {NO_MOUSE}", err=True)
+    return game
+
+
+def given(option: str, value: Any, of_game: Any) -> Any:
+    """The value of an option where the user gave it, else the game's."""
+    source = click.get_current_context().get_parameter_source(option)
+    return of_game if source is ParameterSource.DEFAULT else value
 
 
 def ask_window(window: str | None, otherwise: str) -> str | None:

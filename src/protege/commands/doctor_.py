@@ -1,34 +1,48 @@
 """`protege doctor`."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from protege.commands.choose import ask_game, game_option
 from protege.commands.types import examples
 from protege.core.paths import raw_playthrough, shown
 from protege.core.text import one_line, printable
+
+if TYPE_CHECKING:
+    from protege.doctor import Check
 
 
 @click.command(
     "doctor",
     epilog=examples(
         "protege doctor                                       check this machine",
+        "protege doctor --game chocolate-doom                 this machine, with that game's window and keys",
         "protege doctor dataset/raw_playthrough/level1        check a recording",
         "protege doctor dataset/raw_playthrough/level1 --repair",
     ),
 )
 @click.argument("session", type=click.Path(path_type=Path, exists=True, file_okay=False), required=False)
+@game_option
 @click.option("--repair", is_flag=True, help="Mend the recording; what is good is not touched.")
-def command(session: Path | None, repair: bool) -> int:
+def command(session: Path | None, game: str | None, repair: bool) -> int:
     """Check this machine (display, keyboard, GPU, extras, disk), or a recording."""
+    if session is not None and game is not None:
+        raise click.UsageError("a recording carries its own keys; leave --game or the recording out")
     if session is not None:
         return _session(session, repair)
     if repair:
         raise click.UsageError("--repair needs a recording, for example: protege doctor FOLDER --repair")
     from protege import doctor
 
-    checks = doctor.check_machine(os.environ, raw_playthrough())
+    return tell(doctor.check_machine(os.environ, raw_playthrough(), ask_game(game)))
+
+
+def tell(checks: "Sequence[Check]") -> int:
+    """Print what was found, with remedies; returns the exit code, 1 if something is wrong."""
     width = max(len(check.name) for check in checks)
     for check in checks:
         mark = {True: "ok", False: "FIX", None: "-"}[check.ok]

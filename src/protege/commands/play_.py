@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from protege.commands.choose import ask_window
+from protege.commands.choose import ask_game, ask_window, game_option
 from protege.commands.types import Count, Number, examples
 from protege.core.paths import agent_runs, models, shown
 from protege.core.text import printable
@@ -18,6 +18,7 @@ CONTROLS = "control_policy_v2.pt"
     epilog=examples(
         'protege play --goal "Go to the lantern"                        your model, in the window you click into',
         'protege play --goal "Go to the lantern" --window "Protege Arena" --dry-run',
+        "protege play --game chocolate-doom                             its window, keys and goals",
         'protege play --model http://127.0.0.1:8000/v1 --goal "Open the door"',
         "protege play --model random --goal anything --max-minutes 0.5",
         "protege play --model models/control_policy_v2.pt --features recordings/synth_0000_movement.npz --dry-run",
@@ -35,6 +36,7 @@ CONTROLS = "control_policy_v2.pt"
     metavar="TITLE",
     help="The window's title, a part of it, or a /pattern/. Default: the window that has the focus.",
 )
+@game_option
 @click.option("--temperature", type=Number(0), default=0.0, show_default=True, help="0: always the best action.")
 @click.option(
     "--decoding",
@@ -66,6 +68,7 @@ def command(
     model: str | None,
     features: str | None,
     bridge: str,
+    game: str | None,
     temperature: float,
     decoding: str,
     countdown: float,
@@ -78,10 +81,12 @@ def command(
 ) -> int:
     """Play live: a model looks at the window and presses real keys in it.
 
-    Any key of the action space that you press stops it at once and gives you control; P hands back. Keys are pressed
-    only while the window has the focus, and every way out lets go of them. Type another goal and press return to
-    change it while it plays.
+    The model's card says which keys it may press. Any of them that you press stops it at once and gives you control;
+    P hands back. Keys are pressed only while the window has the focus, and every way out lets go of them. Type another
+    goal and press return to change it while it plays.
     """
+    if features is not None and game is not None:
+        raise click.UsageError("--game: a policy of landmarks has keys of its own; leave --game or --features out")
     if features is not None:
         kept = {name: options[name] for name in ("dry_run", "window", "max_minutes", "stop_key", "toggle_key")}
         return _play_features(model or str(models() / CONTROLS), features, bridge, countdown_s=countdown, **kept)
@@ -89,14 +94,23 @@ def command(
         raise click.UsageError(f"--model {model}: plays from landmarks; give a recording or a stream with --features")
     from protege.agent.run import PlayOptions, play_game
     from protege.agent.vision import VisionOptions
-    from protege.policies import load_policy
+    from protege.core.actions import KEYBOARD_12
+    from protege.policies import card_of, load_policy
 
+    model = model or str(models() / "gameplay_agent_lora")
+    found = ask_game(game)
+    card = card_of(model)
+    space = card.space if card is not None else found.space if found is not None else KEYBOARD_12
+    if found is not None:
+        found.require_keys_of(space, f"the model {printable(model)}")
+        options["window"] = options["window"] or found.profile.window
+        options["never"], options["tasks"] = found.never, found.profile.goals
     options["window"] = ask_window(options["window"], "the one that has the focus when the countdown ends")
     vision = VisionOptions(
-        temperature=temperature, decoding=decoding, backend=backend, four_bit=four_bit, device=device
+        temperature=temperature, decoding=decoding, backend=backend, four_bit=four_bit, device=device, space=space
     )
     wanted = PlayOptions(
-        model=model or str(models() / "gameplay_agent_lora"),
+        model=model,
         countdown_s=countdown,
         record=not no_record,
         out=out or agent_runs(),

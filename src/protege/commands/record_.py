@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from protege.commands.choose import ask_window
+from protege.commands.choose import ask_game, ask_window, game_option, given
 from protege.commands.types import Number, Region, Seconds, Size, examples
 from protege.core.devices import Rect
 from protege.core.paths import raw_playthrough, shown
@@ -17,6 +17,7 @@ from protege.core.text import one_line, printable
     epilog=examples(
         "protege record                              record the window you press P in",
         'protege record --window "Chocolate Doom"    record the window with this in its title',
+        "protege record --game chocolate-doom               its window, its keys (protege game list)",
         "protege record --stop-after 10:00 --name level1",
         "protege record --list-windows",
     ),
@@ -26,6 +27,7 @@ from protege.core.text import one_line, printable
     metavar="TITLE",
     help="The window's title, a part of it, or a /pattern/. Default: the window you press P in.",
 )
+@game_option
 @click.option("--list-windows", is_flag=True, help="List the open windows and end.")
 @click.option("--region", type=Region(), help="Record this part of the screen instead of the whole window.")
 @click.option("--fps", type=Number(0, min_open=True), default=10.0, show_default=True, help="Frames a second.")
@@ -37,6 +39,7 @@ from protege.core.text import one_line, printable
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for sessions. Default: dataset/raw_playthrough.")
 def command(
     window: str | None,
+    game: str | None,
     list_windows: bool,
     region: Rect | None,
     fps: float,
@@ -49,8 +52,8 @@ def command(
 ) -> int:
     """Record a game: its picture ten times a second, and the keys you press.
 
-    P starts and pauses, Ctrl-C ends. Only the keys of the action space (w a s d, arrows, c, space, enter) are
-    stored, only while recording, and only while the game's window has the focus.
+    P starts and pauses, Ctrl-C ends. Only the keys of the action space (w a s d, arrows, c, space, enter, or those of
+    --game) are stored, only while recording, and only while the game's window has the focus.
     """
     from protege.recorder.config import RecorderConfig
 
@@ -62,6 +65,11 @@ def command(
             click.echo(f"{one_line(found.title)}   {rect.width}x{rect.height} at {rect.left},{rect.top}")
             found.close()
         return 0
+    found = ask_game(game)
+    if found is not None:
+        profile = found.profile
+        window = window or profile.window
+        fps, size = given("fps", fps, profile.fps), given("size", size, profile.size)
     config = RecorderConfig(
         out=out or raw_playthrough(),
         name=name,
@@ -72,6 +80,7 @@ def command(
         stop_after_s=stop_after,
         toggle_key=toggle_key.lower(),
         start_now=start_now,
+        **({"space": found.space, "never": found.never} if found is not None else {}),
     )
     from protege.doctor import keyboard_blocked
     from protege.recorder.run import record

@@ -1,7 +1,7 @@
 """What a player can do: the keys a policy may hold, and one time step of holding them."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
 import numpy as np
@@ -25,12 +25,15 @@ class ActionSpace:
     keys: K names; the last is "none", the column that is set when no key is held.
     movement, camera: which of them move the player and which turn the view; on a tie
     movement wins a slot, and a recording that never turns gets a warning.
+    meanings: what keys do in the game, in words ({"ctrl": "fire"}); for labels, reports and people, and no part of what
+    makes two spaces equal.
     """
 
     name: str
     keys: tuple[str, ...]
     movement: frozenset[str] = frozenset()
     camera: frozenset[str] = frozenset()
+    meanings: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         if len(set(self.keys)) != len(self.keys):
@@ -41,6 +44,8 @@ class ActionSpace:
             raise ValueError(f"keys are lower-case names without '+', got {bad}")
         if not (self.movement | self.camera) <= set(self.pressable):
             raise ValueError(f"movement and camera keys belong to the space, got {self.movement | self.camera}")
+        if not self.meanings.keys() <= set(self.pressable):
+            raise ValueError(f"keys with a meaning belong to the space, got {sorted(self.meanings)}")
 
     @property
     def pressable(self) -> tuple[str, ...]:
@@ -89,13 +94,18 @@ class ActionSpace:
             self.index(name)
         return frozenset(names)
 
+    def told(self, key: str) -> str:
+        """A key for people, with what it does where that is known: "ctrl (fire)"."""
+        return f"{key} ({self.meanings[key]})" if key in self.meanings else key
+
     def to_json(self) -> dict[str, Json]:
-        return {
+        fields: dict[str, Json] = {
             "name": self.name,
             "keys": list(self.keys),
             "movement": sorted(self.movement),
             "camera": sorted(self.camera),
         }
+        return fields | ({"meanings": dict(self.meanings)} if self.meanings else {})
 
     @classmethod
     def from_json(cls, fields: Any) -> Self:
@@ -105,7 +115,10 @@ class ActionSpace:
             raise TypeError("an action space has a name and a list of keys")
         if len(keys) > MAX_KEYS:
             raise ValueError(f"an action space has at most {MAX_KEYS} keys, got {len(keys)}")
-        return cls(name, tuple(keys), frozenset(fields["movement"]), frozenset(fields["camera"]))
+        meanings = fields.get("meanings", {})
+        if not isinstance(meanings, dict) or not all(isinstance(text, str) for text in meanings.values()):
+            raise TypeError("meanings say in words what keys do")
+        return cls(name, tuple(keys), frozenset(fields["movement"]), frozenset(fields["camera"]), meanings)
 
     def only(self, keys: Iterable[str]) -> Action:
         """Those of `keys` that belong to the space, as an action."""

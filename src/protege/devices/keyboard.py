@@ -26,9 +26,10 @@ def check_names(what: str, names: tuple[str, ...]) -> None:
 class RealKeys:
     """Presses real keys; implements `core.devices.Keys`. Keys outside its action space cannot be pressed."""
 
-    def __init__(self, space: ActionSpace) -> None:
-        """UserError for a space with a key that does not exist."""
+    def __init__(self, space: ActionSpace, never: Action = NO_KEYS) -> None:
+        """never: keys that are left out of every action. UserError for a space with a key that does not exist."""
         check_names(f"action space {space.name}", space.pressable)
+        self._never = never
         self.presser = open_presser()
         self._places: dict[str, tuple[Place, ...]] = {name: places_of(name) for name in space.pressable}
         self.held: Action = NO_KEYS
@@ -37,6 +38,7 @@ class RealKeys:
     def hold(self, action: Action) -> None:
         if unknown := action - self._places.keys():
             raise ValueError(f"keys outside the action space are never pressed: {sorted(unknown)}")
+        action -= self._never
         # Releases come first: otherwise both keys are down for a moment, a chord that nobody asked for. Sorted, since
         # the order of a set differs from one process to the next.
         for name in sorted(self.held - action):

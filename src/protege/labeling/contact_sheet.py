@@ -96,7 +96,9 @@ def jpeg(picture: Image.Image, quality: int = QUALITY) -> bytes:
 
 
 def keys_in_words(rows: NDArray[np.bool_], space: ActionSpace, frame_hz: float) -> str:
-    """How long each key was held in (T, K) frames, longest first: "w 2.1 s, right 0.8 s"."""
+    """How long each key was held in (T, K) frames, longest first, with what it does where that is known:
+    "w 2.1 s, ctrl (fire) 0.8 s".
+    """
     held = {key: int(rows[:, k].sum()) for k, key in enumerate(space.pressable)}
-    spoken = [f"{k} {n / frame_hz:.1f} s" for k, n in sorted(held.items(), key=lambda item: -item[1]) if n]
+    spoken = [f"{space.told(k)} {n / frame_hz:.1f} s" for k, n in sorted(held.items(), key=lambda item: -item[1]) if n]
     return ", ".join(spoken) or "none"

@@ -110,7 +110,7 @@ class Measured:
     def straight(self) -> tuple[str, float]:
         """The movement key that most windows hold alone and throughout, and their share."""
         found = {key: self.constant[key] / max(1, self.windows) for key in self.space.movement}
-        key = max(found, key=lambda k: (found[k], k == "w"), default="")
+        key = max(sorted(found, key=self.space.index), key=lambda k: found[k], default="")
         return key, found.get(key, 0.0)
 
     @property

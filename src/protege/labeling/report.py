@@ -55,9 +55,12 @@ def essence(contents: Contents, data: Measured) -> list[tuple[str, str]]:
     """(name, text) of the most important figures."""
     least, most = RECOMMENDED_HOURS
     count = len(contents.sessions)
-    turning = ", ".join(f"{key} {percent(share)}" for key, share in data.turning.items())
+    turning = ", ".join(f"{data.space.told(key)} {percent(share)}" for key, share in data.turning.items())
     key, straight = data.straight
-    held = ", ".join(f"{k} {percent(n / max(1, data.frames))}" for k, n in data.held.most_common(6)) or "no key"
+    held = (
+        ", ".join(f"{data.space.told(k)} {percent(n / max(1, data.frames))}" for k, n in data.held.most_common(6))
+        or "no key"
+    )
     equal, compared = data.duplicates
     rows = [
         (
@@ -126,7 +129,14 @@ def _key_rows(data: Measured) -> list[dict[str, object]]:
         kind = "moves" if key in data.space.movement else "turns" if key in data.space.camera else ""
         kind = "momentary" if key in brief else kind
         found.append(
-            {"key": key, "kind": kind, "share": data.share(key), "presses": presses, "median": median, "most": most}
+            {
+                "key": data.space.told(key),
+                "kind": kind,
+                "share": data.share(key),
+                "presses": presses,
+                "median": median,
+                "most": most,
+            }
         )
     return found
 

@@ -22,6 +22,7 @@ LOST_CHORDS: Final = 0.15
 TOO_EVEN_BITS: Final = 1.0
 RECOMMENDED_HOURS: Final = (2.0, 3.0)
 OPPOSITE: Final = (("left", "right"), ("up", "down"))
+"""Ways to turn: names of keys, or the last word of what a key does ("turn left")."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,10 @@ def _variety(data: Measured) -> Iterator[Warning]:
         return
     key, share = data.straight
     if share >= STRAIGHT:
+        leads, record = ("walk straight", "turning") if data.space.camera else ("do nothing else", "other keys")
         yield Warning(
             f"{percent(share)} of windows are only {key}",
-            "the agent will walk straight; record turning, or train with `balance: true`",
+            f"the agent will {leads}; record {record}, or train with `balance: true`",
         )
     elif data.first_entropy < TOO_EVEN_BITS:
         action, count = data.first.most_common(1)[0]
@@ -107,13 +109,18 @@ def _turning(data: Measured) -> Iterator[Warning]:
             "the agent will hardly turn; look around with these keys while recording, not with the mouse",
         )
         return
+    ways: dict[str, dict[str, float]] = {}
+    for key, share in turning.items():
+        ways.setdefault(data.space.meanings.get(key, key).lower().split()[-1], {})[key] = share
     for one, other in OPPOSITE:
-        if one not in turning or other not in turning:
+        if one not in ways or other not in ways:
             continue
-        more, less = sorted((one, other), key=lambda key: -turning[key])
-        if turning[more] >= MIN_TURNING and turning[more] >= ONE_SIDED * turning[less]:
+        more, less = sorted((one, other), key=lambda way: -sum(ways[way].values()))
+        shares = {way: sum(ways[way].values()) for way in (more, less)}
+        if shares[more] >= MIN_TURNING and shares[more] >= ONE_SIDED * shares[less]:
+            told = {way: " ".join(data.space.told(key) for key in ways[way]) for way in (more, less)}
             yield Warning(
-                f"{more} {percent(turning[more])}, {less} {percent(turning[less])}",
+                f"{told[more]} {percent(shares[more])}, {told[less]} {percent(shares[less])}",
                 f"the agent will spin {more}; record goals that lie to the {less}"
                 if one == "left"
                 else f"the agent will end up looking {more}; look {less} again while recording",

@@ -16,6 +16,9 @@ STEADY_S: Final = 1.0
 SETTLE_S: Final = 0.5
 """Seconds after standing still in which keys are still heard late, so that none is trusted."""
 
+FUNCTION_KEYS: Final = frozenset(f"f{number}" for number in range(1, 12))
+"""That may start and pause; f12 is the key that stops an agent."""
+
 
 def check_name(flag: str, name: str) -> None:
     """UserError if a session cannot be called this."""
@@ -31,7 +34,8 @@ def check_name(flag: str, name: str) -> None:
 class RecorderConfig:
     """window: part of the game's title, None for the window that has the focus when recording starts;
     region: record this rectangle instead of the window's; size: (width, height) of the stored frames;
-    stop_after_s: end after this much recording; toggle_key starts and pauses; start_now: do not wait for it.
+    stop_after_s: end after this much recording; toggle_key starts and pauses; start_now: do not wait for it;
+    never: keys that are not stored, whatever else says.
     """
 
     out: Path
@@ -44,6 +48,7 @@ class RecorderConfig:
     toggle_key: str = "p"
     start_now: bool = False
     space: ActionSpace = KEYBOARD_12
+    never: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if not 1 <= self.fps <= 120:
@@ -52,9 +57,12 @@ class RecorderConfig:
             raise UserError(f"--size {self.size[0]}x{self.size[1]}: expected sides of 16 to 7680 pixels")
         if self.stop_after_s is not None and not 0 < self.stop_after_s < 1e7:
             raise UserError(f"--stop-after {self.stop_after_s:g}: expected a number of seconds above 0")
-        if self.toggle_key in self.space.pressable or len(self.toggle_key) != 1 or self.toggle_key.isspace():
+        one = len(self.toggle_key) == 1 and not self.toggle_key.isspace()
+        if self.toggle_key in self.space.pressable or not (one or self.toggle_key in FUNCTION_KEYS):
             keys = " ".join(self.space.pressable)
-            raise UserError(f"--toggle-key {self.toggle_key!r}: expected one letter or digit that is not in ({keys})")
+            raise UserError(
+                f"--toggle-key {self.toggle_key!r}: expected one letter or digit, or f1 to f11, that is not in ({keys})"
+            )
         if self.name is not None:
             check_name("--name", self.name)
         if self.region is not None and min(self.region.width, self.region.height) < 16:

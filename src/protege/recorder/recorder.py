@@ -124,7 +124,7 @@ class Recorder:
             if down and not late:
                 self._toggle()
             return
-        if self._window is None:
+        if self._window is None or name in self.config.never:
             return
         paused = self._paused
         was_foreign = name in self._foreign
@@ -268,7 +268,7 @@ class Recorder:
             # Only now, so that a recording which never began leaves no folder.
             self.writer = self._create_writer(self._window, self._rect)
             self._pipeline = FramePipeline(self.writer, self.config.size)
-        held, now = self.held() - self._foreign, self._clock.now_ns()
+        held, now = self.held() - self._foreign - self.config.never, self._clock.now_ns()
         self._stored = set(held)
         self._running_ns = now
         self._event(Held(now, held))

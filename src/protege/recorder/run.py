@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from protege.core.actions import KEYBOARD_12
 from protege.core.devices import Clock, MonotonicClock, Rect, Window
 from protege.core.session import SessionInfo, SessionWriter, library_versions
 from protege.core.status_line import StatusLine
@@ -23,7 +24,7 @@ from protege.recorder.recorder import Recorder
 from protege.recorder.status import RecordingLine, status_text
 
 ALIASES: Final = {"ctrl": "c"}
-"""Keys that count as another: many games crouch with ctrl."""
+"""Keys of the twelve that count as another: many games crouch with ctrl."""
 
 
 def record(config: RecorderConfig) -> tuple[Path | None, ProtegeError | None]:
@@ -41,11 +42,13 @@ def record(config: RecorderConfig) -> tuple[Path | None, ProtegeError | None]:
                 f"warning: --region: {100 * (1 - shown):.0f} % of it is not on the screen; it is black", file=sys.stderr
             )
     recorder = Recorder(config, lambda: _choose(config), screen, clock, lambda w, r: _create(config, w, r))
-    names = frozenset(config.space.pressable) | {config.toggle_key}
+    names = frozenset(config.space.pressable) - config.never | {config.toggle_key}
+    aliases = ALIASES if config.space == KEYBOARD_12 else {}
+    aliases = {key: name for key, name in aliases.items() if key not in config.never}
     ended: ProtegeError | None = None
     line = StatusLine(sys.stderr)
     status = RecordingLine(line)
-    with _quiet_threads(), interruptible(), KeyListener(names, recorder.key, ALIASES) as listener:
+    with _quiet_threads(), interruptible(), KeyListener(names, recorder.key, aliases) as listener:
         # Set afterwards, because each of the two needs the other.
         recorder.held = lambda: config.space.only(listener.held)
         recorder.down_now = lambda: config.space.only(listener.down_now())

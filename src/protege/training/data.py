@@ -19,8 +19,8 @@ from protege.training.timeline import Timeline
 NAME_BYTES: Final = 24
 """Longest picture name that is kept; frame_0000.jpg has 14."""
 _NUMBER: Final = re.compile(r"frame_([0-9]+)\.jpg")
-MAX_KEYS: Final = 32
-"""Keys held are kept as bits of one number."""
+MAX_KEYS: Final = 63
+"""Keys held are kept as bits of one number, whose sign is needed where the lowest bit is looked for."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class LabeledData:
     session: per folder the recording it was cut from.
     family: per folder the first of the recordings that share play with that recording (cut or copied from it).
     goals: every goal once; paraphrases: per goal its other wordings.
-    held: (N, H) uint32, a bit per key held in a slot.
+    held: (N, H) uint32 (uint64 from 32 keys on), a bit per key held in a slot.
     names: (N,) picture names in their segment's folder.
     segment, goal: (N,) positions in `folders` and `goals`.
     timeline: of the folders.
@@ -64,7 +64,7 @@ class LabeledData:
     family: tuple[str, ...]
     goals: tuple[str, ...]
     paraphrases: tuple[tuple[str, ...], ...]
-    held: NDArray[np.uint32]
+    held: NDArray[np.unsignedinteger]
     names: NDArray[np.bytes_]
     segment: NDArray[np.int32]
     goal: NDArray[np.int32]
@@ -89,14 +89,15 @@ class LabeledData:
         places = (self.timeline.find(segment, before) for before in history.earlier(index))
         return [self.folders[place] / frame_name(frame) for place, frame in places]
 
-    def _action(self, bits: np.uint32) -> frozenset[str]:
+    def _action(self, bits: np.integer) -> frozenset[str]:
         return frozenset(key for k, key in enumerate(self.shape.space.pressable) if int(bits) >> k & 1)
 
     @property
     def columns(self) -> NDArray[np.int64]:
         """(N, H) the column of each slot's action; of a chord the first key in the order of the space."""
         # x & -x leaves the lowest bit that is set, whose logarithm is the key's column
-        lowest = (self.held & -self.held.astype(np.int64)).astype(np.float64)
+        held = self.held.astype(np.int64)
+        lowest = (held & -held).astype(np.float64)
         return np.where(self.held > 0, np.log2(np.maximum(lowest, 1)), len(self.shape.space) - 1).astype(np.int64)
 
     def take(self, rows: NDArray[np.integer]) -> "LabeledData":
@@ -139,14 +140,15 @@ class LabeledData:
             raise UserError(
                 f"{folder}: its {len(collected.folders)} segments hold no sample; record with keys and label again"
             )
+        shape = collected.shape or Shape()
         return cls(
-            collected.shape or Shape(),
+            shape,
             tuple(collected.folders),
             tuple(collected.session),
             tuple(relatives(segments)),
             tuple(collected.goals),
             tuple(tuple(sorted(words)) for words in collected.paraphrases),
-            np.frombuffer(collected.held, np.uint32).reshape(-1, (collected.shape or Shape()).horizon),
+            np.frombuffer(collected.held, _bits(shape)).reshape(-1, shape.horizon),
             np.frombuffer(collected.names, f"S{NAME_BYTES}"),
             np.repeat(np.arange(len(collected.counts), dtype=np.int32), collected.counts),
             np.frombuffer(collected.goal, np.int32),
@@ -212,9 +214,14 @@ class _Collected:
         number = self.goals[sample.goal]
         self.paraphrases[number].update(labeled.paraphrases)
         bits = [sum(1 << shape.space.index(key) for key in step) for step in sample.plan.steps]
-        self.held += np.array(bits, np.uint32).tobytes()
+        self.held += np.array(bits, _bits(shape)).tobytes()
         self.names += name.ljust(NAME_BYTES, b"\0")
         self.goal += np.int32(number).tobytes()
+
+
+def _bits(shape: Shape) -> type[np.uint32] | type[np.uint64]:
+    """The smallest number with a bit for every key: there are many samples, and few games with so many keys."""
+    return np.uint32 if len(shape.space.pressable) < 32 else np.uint64
 
 
 def _shape(folder: Path, labeled: LabeledSegment) -> Shape:
