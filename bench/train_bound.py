@@ -73,8 +73,7 @@ def visible(made: Layout, state: ArenaState) -> list[float]:
     angle at which a door or picture on a wall is seen.
     """
     pose, goal = state.pose, made.goal.task
-    walls = {Task.OPEN_DOOR: made.door, Task.CLIMB_STAIRS: made.stairs, Task.CHECK_POSTERS: made.posters}
-    wall, here = walls.get(goal), (pose.x, pose.y)
+    wall, here = made.wall(goal), (pose.x, pose.y)
     opening, apart = FAR, False
     if made.opening is not None:
         opening = (pose.distance(made.opening.center), pose.bearing(made.opening.center))

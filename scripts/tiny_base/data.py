@@ -20,7 +20,7 @@ from protege.arena.engine import Engine
 from protege.arena.expert import Expert
 from protege.arena.rooms import BASE_SEEDS, Layout, Point, layout
 from protege.arena.state import ArenaState, Judge, tics_of
-from protege.arena.tasks import GOALS, Goal, Task
+from protege.arena.tasks import GOALS, Goal
 from protege.core import HORIZON, KEYBOARD_12, NO_KEYS, Action, encode_jpeg
 from protege.labeling.labels import one_key
 from protege.vlm.pixels import fit
@@ -69,8 +69,7 @@ class Rows:
 def goals_of(made: Layout) -> list[Goal]:
     """Everything that can be asked for in a layout."""
     kinds = {placed.kind.name for placed in made.objects}
-    walls = {Task.OPEN_DOOR: made.door, Task.CLIMB_STAIRS: made.stairs, Task.CHECK_POSTERS: made.posters}
-    return [g for g in GOALS.values() if (g.kind and g.kind.name in kinds) or walls.get(g.task) is not None]
+    return [g for g in GOALS.values() if (g.kind and g.kind.name in kinds) or made.wall(g.task) is not None]
 
 
 def on_screen(made: Layout, pose: Any) -> NDArray[np.float16]:
@@ -92,7 +91,7 @@ def on_screen(made: Layout, pose: Any) -> NDArray[np.float16]:
 def _points(made: Layout, goal: Goal) -> list[Point]:
     if goal.kind is not None:
         return [placed.at for placed in made.objects if placed.kind == goal.kind]
-    feature = {Task.OPEN_DOOR: made.door, Task.CLIMB_STAIRS: made.stairs, Task.CHECK_POSTERS: made.posters}[goal.task]
+    feature = made.wall(goal.task)
     return [] if feature is None else [feature.center]
 
 

@@ -171,7 +171,10 @@ class Engine:
         gap = 0.0
         if self._layout.door is not None:
             gap = float(found.sectors[0].ceiling_height - found.sectors[0].floor_height)
-        return ArenaState(self._layout, Pose(x, y, z, angle, pitch), gap)
+        entrance = 0.0
+        if self._layout.entrance is not None:
+            entrance = float(found.sectors[1].ceiling_height - found.sectors[1].floor_height)
+        return ArenaState(self._layout, Pose(x, y, z, angle, pitch), gap, entrance)
 
     def picture(self) -> NDArray[np.uint8]:
         """(H, W, 3) uint8, what the player sees now."""

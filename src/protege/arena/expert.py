@@ -5,9 +5,10 @@ import random
 from dataclasses import dataclass
 from typing import Final
 
-from protege.arena.rooms import STEPS, Feature, Layout, Point, Pose, passes
-from protege.arena.state import ArenaState, reached
-from protege.arena.tasks import Task
+from protege.arena.layouts import Feature, Layout, Placed, Point, Pose
+from protege.arena.rooms import STEPS, passes
+from protege.arena.state import ArenaState, reached, touches
+from protege.arena.tasks import MemoryTask, Task
 from protege.arena.udmf import CELL
 from protege.core.actions import KEYBOARD_12, NO_KEYS, Action
 
@@ -34,7 +35,8 @@ class Expert:
     It never lets go of the keys before: sliding on, it would hold nothing at a distance where one who stands holds
     nothing either, and who learns from single pictures cannot tell the two and stands there for ever.
     Until the goal has been on the screen it turns right, never the shorter way: a policy cannot know from the picture
-    on which side an unseen goal is. noise is the chance, at every decision before arrival, that something goes wrong:
+    on which side an unseen goal is. It looks for each leg of a goal that has several in the same way, and again where
+    a turntable has turned it. noise is the chance, at every decision before arrival, that something goes wrong:
     a late reaction (the last keys are held on for 2 to 4 decisions) or a detour (other keys for 3 to 6).
     """
 
@@ -47,6 +49,12 @@ class Expert:
 
     def start_episode(self) -> None:
         """Forgets the last episode."""
+        self.take_over()
+        self._layout: Layout | None = None
+        self._legs: list[Placed] = []
+
+    def take_over(self) -> None:
+        """Forgets what it was about to do, not what has been done in this episode."""
         self._done = self._seen = self._walking = False
         self._turning: str | None = None
         self._last: Action = NO_KEYS
@@ -54,14 +62,11 @@ class Expert:
         self._before: Pose | None = None
         self._stuck = 0
         self._at_door = 0
-        self._layout: Layout | None = None
 
     def act(self, state: ArenaState) -> Action:
         """The keys to hold for the next decision; a new layout starts a new episode."""
-        if state.layout != self._layout:
-            self.start_episode()
-            self._layout = state.layout
-        self._done = self._done or reached(state)
+        self._follow(state)
+        self._done = self._done or reached(state) or bool(state.layout.legs and not self._legs)
         if self._done:
             return NO_KEYS
         if not self._forced and self._rng.random() < self.noise:
@@ -70,6 +75,21 @@ class Expert:
         action = self._forced.pop() if self._forced else self._play(state)
         self._before, self._last = state.pose, action
         return action
+
+    def _follow(self, state: ArenaState) -> None:
+        """Note a new episode, a leg that is done, and a turntable's turn."""
+        if state.layout != self._layout:
+            self.start_episode()
+            self._layout, self._legs = state.layout, list(state.layout.legs)
+        if self._legs and touches(state.pose, self._legs[0]):
+            self._look_again()
+            del self._legs[0]
+        if state.layout.turntable and self._before is not None and _sent(self._before, state.pose):
+            self._look_again()
+
+    def _look_again(self) -> None:
+        self._seen = self._walking = False
+        self._turning = None
 
     def _disturb(self) -> None:
         if self._last and self._rng.random() < 0.5:
@@ -93,24 +113,25 @@ class Expert:
             if abs(error) > IN_VIEW_DEG:
                 return frozenset(("right",))
             self._seen = True
-        if state.layout.goal.task is Task.OPEN_DOOR and (use := self._door(state)) is not None:
+        if state.layout.goal.task in (Task.OPEN_DOOR, MemoryTask.OTHER_DOOR) and (use := self._door(state)) is not None:
             return use
         self._steer(error)
         turn = frozenset((self._turning,)) if self._turning else NO_KEYS
         if not self._walking:
             return turn
-        return frozenset("w") | turn | self._around(state)
+        return frozenset("w") | turn | self._around(state, self._legs[0].at if self._legs else state.layout.aim)
 
     def _aim(self, state: ArenaState) -> Point:
         """Where to look and walk now: the goal, unless the way there has a corner."""
         layout, pose = state.layout, state.pose
         here = (pose.x, pose.y)
+        if self._legs:
+            return self._legs[0].at
         if layout.goal.task is Task.CLIMB_STAIRS and layout.stairs is not None:
             inside = layout.stairs.incidence_deg(here) > 90 and not layout.rooms[0].holds(here)
             if inside or pose.distance(layout.aim) < 48:
                 return _beyond(layout.stairs)
-        feature = {Task.OPEN_DOOR: layout.door, Task.CLIMB_STAIRS: layout.stairs, Task.CHECK_POSTERS: layout.posters}
-        wall = feature.get(layout.goal.task)
+        wall = layout.wall(layout.goal.task)
         if wall is not None and wall.incidence_deg(here) > 58:
             return wall.front(150)
         if layout.opening is not None and layout.rooms[0].holds(here) != layout.rooms[0].holds(layout.aim):
@@ -129,6 +150,7 @@ class Expert:
 
     def course(self, state: ArenaState) -> tuple[float, float]:
         """The way to the goal, by its next corner: units still to walk, and degrees to turn (positive to the left)."""
+        self._follow(state)
         aim, layout = self._aim(state), state.layout
         stairs = layout.stairs if layout.goal.task is Task.CLIMB_STAIRS else None
         end = layout.aim if stairs is None else _beyond(stairs)
@@ -149,14 +171,16 @@ class Expert:
         self._walking = size <= _AIMED_DEG
         self._turning = None if self._walking else side
 
-    def _around(self, state: ArenaState) -> Action:
+    def _around(self, state: ArenaState, aim: Point) -> Action:
         """A step to the side where an object stands in the way."""
         pose = state.pose
         for other in state.layout.distractors:
+            if other.at == aim:
+                continue
             distance, error = pose.distance(other.at), pose.bearing(other.at)
             ahead = abs(error) < 80 and distance < 150
             aside = distance * abs(math.sin(math.radians(error)))
-            if ahead and aside < 44 and distance < pose.distance(state.layout.aim):
+            if ahead and aside < 44 and distance < pose.distance(aim):
                 return frozenset("d" if error > 0 else "a")
         return NO_KEYS
 
@@ -174,6 +198,12 @@ class Expert:
             self._at_door += 1
             return frozenset(("enter",)) if (self._at_door - 1) % _USE_EVERY < _USE_HELD else NO_KEYS
         return None
+
+
+def _sent(before: Pose, pose: Pose) -> bool:
+    """Whether a player moved or turned farther in one decision than keys do."""
+    turned = abs((pose.angle_deg - before.angle_deg + 180) % 360 - 180)
+    return turned > 40 or pose.distance((before.x, before.y)) > 45
 
 
 def _beyond(stairs: Feature) -> Point:

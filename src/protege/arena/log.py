@@ -8,7 +8,7 @@ from typing import Final
 
 from protege.arena.rooms import Layout, Pose, layout
 from protege.arena.state import ArenaState
-from protege.arena.tasks import GOALS
+from protege.arena.tasks import ALL_GOALS
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ _NAMES: Final = {made: name for name, made in _KINDS.items()}
 
 @lru_cache(maxsize=64)
 def _layout(seed: int, goal_name: str) -> Layout:
-    return layout(seed, GOALS[goal_name])
+    return layout(seed, ALL_GOALS[goal_name])
 
 
 def write_line(line: Line) -> str:

@@ -2,13 +2,17 @@
 
 import struct
 import zlib
+from dataclasses import replace
 from typing import Final
 
-from protege.arena.rooms import PANEL_CELLS, STEP_RISE, STEPS, Feature, Layout
-from protege.arena.udmf import PLAYER_START, SIDES, Cell, Coord, Thing, textmap
+from protege.arena.layouts import PANEL_CELLS, Feature, Layout
+from protege.arena.rooms import STEP_RISE, STEPS
+from protege.arena.udmf import DESTINATION, PLAYER_START, SIDES, Cell, Coord, Thing, textmap
 
 ROOM_HEIGHT: Final = 128
 POSTERS_TEXTURE: Final = "PROPOST"
+_TURNTABLE: Final = 100
+"""The number of the place to which a turntable sends."""
 
 # Translations recolour the palette's green ramp (112-127) of one pillar; alike pillars differ in colour only.
 _ACTORS: Final = (
@@ -39,15 +43,23 @@ def decorate() -> bytes:
 
 
 def cells(layout: Layout) -> dict[Coord, Cell]:
-    """The grid of a layout. Where it has a door, the door's cell comes first: it is sector 0."""
+    """The grid of a layout. Where it has a door, that is sector 0, and where it has an entrance, that is sector 1."""
     style = layout.style
     room = Cell(0, ROOM_HEIGHT, style.floor, style.ceiling, style.wall, light=style.light)
     grid: dict[Coord, Cell] = {}
-    if layout.door is not None:
-        grid |= _door(layout.door, layout)
+    doors = [door for door in (layout.door, layout.entrance) if door is not None]
+    for number, door in enumerate(doors):
+        # Equal cells would be one sector, and both doors would open: the light behind the second one's face is another.
+        face = Cell(0, 124, style.floor, "FLAT1", style.wall, light=style.light - number, door=style.door)
+        grid |= dict.fromkeys(_behind(door, 1), face)
+    closet = Cell(0, ROOM_HEIGHT, "FLAT19", "FLAT1", "GRAY1", light=144)
+    grid |= {coord: closet for door in doors for depth in (2, 3, 4) for coord in _behind(door, depth)}
     for block in layout.rooms:
         for col in range(block.col, block.col + block.cols):
             grid |= {(col, row): room for row in range(block.row, block.row + block.rows)}
+    if layout.turntable is not None:
+        plate = replace(room, sends_to=_TURNTABLE)
+        grid |= {coord: plate for coord in grid if layout.turntable.holds_cell(coord)}
     if layout.opening is not None:
         grid |= dict.fromkeys(_behind(layout.opening, 1), room)
     if layout.stairs is not None:
@@ -65,15 +77,6 @@ def _behind(feature: Feature, depth: int) -> list[Coord]:
         return [(room.col + n, row) for n in along]
     col = room.col + room.cols - 1 + depth if dc > 0 else room.col - depth
     return [(col, room.row + n) for n in along]
-
-
-def _door(door: Feature, layout: Layout) -> dict[Coord, Cell]:
-    """A door in the wall and a closet behind it."""
-    style = layout.style
-    face = Cell(0, 124, style.floor, "FLAT1", style.wall, light=style.light, door=style.door)
-    closet = Cell(0, ROOM_HEIGHT, "FLAT19", "FLAT1", "GRAY1", light=144)
-    grid = dict.fromkeys(_behind(door, 1), face)
-    return grid | {coord: closet for depth in (2, 3, 4) for coord in _behind(door, depth)}
 
 
 def _stairs(stairs: Feature, layout: Layout) -> dict[Coord, Cell]:
@@ -96,6 +99,9 @@ def layout_textmap(layout: Layout) -> bytes:
         panels = {(coord, layout.posters.side): POSTERS_TEXTURE for coord in _behind(layout.posters, 0)}
     start = layout.start
     things = [Thing(PLAYER_START, round(start.x), round(start.y), round(start.angle_deg))]
+    if layout.turntable is not None:
+        x, y = layout.turntable.middle
+        things.append(Thing(DESTINATION, round(x), round(y), 90, tid=_TURNTABLE))
     things += [Thing(placed.kind.number, placed.x, placed.y, tid=placed.tid) for placed in layout.objects]
     return textmap(cells(layout), things, panels)
 

@@ -41,6 +41,7 @@ class Person:
     def start_episode(self) -> None:
         """Forgets the last episode; the agent begins."""
         self._seen = False
+        self.expert.start_episode()
         self._change(False)
 
     def watch(self, state: ArenaState) -> bool:
@@ -70,6 +71,6 @@ class Person:
 
     def _change(self, playing: bool) -> None:
         self.playing = playing
-        self.expert.start_episode()
+        self.expert.take_over()
         self._ways.clear()
         self._since = 0

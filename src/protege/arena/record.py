@@ -13,7 +13,7 @@ from protege.arena.engine import Engine
 from protege.arena.expert import Expert
 from protege.arena.rooms import Layout, layout
 from protege.arena.state import DECISION_HZ, MAX_DECISIONS, Judge, tics_of
-from protege.arena.tasks import Goal, Task, find_goal
+from protege.arena.tasks import Goal, Rooms, Task, find_goal, memory_goal
 from protege.core import quality
 from protege.core.actions import NO_KEYS, Action
 from protege.core.events import End, Held, Key
@@ -48,11 +48,12 @@ def record_episodes(
     noise: float = 0.05,
     goal: Goal | str | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
-    task: Task | None = None,
+    task: Rooms = None,
 ) -> list[Episode]:
     """Records the seeds `seed` to `seed + episodes - 1`, each as the session `out/arena_<seed>[_<goal>]`.
 
-    task: leave out seeds whose own goal is of another kind, so that the last seed lies further on.
+    task: leave out seeds whose own goal is of another kind, so that the last seed lies further on; a memory task asks
+    for its goals, by turns, in every seed.
     noise: how often the expert errs (see Expert). A session that is there already is kept, so a second run goes on
     where the first was stopped; UserError before anything is recorded if one of them is not what was asked for. A
     session appears whole or not at all. Time in a session is game time, 100 ms a frame.
@@ -61,9 +62,10 @@ def record_episodes(
         raise UserError(f"expected at least one episode and a seed of 0 or more, got {episodes} and {seed}")
     asked = find_goal(goal) if isinstance(goal, str) else goal
     engine = Engine(size)
-    folders = {number: out / session_name(number, asked) for number in seeds_of(episodes, seed, task)}
+    rooms = rooms_of(episodes, seed, task, asked)
+    folders = {number: out / session_name(number, goal) for number, goal in rooms.items()}
     there = {
-        number: _recorded(folder, layout(number, asked), size, noise)
+        number: _recorded(folder, layout(number, rooms[number]), size, noise)
         for number, folder in folders.items()
         if folder.exists()
     }
@@ -72,15 +74,20 @@ def record_episodes(
         for number, folder in folders.items():
             episode = there.get(number)
             if episode is None:
-                episode = _record(engine, folder, layout(number, asked), Expert(noise, number))
+                episode = _record(engine, folder, layout(number, rooms[number]), Expert(noise, number))
             done.append(episode)
             progress(len(done), len(folders))
     return done
 
 
-def seeds_of(episodes: int, seed: int, task: Task | None = None) -> Iterator[int]:
-    """The first `episodes` seeds from `seed` on whose own goal is of a kind, any without one."""
-    return islice((n for n in count(seed) if task is None or layout(n).goal.task is task), episodes)
+def rooms_of(episodes: int, seed: int, task: Rooms = None, goal: Goal | None = None) -> dict[int, Goal | None]:
+    """The first `episodes` seeds from `seed` on in which a task is asked for, and the goal where it is not the seed's
+    own. goal: asked for in all of them.
+    """
+    numbers = count(seed)
+    if isinstance(task, Task):
+        numbers = (n for n in numbers if layout(n).goal.task is task)
+    return {n: goal or memory_goal(task, n - seed) for n in islice(numbers, episodes)}
 
 
 def session_name(seed: int, goal: Goal | None = None) -> str:

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from protege.arena.engine import Engine, drawn_size
 from protege.arena.expert import Expert
-from protege.arena.record import seeds_of, session_name, steps
+from protege.arena.record import rooms_of, session_name, steps
 from protege.arena.rooms import layout
 from protege.arena.state import DECISION_HZ, ArenaState, Judge
-from protege.arena.tasks import Goal, Task
+from protege.arena.tasks import Goal, Rooms
 from protege.core.actions import NO_KEYS, Action
 from protege.errors import UserError
 
@@ -72,7 +72,7 @@ def record_steps(
     seed: int,
     noise: float = 0.05,
     goal: Goal | None = None,
-    task: Task | None = None,
+    task: Rooms = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
     corrected: bool = False,
 ) -> Recorded:
@@ -82,14 +82,15 @@ def record_steps(
     Episodes that are there are kept, so a second run goes on where the first was stopped; UserError before anything is
     recorded if one of them has another noise, or keys of the other kind.
     """
-    names = {number: session_name(number, goal) for number in seeds_of(episodes, seed, task)}
+    rooms = rooms_of(episodes, seed, task, goal)
+    names = {number: session_name(number, asked) for number, asked in rooms.items()}
     wanted = {"noise": noise, "corrected": corrected}
     there = {number for number, name in names.items() if _recorded(store, name, wanted)}
     todo = [number for number in names if number not in there]
     frames = won = 0
     with Engine(drawn_size(store.size)) as engine:
         for done, number in enumerate(todo, 1):
-            made = layout(number, goal)
+            made = layout(number, rooms[number])
             judge, expert = Judge(made), Corrected(noise, number)
             played = steps(engine, expert, judge)
             kept = ((picture, expert.meant if corrected else held) for picture, held in played)

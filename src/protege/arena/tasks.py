@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, Literal
 
 from protege.errors import UserError
 
@@ -14,6 +14,21 @@ class Task(StrEnum):
     OPEN_DOOR = "open_door"
     CLIMB_STAIRS = "climb_stairs"
     CHECK_POSTERS = "check_posters"
+
+
+class MemoryTask(StrEnum):
+    """The kinds of goals that one picture cannot decide; no seed draws them, they are asked for."""
+
+    BOTH_TORCHES = "both_torches"
+    GO_BACK = "go_back"
+    OTHER_DOOR = "other_door"
+
+
+MEMORY: Final = "memory"
+"""All memory tasks, where a task is asked for by name."""
+
+Rooms = Task | MemoryTask | Literal["memory"] | None
+"""Which rooms to play in: of one kind of goal, of all memory goals by turns, or all that seeds draw (None)."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +48,7 @@ class Goal:
     """A goal: `name` is short and unique, `sentence` has 3 to 5 words, `paraphrases` say the same in other words."""
 
     name: str
-    task: Task
+    task: Task | MemoryTask
     sentence: str
     paraphrases: tuple[str, ...]
     kind: Kind | None = None
@@ -114,10 +129,49 @@ GOALS: Final = {
 }
 
 
+MEMORY_GOALS: Final = {
+    goal.name: goal
+    for goal in (
+        Goal(
+            "both torches",
+            MemoryTask.BOTH_TORCHES,
+            "Touch both torches",
+            ("Go to both torches", "Walk to both torches", "Reach the two torches", "Touch the two torches"),
+        ),
+        Goal(
+            "start",
+            MemoryTask.GO_BACK,
+            "Go back to the start",
+            ("Return to the start", "Walk back to the start", "Go back where you began", "Return where you began"),
+        ),
+        Goal(
+            "other door",
+            MemoryTask.OTHER_DOOR,
+            "Leave by the other door",
+            ("Open the other door", "Go to the other door", "Use the other door", "Take the other door"),
+        ),
+    )
+}
+ALL_GOALS: Final = GOALS | MEMORY_GOALS
+
+
 def find_goal(text: str) -> Goal:
     """The goal with this name, sentence or paraphrase (letter case does not matter); UserError lists the names."""
     wanted = text.strip().rstrip(".").lower()
-    for goal in GOALS.values():
+    for goal in ALL_GOALS.values():
         if wanted in (goal.name, goal.sentence.lower(), *(words.lower() for words in goal.paraphrases)):
             return goal
-    raise UserError(f"the arena has no goal {text!r}; its goals are: {', '.join(GOALS)}")
+    raise UserError(f"the arena has no goal {text!r}; its goals are: {', '.join(ALL_GOALS)}")
+
+
+TASKS: Final[dict[str, Rooms]] = {
+    **{str(task): task for task in (*Task, *MemoryTask)},
+    MEMORY: MEMORY,
+}
+"""The tasks that can be asked for, by name."""
+
+
+def memory_goal(task: Rooms, number: int) -> Goal | None:
+    """What the n-th room of a memory task asks for, by turns where it is all of them; None for other tasks."""
+    goals = [goal for goal in MEMORY_GOALS.values() if task in (MEMORY, goal.task)]
+    return goals[number % len(goals)] if goals else None

@@ -22,6 +22,7 @@ class Cell:
 
     floor, ceiling: heights in map units. wall: texture of solid sides and of steps in the ceiling; riser: of steps in
     the floor. door: the texture of its face where the cell is a door, shut when the map starts and opened by "use".
+    sends_to: number of the thing (a DESTINATION) to which one who steps on it from outside is sent, 0 for none.
     """
 
     floor: int
@@ -32,10 +33,16 @@ class Cell:
     riser: str = "STEP4"
     light: int = 208
     door: str = ""
+    sends_to: int = 0
 
     def __post_init__(self) -> None:
         if not self.door and self.ceiling - self.floor < 56:
             raise ValueError(f"a player needs 56 units of headroom, got {self.floor} to {self.ceiling}")
+
+    @property
+    def faced(self) -> bool:
+        """Whether its sides do something to those who come from outside."""
+        return bool(self.door or self.sends_to)
 
     @property
     def top(self) -> int:
@@ -55,9 +62,12 @@ class Thing:
 
 
 PLAYER_START: Final = 1
+DESTINATION: Final = 14
 _SKILLS: Final = " ".join(f"skill{n} = true;" for n in range(1, 6)) + " single = true; coop = true; dm = true;"
 # Door_Open: opens and stays open; arg1 is the speed in eighths of a unit per tic.
 _DOOR_SPECIAL: Final = " special = 11; arg0 = 0; arg1 = 32; playeruse = true;"
+# Teleport_NoFog: turns who crosses the line from its front as the destination is turned, and stops him.
+_SENDING: Final = " special = 71; arg0 = {}; arg1 = 1; playercross = true; repeatspecial = true;"
 
 
 @dataclass(frozen=True)
@@ -78,7 +88,7 @@ def _edges(cells: Mapping[Coord, Cell], panels: Mapping[tuple[Coord, str], str])
             back = cells.get(other)
             if back is None:
                 edges[coord, side] = _Edge(side, cell, None, panels.get((coord, side), cell.wall))
-            elif back != cell and (back.door or (not cell.door and coord < other)):
+            elif back != cell and (back.faced or (not cell.faced and coord < other)):
                 # A two-sided line is written once; a door's faces look at the rooms, so the room is the front.
                 edges[coord, side] = _Edge(side, cell, back, "")
     return edges
@@ -136,6 +146,7 @@ def textmap(
             front = sidedef(edge.front, top=edge.back.door or edge.front.wall, bottom=edge.front.riser)
             back = sidedef(edge.back, top=edge.back.wall, bottom=edge.back.riser)
             special = _DOOR_SPECIAL if edge.back.door else ""
+            special += _SENDING.format(edge.back.sends_to) if edge.back.sends_to else ""
             text += f"sidefront = {front}; sideback = {back}; twosided = true;{special} }}"
         lines.append(text)
     text = ['namespace = "zdoom";']

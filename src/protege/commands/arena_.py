@@ -10,7 +10,7 @@ from protege.commands.types import SEED, Count, Number, Size, examples
 from protege.core.paths import raw_playthrough, shown
 
 if TYPE_CHECKING:
-    from protege.arena.tasks import Task
+    from protege.arena.tasks import Rooms
 
 
 @click.group(
@@ -67,8 +67,11 @@ def play(seed: int, episodes: int, size: tuple[int, int], seconds: float, log: P
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for sessions. Default: dataset/raw_playthrough.")
 @click.option(
     "--task",
-    type=click.Choice(["go_to", "open_door", "climb_stairs", "check_posters"]),
-    help="Only layouts whose own goal is of this kind.",
+    type=click.Choice(
+        ["go_to", "open_door", "climb_stairs", "check_posters", "both_torches", "go_back", "other_door", "memory"]
+    ),
+    help="Only layouts whose own goal is of this kind; both_torches, go_back, other_door: ask for this goal, which no "
+    "layout has by itself; memory: for these three by turns.",
 )
 @click.option(
     "--zarr", type=click.Path(path_type=Path), help="Write zarr episodes of any --size to this store instead."
@@ -96,9 +99,11 @@ def record(
     What is recorded already is kept: a second run goes on where the first was stopped.
     """
     from protege.arena.record import record_episodes
-    from protege.arena.tasks import Task
+    from protege.arena.tasks import TASKS
 
-    kind = None if task is None else Task(task)
+    if goal and task in ("both_torches", "go_back", "other_door", "memory"):
+        raise click.UsageError(f"--goal and --task {task}: both say what to ask for; give one of them")
+    kind = None if task is None else TASKS[task]
     if zarr is not None:
         if out is not None:
             raise click.UsageError("--zarr and --out: episodes go to one place; give one of them")
@@ -122,7 +127,7 @@ def _record_zarr(
     size: tuple[int, int],
     noise: float,
     goal: str | None,
-    task: "Task | None",
+    task: "Rooms",
     corrected: bool,
 ) -> None:
     from protege.arena.record_steps import record_steps
@@ -142,7 +147,10 @@ def _record_zarr(
 @command.command("goals", epilog=examples("protege arena goals"))
 def goals() -> None:
     """List the goals, each with its paraphrases."""
-    from protege.arena.tasks import GOALS
+    from protege.arena.tasks import GOALS, MEMORY_GOALS
 
     for goal in GOALS.values():
+        click.echo(f"{goal.sentence}   ({'; '.join(goal.paraphrases)})")
+    click.echo("\nOne picture cannot decide these (--task memory):")
+    for goal in MEMORY_GOALS.values():
         click.echo(f"{goal.sentence}   ({'; '.join(goal.paraphrases)})")

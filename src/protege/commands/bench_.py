@@ -49,7 +49,8 @@ AS_JSON = click.option("--json", "json_", is_flag=True, help="Print one JSON obj
     "--task",
     default="all",
     show_default=True,
-    help="Only goals of this kind: go_to, open_door, climb_stairs, check_posters.",
+    help="Only goals of this kind: go_to, open_door, climb_stairs, check_posters. Kept apart from all: both_torches, "
+    "go_back, other_door, which one picture cannot decide, and memory: these three by turns.",
 )
 @click.option("--seed", type=SEED, default=10_000, show_default=True, help="The first room; 10,000 or later.")
 @click.option("--swaps", type=Count(0), default=50, show_default=True, help="Episodes with another object asked.")
@@ -77,15 +78,14 @@ def arena(
     **options: Any,
 ) -> None:
     """How often does a policy reach its goal, by playing, in rooms that nothing was trained on?"""
-    from protege.arena.tasks import Task
+    from protege.arena.tasks import TASKS
     from protege.evaluation import arena
     from protege.evaluation.episodes import Player
 
-    kinds = {str(kind): kind for kind in Task}
-    if task not in ("all", *kinds):
-        raise click.UsageError(f"--task {task}: expected one of {', '.join(kinds)}, all")
+    if task not in ("all", *TASKS):
+        raise click.UsageError(f"--task {task}: expected one of {', '.join(TASKS)}, all")
     player = Player(model, execute=execute, temperature=temperature, decoding=decoding)
-    _show(arena.run(arena.ArenaBench(player, task=kinds.get(task), **options), _say), json_)
+    _show(arena.run(arena.ArenaBench(player, task=TASKS.get(task), **options), _say), json_)
 
 
 @command.command(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from protege.arena.rooms import EVAL_SEED_START
-from protege.arena.tasks import Task
+from protege.arena.tasks import Rooms, Task
 from protege.errors import UserError
 from protege.evaluation.episodes import BASELINES, Job, Player, Result, jobs, play_all
 from protege.evaluation.figures import Figure
@@ -21,14 +21,15 @@ TARGET_TIMES_RANDOM: Final = 5.0
 
 @dataclass(frozen=True)
 class ArenaBench:
-    """episodes: of the policy and of each baseline; task: only goals of this kind, None for all; seed: the first room,
+    """episodes: of the policy and of each baseline; task: only goals of this kind, None for all
+    that seeds draw; seed: the first room,
     10,000 or later; swaps: episodes with another object asked for; live: play through the window with real keys, so
     many episodes; page: write an HTML page there; processes, ray: where episodes are played.
     """
 
     player: Player
     episodes: int = 100
-    task: Task | None = None
+    task: Rooms = None
     seed: int = EVAL_SEED_START
     swaps: int = 50
     baselines: tuple[str, ...] = BASELINES
@@ -42,6 +43,10 @@ class ArenaBench:
             raise UserError(f"--seed {self.seed}: rooms for evaluation begin at {EVAL_SEED_START}")
         if self.episodes < 1 or min(self.swaps, self.live) < 0 or not 1 <= self.player.execute <= 7:
             raise UserError("expected at least one episode, and --execute from 1 to 7")
+        if self.live and not isinstance(self.task, Task | None):
+            raise UserError(
+                f"--live {self.live}: the window plays rooms with goals of their own, --task {self.task} none"
+            )
         if unknown := set(self.baselines) - set(BASELINES):
             raise UserError(f"no baseline {', '.join(sorted(unknown))}; they are {', '.join(BASELINES)}")
 
@@ -72,7 +77,8 @@ def run(bench: ArenaBench, say: Callable[[str], None] = lambda text: None) -> li
         from protege.evaluation.page import write_page
 
         best, worst = best_and_worst(results)
-        films = play_all(bench.player, [Job(r.seed, film=True) for r in (*best, *worst)], 1, False, lambda text: None)
+        filmed = [Job(r.seed, r.goal, film=True) for r in (*best, *worst)]
+        films = play_all(bench.player, filmed, say=lambda text: None)
         write_page(bench.page, bench.player.model, figures, results, others, films)
         say(f"page: {bench.page}")
     return figures

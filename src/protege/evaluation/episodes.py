@@ -14,9 +14,10 @@ from protege.agent.loop import DONE_IN_A_ROW
 from protege.agent.vision import VisionOptions
 from protege.arena.engine import SIZES, Engine, drawn_size
 from protege.arena.expert import Expert
+from protege.arena.record import rooms_of
 from protege.arena.rooms import Layout, layout
 from protege.arena.state import DECISION_HZ, STOPPED_DECISIONS, ArenaState, Judge, tics_of
-from protege.arena.tasks import GOALS, Task
+from protege.arena.tasks import ALL_GOALS, Rooms, Task
 from protege.core.actions import NO_KEYS, Action
 from protege.core.card import Trained
 from protege.core.frame import Frame, encode_jpeg
@@ -39,6 +40,11 @@ class Job:
     goal: str | None = None
     swap: bool = False
     film: bool = False
+
+    @property
+    def layout(self) -> Layout:
+        """Its room, before a swap."""
+        return layout(self.seed, ALL_GOALS[self.goal] if self.goal else None)
 
 
 @dataclass(frozen=True)
@@ -172,7 +178,7 @@ class Runner:
 
     def play(self, job: Job) -> Result:
         """One episode at 10 decisions a second of game time, as the live loop would play it."""
-        made = layout(job.seed, GOALS[job.goal] if job.goal else None)
+        made = job.layout
         original = made.goal.name
         if job.swap:
             made = swapped(made)
@@ -221,15 +227,16 @@ def _action(plans: Sequence[tuple[int, Plan]], now: int, delay: int) -> Action:
 def swapped(made: Layout) -> Layout:
     """The same room, but another of its objects is asked for (the layout itself if there is no other)."""
     other = next((placed.kind for placed in made.distractors), None)
-    return made if other is None or made.goal.task is not Task.GO_TO else replace(made, goal=GOALS[other.name])
+    return made if other is None or made.goal.task is not Task.GO_TO else replace(made, goal=ALL_GOALS[other.name])
 
 
-def jobs(
-    first_seed: int, episodes: int, task: Task | None = None, swap: bool = False, goal: str | None = None
-) -> list[Job]:
+def jobs(first_seed: int, episodes: int, task: Rooms = None, swap: bool = False, goal: str | None = None) -> list[Job]:
     """The first seeds whose own goal is of a task and has a name (any without one), and for a swap has another object
-    in the room.
+    in the room. A memory task is asked for in every seed, all of them by turns.
     """
+    if task is not None and not isinstance(task, Task):
+        rooms = rooms_of(episodes, first_seed, task)
+        return [Job(seed, asked and asked.name) for seed, asked in rooms.items()]
     found: list[Job] = []
     seed = first_seed
     while len(found) < episodes:

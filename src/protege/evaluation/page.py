@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from protege.arena.rooms import layout
-from protege.arena.tasks import GOALS
+from protege.arena.tasks import ALL_GOALS
 from protege.core.files import write_text
 from protege.evaluation.episodes import Result
 from protege.evaluation.figures import Figure, describe, machine
@@ -33,7 +33,7 @@ def write_page(
         machine=describe(machine()),
         figures=[(figure, {True: "met", False: "missed", None: ""}[figure.good]) for figure in figures],
         rates={"this policy": _rate(results), **{name: _rate(theirs) for name, theirs in others.items()}},
-        strips=[(result, GOALS[result.goal].sentence, path_map(result, STRIP_MAP_PIXELS)) for result in films],
+        strips=[(result, ALL_GOALS[result.goal].sentence, path_map(result, STRIP_MAP_PIXELS)) for result in films],
         maps=[path_map(result, MAP_PIXELS) for result in results[:MAPS]],
         jpeg=lambda picture: data_uri(picture, "image/jpeg"),
     )
@@ -43,7 +43,7 @@ def write_page(
 
 def path_map(result: Result, pixels: int) -> dict[str, object]:
     """The rooms of an episode from above with the path that was taken, in pixels of a drawing."""
-    made = layout(result.seed, GOALS[result.goal] if result.swapped_from is None else None)
+    made = layout(result.seed, ALL_GOALS[result.goal] if result.swapped_from is None else None)
     west = min(room.rect[0] for room in made.rooms)
     south = min(room.rect[1] for room in made.rooms)
     east = max(room.rect[2] for room in made.rooms)

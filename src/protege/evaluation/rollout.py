@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protege.arena.expert import Expert
-from protege.arena.rooms import EVAL_SEED_START, Layout, layout
+from protege.arena.rooms import EVAL_SEED_START, Layout
 from protege.arena.state import DECISION_HZ, ArenaState
-from protege.arena.tasks import GOALS, Task
+from protege.arena.tasks import ALL_GOALS, Rooms, Task
 from protege.cloning import metrics
 from protege.cloning.predictions import Evaluation, Predictions
 from protege.core.actions import KEYBOARD_12, Action
@@ -93,7 +93,7 @@ def play(
     player: Player,
     episodes: int = 10,
     seed: int = EVAL_SEED_START,
-    task: Task | None = Task.GO_TO,
+    task: Rooms = Task.GO_TO,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Played:
     """Play some episodes from a seed on, which must be one for evaluation (UserError). Rooms whose goal a model cannot
@@ -127,7 +127,7 @@ def play(
 def _known(runner: Runner, wanted: Sequence[Job]) -> tuple[list[Job], list[tuple[int, str]]]:
     """Rooms whose goal the policy can be told, and (seed, goal) of the others."""
     policy = runner.policy(wanted[0].seed)
-    goals = {job.seed: layout(job.seed).goal.sentence for job in wanted}
+    goals = {job.seed: job.layout.goal.sentence for job in wanted}
     known = {goal for goal in goals.values() if not isinstance(policy, Selective) or policy.knows(goal)}
     todo = [job for job in wanted if goals[job.seed] in known]
     if not todo:
@@ -205,7 +205,7 @@ def write_page(played: Played, path: Path) -> None:
 
 
 def episode_name(result: Result) -> str:
-    return f"seed {result.seed}, {GOALS[result.goal].sentence}: {result.end.replace('_', ' ')}"
+    return f"seed {result.seed}, {ALL_GOALS[result.goal].sentence}: {result.end.replace('_', ' ')}"
 
 
 def to_json(played: Played) -> dict[str, object]:

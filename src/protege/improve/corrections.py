@@ -9,9 +9,8 @@ from protege.agent.listener import Slot
 from protege.agent.record import SOURCE, RunRecorder
 from protege.arena.person import Person
 from protege.arena.record import TAIL_DECISIONS
-from protege.arena.rooms import Layout, layout
+from protege.arena.rooms import Layout
 from protege.arena.state import DECISION_HZ, MAX_DECISIONS, Judge, tics_of
-from protege.arena.tasks import GOALS
 from protege.core.actions import NO_KEYS, Action
 from protege.core.events import AGENT, HUMAN
 from protege.core.fields import is_int
@@ -40,7 +39,7 @@ def correct(runner: Callable[[], Runner], job: Job, folder: Path) -> Corrected:
     """
     if folder.exists():
         return _recorded(folder, job)
-    made = layout(job.seed, GOALS[job.goal] if job.goal else None)
+    made = job.layout
     with staged_session(folder, DOING) as part:
         return _record(runner(), made, part)
 
