@@ -1,5 +1,6 @@
 """The goals that need memory: what one picture cannot tell, the rules, and an expert that remembers."""
 
+import dataclasses
 from dataclasses import replace
 
 import numpy as np
@@ -35,12 +36,16 @@ def play(engine, made, act):
     return states, judge
 
 
+def in_the_middle(pose):
+    return dataclasses.astuple(pose) == pytest.approx(dataclasses.astuple(MIDDLE), abs=1e-6)
+
+
 def onto_the_turntable(engine, made):
     """Play as the expert until the turntable has turned the player, and wait until it lets go of him; his state, and
     the picture then.
     """
     expert, state, decision = Expert(), engine.load(made), 0
-    while state.pose.angle_deg != 90.0:
+    while decision < 60 and not in_the_middle(state.pose):
         state = engine.step(expert.act(state), tics_of(decision))
         decision += 1
     for _ in range(8):
@@ -59,7 +64,7 @@ def test_the_expert_reaches_every_goal_and_with_slips_most(engine, goal):
 @pytest.mark.parametrize("goal", [BACK, DOOR], ids=lambda goal: goal.name)
 def test_where_the_way_is_chosen_both_beginnings_look_the_same_to_the_pixel(engine, goal):
     made = layout(EVAL_SEED_START, goal)
-    west, south, east, _ = made.rooms[0].rect
+    west, _, east, _ = made.rooms[0].rect
     start = replace(made.start, x=west + east - made.start.x, angle_deg=180 - made.start.angle_deg)
     if goal is BACK:
         other = next(p for p in made.objects if p.kind == made.legs[1].kind and p != made.legs[1])
@@ -67,8 +72,8 @@ def test_where_the_way_is_chosen_both_beginnings_look_the_same_to_the_pixel(engi
     else:
         mirrored = replace(made, start=start, door=made.entrance, entrance=made.door)
     (here, seen), (there, seen_there) = (onto_the_turntable(engine, each) for each in (made, mirrored))
-    assert here.pose == there.pose == MIDDLE
-    assert south == 0
+    assert here.pose == there.pose
+    assert in_the_middle(here.pose)
     assert np.array_equal(seen, seen_there)
 
 
@@ -76,8 +81,8 @@ def test_with_one_torch_touched_a_player_stands_where_he_began(engine):
     made = layout(EVAL_SEED_START, TORCHES)
     states, judge = play(engine, made, Expert().act)
     assert made.start == MIDDLE
-    assert states[0].pose == MIDDLE
-    assert MIDDLE in [state.pose for state in states[30:]]
+    assert in_the_middle(states[0].pose)
+    assert any(in_the_middle(state.pose) for state in states[30:])
     assert judge.success
 
 
