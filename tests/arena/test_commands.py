@@ -60,6 +60,8 @@ def test_mistakes_in_recording_into_a_store_are_one_line_and_leave_nothing(run_p
     assert lone.startswith(
         "protege arena record: --corrected: a session holds the keys that were pressed; give --zarr STORE"
     )
+    asked = mistake(run_protege("arena", "record", "--task", "memory", "--goal", "tree"))
+    assert asked.startswith("protege arena record: --goal and --task memory: both say what to ask for")
     both = mistake(run_protege("arena", "record", "--zarr", "d.zarr", "--out", "raw"))
     assert both.startswith("protege arena record: --zarr and --out: episodes go to one place")
     assert list(tmp_path.iterdir()) == []

@@ -1,5 +1,6 @@
 """The environment on the real engine: its contract, its keys, and that nothing about it is left to chance."""
 
+import contextlib
 import hashlib
 import subprocess
 import sys
@@ -40,6 +41,12 @@ def hold(env, keys, decisions):
     """Holds keys for some decisions; the last picture and the state."""
     results = [env.step(frozenset(keys)) for _ in range(decisions)]
     return results[-1][0], results[-1][-1]["state"]
+
+
+def test_it_takes_goals_that_need_memory():
+    with contextlib.closing(ArenaEnv(size=(160, 120), goal="Leave by the other door")) as made:
+        _, info = made.reset(seed=10_000)
+        assert (info["task"], info["state"].layout.goal.name) == ("other_door", "other door")
 
 
 def test_gymnasium_makes_it_and_reward_is_one_on_success():

@@ -5,7 +5,7 @@ import pytest
 
 from protege.arena.record import record_episodes
 from protege.arena.record_steps import record_steps
-from protege.arena.tasks import GOALS, Task
+from protege.arena.tasks import GOALS, MEMORY_GOALS, Task
 from protege.cloning.episodes import StepStore
 from protege.cloning.store import Dataset
 from protege.core import KEYBOARD_12
@@ -39,6 +39,15 @@ def test_a_second_run_records_what_is_missing(tmp_path):
     assert again.new == 2
     assert seen == [(1, 2), (2, 2)]
     assert len(Dataset.open(tmp_path / "d.zarr").episodes) == 4
+
+
+def test_memory_goals_are_recorded_by_turns_and_named_in_the_episode(tmp_path):
+    done = record_steps(store(tmp_path / "d.zarr"), 3, 5000, noise=0.0, task="memory")
+    dataset = Dataset.open(tmp_path / "d.zarr")
+    assert (done.new, done.won) == (3, 3)
+    assert dataset.goals == tuple(goal.sentence for goal in MEMORY_GOALS.values())
+    names = {episode.attributes["session_name"] for episode in dataset.episodes}
+    assert names == {"arena_05000_both_torches", "arena_05001_start", "arena_05002_other_door"}
 
 
 def test_goals_and_tasks_are_as_asked_for(tmp_path):

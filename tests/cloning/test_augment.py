@@ -135,5 +135,20 @@ def test_time_jitters_by_one_older_frame_and_never_the_newest(sample):
         assert np.array_equal(found.frames[b, t], before[b, t + 1])
 
 
+def test_a_share_loses_its_history_wholly_and_the_newest_frame_stays(sample):
+    found = changed(sample, history_dropout=0.5)
+    before = np.asarray(sample.frames)
+    assert np.array_equal(found.frames[:, -1], before[:, -1])
+    dropped = (found.frames == before[:, -1:]).all((1, 2, 3, 4))
+    kept = (found.frames == before).all((1, 2, 3, 4))
+    assert (dropped ^ kept).all()
+    assert 16 < dropped.sum() < 48
+
+
+def test_dropping_history_leaves_what_other_changes_draw(sample):
+    plain, dropped = changed(sample, crop=2, flip=0.5), changed(sample, crop=2, flip=0.5, history_dropout=1.0)
+    assert np.array_equal(plain.frames[:, -1], dropped.frames[:, -1])
+
+
 def test_another_key_draws_otherwise(sample):
     assert not np.array_equal(changed(sample, 0, crop=2).frames, changed(sample, 1, crop=2).frames)

@@ -131,12 +131,12 @@ def test_a_key_that_nothing_reads_would_be_found():
     assert [own for _, own in keys(Section) if own not in read] == ["gradient_clip_colour"]
 
 
-@pytest.mark.parametrize("name", [*models.names(), "arena_goal"])
+@pytest.mark.parametrize("name", [*models.names(), "arena_goal", "arena_memory"])
 def test_the_shipped_configurations_load_and_say_how_to_run_them(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = shipped(f"{name}.yaml")
     found = load(path)
-    assert found.model.name == ("pure_cnn" if name == "arena_goal" else name)
+    assert found.model.name == {"arena_goal": "pure_cnn", "arena_memory": "temporal_cnn"}.get(name, name)
     assert found.training.checkpoint_dir == f"models/cloning/{name}"
     header = path.read_text(encoding="utf-8").split("\n\n")[0]
     assert f"python -m BC_training --config configs/{name}.yaml" in header

@@ -7,7 +7,7 @@ import pytest
 
 from protege.agent.vision import VisionAgent
 from protege.arena.rooms import layout
-from protege.arena.tasks import Task
+from protege.arena.tasks import MemoryTask, Task
 from protege.core import NO_KEYS, Plan, Session
 from protege.core.card import ModelCard
 from protege.errors import UserError
@@ -39,6 +39,16 @@ def test_the_expert_wins_random_keys_seldom_do_and_the_page_shows_both(tmp_path)
     assert text.count("<img") > 5
     assert "<polyline" in text
     assert 'src="http' not in text
+
+
+def test_memory_goals_are_played_by_turns_and_the_expert_reaches_them(tmp_path):
+    page = tmp_path / "arena.html"
+    figures = run(ArenaBench(Player("expert"), episodes=3, task="memory", baselines=(), page=page), quiet)
+    values = {figure.key: figure.value for figure in figures}
+    assert [values[f"success_task_{task}"] for task in MemoryTask] == [1.0] * 3
+    assert "goal_following" not in values
+    assert "Touch both torches" in page.read_text()
+    assert [job.goal for job in jobs(10_000, 2, MemoryTask.GO_BACK)] == ["start", "start"]
 
 
 def test_episodes_are_the_same_in_one_process_and_in_two():
@@ -125,6 +135,7 @@ def test_benchmarks_that_make_no_sense_are_refused_in_words():
         ({"seed": 5}, "begin at 10000"),
         ({"episodes": 0}, "at least one episode"),
         ({"baselines": ("magic",)}, "no baseline magic"),
+        ({"live": 1, "task": "memory"}, "none draws memory"),
     ):
         with pytest.raises(UserError, match=words):
             ArenaBench(**{"player": Player("expert"), **options})

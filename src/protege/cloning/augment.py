@@ -51,6 +51,9 @@ def augment(key: jax.Array, sample: Sample, config: AugmentConfig, sides: Mirror
     frames = sample.frames
     if config.temporal_jitter and frames.shape[1] > 1:
         frames = _jitter_time(jitter, frames, config.temporal_jitter)
+    if config.history_dropout and frames.shape[1] > 1:
+        # Its key is derived, not split off with the others: what they draw stays what it was.
+        frames = _drop_history(jax.random.fold_in(jitter, 1), frames, config.history_dropout)
     if config.crop:
         frames = _move(crop, frames, config.crop)
     if config.brightness or config.contrast or config.saturation:
@@ -67,6 +70,12 @@ def _jitter_time(key: jax.Array, frames: jax.Array, share: float) -> jax.Array:
     late = jnp.where(jax.random.bernoulli(whether, share, (count,)), late, -1)
     take = jnp.arange(length) + (jnp.arange(length) == late[:, None])
     return jnp.take_along_axis(frames, take[:, :, None, None, None], axis=1)
+
+
+def _drop_history(key: jax.Array, frames: jax.Array, share: float) -> jax.Array:
+    """Replace all earlier frames of a share of the samples by the newest, as if nothing had happened before."""
+    dropped = jax.random.bernoulli(key, share, (frames.shape[0], 1, 1, 1, 1))
+    return jnp.where(dropped, frames[:, -1:], frames)
 
 
 def _move(key: jax.Array, frames: jax.Array, most: int) -> jax.Array:

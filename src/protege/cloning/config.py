@@ -28,6 +28,8 @@ class AugmentConfig:
     brightness, contrast, saturation: maximum relative change
     flip: probability of a mirrored sample, with its left and right actions exchanged
     temporal_jitter: probability that one older frame of a window is replaced by the one after it
+    history_dropout: probability that all earlier frames of a window are replaced by the newest, so that a policy
+        cannot lean on them alone
     """
 
     crop: int = 0
@@ -36,11 +38,12 @@ class AugmentConfig:
     saturation: float = 0.0
     flip: float = 0.0
     temporal_jitter: float = 0.0
+    history_dropout: float = 0.0
 
     def __post_init__(self) -> None:
         within("dataset.augment.crop", self.crop, 0, 256)
         all_within("dataset.augment", self, ("brightness", "contrast", "saturation"), 0, 0.9)
-        all_within("dataset.augment", self, ("flip", "temporal_jitter"), 0, 1)
+        all_within("dataset.augment", self, ("flip", "temporal_jitter", "history_dropout"), 0, 1)
 
 
 @dataclass(frozen=True)

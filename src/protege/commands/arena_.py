@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from protege.arena.tasks import TASKS, Task
 from protege.commands.progress import bar
 from protege.commands.types import SEED, Count, Number, Size, examples
 from protege.core.paths import raw_playthrough, shown
@@ -67,9 +68,7 @@ def play(seed: int, episodes: int, size: tuple[int, int], seconds: float, log: P
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for sessions. Default: dataset/raw_playthrough.")
 @click.option(
     "--task",
-    type=click.Choice(
-        ["go_to", "open_door", "climb_stairs", "check_posters", "both_torches", "go_back", "other_door", "memory"]
-    ),
+    type=click.Choice([*TASKS]),
     help="Only layouts whose own goal is of this kind; both_torches, go_back, other_door: ask for this goal, which no "
     "layout has by itself; memory: for these three by turns.",
 )
@@ -99,11 +98,10 @@ def record(
     What is recorded already is kept: a second run goes on where the first was stopped.
     """
     from protege.arena.record import record_episodes
-    from protege.arena.tasks import TASKS
 
-    if goal and task in ("both_torches", "go_back", "other_door", "memory"):
-        raise click.UsageError(f"--goal and --task {task}: both say what to ask for; give one of them")
     kind = None if task is None else TASKS[task]
+    if goal and not isinstance(kind, Task | None):
+        raise click.UsageError(f"--goal and --task {task}: both say what to ask for; give one of them")
     if zarr is not None:
         if out is not None:
             raise click.UsageError("--zarr and --out: episodes go to one place; give one of them")

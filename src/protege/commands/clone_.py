@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from protege.arena.tasks import TASKS
 from protege.commands.progress import bar
 from protege.commands.types import SEED, Count, examples
 from protege.core.card import ModelCard
@@ -125,7 +126,7 @@ def compare(models: tuple[Path, ...]) -> int:
 @click.option("--seed", type=SEED, default=10_000, show_default=True, help="The first room; 10,000 or later.")
 @click.option(
     "--task",
-    type=click.Choice(["go_to", "open_door", "climb_stairs", "check_posters", "all"]),
+    type=click.Choice([*TASKS, "all"]),
     default="go_to",
     show_default=True,
     help="Only goals of this kind.",
@@ -140,7 +141,6 @@ def rollout(model: str, episodes: int, seed: int, task: str, page: Path | None) 
     """
     _require_libraries()
     from protege.agent import baselines
-    from protege.arena.tasks import Task
     from protege.evaluation.episodes import BASELINES, Player
 
     if model not in {*BASELINES, *baselines.BASELINES} and "://" not in model:
@@ -150,7 +150,7 @@ def rollout(model: str, episodes: int, seed: int, task: str, page: Path | None) 
     _require_writable("--page", page.parent, [page.name])
     from protege.evaluation.rollout import play, write_page
 
-    kind = None if task == "all" else Task(task)
+    kind = TASKS.get(task)
     with bar("episodes") as progress:
         played = play(Player(model), episodes, seed, kind, lambda done: progress(done, episodes))
     write_page(played, page)
