@@ -7,7 +7,6 @@ from protege.cloning.checkpoint import load_model
 from protege.cloning.config import load
 from protege.cloning.store import Dataset
 from protege.errors import UserError
-from protege.evaluation import vizdoom, vizdoom_cloned
 from protege.settings import shipped
 
 
@@ -41,20 +40,8 @@ def test_a_model_is_trained_by_the_shipped_recipe_and_recorded_with_corrections(
     assert all(episode.attributes["corrected"] for episode in dataset.episodes)
 
 
-def test_the_scripted_player_of_the_corridor_is_better_than_standing_still(tmp_path):
-    rewards = vizdoom_cloned.record(tmp_path / "d.zarr", tmp_path, "deadly_corridor", 2)
-    dataset = Dataset.open(tmp_path / "d.zarr")
-    assert sorted(dataset.keys) == ["a", "d", "left", "right", "s", "space", "w"]
-    held = {key for n, key in enumerate(dataset.keys) if any(e.actions[:, n].any() for e in dataset.episodes)}
-    assert {"w", "space"} <= held
-    assert min(rewards) > 0  # dying on the way costs more than half of the way brings
-    with pytest.raises(UserError, match="knows only deadly_corridor"):
-        vizdoom_cloned.record(tmp_path / "e.zarr", tmp_path, "basic", 1)
-
-
 def test_mistakes_are_one_line():
     with pytest.raises(UserError, match="no part fly; they are data, train, decide, play"):
         cloning.CloningBench(("fly",))
     with pytest.raises(UserError, match="rooms is 1 or more"):
         cloning.CloningBench(rooms=0)
-    assert vizdoom.VizdoomBench("cloned").trained_on == 100

@@ -34,6 +34,13 @@ def command() -> None:
 
 
 AS_JSON = click.option("--json", "json_", is_flag=True, help="Print one JSON object instead of a table.")
+DECODING = click.option(
+    "--decoding",
+    type=click.Choice(["auto", "greedy"]),
+    default="auto",
+    show_default=True,
+    help="auto: as the model's card says; greedy: the likeliest action of every slot.",
+)
 
 
 @command.command(
@@ -57,13 +64,7 @@ AS_JSON = click.option("--json", "json_", is_flag=True, help="Print one JSON obj
 @click.option("--live", type=Count(0), default=0, show_default=True, help="Episodes through the real window.")
 @click.option("--execute", type=Count(1, 7), default=1, show_default=True, help="Slots before re-planning.")
 @click.option("--temperature", type=Number(0), default=0.0, show_default=True)
-@click.option(
-    "--decoding",
-    type=click.Choice(["auto", "greedy"]),
-    default="auto",
-    show_default=True,
-    help="auto: as the model's card says; greedy: the likeliest action of every slot.",
-)
+@DECODING
 @click.option("--processes", type=Count(1), default=1, show_default=True, help="Arenas at once.")
 @click.option("--ray", is_flag=True, help="Spread the episodes over a Ray cluster.")
 @click.option("--page", type=click.Path(path_type=Path), help="Write film strips and maps here.")
@@ -92,24 +93,66 @@ def arena(
     "vizdoom",
     epilog=examples(
         "protege bench vizdoom --model models/gameplay_agent_lora --scenario deadly_corridor",
-        "protege bench vizdoom --model random --scenario my_way_home --episodes 10",
-        "protege bench vizdoom --model cloned --scenario deadly_corridor",
+        "protege bench vizdoom --model cloned --scenario health_gathering",
+        "protege bench vizdoom --all --policies pixels --folder models/vizdoom",
     ),
 )
-@click.option("--model", required=True, help="Folder, server, or random, scripted, repeat, majority, cloned.")
-@click.option("--scenario", default="deadly_corridor", show_default=True, help="One of ViZDoom's, e.g. my_way_home.")
-@click.option("--episodes", type=Count(1), default=20, show_default=True, help="Of the model, and of random.")
+@click.option("--model", help="Folder, server, or random, scripted, repeat, majority, cloned.")
+@click.option("--all", "all_", is_flag=True, help="Train and score the pixel policy and the tiny VLM in 5 scenarios.")
+@click.option("--scenario", help="One of ViZDoom's, e.g. my_way_home.  [default: deadly_corridor]")
+@click.option("--episodes", type=Count(1), help="Of everybody who plays.  [default: 20; 50 with --all]")
 @click.option("--goal", help="What the model is told. Default: the scenario's own task.")
 @click.option("--execute", type=Count(1, 7), default=1, show_default=True, help="Slots before re-planning.")
 @click.option("--temperature", type=Number(0), default=0.0, show_default=True)
+@DECODING
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Of the first episode.")
-@click.option("--trained-on", type=Count(3), default=100, show_default=True, help="Episodes, for cloned.")
+@click.option("--trained-on", type=Count(3), default=100, show_default=True, help="Episodes, for cloned and --all.")
+@click.option("--policies", help="With --all: pixels, vlm or pixels,vlm.  [default: pixels,vlm]")
+@click.option("--folder", type=click.Path(path_type=Path), help="With --all: keep what is made, and go on there.")
 @AS_JSON
-def vizdoom(json_: bool, **options: Any) -> None:
-    """How much reward does a policy get in ViZDoom's public scenarios, beside random keys?"""
+def vizdoom(
+    json_: bool,
+    all_: bool,
+    model: str | None,
+    scenario: str | None,
+    goal: str | None,
+    policies: str | None,
+    folder: Path | None,
+    temperature: float,
+    decoding: str,
+    episodes: int | None,
+    **options: Any,
+) -> None:
+    """How much reward does a policy get in ViZDoom's public scenarios, beside random keys?
+
+    With --all: in basic, deadly_corridor, health_gathering, defend_the_center and my_way_home, how much of the way from
+    random keys to a scripted player do the pixel policy and the tiny VLM go, trained on episodes of that player?
+    """
+    from protege.agent.vision import VisionOptions
+
+    vision = VisionOptions(temperature=temperature, decoding=decoding)
+    if all_:
+        _refuse("--all plays five scenarios with its own models", model=model, scenario=scenario, goal=goal)
+        from protege.evaluation import vizdoom_all
+
+        names = tuple((policies or ",".join(vizdoom_all.POLICIES)).split(","))
+        every = vizdoom_all.VizdoomAll(names, folder, episodes=episodes or 50, vision=vision, **options)
+        _show(vizdoom_all.run(every, _say), json_)
+        return
+    _refuse("without --all there is one model", policies=policies, folder=folder)
+    if model is None:
+        raise click.UsageError("give --model MODEL, or --all")
     from protege.evaluation import vizdoom
 
-    _show(vizdoom.run(vizdoom.VizdoomBench(**options), _say), json_)
+    one = {"scenario": scenario or "deadly_corridor", "episodes": episodes or 20, "goal": goal, "vision": vision}
+    _show(vizdoom.run(vizdoom.VizdoomBench(model, **one, **options), _say), json_)
+
+
+def _refuse(why: str, **given: object) -> None:
+    """Usage errors for options that would do nothing."""
+    for name, value in given.items():
+        if value is not None:
+            raise click.UsageError(f"--{name} {value}: {why}; leave it out")
 
 
 def _say(text: str) -> None:
