@@ -94,6 +94,8 @@ def test_both_ends_are_as_far_from_the_middle_and_look_alike():
             assert first.kind == second.kind
             assert MIDDLE.distance(first.at) == MIDDLE.distance(second.at)
         made = layout(seed, DOOR)
+        assert made.door
+        assert made.entrance
         assert MIDDLE.distance(made.door.center) == MIDDLE.distance(made.entrance.center)
 
 
