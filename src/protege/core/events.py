@@ -70,9 +70,13 @@ class Goal:
     goal: str
 
 
+CUT: Final = "cut"
+"""How an episode ends of which only the beginning was recorded: its goal is neither reached nor missed there."""
+
+
 @dataclass(frozen=True, slots=True)
 class End:
-    """An episode ends; how: "success", "timeout", …"""
+    """An episode ends; how: "success", "timeout", …, or `CUT`."""
 
     t_ns: int
     end: str

@@ -114,21 +114,29 @@ class _Scenario:
         return self._played(who, acts[who])
 
     def policy(self, who: str) -> list[float]:
-        return self._played(who, lambda: self._trained(who))
+        return self._played(who, lambda: self._act(who))
 
-    def _trained(self, who: str) -> Act:
-        bench, sessions = self.bench, self.folder / "sessions"
+    def _act(self, who: str) -> Act:
+        policy = load_policy(self._model(who), self.bench.vision)
+        policy.warm_up()
+        return PolicyAct(policy, GOALS[self.name], self.bench.execute if who == "vlm" else 1)
+
+    def _model(self, who: str) -> Path:
+        """A policy's model, recorded for and trained where a run before has not done so."""
+        bench, sessions, folder = self.bench, self.folder / "sessions", self.folder / who
+        trained = folder / "trained.json"
+        if trained.exists():
+            return folder / str(read_json(trained)["model"])
         counted = Progress(f"{self.name}: episodes recorded", bench.trained_on, self.say)
         record(sessions, self.name, bench.trained_on, counted.step)
         self.say(f"{self.name}: training {who}")
         tell = lambda text: self.say(f"{self.name} {who}: {text}")  # noqa: E731
         if who == "pixels":
-            model = vizdoom_train.pixels(self.folder / who, sessions, tell, bench.overrides)
+            model = vizdoom_train.pixels(folder, sessions, tell, bench.overrides)
         else:
-            model = vizdoom_train.vlm(self.folder / who, sessions, bench.steps, tell)
-        policy = load_policy(model, bench.vision)
-        policy.warm_up()
-        return PolicyAct(policy, GOALS[self.name], bench.execute if who == "vlm" else 1)
+            model = vizdoom_train.vlm(folder, sessions, bench.steps, tell)
+        write_json(trained, {"model": str(model.relative_to(folder))})
+        return model
 
     def _played(self, who: str, act: Callable[[], Act]) -> list[float]:
         """The rewards of all episodes; those that a run before has played are read."""

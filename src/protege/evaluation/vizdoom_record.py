@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protege.core.actions import NO_KEYS, Action
-from protege.core.events import End, Goal, Held, Key
+from protege.core.events import CUT, End, Goal, Held, Key
 from protege.core.frame import encode_jpeg
 from protege.core.session import SessionInfo, SessionWriter, library_versions, staged_session
 from protege.evaluation.vizdoom_game import GOALS, ScenarioGame
@@ -26,8 +26,8 @@ SLIP: Final = 0.05
 SLIP_DECISIONS: Final = (2, 5)
 LONGEST: Final = 300
 """Decisions that are kept of an episode; what comes later looks the same."""
-
 TAIL: Final = 18
+"""Steps of a second, by which an episode is lengthened."""
 
 
 def game(scenario: str, truth: bool = False) -> ScenarioGame:
@@ -106,5 +106,5 @@ def _write(folder: Path, played: ScenarioGame, taken: Iterator[tuple[NDArray[np.
         t_ns += played.tics * 1_000_000_000 // 35
         for key in sorted(held):
             writer.event(Key(t_ns, key, False))
-        writer.event(End(t_ns, "timeout"))  # not "success": that would teach to stop there
+        writer.event(End(t_ns, CUT))  # "success" would teach to stop there
         writer.finish()

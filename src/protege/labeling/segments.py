@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protege.core import Session
-from protege.core.events import AGENT
+from protege.core.events import AGENT, CUT
 from protege.core.labeled import Segment
 from protege.core.session import Span
 
@@ -96,7 +96,7 @@ def cut(
             covers = kept[-1][1] if span.goal is not None else stop
             reached = span.goal is None or _reached(spans, number)
             # That the agent's run failed says nothing against what a person did in it.
-            end = span.end if span.by is None or reached else None
+            end = span.end if span.end != CUT and (span.by is None or reached) else None
             segments.append(Segment(start, stop, span.goal, covers, reached, end))
     return segments, aside
 
