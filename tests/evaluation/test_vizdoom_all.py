@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from random import Random
 
 import numpy as np
 import pytest
@@ -14,16 +15,16 @@ from protege.evaluation.vizdoom_record import TAIL, game, record, steps
 from protege.labeling import Given, label
 
 
-class Always:
+class Always(Random):
     """A source of chance that lets everybody slip, to the right, for one decision."""
 
     def random(self):
         return 0.0
 
-    def choice(self, keys):
+    def choice(self, seq):
         return "right"
 
-    def randint(self, least, most):
+    def randint(self, a, b):
         return 1
 
 
