@@ -80,7 +80,7 @@ def test_a_stopped_run_goes_on_in_its_folder(tmp_path):
 
 
 def test_a_vision_language_model_is_trained_on_the_same_recordings(tmp_path):
-    bench = replace(small(tmp_path), policies=("vlm",), episodes=1, steps=1)
+    bench = replace(small(tmp_path), policies=("vlm",), episodes=1, steps=1, execute=7)
     found = {f.key: f.value for f in vizdoom_all.run(bench)}
     assert found.keys() >= {"reward_vlm_basic", "share_vlm_basic", "share_vlm_basic_ci", "share_vlm_reached"}
     assert (tmp_path / "basic" / "vlm" / "demo" / "model" / "card.json").exists()
