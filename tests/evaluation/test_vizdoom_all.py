@@ -1,6 +1,7 @@
 """`protege bench vizdoom --all`: recordings, two policies trained on them, and how far they come."""
 
 import json
+import random
 from dataclasses import replace
 
 import numpy as np
@@ -14,16 +15,16 @@ from protege.evaluation.vizdoom_record import TAIL, game, record, steps
 from protege.labeling import Given, label
 
 
-class Always:
+class Always(random.Random):
     """A source of chance that lets everybody slip, to the right, for one decision."""
 
     def random(self):
         return 0.0
 
-    def choice(self, keys):
+    def choice(self, seq):
         return "right"
 
-    def randint(self, least, most):
+    def randint(self, a, b):
         return 1
 
 
