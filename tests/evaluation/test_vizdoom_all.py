@@ -1,8 +1,8 @@
 """`protege bench vizdoom --all`: recordings, two policies trained on them, and how far they come."""
 
 import json
+import random
 from dataclasses import replace
-from random import Random
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from protege.evaluation.vizdoom_record import TAIL, game, record, steps
 from protege.labeling import Given, label
 
 
-class Always(Random):
+class Always(random.Random):
     """A source of chance that lets everybody slip, to the right, for one decision."""
 
     def random(self):
@@ -81,7 +81,7 @@ def test_a_stopped_run_goes_on_in_its_folder(tmp_path):
 
 
 def test_a_vision_language_model_is_trained_on_the_same_recordings(tmp_path):
-    bench = replace(small(tmp_path), policies=("vlm",), episodes=1, steps=1)
+    bench = replace(small(tmp_path), policies=("vlm",), episodes=1, steps=1, execute=7)
     found = {f.key: f.value for f in vizdoom_all.run(bench)}
     assert found.keys() >= {"reward_vlm_basic", "share_vlm_basic", "share_vlm_basic_ci", "share_vlm_reached"}
     assert (tmp_path / "basic" / "vlm" / "demo" / "model" / "card.json").exists()

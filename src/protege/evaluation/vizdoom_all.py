@@ -20,7 +20,7 @@ from protege.evaluation.figures import Figure
 from protege.evaluation.vizdoom_game import GOALS
 from protege.evaluation.vizdoom_play import Act, PolicyAct, player_act, rewards
 from protege.evaluation.vizdoom_players import PLAYERS
-from protege.evaluation.vizdoom_record import FINE_TICS, SLIP, game, record
+from protege.evaluation.vizdoom_record import FINE_TICS, SLIP, SLIP_DECISIONS, game, record
 from protege.policies import load_policy
 
 POLICIES: Final = ("pixels", "vlm")
@@ -60,7 +60,7 @@ class VizdoomAll:
         return {
             **{"trained_on": self.trained_on, "seed": self.seed, "execute": self.execute, "steps": self.steps},
             **{"temperature": self.vision.temperature, "decoding": self.vision.decoding},
-            **{"tics": FINE_TICS, "slip": SLIP, "recipe": [*vizdoom_train.RECIPE, *self.overrides]},
+            **{"tics": FINE_TICS, "slip": [SLIP, *SLIP_DECISIONS], "recipe": [*vizdoom_train.RECIPE, *self.overrides]},
         }
 
 

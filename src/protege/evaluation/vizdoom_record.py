@@ -21,9 +21,10 @@ TRAIN_SEED: Final = 100_000
 FINE_TICS: Final = 2
 """Of a decision: with 4 the smallest turn is 7 degrees, and a monster far away cannot be aimed at."""
 DRAWN: Final = (160, 120)
-SLIP: Final = 0.05
-"""The chance, at every decision, that the player holds a wrong key for some decisions."""
-SLIP_DECISIONS: Final = (2, 5)
+SLIP: Final = 0.03
+"""The chance, at every decision, that the player reacts late, holding its last keys on, or holds a wrong key."""
+SLIP_DECISIONS: Final = (4, 10)
+"""For how long: a policy that errs does so for a quarter of a second or more, walking past somebody who shoots."""
 LONGEST: Final = 300
 """Decisions that are kept of an episode; what comes later looks the same."""
 TAIL: Final = 18
@@ -58,13 +59,16 @@ def steps(played: ScenarioGame, rng: random.Random, slip: float = SLIP) -> Itera
     where it slips.
     """
     player = PLAYERS[played.scenario]
+    held: Action = NO_KEYS
     wrong: list[Action] = []
     while not played.over:
         meant = player(Scene(played.engine))
         yield played.picture(), meant
         if not wrong and rng.random() < slip:
-            wrong = [frozenset((rng.choice(played.keys),))] * rng.randint(*SLIP_DECISIONS)
-        played.press(wrong.pop() if wrong else meant)
+            late = held and rng.random() < 0.5
+            wrong = [held if late else frozenset((rng.choice(played.keys),))] * rng.randint(*SLIP_DECISIONS)
+        held = wrong.pop() if wrong else meant
+        played.press(held)
 
 
 def _lengthened(
