@@ -45,7 +45,7 @@ class ArenaBench:
             raise UserError("expected at least one episode, and --execute from 1 to 7")
         if self.live and not isinstance(self.task, Task | None):
             raise UserError(
-                f"--live {self.live}: the window plays rooms with goals of their own, --task {self.task} none"
+                f"--live {self.live}: through the window rooms ask for goals of their own, and none draws {self.task}"
             )
         if unknown := set(self.baselines) - set(BASELINES):
             raise UserError(f"no baseline {', '.join(sorted(unknown))}; they are {', '.join(BASELINES)}")
