@@ -106,7 +106,10 @@ def run(bench: AblationsBench, say: Say = lambda text: None) -> list[Figure]:
         found = {
             name: [_one(bench, name, seed, root, say) for seed in range(bench.seeds)] for name in names
         }  # fmt: skip
-    return [_figure(f"success_{bench.policy}_{name}", results) for name, results in found.items()]
+    won = {name: sum(int(str(each["won"])) for each in results) for name, results in found.items()}
+    best = max(won, key=lambda name: won[name])
+    figures = [_figure(f"success_{bench.policy}_{name}", results) for name, results in found.items()]
+    return [*figures, Figure("best_variant", best, f"{best}: it reached most goals, which intervals may not bear out")]
 
 
 def _figure(key: str, results: Sequence[Mapping[str, Json]]) -> Figure:
