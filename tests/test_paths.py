@@ -26,13 +26,19 @@ READ = "shown, and read as a session that believes nothing"
 
 REVIEWED = {
     "cloning/agreement.py": {"Path(str(before.settings['dataset.path']))": SETTING},
+    "agent/server.py": {"Path(place)": "where a server says its model lies; only a card is read there"},
     "evaluation/arena.py": {"there / (there + old)": "numbers"},
+    "evaluation/vizdoom_all.py": {
+        "folder / name": "a scenario's name, which is one of five",
+        "folder / str(read_json(trained)['model'])": "a model may lie anywhere, and is only read",
+    },
+    "evaluation/vizdoom_game.py": {"Path(self._folder.name)": "of a temporary folder"},
     "commands/clone_.py": {"Path(loaded.training.checkpoint_dir)": SETTING},
     "core/files.py": {"place.with_name(f'.{place.name}.lock')": "a Path's own name"},
     "core/together.py": {"folder / name": "is_component() is asked above"},
     "core/transaction.py": {"root / part.name": "part came from component()"},
     "demo/window.py": {"work / name": "the name of a folder that the demo was given"},
-    "improve/steps.py": {"Path(self.config.data.folder)": SETTING},
+    "improve/vision.py": {"Path(self.config.data.folder)": SETTING},
     "labeling/dataset.py": {"path / sample.image": CHECKED},
     "labeling/export.py": {"Path(row['image'])": CHECKED, "out / image": CHECKED},
     "labeling/job.py": {
