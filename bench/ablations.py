@@ -7,7 +7,7 @@ for as many samples (fewer, where a sample costs more), and plays the same rooms
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -85,14 +85,17 @@ class AblationsBench:
     epochs: int = 10
     episodes: int = 400
     folder: Path | None = None
-    known: Mapping[str, Variant] = field(init=False)
 
     def __post_init__(self) -> None:
         if self.policy not in POLICIES:
             raise UserError(f"--policy {self.policy}: expected {' or '.join(POLICIES)}")
-        object.__setattr__(self, "known", POLICIES[self.policy])
         if unknown := [name for name in self.variants if name not in self.known]:
             raise UserError(f"--variant {unknown[0]}: expected one of {', '.join(self.known)}")
+
+    @property
+    def known(self) -> Mapping[str, Variant]:
+        """The policy's variants by name."""
+        return POLICIES[self.policy]
 
 
 def run(bench: AblationsBench, say: Say = lambda text: None) -> list[Figure]:

@@ -2,6 +2,7 @@
 """Samples with earlier frames: which, as the stock processor makes them, left out now and then, and trained on."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -183,6 +184,7 @@ def test_a_run_of_a_version_without_a_history_does_not_go_on_with_one(tmp_path, 
     output = train(settings(folder, tiny, tmp_path / "model")).output
     record = json.loads((output / "run.json").read_text())
     assert record["settings"].pop("data.history.frames") == 0
+    assert record["settings"].pop("data.change_weight") == 1
     assert not [name for name in record["settings"] if "history" in name]
     for place in (output, output / "checkpoints"):
         if (place / "run.json").is_file():
@@ -190,6 +192,9 @@ def test_a_run_of_a_version_without_a_history_does_not_go_on_with_one(tmp_path, 
     assert train(settings(folder, tiny, output)).steps == 2
     with pytest.raises(UserError, match=r"data.history.frames=0, this one has 1"):
         train(settings(folder, tiny, output, frames=1))
+    plain = settings(folder, tiny, output)
+    with pytest.raises(UserError, match=r"data.change_weight=1.0, this one has 3.0"):
+        train(replace(plain, data=replace(plain.data, change_weight=3.0)))
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,9 @@ class Goal:
 
 
 CUT: Final = "cut"
-"""How an episode ends of which only the beginning was recorded: its goal is neither reached nor missed there."""
+"""How an episode ends of which only the beginning was recorded: its goal is neither reached nor missed there. Also why
+a session that was cut pauses at its end.
+"""
 
 
 @dataclass(frozen=True, slots=True)

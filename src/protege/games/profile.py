@@ -105,9 +105,9 @@ def load_game(name: str) -> Game:
     if path is None:
         known = sorted(known_games())
         near = difflib.get_close_matches(name.lower(), known, 1, 0.3)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+        hint = f"did you mean {near[0]}" if near else f"there are {', '.join(known)}"
         raise UserError(
-            f"--game {one_line(name, 80)}: no such game; {hint} Make a profile of yours with: protege game new"
+            f"--game {one_line(name, 80)}: no such game; {hint}; make a profile of yours with: protege game new"
         )
     if not path.is_file():
         raise UserError(f"--game {one_line(name, 200)}: no such file; make one with: protege game new")

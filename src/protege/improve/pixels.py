@@ -29,10 +29,7 @@ class Pixels:
     @classmethod
     def of(cls, options: ImproveOptions) -> Self:
         if options.place == WINDOW:
-            raise UserError(
-                f"--model {options.model}: a policy from pixels is corrected in the arena only; with your own hands, "
-                "give a vision model"
-            )
+            raise _arena_only(options.model)
         data = [] if options.data is None else [f"dataset.path={options.data}"]
         return cls(load(require_config(options.model, CONFIG_NAME, "protege clone train"), [*data, *options.overrides]))
 
@@ -65,4 +62,10 @@ class Pixels:
         return Fitted(trained.steps)
 
     def score_held_back(self, turn: Turn, model: Path) -> Score:
-        raise NotImplementedError("refused in `of`")
+        raise _arena_only(model)
+
+
+def _arena_only(model: Path) -> UserError:
+    return UserError(
+        f"--model {model}: a policy from pixels is corrected in the arena only; to do it yourself, give a vision model"
+    )

@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 
-from protege.core.events import End, Event, Goal, Held, Key, Pause, frame_actions
+from protege.core.events import CUT, End, Event, Goal, Held, Key, Pause, frame_actions
 from protege.core.files import Json, locked, regular_size
 from protege.core.lineage import ORIGIN, joined
 from protege.core.quality import judge
@@ -33,8 +33,6 @@ from protege.core.transaction import TRASH, Transaction, remove, to_trash, trans
 from protege.errors import UserError
 from protege.recorder.config import check_name
 
-CUT: Final = "cut"
-"""Why a session made by editing pauses at its end, and how an episode ends that the next part does not continue."""
 TAIL_NS: Final = 500_000_000
 """Keys are kept this long past a cut, so that actions read with a reaction shift (tau) are as before, too."""
 GAP_NS: Final = 1_000_000_000

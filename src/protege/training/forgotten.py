@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 
 from protege.core.files import Json
 from protege.training.earlier import Earlier
 from protege.training.predict import predict
+from protege.training.sampling import evenly
 from protege.training.start import BEFORE, CHECKPOINTS, load_adapter
 
 if TYPE_CHECKING:
@@ -43,8 +43,7 @@ def forgotten(trainer: "ActionTrainer", earlier: Earlier | None, output: Path, m
         return None
     model, progress = trainer.accelerator.unwrap_model(trainer.model), trainer.scoring
     collator = replace(trainer.collator, data=earlier.scored)
-    count = len(collator.data)
-    rows = np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))
+    rows = evenly(len(collator.data), most)
     first = collator.data.columns[rows, 0]
     now = predict(model, collator, rows, progress=partial(progress, "earlier goals")).pred[:, 0] == first
     with _as_it_began(model, output / CHECKPOINTS / BEFORE):

@@ -178,7 +178,7 @@ def make_trainer(
     """The trainer. asked: whether it is to stop; progress: of scoring; earlier: data to rehearse."""
     from transformers import EarlyStoppingCallback, PrinterCallback
 
-    from protege.training.sampling import Draws, Rehearsal, balance_weights, change_weights
+    from protege.training.sampling import Draws, Rehearsal, balance_weights, change_weights, evenly
     from protege.training.trainer import ActionTrainer, Stopper, TrainingLog
 
     options = config.training
@@ -204,7 +204,7 @@ def make_trainer(
         callbacks,
         collator=collator,
         held_back=replace(collator, data=held_back).scoring() if scored else None,
-        rows=spread(len(held_back), options.score_samples),
+        rows=evenly(len(held_back), options.score_samples),
         asked=asked,
         progress=progress,
         draws=Draws(len(training), options.seed, weights(training), rehearsal),
@@ -277,11 +277,6 @@ def arguments(config: VisionConfig, made: Trainable, scored: bool) -> "SFTConfig
 
 def _optimizer(name: str, on_gpu: bool) -> str:
     return name if name != "auto" else "adamw_8bit" if on_gpu else "adamw_torch"
-
-
-def spread(count: int, most: int) -> NDArray[np.int64]:
-    """At most `most` of `count` positions, evenly spread."""
-    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64)) if count else np.arange(0)
 
 
 def _check_reporter(name: str) -> None:

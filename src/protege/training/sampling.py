@@ -9,6 +9,11 @@ from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
 
+def evenly(count: int, most: int) -> NDArray[np.int64]:
+    """At most `most` of `count` positions, evenly spread."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64)) if count else np.arange(0)
+
+
 def balance_weights(columns: NDArray[np.int64], cap: float) -> NDArray[np.float64]:
     """(N,) probability of each sample: the inverse frequency of its first action, none above `cap` times the mean.
 

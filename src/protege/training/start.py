@@ -32,8 +32,6 @@ CONFIG_NAME: Final = "config.yaml"
 BEFORE: Final = "before"
 """In the folder of checkpoints: the adapter of the run before, while a run with other data goes on from it."""
 STATE: Final = "trainer_state.json"
-BEFORE_HISTORY: Final = {"data.history.frames": 0}
-"""What a run of a version without earlier frames does not say."""
 MOST_PICTURE_BYTES: Final = 1 << 30
 
 
@@ -91,7 +89,7 @@ def find_start(config: VisionConfig, data: LabeledData, output: Path) -> Start:
     now = fresh.run
     if before is None:
         return fresh
-    require_same("vision", {**BEFORE_HISTORY, **before.settings}, now.settings, output)
+    require_same("vision", _known_then(before), now.settings, output)
     difference = changed(before.data, now.data)
     if before.data and difference:
         was, here = Path(str(before.settings["data.folder"])), Path(config.data.folder)
@@ -151,7 +149,7 @@ def _from_checkpoint(
     fresh = _fresh(config, data, its)
     now = fresh.run
     if its is not None:
-        require_same("vision", {**BEFORE_HISTORY, **its.settings}, now.settings, checkpoint)
+        require_same("vision", _known_then(its), now.settings, checkpoint)
         if its.data and changed(its.data, now.data):
             raise UserError(
                 f"training.resume={checkpoint}: of a run with other data ({changed(its.data, now.data)}); "
@@ -171,6 +169,11 @@ def settings(config: VisionConfig) -> dict[str, Json]:
         for name in ("stride", "scale", "dropout"):
             del found[f"data.history.{name}"]
     return {**found, "training.batch * training.accumulation": config.training.batch * config.training.accumulation}
+
+
+def _known_then(run: Run) -> dict[str, Json]:
+    """A run's settings; what it does not say is newer than it, and was at its default."""
+    return {**settings(VisionConfig()), **run.settings}
 
 
 def contents(data: LabeledData) -> dict[str, tuple[str, int]]:
