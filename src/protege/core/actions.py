@@ -8,9 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protege.core.files import Json
+from protege.core.looking import Look
 
 Action = frozenset[str]
-"""One time step: the set of keys held during it. The empty set is written "none"."""
+"""One time step: the set of keys held during it, with the symbol of a bin for each axis of the mouse that moves (an
+axis at rest has none). The empty set is written "none".
+"""
 
 NO_KEYS: Final[Action] = frozenset()
 NONE: Final = "none"
@@ -27,6 +30,7 @@ class ActionSpace:
     movement wins a slot, and a recording that never turns gets a warning.
     meanings: what keys do in the game, in words ({"ctrl": "fire"}); for labels, reports and people, and no part of what
     makes two spaces equal.
+    look: the mouse, where it turns the view; None without. Its buttons and its wheel are keys ("mouse_left").
     """
 
     name: str
@@ -34,6 +38,7 @@ class ActionSpace:
     movement: frozenset[str] = frozenset()
     camera: frozenset[str] = frozenset()
     meanings: Mapping[str, str] = field(default_factory=dict, compare=False)
+    look: Look | None = None
 
     def __post_init__(self) -> None:
         if len(set(self.keys)) != len(self.keys):
@@ -105,7 +110,11 @@ class ActionSpace:
             "movement": sorted(self.movement),
             "camera": sorted(self.camera),
         }
-        return fields | ({"meanings": dict(self.meanings)} if self.meanings else {})
+        if self.meanings:
+            fields["meanings"] = dict(self.meanings)
+        if self.look:
+            fields["look"] = self.look.to_json()
+        return fields
 
     @classmethod
     def from_json(cls, fields: Any) -> Self:
@@ -118,7 +127,33 @@ class ActionSpace:
         meanings = fields.get("meanings", {})
         if not isinstance(meanings, dict) or not all(isinstance(text, str) for text in meanings.values()):
             raise TypeError("meanings say in words what keys do")
-        return cls(name, tuple(keys), frozenset(fields["movement"]), frozenset(fields["camera"]), meanings)
+        look = Look.from_json(fields["look"]) if "look" in fields else None
+        return cls(name, tuple(keys), frozenset(fields["movement"]), frozenset(fields["camera"]), meanings, look)
+
+    def turned(self, motion: NDArray[np.number]) -> list[Action]:
+        """The symbols of (T, 2) counts right and down, one set a frame: those of the axes that do not stand still."""
+        if self.look is None:
+            return [NO_KEYS] * len(motion)
+        bins = [axis.bins(motion[:, column]) for column, axis in enumerate(self.look.axes)]
+        return [
+            frozenset(axis.symbols[b] for axis, b in zip(self.look.axes, row, strict=True)) - self.at_rest
+            for row in zip(*bins, strict=True)
+        ]
+
+    def counts(self, action: Action) -> tuple[float, float]:
+        """Counts (right, down) that an action moves the mouse: the centres of its bins, 0 for an axis at rest."""
+        if self.look is None:
+            return 0.0, 0.0
+        moved = [0.0, 0.0]
+        for column, axis in enumerate(self.look.axes):
+            for symbol in action.intersection(axis.symbols):
+                moved[column] = axis.centres[axis.symbols.index(symbol)]
+        return moved[0], moved[1]
+
+    @property
+    def at_rest(self) -> Action:
+        """The symbols that an action leaves out."""
+        return frozenset(axis.rest for axis in self.look.axes) if self.look else NO_KEYS
 
     def only(self, keys: Iterable[str]) -> Action:
         """Those of `keys` that belong to the space, as an action."""

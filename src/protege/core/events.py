@@ -17,6 +17,8 @@ AGENT: Final = "agent"
 HUMAN: Final = "human"
 """Who presses the keys."""
 NEVER_NS: Final = 2**62
+MOST_COUNTS: Final = 1_000_000
+"""Of one motion of the mouse."""
 GAP_PERIODS: Final = 5
 GAP_NS: Final = 500_000_000
 
@@ -36,6 +38,15 @@ class Key:
     t_ns: int
     key: str
     down: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """The mouse moved by so many counts to the right and down since the `Motion` before (5 ms at most are summed)."""
+
+    t_ns: int
+    dx: int
+    dy: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +103,7 @@ class Control:
     by: str
 
 
-Event = Key | Held | Pause | Focus | Goal | End | Control
+Event = Key | Motion | Held | Pause | Focus | Goal | End | Control
 
 PAUSES: Final = {
     "toggle": "the player paused it",
@@ -129,6 +140,12 @@ def event_from_json(fields: Json, space: ActionSpace) -> Event:
             if key not in space.pressable:
                 raise ValueError(f"key {key!r} outside the action space {space.name}")
             return Key(t_ns, key, down)
+        case {"t_ns": int(t_ns), "dx": int(dx), "dy": int(dy)} if len(fields) == 3 and type(dx) is type(dy) is int:
+            if space.look is None:
+                raise ValueError(f"motion of the mouse outside the action space {space.name}")
+            if max(abs(dx), abs(dy)) > MOST_COUNTS:
+                raise ValueError(f"the mouse moved by {dx}, {dy} counts at once")
+            return Motion(t_ns, dx, dy)
         case {"t_ns": int(t_ns), "held": list(held)} if len(fields) == 2:
             if not all(key in space.pressable for key in held):
                 raise ValueError(f"held keys {held} outside the action space {space.name}")
@@ -191,6 +208,32 @@ def next_break(t_ns: NDArray[np.int64], events: Sequence[Event], period_ns: int)
     return stops[np.searchsorted(stops, t_ns, side="right")]
 
 
+def frame_motion(
+    t_ns: NDArray[np.int64], events: Sequence[Event], period_ns: int, tau_ns: int = 0
+) -> NDArray[np.int64]:
+    """(T, 2) counts right and down that the mouse moved during every frame, by the same intervals as `frame_actions`.
+
+    No motion is counted twice or lost: the sum over the frames of a stretch without a break is that of its events.
+    """
+    moves = sorted((event for event in events if isinstance(event, Motion)), key=lambda event: event.t_ns)
+    if not len(t_ns) or not moves:
+        return np.zeros((len(t_ns), 2), dtype=np.int64)
+    start, stop = _intervals(t_ns, events, period_ns, tau_ns)
+    when = np.array([event.t_ns for event in moves], dtype=np.int64)
+    total = np.zeros((len(moves) + 1, 2), dtype=np.int64)
+    np.cumsum([(event.dx, event.dy) for event in moves], axis=0, out=total[1:])
+    return total[np.searchsorted(when, stop)] - total[np.searchsorted(when, start)]
+
+
+def _intervals(
+    t_ns: NDArray[np.int64], events: Sequence[Event], period_ns: int, tau_ns: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(T,) start and (T,) stop of the time that is looked at for each frame, see `frame_actions`."""
+    limit = next_break(t_ns, events, period_ns)
+    stop = np.minimum(np.append(t_ns[1:], t_ns[-1] + period_ns), limit)
+    return np.minimum(t_ns + tau_ns, limit), np.minimum(stop + tau_ns, limit)
+
+
 def frame_actions(
     t_ns: NDArray[np.int64], events: Sequence[Event], space: ActionSpace, period_ns: int, tau_ns: int = 0
 ) -> NDArray[np.bool_]:
@@ -203,9 +246,7 @@ def frame_actions(
     rows = np.zeros((len(t_ns), len(space)), dtype=bool)
     if not len(t_ns):
         return rows
-    limit = next_break(t_ns, events, period_ns)
-    stop = np.minimum(np.append(t_ns[1:], t_ns[-1] + period_ns), limit)
-    start, stop = np.minimum(t_ns + tau_ns, limit), np.minimum(stop + tau_ns, limit)
+    start, stop = _intervals(t_ns, events, period_ns, tau_ns)
     for column, key in enumerate(space.pressable):
         spans = held_spans(events, key, until_ns=int(stop.max()) + 1)
         held = _held_before(spans, stop) - _held_before(spans, start)
