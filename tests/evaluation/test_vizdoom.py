@@ -1,15 +1,20 @@
 """ViZDoom's scenarios, scored, their scripted players, and `protege bench vizdoom` as a command."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from protege import cli
+from protege.arena.leash import _process_naming
 from protege.errors import UserError
 from protege.evaluation import vizdoom
 from protege.evaluation.vizdoom_play import player_act, rewards
 from protege.evaluation.vizdoom_players import PLAYERS, Scene, Thing, require_player, turn
 from protege.evaluation.vizdoom_record import game
+from tests.devices.hands import until
 
 
 def test_public_scenarios_are_scored_by_their_rewards():
@@ -89,3 +94,25 @@ def test_a_scenario_is_scored_from_the_command_line(capsys):
 def test_options_that_do_not_fit_are_named(options, message, capsys):
     assert cli.run(["bench", "vizdoom", *options]) == 2
     assert message in capsys.readouterr().err
+
+
+KILLED = """
+import sys, time
+from protege.evaluation.vizdoom_game import ScenarioGame
+with ScenarioGame("basic") as game:
+    print(game._folder.name, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the leash finds the engine in /proc")
+def test_kill_9_leaves_no_engine():
+    player = subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True)
+    assert player.stdout is not None
+    with player.stdout:
+        folder = Path(player.stdout.readline().strip())
+    assert _process_naming(folder) is not None
+    player.kill()
+    player.wait()
+    until(lambda: _process_naming(folder) is None)
+    until(lambda: not folder.exists())

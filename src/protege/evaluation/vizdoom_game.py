@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protege.arena.engine import begin
+from protege.arena.leash import EngineLeash
 from protege.core.actions import Action
 from protege.errors import MissingExtra
 
@@ -79,6 +80,7 @@ class ScenarioGame:
         game.set_seed(seed)
         begin(game)
         self.engine: DoomGame = game
+        self._leash = EngineLeash(Path(self._folder.name))
         self._keys = [PRESSES.get(button.name) for button in game.get_available_buttons()]
 
     @property
@@ -110,6 +112,7 @@ class ScenarioGame:
 
     def close(self) -> None:
         self.engine.close()
+        self._leash.let_go()
         self._folder.cleanup()
 
     def __enter__(self) -> Self:
