@@ -6,6 +6,7 @@ from typing import Final
 
 import click
 
+from protege.commands.choose import ask_game, game_option
 from protege.commands.types import Number, Size, examples
 from protege.core.paths import raw_playthrough, shown
 from protege.core.text import one_line, printable
@@ -18,6 +19,7 @@ SHOWN_BREAKS: Final = 10
     epilog=examples(
         "protege import session.mcap              an OWAMcap recording (with its .mkv beside it)",
         "protege import old_dataset/              everything in a folder",
+        "protege import doom.mcap --game chocolate-doom          with the keys of that game's profile",
         "protege import gameplay.mp4              a video without keys: goals can be asked, nothing can be learned",
     ),
 )
@@ -29,12 +31,14 @@ SHOWN_BREAKS: Final = 10
     help="Frames a second. Default: 10, or the recording's own rate where it has one.",
 )
 @click.option("--size", type=Size(), default="640x480", show_default=True, help="Size of the stored frames.")
-def command(source: Path, out: Path | None, fps: float | None, size: tuple[int, int]) -> int:
+@game_option
+def command(source: Path, out: Path | None, fps: float | None, size: tuple[int, int], game: str | None) -> int:
     """Turn recordings made by other tools into sessions.
 
     The kind is found out: OWAMcap (.mcap and .mkv), the layout of the first recorder (a .jpg beside a .json with
     action_sequence), or a plain video. Only keys of the action space are kept; the rest is counted.
     """
+    from protege.core.actions import KEYBOARD_12
     from protege.core.quality import verdict_text
     from protege.recorder.importers import import_each
 
@@ -42,7 +46,9 @@ def command(source: Path, out: Path | None, fps: float | None, size: tuple[int, 
         if sys.stderr.isatty():
             click.echo(f"\r{printable(name)}: {frames} frames", nl=False, err=True)
 
-    for done in import_each(source, out or raw_playthrough(), fps=fps, size=size, progress=progress):
+    profile = ask_game(game)
+    space = KEYBOARD_12 if profile is None else profile.space
+    for done in import_each(source, out or raw_playthrough(), fps=fps, size=size, space=space, progress=progress):
         counts = one_line(", ".join(f"{name.replace('_', ' ')} {count}" for name, count in done.counts.items()))
         click.echo(f"{shown(done.folder)}: {done.frames} frames; {counts}; {verdict_text(done.quality.reasons)}")
         for reason in done.quality.reasons:

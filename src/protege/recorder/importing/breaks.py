@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Final, TypeVar
 
-from protege.core.events import PAUSES, Event, Held, Key, Pause, longest_step_ns
+from protege.core.events import PAUSES, Event, Held, Key, Motion, Pause, longest_step_ns
 
 SILENCE_NS: Final = 2_000_000_000
 """A screen that does not change sends no picture, so one may stand this long; ocap sends one every 1.3 s at least."""
@@ -88,14 +88,16 @@ def _shown_until(since: int, lost: int | None, stop: int, period_ns: int) -> int
     return end if end - since <= SILENCE_NS else since + period_ns
 
 
-def cut_events(changes: Iterable[Key], breaks: Sequence[Break], start_ns: int, stop_ns: int) -> Iterator[Event]:
-    """The events of a session from start to stop: key changes outside the breaks, and around each break a pause and
-    what is held behind it.
+def cut_events(
+    changes: Iterable[Key | Motion], breaks: Sequence[Break], start_ns: int, stop_ns: int
+) -> Iterator[Event]:
+    """The events of a session from start to stop: key changes and motion of the mouse outside the breaks, and around
+    each break a pause and what is held behind it.
 
     changes: of the whole recording, so that what is held at the start is known.
     """
     # At one time a key changes first, so that what is held behind a break is as it is from then on.
-    marks: list[tuple[int, int, Break | Key]] = [
+    marks: list[tuple[int, int, Break | Key | Motion]] = [
         *((one.stop_ns, 1, one) for one in breaks),
         *((one.start_ns, 2, one) for one in breaks),
         *((change.t_ns, 0, change) for change in changes),
@@ -115,7 +117,8 @@ def cut_events(changes: Iterable[Key], breaks: Sequence[Break], start_ns: int, s
             if started:
                 yield Pause(t_ns, mark.why) if kind == 2 else Held(t_ns, frozenset(down))
             continue
-        (down.add if mark.down else down.discard)(mark.key)
+        if isinstance(mark, Key):
+            (down.add if mark.down else down.discard)(mark.key)
         if started and within is None:
             yield mark
     if not started and within is None:

@@ -13,8 +13,9 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from protege.core.events import Motion
 from protege.core.files import component, is_component
 from protege.core.session import SessionInfo, SessionWriter, staged_session
 from protege.core.text import one_line
@@ -23,6 +24,7 @@ from protege.recorder.importing.breaks import Break, cut_events, merged, outside
 from protege.recorder.importing.common import DEFAULT_FPS, Count, Imported, Wanted, imported, libraries
 from protege.recorder.importing.decode import Pictures, Ticks, decode_video, jpeg_of, size_of
 from protege.recorder.importing.owamcap_checks import (
+    button_changes,
     game_window,
     key_changes,
     own_changes,
@@ -30,9 +32,6 @@ from protege.recorder.importing.owamcap_checks import (
     window_breaks,
 )
 from protege.recorder.importing.owamcap_messages import NOT_OWAMCAP, Recording, messages, read_mcap, take
-
-if TYPE_CHECKING:
-    pass
 
 PTS_TOLERANCE_NS: Final = 2_000_000
 """Matroska keeps milliseconds, the messages nanoseconds."""
@@ -89,6 +88,11 @@ def import_owamcap(path: Path, wanted: Wanted) -> Imported:
     require_pictures_in_order(path, recording)
     video, others = video_of(path, recording)
     stop_ns = max(recording.last_ns, recording.screens[-1][0]) + 1
+    if wanted.space.look and not recording.counts["mouse/raw"]:
+        raise UserError(
+            f"{path}: its mouse was not recorded as raw motion (no messages of mouse/raw), and {wanted.space.name} is "
+            "looked around in with the mouse; expected ocap 0.5 or newer, import it for a game without"
+        )
     keys = key_changes(recording, wanted.space, stop_ns)
     elsewhere = window_breaks(recording, stop_ns)
     pictures = Counter[str]()
@@ -106,7 +110,10 @@ def import_owamcap(path: Path, wanted: Wanted) -> Imported:
             breaks = merged([*known, *missing])
             if not writer.frame_count:
                 raise UserError(f"{path}: nothing of it can be used; {breaks[0].text(first[0])}")
-            for event in cut_events(own_changes(keys.changes, elsewhere), breaks, first[0], stop_ns):
+            pressed = [*keys.changes, *button_changes(recording, wanted.space, info.period_ns)]
+            pressed.sort(key=lambda change: change.t_ns)
+            moved = [Motion(*move) for move in recording.moves] if wanted.space.look else []
+            for event in cut_events([*own_changes(pressed, elsewhere), *moved], breaks, first[0], stop_ns):
                 writer.event(event)
             counts = _counts(recording, keys.counts, pictures, breaks)
             counts |= {"video": video.name, "not_taken": " ".join(others)} if others else {}

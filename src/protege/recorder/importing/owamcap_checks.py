@@ -2,12 +2,13 @@
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from protege.core.actions import Action, ActionSpace
-from protege.core.events import Key
+from protege.core.events import NEVER_NS, Key
+from protege.core.looking import WHEEL
 from protege.core.text import one_line
 from protege.errors import UserError
 from protege.recorder.importing.breaks import Break
@@ -15,13 +16,32 @@ from protege.recorder.importing.owamcap_messages import Recording
 
 VIRTUAL_KEYS: Final = {
     **{code: chr(code).lower() for code in (*range(0x30, 0x3A), *range(0x41, 0x5B))},
-    **{0x25: "left", 0x26: "up", 0x27: "right", 0x28: "down", 0x20: "space", 0x0D: "enter"},
-    **dict.fromkeys((0x11, 0xA2, 0xA3), "c"),  # control crouches in many games: c, as in the recorder
+    **{0x25: "left", 0x26: "up", 0x27: "right", 0x28: "down", 0x20: "space", 0x0D: "enter", 0x1B: "esc", 0x09: "tab"},
+    **{0x08: "backspace", 0x14: "caps_lock", 0x21: "page_up", 0x22: "page_down", 0x23: "end", 0x24: "home"},
+    **{0x2D: "insert", 0x2E: "delete", 0x5B: "cmd", 0x5C: "cmd", 0x5D: "menu", 0x6A: "kp_multiply", 0x6B: "kp_add"},
+    **{0x6D: "kp_subtract", 0x6E: "kp_decimal", 0x6F: "kp_divide", 0x90: "num_lock", 0x91: "scroll_lock"},
+    **{
+        0x60 + n: name
+        for n, name in enumerate(["kp0", "kp1", "down", "kp3", "left", "kp5", "right", "kp7", "up", "kp9"])
+    },
+    **{0x70 + n: f"f{n + 1}" for n in range(12)},
+    **dict(zip((0xBA, 0xBB, 0xBC, 0xBD, 0xBE, 0xBF, 0xC0, 0xDB, 0xDC, 0xDD, 0xDE), ";=,-./`[\\]'", strict=True)),
+    **dict.fromkeys((0x10, 0xA0, 0xA1), "shift"),
+    **dict.fromkeys((0x11, 0xA2, 0xA3), "ctrl"),
+    **dict.fromkeys((0x12, 0xA4, 0xA5), "alt"),
 }
-"""Windows virtual-key codes to our names; two codes of one name (Ctrl and C) are one key."""
+"""Windows virtual-key codes to our names; two codes of one name (both Ctrl keys) are one key. The letters and signs go
+by the layout of the recording, which it does not tell.
+"""
+PAIRS: Final = {0x10: {0xA0, 0xA1}, 0x11: {0xA2, 0xA3}, 0x12: {0xA4, 0xA5}}
+"""A state tells of these keys twice, by their side and without; events only by their side."""
 
-EITHER, SIDES = 0x11, frozenset({0xA2, 0xA3})
-"""A state tells of a control key twice, by its side and without; events only by its side."""
+
+def names_of(space: ActionSpace) -> dict[int, str]:
+    """Names of the codes; Ctrl crouches in many games, so it is c where the space has no ctrl, as in the recorder."""
+    instead = {} if "ctrl" in space.pressable else {"ctrl": "c"}
+    return {code: instead.get(name, name) for code, name in VIRTUAL_KEYS.items()}
+
 
 RACE_NS: Final = 100_000_000
 """A state that was read while a key changed may show it as before or as after."""
@@ -50,24 +70,24 @@ def key_changes(recording: Recording, space: ActionSpace, stop_ns: int) -> KeyCh
     held: set[int] = set()
     agreed: dict[str, int] = {}
     first_ns = recording.first_ns
-    touched = _times_of_names(recording)
+    named = names_of(space)
+    touched = _times_of_names(recording, named)
     for t_ns, state, event in _in_order(recording):
-        before = _names(held, space)
+        before = _names(held, space, named)
         if state is not None:
-            if state & SIDES:
-                state -= {EITHER}
-            after = _names(state, space)
+            state -= {either for either, sides in PAIRS.items() if state & sides}
+            after = _names(state, space, named)
             for name in before ^ after:
                 if name in agreed and _near(touched.get(name, []), t_ns):
                     continue
                 says = f"the keyboard's state says {name} is {'held' if name in after else 'up'}"
                 found.breaks.append(Break(agreed.get(name, first_ns), t_ns, "keys", says))
-                held = {code for code in held if VIRTUAL_KEYS.get(code) != name}
-                held |= {code for code in state if VIRTUAL_KEYS.get(code) == name}
+                held = {code for code in held if named.get(code) != name}
+                held |= {code for code in state if named.get(code) == name}
             agreed |= dict.fromkeys((name for name in space.pressable if (name in before) == (name in after)), t_ns)
         elif event is not None:
             code, down = event
-            name = VIRTUAL_KEYS.get(code, "")
+            name = named.get(code, "")
             if name in space.pressable:
                 if not down and code not in held and name not in before:
                     says = f"{name} went up and had never gone down"
@@ -75,7 +95,7 @@ def key_changes(recording: Recording, space: ActionSpace, stop_ns: int) -> KeyCh
                 agreed[name] = t_ns
             _count(found.counts, name in space.pressable, down and code in held, t_ns, stop_ns)
             (held.add if down else held.discard)(code)
-        after = _names(held, space)
+        after = _names(held, space, named)
         found.changes += [Key(t_ns, name, name in after) for name in sorted(before ^ after)]
     return found
 
@@ -92,10 +112,10 @@ def _in_order(recording: Recording) -> list[tuple[int, frozenset[int] | None, tu
     return sorted([*events, *states], key=lambda message: message[0])
 
 
-def _times_of_names(recording: Recording) -> dict[str, list[int]]:
+def _times_of_names(recording: Recording, named: Mapping[int, str]) -> dict[str, list[int]]:
     times: dict[str, list[int]] = {}
     for t_ns, code, _ in recording.keys:
-        times.setdefault(VIRTUAL_KEYS.get(code, ""), []).append(t_ns)
+        times.setdefault(named.get(code, ""), []).append(t_ns)
     return times
 
 
@@ -105,8 +125,29 @@ def _near(times: list[int], t_ns: int) -> bool:
     return i < len(times) and times[i] <= t_ns + RACE_NS
 
 
-def _names(codes: Iterable[int], space: ActionSpace) -> Action:
-    return space.only(VIRTUAL_KEYS.get(code, "") for code in codes)
+def _names(codes: Iterable[int], space: ActionSpace, named: Mapping[int, str]) -> Action:
+    return space.only(named.get(code, "") for code in codes)
+
+
+def button_changes(recording: Recording, space: ActionSpace, period_ns: int) -> list[Key]:
+    """What the mouse's buttons and wheel did, as keys of the space, in order of time.
+
+    A notch of the wheel is down for one period, and longer where the next one comes before; a button is down but once.
+    """
+    changes: list[Key] = []
+    held: dict[str, int] = {}
+    for t_ns, name, down in [*recording.buttons, (NEVER_NS, "", False)]:
+        for wheel in [wheel for wheel in WHEEL if wheel in held and held[wheel] + period_ns <= t_ns]:
+            changes.append(Key(held.pop(wheel) + period_ns, wheel, False))
+        if name not in space.pressable:
+            continue
+        if down != (name in held):
+            changes.append(Key(t_ns, name, down))
+        if down:
+            held[name] = t_ns
+        else:
+            held.pop(name, None)
+    return sorted(changes, key=lambda change: change.t_ns)
 
 
 def own_changes(changes: Iterable[Key], elsewhere: Sequence[Break]) -> Iterator[Key]:

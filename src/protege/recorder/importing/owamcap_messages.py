@@ -23,6 +23,13 @@ set back."""
 MAX_TEXT: Final = 200
 NOT_OWAMCAP: Final = (ValueError, KeyError, TypeError, AttributeError)
 """What a message that is not as it should be raises."""
+BUTTON_FLAGS: Final = dict(
+    zip(("mouse_left", "mouse_right", "mouse_middle", "mouse_4", "mouse_5"), (1, 4, 16, 64, 256), strict=True)
+)
+"""Windows' usButtonFlags of a button that goes down; twice as much where it goes up."""
+WHEEL_FLAG: Final = 0x400
+ABSOLUTE: Final = 1
+"""Of us_flags: a touch screen or a remote desktop tells places, not motion."""
 
 
 @dataclass
@@ -30,7 +37,8 @@ class Recording:
     """What an .mcap says, with times in ns.
 
     screens: (time, pts, video) of each picture; keys: (time, code, down); states: (time, codes held); windows: (time,
-    title, rectangle, handle) of the active window; counts: messages of every other topic; breaks: where its clock was
+    title, rectangle, handle) of the active window; moves: (time, counts right, counts down) of the mouse; buttons:
+    (time, name, down), a notch of the wheel as down; counts: messages of every other topic; breaks: where its clock was
     set back or nothing was written; what follows a clock that was set back is moved behind it.
     """
 
@@ -38,6 +46,8 @@ class Recording:
     keys: list[tuple[int, int, bool]] = field(default_factory=list)
     states: list[tuple[int, frozenset[int]]] = field(default_factory=list)
     windows: list[tuple[int, str, tuple[int, ...], int | None]] = field(default_factory=list)
+    moves: list[tuple[int, int, int]] = field(default_factory=list)
+    buttons: list[tuple[int, str, bool]] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     breaks: list[Break] = field(default_factory=list)
     first_ns: int = 0
@@ -68,7 +78,14 @@ def read_mcap(path: Path) -> Recording:
             f"{path}: no screen messages (topics: {' '.join(sorted(topics.values()))[:MAX_TEXT] or 'none'}); "
             "expected OWAMcap with the topics screen and keyboard, made by ocap"
         )
-    for stream in (recording.screens, recording.keys, recording.states, recording.windows):
+    for stream in (
+        recording.screens,
+        recording.keys,
+        recording.states,
+        recording.windows,
+        recording.moves,
+        recording.buttons,
+    ):
         stream.sort(key=lambda message: message[0])
     return recording
 
@@ -169,6 +186,24 @@ def take(recording: Recording, topic: str, t_ns: int, data: bytes) -> None:
         recording.windows.append((t_ns, title[:MAX_TEXT], (left, top, right, bottom), handle))
     else:
         recording.counts[topic] += 1
+        if topic == "mouse/raw":
+            _take_mouse(recording, t_ns, parse_json(data))
+
+
+def _take_mouse(recording: Recording, t_ns: int, fields: Any) -> None:
+    """What Windows' raw input said of the mouse; older versions of ocap keep only its place, which is not motion."""
+    right, down = (
+        _whole(name, fields[name] if name in fields else fields[f"d{name[-1]}"]) for name in ("last_x", "last_y")
+    )
+    flags, data = (_whole(name, fields.get(name, 0)) for name in ("button_flags", "button_data"))
+    if (right or down) and not _whole("us_flags", fields.get("us_flags", 0)) & ABSOLUTE:
+        recording.moves.append((t_ns, right, down))
+    for name, flag in BUTTON_FLAGS.items():
+        if flags & 3 * flag:
+            recording.buttons.append((t_ns, name, bool(flags & flag)))
+    if flags & WHEEL_FLAG and data:
+        # A signed number in 16 bits, which some versions write without its sign.
+        recording.buttons.append((t_ns, "wheel_up" if 0 < data < 0x8000 else "wheel_down", True))
 
 
 def _whole(name: str, value: object) -> int:
