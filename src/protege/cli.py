@@ -19,7 +19,7 @@ COMMANDS: Final = {
     "game": "Describe your game once: its window, its keys and what they do.",
     "record": "Record a game: its picture and the keys you press.",
     "import": "Turn recordings made by other tools into sessions.",
-    "sessions": "List, trim, split, merge and delete recordings.",
+    "sessions": "List, watch, trim, split, merge and delete recordings.",
     "label": "Turn recordings into training data: segments, goals, samples.",
     "review": "List the segments that need a person's eye, and name their goals.",
     "report": "Is the data any good? One page that says so.",

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from protege.cloning import cache, loader, pages
-from protege.cloning.film import HELD, PANEL, RIGHT, WRONG, boxes, drawn, encode
+from protege.cloning.film import HELD, PANEL, RIGHT, WRONG, boxes, drawn
 from protege.cloning.pages import (
     action_rows,
     chosen,
@@ -24,6 +24,7 @@ from protege.cloning.pages import (
 from protege.cloning.predictions import Predictions, Scored, collect, cross_entropy, judge
 from protege.cloning.store import Dataset
 from protege.cloning.writer import Writer
+from protege.learn.video import encode
 
 KEYS = ("left", "right", "attack", "never")
 LENGTHS = (30, 21, 40)

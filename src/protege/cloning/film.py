@@ -1,8 +1,6 @@
 """An episode as a video: its frames beside the true and the predicted keys."""
 
-import io
 from collections.abc import Iterable, Iterator, Sequence
-from fractions import Fraction
 from typing import Final
 
 import numpy as np
@@ -10,7 +8,6 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from protege.cloning.metrics import Bools
-from protege.errors import MissingExtra
 
 WIDTH: Final = 480
 """Frames are enlarged by a whole factor to about this width, pixels."""
@@ -66,25 +63,3 @@ def boxes(row: int) -> tuple[tuple[int, int, int, int], tuple[int, int, int, int
     """(left, top, right, bottom) of a key's two boxes; row -1 is the heading."""
     top = ROW * (row + 1) + 4
     return (PANEL - 86, top, PANEL - 56, top + 14), (PANEL - 42, top, PANEL - 12, top + 14)
-
-
-def encode(pictures: Iterable[NDArray[np.uint8]], fps: float) -> bytes:
-    """MP4 (H.264, which every browser plays) of at least one picture (h, w, 3)."""
-    try:
-        import av
-    except ImportError:
-        raise MissingExtra("av", "cloning") from None
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format="mp4") as container:
-        stream = container.add_stream(
-            "libx264", rate=Fraction(fps).limit_denominator(1000), options={"crf": "26", "threads": "1"}
-        )
-        stream.pix_fmt = "yuv420p"
-        first = True
-        for picture in pictures:
-            if first:
-                stream.height, stream.width = picture.shape[:2]
-                first = False
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode())
-    return buffer.getvalue()

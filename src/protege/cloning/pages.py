@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from protege.cloning.film import drawn, encode
+from protege.cloning.film import drawn
 from protege.cloning.metrics import confusion
 from protege.cloning.predictions import Evaluation
 from protege.cloning.tables import table
 from protege.core.files import replacing
 from protege.learn.pages import data_uri, figure, heat_map, png, render
 from protege.learn.tables import number
+from protege.learn.video import encode
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

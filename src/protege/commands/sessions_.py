@@ -23,7 +23,7 @@ FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 @click.option("--in", "root", type=FOLDER, help="Folder of sessions, or one session. Default: dataset/raw_playthrough.")
 @click.pass_context
 def command(ctx: click.Context, root: Path | None) -> int:
-    """List recordings; trim, split, merge and delete them."""
+    """List recordings; watch, trim, split, merge and delete them."""
     if ctx.invoked_subcommand is not None:
         return 0
     from protege.core.quality import assess, shares_text, table, verdict_text
@@ -49,6 +49,29 @@ def command(ctx: click.Context, root: Path | None) -> int:
         verdict = verdict_text(row.verdict)
         click.echo(f"{name:<{width}}  {row.minutes:7.1f}  {row.fps:5.1f}  {row.frames:6d}  {verdict:<10}  {keys}")
     return 1 if any(row.problem is not None for row in rows) else 0
+
+
+@command.command(
+    "watch",
+    epilog=examples(
+        "protege sessions watch level1                      level1.mp4, with the keys drawn below",
+        "protege sessions watch level1 --from 0:10 --to 0:20 --out level1.webp",
+    ),
+)
+@click.argument("session", type=click.Path(path_type=Path))
+@click.option("--from", "start", type=Seconds(), default="0", help="First moment to show.")
+@click.option("--to", "stop", type=Seconds(), help="First moment to leave out. Default: the end.")
+@click.option("--out", type=click.Path(path_type=Path), help="An .mp4 or a .webp. Default: NAME.mp4, here.")
+def watch(session: Path, start: float, stop: float | None, out: Path | None) -> None:
+    """Make a film of a recording, with the keys and the motion of the mouse drawn on."""
+    from protege.commands.progress import bar
+    from protege.recorder.film import film
+
+    found = find(session)
+    out = out or Path(f"{found.resolve().name}.mp4")
+    with bar("pictures") as progress:
+        pictures = film(found, out, start_s=start, stop_s=stop, progress=progress)
+    click.echo(f"{shown(out)}: {pictures} pictures")
 
 
 REPLACE = click.option("--replace", is_flag=True, help="Move the old recording to .trash beside it.")
