@@ -268,7 +268,7 @@ def test_an_empty_session_is_an_error_that_repair_cannot_mend(tmp_path):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (edit_info(format_version=99), "version 99, this protege reads up to 1; update"),
+        (edit_info(format_version=99), "version 99, this protege reads up to 2; update"),
         (edit_info(frame_hz=0), "frame_hz is 0"),
         (edit_info(frame_hz=1e-30), "frame_hz is 1e-30"),
         (edit_info(extra=None), "extra is None"),

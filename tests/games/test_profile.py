@@ -1,10 +1,14 @@
 """games/NAME.yaml: what it means, and the one line that a mistake in it ends in."""
 
+from dataclasses import replace
+
 import pytest
 
 from protege.core import KEYBOARD_12, ActionSpace
+from protege.core.looking import look
 from protege.errors import UserError
-from protege.games.profile import known_games, load_game
+from protege.games.profile import Mouse, Profile, known_games, load_game
+from protege.games.writing import write_profile
 
 
 @pytest.fixture
@@ -36,8 +40,9 @@ def test_the_arena_has_the_twelve_keys_so_its_models_play_with_and_without_it():
 
 def test_every_shipped_profile_is_sound_and_fits_on_a_screen():
     names = set(known_games())
-    assert {"default", "arena", "chocolate-doom"} <= names
-    for name in ("default", "arena", "chocolate-doom"):
+    shipped = {"default", "arena", "arena-mouse", "chocolate-doom", "chocolate-doom-mouse"}
+    assert shipped <= names
+    for name in shipped:
         game = load_game(name)
         lines = game.path.read_text().splitlines()
         assert len(lines) <= 50
@@ -112,6 +117,10 @@ def test_a_space_may_be_small_and_without_w(write, keys):
         ("keys: [w]\nmouse: {buttons: [lft]}\n", "mouse.buttons: no button is called 'lft'"),
         ("keys: [w]\nmouse: {loook: true}\n", "did you mean mouse.look?"),
         ("keys: [w]\nmouse: {counts_per_turn: 0}\n", "counts_per_turn is 0"),
+        ("keys: [w, mouse_left]\n", "mouse_left is no key; name it under mouse"),
+        ("keys: [w]\nmouse: {buttons: [left]}\nnever: [mouse_left]\n", "mouse_left is in keys and in never"),
+        ("keys: [w]\nmouse: {look: true}\nactions: {mouse_left: fire}\n", "actions: mouse_left is not in mouse"),
+        ("keys: [w]\nmouse: {buttons: [left]}\nactions: {mouse_lft: fire}\n", "did you mean mouse_left?"),
         ("- w\n", "not a configuration"),
         ("keys: [w\n", "not"),
     ],
@@ -141,14 +150,50 @@ def test_an_unknown_game_names_the_nearest(write):
         load_game("games/none.yaml")
 
 
-def test_a_mouse_is_read_and_kept(write):
-    write("keys: [w]\nmouse: {look: true, buttons: [left, right], counts_per_turn: 5400}\n")
-    mouse = load_game("mine").profile.mouse
-    assert mouse is not None
-    assert (mouse.look, mouse.buttons, mouse.counts_per_turn) == (True, ("left", "right"), 5400)
+def test_a_mouse_adds_its_buttons_and_its_look_to_the_space(write):
+    write(
+        "keys: [w, shift]\nmouse: {look: true, buttons: [right, left], wheel: true, counts_per_turn: 2700}\n"
+        "actions: {mouse_left: fire, wheel_up: take the next weapon}\nnever: [mouse_middle]\n"
+    )
+    game = load_game("mine")
+    assert game.space.keys == ("w", "shift", "mouse_right", "mouse_left", "wheel_up", "wheel_down", "none")
+    assert game.space.look == look(2700)
+    assert (game.space.movement, game.space.camera) == ({"w"}, set())
+    assert game.space.told("mouse_left") == "mouse_left (fire)"
+    assert game.never == {"mouse_middle"}
+    assert ActionSpace.from_json(game.space.to_json()) == game.space
+
+
+def test_the_twelve_keys_with_a_mouse_are_another_space(write):
+    keys = ", ".join(KEYBOARD_12.pressable)
+    write(f"keys: [{keys}]\nmouse: {{look: true}}\n")
+    space = load_game("mine").space
+    assert (space.name, space.pressable, space.look) == ("mine", KEYBOARD_12.pressable, look())
+    write(f"keys: [{keys}]\nmouse: {{look: false, buttons: [left]}}\n")
+    assert load_game("mine").space.pressable == (*KEYBOARD_12.pressable, "mouse_left")
+    write(f"keys: [{keys}]\nmouse: {{look: false}}\n")
+    assert load_game("mine").space == KEYBOARD_12
+
+
+def test_a_profile_with_a_mouse_is_written_as_it_is_read(write, tmp_path):
+    mouse = Mouse(buttons=("left",), counts_per_turn=5400, wheel=True)
+    profile = Profile("Game", ("w", "1"), mouse, {"mouse_left": "fire"}, ("mouse_right",))
+    path = tmp_path / "games" / "mine.yaml"
+    assert write_profile(path, profile) == profile
+    assert load_game("mine").profile == profile
 
 
 def test_what_was_made_for_other_keys_is_refused_with_the_difference(write):
     write("keys: [w, ctrl]\n")
     with pytest.raises(UserError, match=r"only the model m has: .*enter.*; only the game mine has: ctrl"):
         load_game("mine").require_keys_of(KEYBOARD_12, "the model m")
+
+
+def test_what_was_made_for_another_mouse_is_refused_with_both(write):
+    write("keys: [w]\nmouse: {counts_per_turn: 2700}\n")
+    game = load_game("mine")
+    game.require_keys_of(game.space, "the model m")
+    with pytest.raises(UserError, match=r"the model m looks .*counts_per_turn: 5400.* mine looks .*2700"):
+        game.require_keys_of(replace(game.space, look=look(5400)), "the model m")
+    with pytest.raises(UserError, match="the model m does not look with the mouse, the game mine looks"):
+        game.require_keys_of(replace(game.space, look=None), "the model m")

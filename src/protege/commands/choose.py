@@ -11,22 +11,18 @@ from protege.core.text import one_line
 if TYPE_CHECKING:
     from protege.games.profile import Game
 
-NO_MOUSE = "the mouse is not recorded and not moved yet; only keys are"
 game_option = click.option(
     "--game", metavar="NAME", help="The game's profile: a name (protege game list) or a file. Default: the twelve keys."
 )
 
 
 def ask_game(name: str | None) -> "Game | None":
-    """The game of --game, None without one. Says what of its profile has no effect yet."""
+    """The game of --game, None without one."""
     if name is None:
         return None
     from protege.games.profile import load_game
 
-    game = load_game(name)
-    if game.profile.mouse is not None:
-        click.echo(f"note: {game.name} is played with the mouse: {NO_MOUSE}", err=True)
-    return game
+    return load_game(name)
 
 
 def given(option: str, value: Any, of_game: Any) -> Any:

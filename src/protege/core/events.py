@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from protege.core.actions import Action, ActionSpace
 from protege.core.files import Json
+from protege.core.looking import WHEEL
 
 AGENT: Final = "agent"
 HUMAN: Final = "human"
@@ -234,6 +235,13 @@ def _intervals(
     return np.minimum(t_ns + tau_ns, limit), np.minimum(stop + tau_ns, limit)
 
 
+def _notched(events: Sequence[Event], key: str, start: NDArray[np.int64], stop: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(T,) whether the wheel gave a notch in each interval [start, stop)."""
+    notches = sorted(event.t_ns for event in events if isinstance(event, Key) and event.key == key and event.down)
+    when = np.array(notches, dtype=np.int64)
+    return np.searchsorted(when, stop) > np.searchsorted(when, start)
+
+
 def frame_actions(
     t_ns: NDArray[np.int64], events: Sequence[Event], space: ActionSpace, period_ns: int, tau_ns: int = 0
 ) -> NDArray[np.bool_]:
@@ -241,7 +249,8 @@ def frame_actions(
 
     t_ns: (T,) increasing frame times; period_ns: how long the last frame counts; tau_ns: the player's
     reaction time, by which the intervals are moved later (but not past a pause). Over a gap between two frames
-    (`longest_step_ns`) no action is extended: the frame before it counts for one period, too.
+    (`longest_step_ns`) no action is extended: the frame before it counts for one period, too. A notch of the wheel
+    takes no time: it belongs to the frame in whose interval it comes.
     """
     rows = np.zeros((len(t_ns), len(space)), dtype=bool)
     if not len(t_ns):
@@ -252,5 +261,7 @@ def frame_actions(
         held = _held_before(spans, stop) - _held_before(spans, start)
         # In whole nanoseconds, and doubled instead of halved: no rounding, so the same label on every machine.
         rows[:, column] = 2 * held > stop - start
+        if key in WHEEL:
+            rows[:, column] |= _notched(events, key, start, stop)
     rows[:, -1] = ~rows[:, :-1].any(axis=1)
     return rows

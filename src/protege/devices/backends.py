@@ -1,8 +1,9 @@
-"""Which of the systems' backends presses and hears keys here."""
+"""Which of the systems' backends presses and hears keys, and hears the mouse, here."""
 
 import sys
 
 from protege.devices.keys import Hook, Presser, Put
+from protege.devices.mouse import MouseHook, Moved
 
 
 def open_presser() -> Presser:
@@ -34,3 +35,18 @@ def open_hook(put: Put, own: Presser | None = None) -> Hook:
     from protege.devices.mac_keys import MacHook
 
     return MacHook(put, own)
+
+
+def open_mouse(put: Put, moved: Moved) -> MouseHook:
+    """This system's hook of the mouse: buttons and wheel go to `put`, motion to `moved`. Errors as for `open_hook`."""
+    if sys.platform == "linux":
+        from protege.devices.x11_mouse import XMouseHook
+
+        return XMouseHook(put, moved)
+    if sys.platform == "win32":
+        from protege.devices.win32_mouse import Win32MouseHook  # pyright: ignore[reportMissingImports]
+
+        return Win32MouseHook(put, moved)
+    from protege.devices.mac_mouse import MacMouseHook
+
+    return MacMouseHook(put, moved)

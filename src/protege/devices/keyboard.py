@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Final, Protocol
 
 from protege.core.actions import NO_KEYS, Action, ActionSpace
-from protege.devices.backends import open_hook, open_presser
+from protege.devices.backends import open_hook, open_mouse, open_presser
 from protege.devices.keys import Hook, KeyEvent
+from protege.devices.mouse import CODES, PLACES, MouseHook, Moved
 from protege.devices.places import NAMES, Place, places_of
 from protege.errors import UserError
 
@@ -113,17 +114,29 @@ class KeyHeard(Protocol):
 class KeyListener:
     """Hears every key of the machine, without auto-repeat: a held key goes down once. A context manager.
 
-    The hook's thread only stamps and queues; `heard` is called in another one, in order. Nothing is stored here but
-    which of `names` are held, and how many presses there were of keys that are not in our table.
+    Where buttons of the mouse are among the names, or its motion is asked for, it hears the mouse, too. The hook's
+    thread only stamps and queues; `heard` is called in another one, in order. Nothing is stored here but which of
+    `names` are held, and how many presses there were of keys that are not in our table.
     """
 
-    def __init__(self, names: frozenset[str], heard: KeyHeard, aliases: Mapping[str, str] | None = None) -> None:
-        """names: the keys to report; aliases: other keys that count as one of them, e.g. {"ctrl": "c"}."""
+    def __init__(
+        self,
+        names: frozenset[str],
+        heard: KeyHeard,
+        aliases: Mapping[str, str] | None = None,
+        moved: Moved | None = None,
+    ) -> None:
+        """names: the keys to report; aliases: other keys that count as one of them, e.g. {"ctrl": "c"}; moved: called
+        for every motion of the mouse, in the system's thread.
+        """
         self._heard = heard
         self._keys = HeldKeys(names, aliases)
         # Its `put` never waits: Windows removes the hook of a thread that does.
         self._queue: queue.SimpleQueue[KeyEvent | None] = queue.SimpleQueue()
         self._hook: Hook = open_hook(self._queue.put)
+        self._mouse: MouseHook | None = None
+        if moved is not None or names & PLACES.keys():
+            self._mouse = open_mouse(self._queue.put, moved or _ignored)
         self._thread = threading.Thread(target=self._work, name="keys taken", daemon=True)
         self.presses = 0
         """Of any key, repeats left out where the system tells them apart."""
@@ -137,12 +150,15 @@ class KeyListener:
 
     def down_now(self) -> Action:
         """Which of the names are down by the system's own word, heard or not."""
-        down = (self._keys.name(place) for place in self._hook.down().values())
+        down = (self._keys.name(place) for place in (*self._hook.down().values(), *self._buttons_down().values()))
         return frozenset(name for name in down if name is not None)
+
+    def _buttons_down(self) -> dict[int, Place | None]:
+        return {} if self._mouse is None else {CODES[name]: PLACES[name] for name in self._mouse.down()}
 
     @property
     def alive(self) -> bool:
-        return self._hook.alive
+        return self._hook.alive and (self._mouse is None or self._mouse.alive)
 
     def _work(self) -> None:
         while (event := self._queue.get()) is not None:
@@ -156,11 +172,20 @@ class KeyListener:
     def __enter__(self) -> "KeyListener":
         # What changes while the keys that are down are read waits in the queue, so nothing falls in between.
         self._keys.begin(self._hook.start())
+        if self._mouse is not None:
+            self._mouse.start()
+            self._keys.begin(self._buttons_down())
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Ends its threads; what was heard before is told first."""
         self._hook.stop()
+        if self._mouse is not None:
+            self._mouse.stop()
         self._queue.put(None)
         self._thread.join(JOIN_S)
+
+
+def _ignored(dx: int, dy: int, t_ns: int) -> None:
+    """Motion that nobody asked for."""

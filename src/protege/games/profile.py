@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from protege.core.actions import KEYBOARD_12, NONE, ActionSpace
+from protege.core.looking import BUTTONS as MOUSE_BUTTONS
+from protege.core.looking import COUNTS_PER_TURN, WHEEL, Look, look
 from protege.core.paths import project_root
 from protege.core.text import one_line, printable
 from protege.devices.places import NAMES
@@ -26,6 +28,8 @@ SYNONYMS: Final = {
 }
 """Other names of keys, as people write them."""
 BUTTONS: Final = ("left", "middle", "right")
+"""Of the mouse, as a profile calls them; as keys of a space they are "mouse_left" …"""
+ON_THE_MOUSE: Final = (*MOUSE_BUTTONS, *WHEEL)
 TURNS: Final = ("turn", "look")
 MOVES: Final = ("move", "walk", "step", "strafe", "go")
 """First words of an action that say that its key turns the view, or moves the player."""
@@ -33,11 +37,19 @@ MOVES: Final = ("move", "walk", "step", "strafe", "go")
 
 @dataclass(frozen=True)
 class Mouse:
-    """look: it turns the view; buttons: those played with; counts_per_turn: its counts for a whole turn of the view."""
+    """look: it turns the view; buttons: those played with; wheel: whether it is played with, too; counts_per_turn: its
+    counts for a whole turn of the view.
+    """
 
     look: bool = True
     buttons: tuple[str, ...] = ()
     counts_per_turn: float | None = None
+    wheel: bool = False
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """What of it can be pressed, as keys of an action space."""
+        return (*(f"mouse_{button}" for button in self.buttons), *(WHEEL if self.wheel else ()))
 
 
 @dataclass(frozen=True)
@@ -58,6 +70,11 @@ class Profile:
     size: tuple[int, int] = (640, 480)
     goals: tuple[str, ...] = ()
 
+    @property
+    def pressable(self) -> tuple[str, ...]:
+        """The keys, then the mouse's buttons and its wheel."""
+        return self.keys if self.mouse is None else self.keys + self.mouse.keys
+
 
 @dataclass(frozen=True)
 class Game:
@@ -73,9 +90,12 @@ class Game:
         return frozenset(self.profile.never)
 
     def require_keys_of(self, space: ActionSpace, what: str) -> None:
-        """UserError if what was made for `space` has other keys. what: who has them, as "the model models/doom"."""
+        """UserError if what was made for `space` has other keys or another mouse. what: who has them, as "the model
+        models/doom".
+        """
         theirs, ours = set(space.pressable), set(self.space.pressable)
         if theirs == ours:
+            self._require_look_of(space.look, what)
             return
         parts = [(what, theirs - ours), (f"the game {self.name}", ours - theirs)]
         only = "; ".join(f"only {who} has: {' '.join(sorted(keys))}" for who, keys in parts if keys)
@@ -83,6 +103,22 @@ class Game:
             f"{what} was made for other keys ({space.name}) than --game {self.name} has; {only}; "
             "choose the game it was recorded in, or train a model on recordings of this one"
         )
+
+    def _require_look_of(self, theirs: Look | None, what: str) -> None:
+        if theirs == (ours := self.space.look):
+            return
+        raise UserError(
+            f"{what} {_looks(theirs)}, the game {self.name} {_looks(ours)}; set the mouse in {self.path} to "
+            "what it was when the recordings were made, or train a model on recordings of this one"
+        )
+
+
+def _looks(found: Look | None) -> str:
+    if found is None:
+        return "does not look with the mouse"
+    yaw, pitch = found.axes
+    bins = f"{len(yaw.symbols)} bins to {yaw.centres[-1]:g} and {len(pitch.symbols)} to {pitch.centres[-1]:g} counts"
+    return f"looks with the mouse (counts_per_turn: {found.counts_per_turn:g}; {bins})"
 
 
 def games_folder() -> Path:
@@ -120,19 +156,22 @@ def load_game(name: str) -> Game:
 
 
 def space_of(name: str, profile: Profile) -> ActionSpace:
-    """The action space of a profile's keys, in their order; of exactly the twelve keys it is KEYBOARD_12.
+    """The action space of a profile's keys, in their order, then the mouse's; of exactly the twelve keys and no mouse
+    it is KEYBOARD_12.
 
     A key's action says whether it moves the player or turns the view; without one it is w s a d that move and the
     arrows that turn.
     """
-    if set(profile.keys) == set(KEYBOARD_12.pressable):
+    mouse, keys = profile.mouse, profile.pressable
+    if set(keys) == set(KEYBOARD_12.pressable) and not (mouse is not None and mouse.look):
         return replace(KEYBOARD_12, meanings=profile.actions)
     return ActionSpace(
         name,
-        (*profile.keys, NONE),
-        frozenset(key for key in profile.keys if _kind(key, profile.actions) == "moves"),
-        frozenset(key for key in profile.keys if _kind(key, profile.actions) == "turns"),
+        (*keys, NONE),
+        frozenset(key for key in keys if _kind(key, profile.actions) == "moves"),
+        frozenset(key for key in keys if _kind(key, profile.actions) == "turns"),
         profile.actions,
+        look(mouse.counts_per_turn or COUNTS_PER_TURN) if mouse is not None and mouse.look else None,
     )
 
 
@@ -145,25 +184,32 @@ def _kind(key: str, actions: Mapping[str, str]) -> str:
 
 def checked(profile: Profile) -> Profile:
     """A profile with every key called by its own name. UserError names what does not fit."""
+    if on_the_mouse := [name for name in profile.keys if name.lower() in ON_THE_MOUSE]:
+        raise UserError(
+            f"keys: {on_the_mouse[0]} is no key; name it under mouse, for example "
+            "mouse: {buttons: [left], wheel: true}"
+        )
     keys = key_names("keys", profile.keys)
-    never = key_names("never", profile.never)
+    never = key_names("never", profile.never, ON_THE_MOUSE)
     if not keys:
         raise UserError("keys is empty; list the keys you play with, for example keys: [w, a, s, d, space]")
-    if len(keys) > MOST_KEYS:
-        raise UserError(f"keys: {len(keys)} keys, expected at most {MOST_KEYS}; leave out those you hardly use")
-    if both := [key for key in keys if key in never]:
+    _check_mouse(profile.mouse)
+    pressable = keys + (profile.mouse.keys if profile.mouse is not None else ())
+    if len(pressable) > MOST_KEYS:
+        raise UserError(f"keys: {len(pressable)} keys, expected at most {MOST_KEYS}; leave out those you hardly use")
+    if both := [key for key in pressable if key in never]:
         raise UserError(f"{both[0]} is in keys and in never; leave it out of one of them")
-    actions = {key_names("actions", (key,))[0]: text.strip() for key, text in profile.actions.items()}
+    actions = {key_names("actions", (key,), ON_THE_MOUSE)[0]: text.strip() for key, text in profile.actions.items()}
     if len(actions) < len(profile.actions):
         raise UserError("actions names a key twice; give each key one action")
-    if strange := [key for key in actions if key not in keys]:
-        raise UserError(f"actions: {strange[0]} is not in keys{_nearest(strange[0], keys)}")
+    if strange := [key for key in actions if key not in pressable]:
+        where = "mouse" if strange[0] in ON_THE_MOUSE else "keys"
+        raise UserError(f"actions: {strange[0]} is not in {where}{_nearest(strange[0], pressable)}")
     for key, text in actions.items():
         _require_text("an action", text, f"actions.{key}")
     for number, goal in enumerate(profile.goals):
         _require_text("a goal", goal, f"goals[{number}]")
     _check_window(profile.window)
-    _check_mouse(profile.mouse)
     if not 1 <= profile.fps <= 120:
         raise UserError(f"fps is {profile.fps:g}, expected 1 to 120 pictures a second; 10 is what the models expect")
     if not all(16 <= side <= 7680 for side in profile.size):
@@ -171,14 +217,18 @@ def checked(profile: Profile) -> Profile:
     return replace(profile, keys=keys, never=never, actions=actions)
 
 
-def key_names(what: str, names: Sequence[str]) -> tuple[str, ...]:
-    """Keys by their own names ("Escape" is esc). UserError, with the nearest name, for what no key is called."""
+def key_names(what: str, names: Sequence[str], more: Sequence[str] = ()) -> tuple[str, ...]:
+    """Keys by their own names ("Escape" is esc). UserError, with the nearest name, for what no key is called.
+
+    more: names beside those of keys.
+    """
+    known = NAMES.union(more)
     found: list[str] = []
     for name in names:
         key = SYNONYMS.get(name.lower(), name.lower())
-        if key not in NAMES:
+        if key not in known:
             raise UserError(
-                f"{what}: no key is called {one_line(repr(name), 40)}{_nearest(key, NAMES | SYNONYMS.keys())}; "
+                f"{what}: no key is called {one_line(repr(name), 40)}{_nearest(key, known | SYNONYMS.keys())}; "
                 "keys are called as on a US keyboard: a, 1, space, enter, ctrl, shift, left, f1 …"
             )
         if key in found:

@@ -48,8 +48,9 @@ def text_of(profile: Profile) -> str:
     ]
     if (mouse := profile.mouse) is not None:
         counts = "" if mouse.counts_per_turn is None else f", counts_per_turn: {mouse.counts_per_turn:g}"
-        said = f"look: {str(mouse.look).lower()}, buttons: [{', '.join(mouse.buttons)}]{counts}"
-        lines.append(_line(f"mouse: {{{said}}}", "kept for later: not recorded yet"))
+        wheel = ", wheel: true" if mouse.wheel else ""
+        said = f"look: {str(mouse.look).lower()}, buttons: [{', '.join(mouse.buttons)}]{wheel}{counts}"
+        lines.append(_line(f"mouse: {{{said}}}", "counts_per_turn: of the mouse, for a whole turn of the view"))
     lines.append(_line("actions:" if profile.actions else "actions: {}", "what keys do, such as  ctrl: fire"))
     lines += [f"  {_names((key,))}: {json.dumps(text, ensure_ascii=False)}" for key, text in profile.actions.items()]
     lines += [

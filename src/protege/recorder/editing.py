@@ -7,7 +7,7 @@ is stated at its start, and a pause closes its end, so that every frame keeps ex
 import itertools
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +15,6 @@ from typing import Final
 
 import numpy as np
 
-from protege.core.events import CUT, End, Event, Goal, Held, Key, Pause, frame_actions
 from protege.core.files import Json, locked, regular_size
 from protege.core.lineage import ORIGIN, joined
 from protege.core.quality import judge
@@ -31,13 +30,11 @@ from protege.core.session import (
 )
 from protege.core.transaction import TRASH, Transaction, remove, to_trash, transaction
 from protege.errors import UserError
+from protege.recorder.clips import TAIL_NS, Clip, clip_events
 from protege.recorder.config import check_name
 
-TAIL_NS: Final = 500_000_000
-"""Keys are kept this long past a cut, so that actions read with a reaction shift (tau) are as before, too."""
 GAP_NS: Final = 1_000_000_000
 """Silence between merged sessions."""
-END_OF_TIME_NS: Final = 2**62
 
 
 @dataclass(frozen=True)
@@ -51,17 +48,6 @@ class Row:
     verdict: tuple[str, ...] | None = None
     key_shares: dict[str, float] | None = None
     problem: str | None = None
-
-
-@dataclass(frozen=True)
-class Clip:
-    """Frames [start, stop) of a session, to be written with times moved by shift_ns and keys kept tail_ns longer."""
-
-    session: Session
-    start: int
-    stop: int
-    shift_ns: int = 0
-    tail_ns: int = TAIL_NS
 
 
 def list_sessions(root: Path) -> list[Row]:
@@ -259,6 +245,7 @@ def _same_form(first: Session, other: Session) -> None:
     a, b = first.info, other.info
     for what, mine, theirs in (
         ("action space", f"{a.space.name} ({' '.join(a.space.keys)})", f"{b.space.name} ({' '.join(b.space.keys)})"),
+        ("mouse", _look_of(a), _look_of(b)),
         ("frame rate", f"{a.frame_hz:g} Hz", f"{b.frame_hz:g} Hz"),
         ("frame size", "{}x{}".format(*a.frame_size), "{}x{}".format(*b.frame_size)),
     ):
@@ -268,66 +255,12 @@ def _same_form(first: Session, other: Session) -> None:
             )
 
 
-def clip_events(clip: Clip) -> list[Event]:
-    """The events that give the clip's frames, standing alone, the actions and goals they have in the session."""
-    session, info = clip.session, clip.session.info
-    first_ns, last_ns = int(session.t_ns[clip.start]), int(session.t_ns[clip.stop - 1])
-    whole = clip.stop == len(session)
-    next_ns = last_ns + info.period_ns if whole else int(session.t_ns[clip.stop])
-    held, goal = _state_before(session.events, first_ns)
-    events: list[Event] = [Held(first_ns, held), *([Goal(first_ns, goal)] if goal is not None else [])]
-    events += [event for event in session.events if first_ns <= event.t_ns <= last_ns]
-    after = [event for event in session.events if event.t_ns > last_ns]
-    events += _ending(after, next_ns, next_ns + clip.tail_ns, whole)
-    wanted = session.actions()[clip.stop - 1]
-    found = frame_actions(session.t_ns[clip.start : clip.stop], events, info.space, info.period_ns)[-1]
-    if not np.array_equal(wanted, found):
-        # Before a gap (dropped frames) the last frame's action counted keys until the next frame, which is gone:
-        # say plainly what it was.
-        at = next(i for i, event in enumerate(events) if event.t_ns > last_ns)
-        rest = [event for event in events[at:] if not isinstance(event, Key | Held)]
-        events = [*events[:at], Held(last_ns, info.space.decode(wanted[None])[0]), *rest]
-    if _state_before(events, END_OF_TIME_NS)[1] is not None:
-        events.append(End(events[-1].t_ns, CUT))  # after the pause: it ends no span, and the goal does not leak
-    return [replace(event, t_ns=event.t_ns + clip.shift_ns) for event in events]
-
-
-def _ending(after: Sequence[Event], next_ns: int, stop_ns: int, whole: bool) -> Iterator[Event]:
-    """What follows the last frame: the end of its episode, keys for a moment more, and a pause."""
-    first = next((event for event in after if isinstance(event, Goal | End | Pause)), None)
-    ends = first if whole and isinstance(first, End) else None
-    for event in after:
-        if event.t_ns > stop_ns:
-            break
-        if isinstance(event, Pause):
-            yield event
-            return
-        if event.t_ns <= next_ns or isinstance(event, Key | Held) or event is ends:
-            yield event
-    if ends is not None and ends.t_ns > stop_ns:
-        yield replace(ends, t_ns=stop_ns)
-    yield Pause(stop_ns, CUT)
-
-
-def _state_before(events: Sequence[Event], t_ns: int) -> tuple[frozenset[str], str | None]:
-    """The keys held and the goal just before a time."""
-    held: set[str] = set()
-    goal = None
-    for event in events:
-        if event.t_ns >= t_ns:
-            break
-        match event:
-            case Key(_, key, down):
-                (held.add if down else held.discard)(key)
-            case Held(_, keys):
-                held = set(keys)
-            case Pause():
-                held = set()
-            case Goal(_, text):
-                goal = text
-            case End():
-                goal = None
-    return frozenset(held), goal
+def _look_of(info: SessionInfo) -> str:
+    """The mouse of a recording, in words; equal for equal ones alone."""
+    if (look := info.space.look) is None:
+        return "not recorded"
+    bins = "; ".join(f"{axis.name} bins at {' '.join(f'{edge:g}' for edge in axis.edges)}" for axis in look.axes)
+    return f"of {look.counts_per_turn:g} counts a turn ({bins})"
 
 
 def _write(part: Path, clips: Sequence[Clip], operation: str) -> None:

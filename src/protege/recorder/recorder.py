@@ -1,6 +1,7 @@
 """The recorder: what to store and when. It knows only the device protocols; `run` gives it the real ones."""
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from protege.core.actions import NO_KEYS, Action
 from protege.core.devices import Clock, Rect, Window
-from protege.core.events import Event, Focus, Held, Key, Pause, longest_step_ns
+from protege.core.events import MOST_COUNTS, Event, Focus, Held, Key, Motion, Pause, longest_step_ns
 from protege.core.session import SessionWriter
 from protege.errors import ProtegeError
 from protege.recorder.config import IDLE_S, SETTLE_S, STEADY_S, RecorderConfig
@@ -44,10 +45,11 @@ class Status:
 
 
 class Recorder:
-    """Stores frames and true key changes of one window, while it is recording and the window has the focus.
+    """Stores frames, true key changes and motion of one window, while it is recording and the window has the focus.
 
-    `tick` is called at every frame's deadline, `key` from the thread that takes the keys heard. Everything that is
-    decided is decided under one lock, so events are written in the order of their times.
+    `tick` is called at every frame's deadline, `key` from the thread that takes the keys heard, `moved` from the one
+    that hears the mouse. Everything that is decided is decided under one lock, so events are written in the order of
+    their times.
 
     held: which keys are down, as far as heard; down_now: which are, by the system's own word (None where it cannot be
     asked); presses: how many key presses were heard so far, and how many of them were of keys that are not known.
@@ -83,6 +85,8 @@ class Recorder:
         self._late = 0
         self._foreign: set[str] = set()
         self._stored: set[str] = set()
+        self._motion: deque[Motion] = deque()
+        self._since_ns = 0
         self._event_ns = 0
         self._running_ns: int | None = None
         self._settled_ns = 0
@@ -136,7 +140,7 @@ class Recorder:
             self._foreign.discard(name)
         # The release of a key that went down elsewhere is as foreign as its press.
         foreign = name in self._foreign or (was_foreign and not down)
-        if not self._look() or foreign or paused == WAITING:
+        if not self._look(t_ns) or foreign or paused == WAITING:
             return
         self._last_key_ns = now
         if paused is None and self._paused is None:
@@ -145,6 +149,21 @@ class Recorder:
                 self._event(Key(t_ns, name, down))
         elif self._paused == "idle":
             self._resume()  # the snapshot of held keys has this one
+
+    def moved(self, dx: int, dy: int, t_ns: int) -> None:
+        """The mouse moved by counts right and down; any thread may say so. It is stored at the next look at the window,
+        if that has the focus then: to ask for every motion would cost more than all the rest.
+        """
+        if self._paused in (None, "idle") and max(abs(dx), abs(dy)) <= MOST_COUNTS:
+            self._motion.append(Motion(t_ns, dx, dy))
+
+    def _store_motion(self, until_ns: int) -> None:
+        """Of what is waiting, up to a time at which the window had the focus."""
+        while self._motion and self._motion[0].t_ns <= until_ns:
+            motion = self._motion.popleft()
+            if motion.t_ns > self._since_ns:
+                self._last_key_ns = max(self._last_key_ns, motion.t_ns)
+                self._event(motion)
 
     def toggle(self) -> None:
         """Start, pause or go on, as the toggle key does. Ignored while another window has the focus."""
@@ -162,12 +181,14 @@ class Recorder:
     def _toggle(self) -> None:
         if self._window is None:
             self._window = self._choose_window()
+        now = self._clock.now_ns()
         if not self._window.state().focused:
             return
         if self._paused is not None:
-            self._last_key_ns = self._clock.now_ns()
+            self._last_key_ns = now
             self._resume()
         else:
+            self._store_motion(now)
             self._pause(WAITING)
 
     def tick(self, late: int = 0) -> None:
@@ -232,11 +253,20 @@ class Recorder:
                 "have removed the hook); recording ended, what was recorded before is kept; start it again"
             )
 
-    def _look(self) -> bool:
-        """Look at the window: pause on a lost focus or a new size, go on when all is well; returns its focus."""
+    def _look(self, until_ns: int | None = None) -> bool:
+        """Look at the window: pause on a lost focus or a new size, go on when all is well; returns its focus.
+
+        until_ns: of the event that is to be stored next, before which motion is stored now.
+        """
         assert self._window is not None
+        asked_ns = self._clock.now_ns()
         state = self._window.state()
         now = self._clock.now_ns()
+        stirred = bool(self._motion)
+        if not state.focused:
+            self._motion.clear()
+        elif self._paused is None:
+            self._store_motion(asked_ns if until_ns is None else min(until_ns, asked_ns))
         rect = self.config.region or state.rect
         if self._rect is None or (rect.width, rect.height) != (self._rect.width, self._rect.height):
             # A window that is being resized has another size at every look; only the one that stays is recorded.
@@ -252,7 +282,8 @@ class Recorder:
         if not state.focused and self._paused is None:
             self._pause("focus")
         steady = now - self._rect_since_ns >= STEADY_S * 1e9
-        can_go_on = {"focus": True, "resize": steady, "gap": not self.held() & self._foreign}.get(self._paused or "")
+        rested = not self.held() & self._foreign
+        can_go_on = {"focus": True, "resize": steady, "gap": rested, "idle": stirred}.get(self._paused or "")
         if state.focused and can_go_on and now >= self._settled_ns:
             self._last_key_ns = now
             self._resume()
@@ -270,11 +301,12 @@ class Recorder:
             self._pipeline = FramePipeline(self.writer, self.config.size)
         held, now = self.held() - self._foreign - self.config.never, self._clock.now_ns()
         self._stored = set(held)
-        self._running_ns = now
+        self._running_ns = self._since_ns = now
         self._event(Held(now, held))
 
     def _pause(self, why: str, t_ns: int | None = None) -> None:
         self._paused = why
+        self._motion.clear()
         self._event(Pause(self._clock.now_ns() if t_ns is None else t_ns, why))
 
     def _event(self, event: Event) -> None:
@@ -288,6 +320,9 @@ class Recorder:
     def finish(self) -> SessionWriter | None:
         """Write what is waiting and close the session; returns its writer, or None if nothing was recorded."""
         with self._lock:
+            if self._motion and self._paused is None and self._window is not None:
+                with suppress(ProtegeError, OSError):  # the window, or the disk, may be gone
+                    self._look()
             if self._window is not None:
                 self._window.close()
             if self.writer is None or self._pipeline is None:

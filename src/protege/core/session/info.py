@@ -15,7 +15,8 @@ from protege.core.frame import MAX_SIDE
 from protege.core.text import one_line
 from protege.errors import UserError
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
+"""The newest that is read. Without motion of the mouse a session is written as version 1, as ever."""
 RECORDING, COMPLETE, RECOVERED = "recording", "complete", "recovered"
 _MOST: Final = 2**62
 
@@ -53,7 +54,7 @@ class SessionInfo:
 
     def to_json(self) -> dict[str, object]:
         return {
-            "format_version": FORMAT_VERSION,
+            "format_version": 1 if self.space.look is None else 2,
             **{k: v for k, v in vars(self).items() if k != "space"},
             "action_space": self.space.to_json(),
         }

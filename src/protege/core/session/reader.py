@@ -20,6 +20,7 @@ from protege.core.events import (
     Pause,
     event_from_json,
     frame_actions,
+    frame_motion,
     gaps,
 )
 from protege.core.files import Json, parse_json, regular_size
@@ -117,6 +118,10 @@ class Session:
     def actions(self, tau_ms: float = 0.0) -> NDArray[np.bool_]:
         """(T, K) the action of every frame, as multi-hot rows of the session's space."""
         return frame_actions(self.t_ns, self.events, self.info.space, self.info.period_ns, round(tau_ms * 1e6))
+
+    def motion(self, tau_ms: float = 0.0) -> NDArray[np.int64]:
+        """(T, 2) counts right and down that the mouse moved during every frame, by the same intervals as `actions`."""
+        return frame_motion(self.t_ns, self.events, self.info.period_ns, round(tau_ms * 1e6))
 
     def spans(self) -> list[Span]:
         """The recording without its breaks: no span crosses a pause, a gap, a takeover, or an episode's ends."""

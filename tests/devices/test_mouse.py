@@ -1,0 +1,127 @@
+"""The mouse heard on a real X server, and counts of which none is lost."""
+
+import random
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protege.core.events import Key, Motion
+from protege.devices import x11
+from protege.devices.keyboard import KeyListener
+from protege.devices.mouse import Whole
+from protege.devices.pointer import XPointer
+from tests.devices.hands import until
+
+NAMES = frozenset(("w", "mouse_left", "mouse_right", "wheel_up", "wheel_down"))
+
+
+class Heard:
+    """What a listener tells, in order."""
+
+    def __init__(self):
+        self.events = []
+        self.moved_by = [0, 0]
+        self._lock = threading.Lock()
+
+    def key(self, name, down, t_ns):
+        self.events.append(Key(t_ns, name, down))
+
+    def moved(self, dx, dy, t_ns):
+        self.events.append(Motion(t_ns, dx, dy))
+        self.moved_by[0] += dx
+        self.moved_by[1] += dy
+
+
+@pytest.fixture
+def pointer(xvfb):
+    made = XPointer()
+    yield made
+    made.release_all()
+    made.close()
+
+
+@pytest.fixture
+def heard(pointer):
+    return Heard()
+
+
+def click(number):
+    from Xlib import X
+    from Xlib.ext import xtest
+
+    display = x11.open_display()
+    for kind in (X.ButtonPress, X.ButtonRelease):
+        xtest.fake_input(display, kind, number)
+    display.sync()
+    display.close()
+
+
+def test_every_count_is_heard_also_at_the_edge_of_the_screen(pointer, heard):
+    rng = random.Random(0)
+    pointer.place(0, 0)
+    with KeyListener(NAMES, heard.key, moved=heard.moved):
+        sent = [0, 0]
+        for _ in range(300):
+            dx, dy = rng.randint(-30, 5), rng.randint(-30, 30)
+            pointer.move(dx, dy)
+            sent = [sent[0] + dx, sent[1] + dy]
+        until(lambda: heard.moved_by == sent)
+    assert heard.moved_by == sent
+    times = [event.t_ns for event in heard.events]
+    assert times == sorted(times)
+
+
+def test_buttons_and_the_wheel_are_keys(pointer, heard):
+    pointer.hold(frozenset(("left",)))
+    with KeyListener(NAMES, heard.key) as listener:
+        assert listener.held == listener.down_now() == {"mouse_left"}
+        pointer.hold(frozenset(("right", "middle")))
+        until(lambda: listener.held == {"mouse_right"})
+        assert listener.down_now() == {"mouse_right"}
+        for number in (4, 5, 5, 6):
+            click(number)
+        until(lambda: len(heard.events) >= 8)
+        assert listener.alive
+    told = [(event.key, event.down) for event in heard.events]
+    notches = [(name, down) for name in ("wheel_up", "wheel_down", "wheel_down") for down in (True, False)]
+    assert sorted(told[:2]) == [("mouse_left", False), ("mouse_right", True)]
+    assert told[2:] == notches
+
+
+def test_by_their_times_motion_before_a_click_comes_before_it(pointer, heard):
+    with KeyListener(NAMES, heard.key, moved=heard.moved):
+        for _ in range(20):
+            pointer.move(3, 0)
+            click(1)
+        until(lambda: len(heard.events) >= 40 and heard.moved_by[0] == 60)
+    moved, at_presses = 0, []
+    for event in sorted(heard.events, key=lambda event: (event.t_ns, isinstance(event, Key))):
+        if isinstance(event, Motion):
+            moved += event.dx
+        elif event.down:
+            at_presses.append(moved)
+    assert at_presses == list(range(3, 61, 3))
+
+
+def test_without_a_mouse_in_the_names_none_is_heard(pointer, heard):
+    with KeyListener(frozenset("w"), heard.key) as listener:
+        pointer.move(5, 5)
+        click(1)
+        assert listener.down_now() == frozenset()
+    assert heard.events == []
+
+
+@given(
+    st.lists(st.tuples(st.integers(-(2**40), 2**40), st.integers(-(2**40), 2**40))), st.sampled_from([1, 256, 2**32])
+)
+def test_parts_of_a_count_are_carried(moves, parts):
+    whole, told = Whole(parts), [0, 0]
+    for dx, dy in moves:
+        whole.add(dx, dy)
+        counts = whole.take()
+        told = [told[0] + counts[0], told[1] + counts[1]]
+    for axis in (0, 1):
+        left = sum(move[axis] for move in moves) - told[axis] * parts
+        assert abs(left) < parts
