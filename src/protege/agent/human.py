@@ -10,7 +10,7 @@ from protege.devices.backends import open_hook
 from protege.devices.hand import MOUSE_KEYS, has_mouse
 from protege.devices.keyboard import HeldKeys
 from protege.devices.keys import KeyEvent, Presser
-from protege.devices.mouse import MouseEvent
+from protege.devices.moving import MouseEvent
 
 STIRRED_COUNTS: Final = 40
 """A hand that moves the mouse by more than this within `STIRRED_NS` means it: a knock against the table takes nothing

@@ -12,6 +12,7 @@ from protege.agent.worker import Prediction, Worker
 from protege.core.actions import NO_KEYS, Action
 from protege.core.devices import Clock, Keys, Screen, Window
 from protege.core.events import AGENT, HUMAN, Motion
+from protege.core.looking import BUTTONS
 from protege.core.plan import HORIZON
 from protege.errors import ProtegeError, UserError
 
@@ -237,12 +238,15 @@ class _Loop:
             self._drop_plan()
         state = self.world.window.state()
         focused, self._obstacle = state.focused, state.obstacle
+        regained = focused and not self._focused
         if focused != self._focused:
             self._focused = focused
             self._drop_plan()
             self._tell(lambda to: to.focus(now, focused))
         for heard in self.world.human.heard():
-            self._hear(heard)
+            # The click that gave the game the focus, and the way there, are no play.
+            if not (regained and heard.what in (MOTION, *BUTTONS)):
+                self._hear(heard)
         if now - self._origin_ns >= self.options.max_s * 1e9:
             self.ending = Ending.TIME
         if (goal := self.goals.asked()) is not None and self.ending is None:
@@ -256,6 +260,8 @@ class _Loop:
             self._hand_over(heard.t_ns, HUMAN if self._by == AGENT else AGENT)
         elif heard.what == MOTION:
             self._hear_motion(heard)
+        elif self._by == AGENT and heard.what in BUTTONS and not heard.down:
+            pass  # the end of such a click
         elif self._focused:  # what is typed into other windows is none of our business
             if self._by == AGENT:
                 self._hand_over(heard.t_ns, HUMAN)

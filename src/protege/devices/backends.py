@@ -3,7 +3,7 @@
 import sys
 
 from protege.devices.keys import Hook, Presser, Put
-from protege.devices.mouse import Mouse, PutMouse
+from protege.devices.moving import Mover, PutMouse
 
 
 def open_presser() -> Presser:
@@ -21,23 +21,23 @@ def open_presser() -> Presser:
     return MacPresser()
 
 
-def open_mouse(presser: Presser) -> Mouse:
+def open_mover(presser: Presser) -> Mover:
     """This system's mouse, whose motion and presses are told from a person's together with the presser's keys."""
     if sys.platform == "linux":
         from protege.devices.x11_keys import XKeyboard
-        from protege.devices.x11_mouse import XMouse
+        from protege.devices.x11_moving import XMover
 
         assert isinstance(presser, XKeyboard)
-        return XMouse(presser)
+        return XMover(presser)
     if sys.platform == "win32":
         from protege.devices.win32_keys import Win32Presser  # pyright: ignore[reportMissingImports]
-        from protege.devices.win32_mouse import Win32Mouse  # pyright: ignore[reportMissingImports]
+        from protege.devices.win32_moving import Win32Mover  # pyright: ignore[reportMissingImports]
 
         assert isinstance(presser, Win32Presser)
-        return Win32Mouse(presser.mark)
-    from protege.devices.mac_mouse import MacMouse
+        return Win32Mover(presser.mark)
+    from protege.devices.mac_moving import MacMover
 
-    return MacMouse()
+    return MacMover()
 
 
 def open_hook(put: Put, own: Presser | None = None, mouse: PutMouse | None = None) -> Hook:

@@ -12,10 +12,10 @@ from protege.core.actions import NO_KEYS, NONE, Action, ActionSpace
 from protege.core.devices import Clock
 from protege.core.events import Motion
 from protege.core.looking import BUTTONS, WHEEL
-from protege.devices.backends import open_mouse
+from protege.devices.backends import open_mover
 from protege.devices.keyboard import RealKeys
 from protege.devices.keys import Presser
-from protege.devices.mouse import Mouse
+from protege.devices.moving import Mover
 
 STEP_NS: Final = 10_000_000
 """The mouse moves so often, 100 times a second."""
@@ -57,7 +57,7 @@ class Hand:
         clock: Clock,
         period_ns: int,
         never: Action = NO_KEYS,
-        mouse: Mouse | None = None,
+        mouse: Mover | None = None,
         allowed: Callable[[], bool] = lambda: True,
     ) -> None:
         """period_ns: of a slot; never: keys and buttons that are left out of every action; allowed: asked before every
@@ -66,7 +66,7 @@ class Hand:
         """
         self._space, self._clock, self._period_ns, self._never = space, clock, period_ns, never
         self.keys = RealKeys(keyboard_part(space), never)
-        self._mouse = mouse or open_mouse(self.keys.presser)
+        self._mouse = mouse or open_mover(self.keys.presser)
         self.allowed = allowed
         self._buttons = frozenset(space.pressable) & frozenset(BUTTONS)
         self._wheel = frozenset(space.pressable) & frozenset(WHEEL)

@@ -16,10 +16,10 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from protege.devices import x11_mouse
+from protege.devices import x11_moving
 from protege.devices.errors import DisplayGone
 from protege.devices.keys import KeyEvent, Put
-from protege.devices.mouse import PutMouse
+from protege.devices.moving import PutMouse
 from protege.devices.places import PLACES, Place
 from protege.devices.x11 import open_display
 from protege.errors import ProtegeError, UserError
@@ -138,7 +138,7 @@ class XHook:
         """
         self._put = put
         self._mouse = mouse
-        self._rest = x11_mouse.Rest()
+        self._rest = x11_moving.Rest()
         self._keyboard = own or XKeyboard()
         self._mine = own is None
         self._thread = threading.Thread(target=self._work, name="keys heard", daemon=True)
@@ -197,7 +197,7 @@ class XHook:
         # from 2.1 on keys are told even while another program grabs them, from 2.2 on also who sent them
         xinput.XIQueryVersion(display=display.display, opcode=self._opcode, major_version=2, minor_version=2)
         mask = xinput.RawKeyPressMask | xinput.RawKeyReleaseMask
-        mask |= x11_mouse.RAW_MASK if self._mouse is not None else 0
+        mask |= x11_moving.RAW_MASK if self._mouse is not None else 0
         display.screen().root.xinput_select_events([(xinput.AllMasterDevices, mask)])
         display.sync()
 
@@ -231,13 +231,13 @@ class XHook:
             down = event.evtype == xinput.RawKeyPress
             self._put(KeyEvent(self._keyboard.places.get(code), code, down, own, t_ns))
         elif self._mouse is not None and event.evtype in (
-            x11_mouse.RAW_PRESS,
-            x11_mouse.RAW_RELEASE,
-            x11_mouse.RAW_MOTION,
+            x11_moving.RAW_PRESS,
+            x11_moving.RAW_RELEASE,
+            x11_moving.RAW_MOTION,
         ):
             # Of what we move ourselves no fraction may be left over for a person's motion.
-            rest = x11_mouse.Rest() if own else self._rest
-            if (heard := x11_mouse.read_raw(event.evtype, event.data, own, t_ns, rest)) is not None:
+            rest = x11_moving.Rest() if own else self._rest
+            if (heard := x11_moving.read_raw(event.evtype, event.data, own, t_ns, rest)) is not None:
                 self._mouse(heard)
 
 

@@ -4,7 +4,7 @@ import struct
 from typing import TYPE_CHECKING, Final
 
 from protege.core.looking import WHEEL
-from protege.devices.mouse import MouseEvent
+from protege.devices.moving import MouseEvent
 
 if TYPE_CHECKING:
     from protege.devices.x11_keys import XKeyboard
@@ -22,8 +22,8 @@ _HEAD: Final = struct.Struct("=HIIHHI4x")
 """Of a raw event: device, time, detail, source, words of the mask, flags."""
 
 
-class XMouse:
-    """Implements `Mouse`."""
+class XMover:
+    """Implements `Mover`."""
 
     def __init__(self, keyboard: "XKeyboard") -> None:
         self._keyboard = keyboard

@@ -21,7 +21,7 @@ PutMouse = Callable[[MouseEvent], None]
 """Called in the system's thread for every event; it queues and does nothing else."""
 
 
-class Mouse(Protocol):
+class Mover(Protocol):
     """Moves the mouse by counts and presses its buttons, for the whole system. For one thread at a time."""
 
     def move(self, right: int, down: int) -> None:
