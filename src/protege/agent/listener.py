@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from protege.agent.worker import Prediction
 from protege.core.actions import Action
+from protege.core.events import Motion
 from protege.core.frame import Frame
 
 
@@ -35,6 +36,9 @@ class Listener:
 
     def human_key(self, t_ns: int, key: str, down: bool) -> None:
         """A person pressed or released a key of the action space in the game."""
+
+    def motion(self, motion: Motion) -> None:
+        """The mouse moved in the game, by whoever plays."""
 
     def control(self, t_ns: int, by: str) -> None:
         """From here on somebody else plays."""

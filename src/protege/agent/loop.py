@@ -11,13 +11,18 @@ from protege.agent.stats import MARGIN_NS, LoopStats
 from protege.agent.worker import Prediction, Worker
 from protege.core.actions import NO_KEYS, Action
 from protege.core.devices import Clock, Keys, Screen, Window
-from protege.core.events import AGENT, HUMAN
+from protege.core.events import AGENT, HUMAN, Motion
+from protege.core.looking import BUTTONS
 from protege.core.plan import HORIZON
 from protege.errors import ProtegeError, UserError
 
 DONE_IN_A_ROW = 2
 CHECK_NS = 5_000_000
 """So long before a slot's deadline the window and the person are asked about: on a busy machine that takes a while."""
+
+
+MOTION = "motion"
+"""What a person did who moved the mouse."""
 
 
 class Ending(StrEnum):
@@ -30,15 +35,18 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True)
 class Heard:
-    """What a person did: a key of the action space, or what = "stop" or "toggle" for the hot keys."""
+    """What a person did: a key or button of the action space, what = "stop" or "toggle" for the hot keys, or `MOTION`
+    of so many counts (right, down), where `down` says whether it takes over.
+    """
 
     t_ns: int
     what: str
     down: bool = True
+    counts: tuple[int, int] = (0, 0)
 
 
 class Human(Protocol):
-    """Hears the person at the keyboard, never the agent's own presses."""
+    """Hears the person at the keyboard and the mouse, never what the agent does with them."""
 
     def heard(self) -> list[Heard]:
         """What happened since the last call, in order."""
@@ -78,7 +86,8 @@ class LoopOptions:
 @dataclass(frozen=True)
 class World:
     """The devices. lost: what has died that the run cannot do without (watchdog, listener), None while all is well;
-    hindered: why nothing may be held for the moment, "" when it may.
+    hindered: why nothing may be held for the moment, "" when it may; move, moved: of a space with a mouse, moves it by
+    counts right and down, and tells how the agent has moved it since this was last asked.
     """
 
     screen: Screen
@@ -88,6 +97,8 @@ class World:
     human: Human
     lost: Callable[[], str | None] = lambda: None
     hindered: Callable[[], str] = lambda: ""
+    move: Callable[[int, int], None] = lambda right, down: None
+    moved: Callable[[], Sequence[Motion]] = list
 
 
 @contextmanager
@@ -156,6 +167,7 @@ class _Loop:
         if prediction is not None and prediction.goal == self._goal and prediction.t_ns >= self._since_ns:
             self._adopt(prediction)
         action, step = self._due()
+        self._tell_moved()
         self.world.keys.hold(action)
         now = self.world.clock.now_ns()
         self.stats.acted(now - self._deadline_ns)
@@ -184,6 +196,7 @@ class _Loop:
         self._number += max(1, behind)
 
     def finish(self) -> None:
+        self._tell_moved()
         self.world.keys.hold(NO_KEYS)
         self._end_goal(str(self.ending))
 
@@ -219,17 +232,21 @@ class _Loop:
         if (lost := self.world.lost()) is not None:
             raise ProtegeError(f"{lost}; the agent stopped")
         now = self.world.clock.now_ns()
+        self._tell_moved()
         if (hindered := self.world.hindered()) != self._hindered:
             self._hindered = hindered
             self._drop_plan()
         state = self.world.window.state()
         focused, self._obstacle = state.focused, state.obstacle
+        regained = focused and not self._focused
         if focused != self._focused:
             self._focused = focused
             self._drop_plan()
             self._tell(lambda to: to.focus(now, focused))
         for heard in self.world.human.heard():
-            self._hear(heard)
+            # The click that gave the game the focus, and the way there, are no play.
+            if not (regained and heard.what in (MOTION, *BUTTONS)):
+                self._hear(heard)
         if now - self._origin_ns >= self.options.max_s * 1e9:
             self.ending = Ending.TIME
         if (goal := self.goals.asked()) is not None and self.ending is None:
@@ -241,10 +258,27 @@ class _Loop:
             self.ending = Ending.STOPPED
         elif heard.what == "toggle":
             self._hand_over(heard.t_ns, HUMAN if self._by == AGENT else AGENT)
+        elif heard.what == MOTION:
+            self._hear_motion(heard)
+        elif self._by == AGENT and heard.what in BUTTONS and not heard.down:
+            pass  # the end of such a click
         elif self._focused:  # what is typed into other windows is none of our business
             if self._by == AGENT:
                 self._hand_over(heard.t_ns, HUMAN)
             self._tell(lambda to: to.human_key(heard.t_ns, heard.what, heard.down))
+
+    def _hear_motion(self, heard: Heard) -> None:
+        if not self._focused:
+            return
+        if self._by == AGENT and heard.down:
+            self._hand_over(heard.t_ns, HUMAN)
+        if self._by == HUMAN:
+            self._tell(lambda to: to.motion(Motion(heard.t_ns, *heard.counts)))
+
+    def _tell_moved(self) -> None:
+        """How the agent has moved the mouse, before what comes after it."""
+        for motion in self.world.moved():
+            self._tell(lambda to, motion=motion: to.motion(motion))
 
     def _hand_over(self, t_ns: int, by: str) -> None:
         self._by = by

@@ -10,9 +10,10 @@ from PIL import Image
 
 from protege.agent.listener import Listener, Slot
 from protege.core.actions import NO_KEYS, Action
-from protege.core.events import AGENT, Control, End, Event, Focus, Goal, Held, Key, Pause
+from protege.core.events import AGENT, Control, End, Event, Focus, Goal, Held, Key, Motion, Pause
 from protege.core.files import Json
 from protege.core.frame import Frame, encode_jpeg
+from protege.core.looking import WHEEL
 from protege.core.session import SessionWriter
 from protege.errors import ProtegeError
 
@@ -54,6 +55,10 @@ class RunRecorder(Listener):
         (self._human.add if down else self._human.discard)(key)
         self._write(lambda t: Key(t, key, down), t_ns)
 
+    def motion(self, motion: Motion) -> None:
+        if not self._paused:
+            self._write(lambda t: Motion(t, motion.dx, motion.dy), motion.t_ns)
+
     def control(self, t_ns: int, by: str) -> None:
         self._agent_holds(t_ns, NO_KEYS)
         self._by = by
@@ -82,6 +87,11 @@ class RunRecorder(Listener):
         self.writer.finish(self.dropped, extra)
 
     def _agent_holds(self, t_ns: int, action: Action) -> None:
+        """Write what has changed; motion is written as it happens, and a wheel that is turned on by each notch."""
+        action = self.writer.info.space.only(action)
+        for key in sorted(self._agent & action & frozenset(WHEEL)):
+            self._write(lambda t, key=key: Key(t, key, False), t_ns)
+            self._agent -= {key}
         for key in sorted(self._agent ^ action):
             self._write(lambda t, key=key: Key(t, key, key in action), t_ns)
         self._agent = action

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -19,7 +19,7 @@ from protege.agent.status import Picture, Status
 from protege.agent.stuck import StuckDetector, StuckOptions
 from protege.agent.vision import VisionOptions
 from protege.agent.worker import ThreadWorker, ended
-from protege.core.actions import NO_KEYS, Action
+from protege.core.actions import NO_KEYS, NONE, Action, ActionSpace
 from protege.core.card import Trained
 from protege.core.devices import Clock, MonotonicClock, Window
 from protege.core.frame import Frame
@@ -28,6 +28,7 @@ from protege.core.plan import FRAME_HZ, Policy, Sampling
 from protege.core.session import Session, SessionInfo, SessionWriter
 from protege.devices.ending import interruptible
 from protege.devices.guard import Guard
+from protege.devices.hand import Hand, has_mouse
 from protege.devices.keyboard import RealKeys, check_names
 from protege.devices.screen import MssScreen
 from protege.devices.turns import short_turns
@@ -152,7 +153,7 @@ def play_game(options: PlayOptions, policy: Policy, say: Callable[[str], None] =
         stats = LoopStats()
         status = Status(options.vision.space, stats)
         stack.callback(status.close)
-        world = real_world(options, clock, stack, say, status.say)
+        world = real_world(options, clock, stack, say, status.say, hz)
         worker = ThreadWorker(policy, clock)
         stack.callback(worker.close)
         recorder = run_recorder(options, world, hz) if options.record else None
@@ -187,7 +188,9 @@ def replay_game(
     max_minutes: float = 10.0,
     say: Callable[[str], None] = print,
 ) -> Ending:
-    """Press a recording's keys again with its timing, in a window with `window` in its title (or the focused one)."""
+    """Press a recording's keys, and move its mouse, again with its timing, in a window with `window` in its title (or
+    the focused one).
+    """
     recorded = Session.open(session)
     vision = VisionOptions(space=recorded.info.space)
     options = PlayOptions(goal="-", window=window, countdown_s=countdown_s, vision=vision)
@@ -205,9 +208,11 @@ def real_world(
     stack: ExitStack,
     say: Callable[[str], None],
     warn: Callable[[str], None] | None = None,
+    hz: float = FRAME_HZ,
 ) -> World:
     """The real devices, closed by `stack`; waits for the window's focus and counts down. For the thread that plays,
-    which must sleep by the world's clock: that is how the watchdog knows that it is well. warn: for what happens later.
+    which must sleep by the world's clock: that is how the watchdog knows that it is well, and how the mouse moves.
+    warn: for what happens later; hz: slots a second, over each of which its motion is spread.
     """
     short_turns()
     space = options.vision.space
@@ -216,14 +221,19 @@ def real_world(
     screen = FollowingScreen(window)
     stack.callback(screen.close)
     hot = {options.stop_key: "stop", options.toggle_key: "toggle"}
-    heard_space = replace(space, keys=("none",), movement=frozenset(), camera=frozenset()) if options.dry_run else space
     if options.dry_run:
-        human = stack.enter_context(HumanKeys(heard_space, hot))
+        human = stack.enter_context(HumanKeys(ActionSpace(space.name, (NONE,)), hot))
         return World(screen, NoKeys(), clock, window, human, lambda: _deaf(human))
     watchdog = stack.enter_context(Watchdog(space))
-    keys = RealKeys(space, options.never)
+    keys: RealKeys | Hand
+    if not has_mouse(space):
+        keys = RealKeys(space, options.never)
+    else:
+        keys = Hand(space, clock, round(1e9 / hz), options.never)
+        # Asked before every step of the mouse: what stops the agent is not left until the next slot.
+        keys.allowed = lambda: window.state().focused and not human.acts()
     stack.callback(keys.presser.close)
-    human = stack.enter_context(HumanKeys(heard_space, hot, keys.presser))
+    human = stack.enter_context(HumanKeys(space, hot, keys.presser))
 
     def lapsed(seconds: float) -> None:
         (warn or say)(f"the agent stood still for {seconds:.2f} s, so its keys were let go of")
@@ -236,7 +246,11 @@ def real_world(
         return _deaf(human)
 
     guard = Guard(keys, watchdog, clock, lapsed)
-    return World(screen, guard, guard, window, human, lost, lambda: "" if guard.watched else NOT_WATCHED)
+    return World(
+        *(screen, guard, guard, window, human, lost, lambda: "" if guard.watched else NOT_WATCHED),
+        move=guard.move,
+        moved=guard.moved,
+    )
 
 
 def _deaf(human: HumanKeys) -> str | None:

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from protege.agent.loop import Ending, World, released_after
 from protege.core.actions import NO_KEYS, Action, ActionSpace
 from protege.core.devices import Clock, Keys
-from protege.core.events import Held, Key, Pause
+from protege.core.events import Held, Key, Motion, Pause
+from protege.core.looking import WHEEL
 from protege.core.session import Session
 from protege.errors import ProtegeError, UserError
 
@@ -26,17 +27,23 @@ def execute_action_sequence(
             clock.sleep_until(start + (number + 1) * period_ns)
 
 
-def changes(session: Session) -> Iterator[tuple[int, Action]]:
-    """(nanoseconds since the beginning, keys held from then on) of a recording, its pauses cut out."""
+def changes(session: Session) -> Iterator[tuple[int, Action | Motion]]:
+    """(nanoseconds since the beginning, keys held from then on or how the mouse moves then) of a recording, its pauses
+    cut out. A wheel is held by the action of its notch alone.
+    """
     held: set[str] = set()
     played = before = 0
     running = False
     for event in session.events:
-        if not isinstance(event, Key | Held | Pause):
+        if not isinstance(event, Key | Motion | Held | Pause):
             continue
         played += event.t_ns - before if running else 0
         before = event.t_ns
         running = not isinstance(event, Pause)
+        if isinstance(event, Motion):
+            yield played, event
+            continue
+        held.difference_update(WHEEL)
         match event:
             case Key():
                 (held.add if event.down else held.discard)(event.key)
@@ -48,19 +55,23 @@ def changes(session: Session) -> Iterator[tuple[int, Action]]:
 
 
 def replay(session: Session, world: World, max_s: float) -> Ending:
-    """Press a recording's keys again with its timing, without its pauses.
+    """Press a recording's keys, and move its mouse, again with its timing, without its pauses.
 
-    Ends early by the hot key, any of a person's keys, or a lost focus: a replay cannot go on from elsewhere.
+    Ends early by the hot key, any of a person's keys, the mouse in a person's hand, or a lost focus: a replay cannot go
+    on from elsewhere.
     """
     plan = list(changes(session))
-    if not any(action for _, action in plan):
+    if not any(change for _, change in plan):
         raise UserError(f"{session.folder}: no keys were recorded, so there is nothing to replay")
     start = world.clock.now_ns()
     with released_after(world.keys):
-        for played_ns, action in plan:
+        for played_ns, change in plan:
             if (ending := _wait(world, start + played_ns, start + round(max_s * 1e9))) is not None:
                 return ending
-            world.keys.hold(action)
+            if isinstance(change, Motion):
+                world.move(change.dx, change.dy)
+            else:
+                world.keys.hold(change)
         world.keys.hold(NO_KEYS)
     return Ending.REACHED
 

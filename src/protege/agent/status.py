@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from protege.agent.listener import Listener, Slot
 from protege.agent.stats import LoopStats
-from protege.core.actions import ActionSpace
+from protege.core.actions import NONE, Action, ActionSpace
 from protege.core.events import HUMAN
 from protege.core.frame import Frame
 from protege.core.status_line import StatusLine
@@ -63,8 +63,16 @@ def slot_text(slot: Slot, space: ActionSpace) -> str:
     if slot.waiting:
         return f"[{slot.waiting}]"
     steps = () if slot.prediction is None else slot.prediction.plan.steps[slot.step + 1 :]
-    plan = " ".join(space.spell(step) for step in steps) or "-"
-    return f"keys: {space.spell(slot.action)}  then: {plan}"
+    plan = " ".join(told(space, step) for step in steps) or "-"
+    return f"keys: {told(space, slot.action)}  then: {plan}"
+
+
+def told(space: ActionSpace, action: Action) -> str:
+    """An action for people: its keys, then the degrees that the view turns right and down."""
+    if space.look is None:
+        return space.spell(action)
+    turned = (f"{count * space.look.degrees_per_count:+.0f}°" for count in space.counts(action))
+    return f"{'+'.join(sorted(space.only(action))) or NONE}({','.join(turned)})"
 
 
 class Picture(Listener):

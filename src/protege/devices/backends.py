@@ -4,6 +4,7 @@ import sys
 
 from protege.devices.keys import Hook, Presser, Put
 from protege.devices.mouse import MouseHook, Moved
+from protege.devices.moving import Mover, PutMouse
 
 
 def open_presser() -> Presser:
@@ -21,20 +22,41 @@ def open_presser() -> Presser:
     return MacPresser()
 
 
-def open_hook(put: Put, own: Presser | None = None) -> Hook:
-    """This system's hook. own: the presser whose keys are reported as own. Errors as for `open_presser`."""
+def open_mover(presser: Presser) -> Mover:
+    """This system's mouse, whose motion and presses are told from a person's together with the presser's keys."""
+    if sys.platform == "linux":
+        from protege.devices.x11_keys import XKeyboard
+        from protege.devices.x11_moving import XMover
+
+        assert isinstance(presser, XKeyboard)
+        return XMover(presser)
+    if sys.platform == "win32":
+        from protege.devices.win32_keys import Win32Presser  # pyright: ignore[reportMissingImports]
+        from protege.devices.win32_moving import Win32Mover  # pyright: ignore[reportMissingImports]
+
+        assert isinstance(presser, Win32Presser)
+        return Win32Mover(presser.mark)
+    from protege.devices.mac_moving import MacMover
+
+    return MacMover()
+
+
+def open_hook(put: Put, own: Presser | None = None, mouse: PutMouse | None = None) -> Hook:
+    """This system's hook. own: the presser whose keys are reported as own; mouse: gets what the mouse does, which is
+    not heard without. Errors as for `open_presser`.
+    """
     if sys.platform == "linux":
         from protege.devices.x11_keys import XHook, XKeyboard
 
         assert own is None or isinstance(own, XKeyboard)
-        return XHook(put, own)
+        return XHook(put, own, mouse)
     if sys.platform == "win32":
         from protege.devices.win32_keys import Win32Hook  # pyright: ignore[reportMissingImports]
 
-        return Win32Hook(put, own)
+        return Win32Hook(put, own, mouse)
     from protege.devices.mac_keys import MacHook
 
-    return MacHook(put, own)
+    return MacHook(put, own, mouse)
 
 
 def open_mouse(put: Put, moved: Moved) -> MouseHook:

@@ -1,10 +1,15 @@
-"""Keys that are held only while a watchdog answers, and the clock by which it hears that the holder is well."""
+"""Keys that are held only while a watchdog answers, and the clock by which it hears that the holder is well.
+
+While the clock sleeps, the mouse of a space that has one moves.
+"""
 
 from collections.abc import Callable
 from typing import Final
 
 from protege.core.actions import NO_KEYS, Action
 from protege.core.devices import Clock
+from protege.core.events import Motion
+from protege.devices.hand import STEP_NS, Hand
 from protege.devices.keyboard import RealKeys
 from protege.devices.watchdog import Watchdog
 
@@ -20,9 +25,15 @@ class Guard:
     """
 
     def __init__(
-        self, keys: RealKeys, watchdog: Watchdog, clock: Clock, lapsed: Callable[[float], None] = lambda s: None
+        self,
+        keys: RealKeys | Hand,
+        watchdog: Watchdog,
+        clock: Clock,
+        lapsed: Callable[[float], None] = lambda s: None,
     ) -> None:
         self._keys = keys
+        self._hand = keys if isinstance(keys, Hand) else None
+        self._nap_ns = BEAT_NS if self._hand is None else min(STEP_NS, BEAT_NS)
         self._watchdog = watchdog
         self._clock = clock
         self._lapsed = lapsed
@@ -48,6 +59,15 @@ class Guard:
         self._beat(self._keys.held | action)
         self._keys.hold(action)
 
+    def move(self, right: int, down: int) -> None:
+        """Move the mouse by so many counts now; it stands still while the watchdog does not answer."""
+        if self._hand is not None and self.watched:
+            self._hand.move(right, down)
+
+    def moved(self) -> list[Motion]:
+        """How the mouse was moved since this was last asked; never without one."""
+        return [] if self._hand is None else self._hand.moved()
+
     def release_all(self) -> None:
         self._keys.release_all()
         # Last, since until they are up the watchdog has to take them for held.
@@ -59,11 +79,13 @@ class Guard:
     def sleep_until(self, t_ns: int) -> None:
         while True:
             self._beat(self._keys.held)
+            if self._hand is not None and self.watched:
+                self._hand.pump()
             now = self._clock.now_ns()
             if now >= t_ns:
                 return
             # In short sleeps: one long one would look like standing still.
-            self._clock.sleep_until(min(t_ns, now + BEAT_NS))
+            self._clock.sleep_until(min(t_ns, now + self._nap_ns))
 
     def _beat(self, held: Action) -> None:
         now = self._clock.now_ns()
@@ -81,3 +103,5 @@ class Guard:
             self._silent_ns = now if self._silent_ns is None else self._silent_ns
             if self._keys.held:
                 self._keys.release_all()
+            elif self._hand is not None:
+                self._hand.stop()

@@ -17,9 +17,11 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Final, Self
 
 from protege.core.actions import NO_KEYS, Action, ActionSpace
+from protege.core.devices import MonotonicClock
 from protege.errors import ProtegeError
 
 if TYPE_CHECKING:
+    from protege.devices.hand import Hand
     from protege.devices.keyboard import RealKeys
 
 READY: Final = b"ready"
@@ -138,10 +140,12 @@ class Watchdog:
 def main(names: list[str]) -> None:
     """Release the named keys when the parent ends, or falls silent while it holds some."""
     from protege.devices.errors import DisplayGone
+    from protege.devices.hand import Hand, has_mouse
     from protege.devices.keyboard import RealKeys
 
     _leave_the_family()
-    keys = RealKeys(ActionSpace("WATCHED", (*(name for name in names if name != MOUSE), "none")))
+    space = ActionSpace("WATCHED", (*(name for name in names if name != MOUSE), "none"))
+    keys = Hand(space, MonotonicClock(), 1) if has_mouse(space) else RealKeys(space)
     told: queue.Queue[bytes] = queue.Queue()
     threading.Thread(target=_listen, args=(told,), daemon=True).start()
     with suppress(DisplayGone):  # with the display its keys are gone
@@ -178,7 +182,7 @@ def _listen(told: "queue.Queue[bytes]") -> None:
     told.put(b"")
 
 
-def _watch(told: "queue.Queue[bytes]", keys: "RealKeys") -> None:
+def _watch(told: "queue.Queue[bytes]", keys: "RealKeys | Hand") -> None:
     """Until the pipe ends."""
     held: Action = NO_KEYS
     while True:

@@ -16,8 +16,10 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from protege.devices import x11_moving
 from protege.devices.errors import DisplayGone
 from protege.devices.keys import KeyEvent, Put
+from protege.devices.moving import PutMouse
 from protege.devices.places import PLACES, Place
 from protege.devices.x11 import open_display
 from protege.errors import ProtegeError, UserError
@@ -44,7 +46,8 @@ class XKeyboard:
         """Everything on the connection happens under it: python-xlib's own threading loses wake-ups."""
         self.pump: Callable[[], None] | None = None
         """The hook's, which takes what a request's answer brought along. Under the lock."""
-        self._pressed: deque[tuple[int, int, bool]] = deque()
+        self._pressed: deque[tuple[int, int, int]] = deque()
+        """Requests of ours that the hook has not heard of yet: serial number, kind of the raw event and its detail."""
         if not self.display.has_extension("XTEST"):
             self.display.close()
             raise UserError("the display has no XTEST, so no key can be pressed; use another X server")
@@ -63,12 +66,20 @@ class XKeyboard:
 
     def _send(self, place: Place, down: bool) -> None:
         from Xlib import X
-        from Xlib.ext import xtest
+        from Xlib.ext import xinput
 
         if (code := self._codes.get(place.id)) is None:
             if down:
                 raise ProtegeError(f"the X server's keyboard has no key {place.id!r}")
             return
+        kind = X.KeyPress if down else X.KeyRelease
+        self.fake(kind, code, (xinput.RawKeyPress if down else xinput.RawKeyRelease, code))
+
+    def fake(self, kind: int, detail: int, raw: tuple[int, int], x: int = 0, y: int = 0) -> None:
+        """Have the server act as if a device did this; raw: kind and detail of the raw event that follows."""
+        from Xlib import X
+        from Xlib.ext import xtest
+
         inner = self.display.display
         try:
             with self.lock:
@@ -76,31 +87,33 @@ class XKeyboard:
                 request: Any = xtest.FakeInput(
                     display=inner,
                     opcode=inner.get_extension_major(xtest.extname),
-                    event_type=X.KeyPress if down else X.KeyRelease,
-                    detail=code,
+                    event_type=kind,
+                    detail=detail,
                     time=X.CurrentTime,
                     root=X.NONE,
-                    x=0,
-                    y=0,
+                    x=x,
+                    y=y,
                 )
                 if self.pump is not None:
                     # Before `sync`, which may read the event that it causes.
-                    self._pressed.append((request._serial, code, down))
+                    self._pressed.append((request._serial, *raw))
                 self.display.sync()
                 if self.pump is not None:
                     self.pump()
         except connection_errors() as error:
             raise DisplayGone(f"the display is gone ({type(error).__name__})") from None
 
-    def is_own(self, sequence: int, code: int, down: bool) -> bool:
-        """Whether an event with this sequence number comes of a press of ours. In the order of events, under lock."""
+    def is_own(self, sequence: int, kind: int, detail: int) -> bool:
+        """Whether a raw event with this sequence number comes of a press or motion of ours. In the order of events,
+        under lock.
+        """
         while self._pressed:
-            serial, own_code, own_down = self._pressed[0]
+            serial, *raw = self._pressed[0]
             behind = (sequence - serial) % _SEQUENCES
             if behind >= _SEQUENCES // 2:  # of a request after the event
                 return False
             if behind == 0:
-                if (own_code, own_down) == (code, down):
+                if raw == [kind, detail]:
                     self._pressed.popleft()
                     return True
                 return False
@@ -119,9 +132,13 @@ class XKeyboard:
 class XHook:
     """Implements `Hook` on an X server."""
 
-    def __init__(self, put: Put, own: XKeyboard | None = None) -> None:
-        """own: whose presses are reported as own. UserError without a display or without XInput 2."""
+    def __init__(self, put: Put, own: XKeyboard | None = None, mouse: PutMouse | None = None) -> None:
+        """own: whose presses are reported as own; mouse: gets what the mouse does, which is not heard without.
+        UserError without a display or without XInput 2.
+        """
         self._put = put
+        self._mouse = mouse
+        self._rest = x11_moving.Rest()
         self._keyboard = own or XKeyboard()
         self._mine = own is None
         self._thread = threading.Thread(target=self._work, name="keys heard", daemon=True)
@@ -180,6 +197,7 @@ class XHook:
         # from 2.1 on keys are told even while another program grabs them, from 2.2 on also who sent them
         xinput.XIQueryVersion(display=display.display, opcode=self._opcode, major_version=2, minor_version=2)
         mask = xinput.RawKeyPressMask | xinput.RawKeyReleaseMask
+        mask |= x11_moving.RAW_MASK if self._mouse is not None else 0
         display.screen().root.xinput_select_events([(xinput.AllMasterDevices, mask)])
         display.sync()
 
@@ -204,15 +222,23 @@ class XHook:
         t_ns = time.perf_counter_ns()
         if event.type != ge.GenericEventCode or event.extension != self._opcode:
             return
-        if event.evtype not in (xinput.RawKeyPress, xinput.RawKeyRelease):
-            return
         # python-xlib leaves raw events undecoded. The server's time is not ours: it counts milliseconds since its
         # start.
         _device, _time, code = struct.unpack_from("=HII", event.data)
-        down = event.evtype == xinput.RawKeyPress
         # Asked for every event, in their order: `is_own` forgets the requests that it has passed.
-        own = not self._mine and self._keyboard.is_own(event.sequence_number, code, down)
-        self._put(KeyEvent(self._keyboard.places.get(code), code, down, own, t_ns))
+        own = not self._mine and self._keyboard.is_own(event.sequence_number, event.evtype, code)
+        if event.evtype in (xinput.RawKeyPress, xinput.RawKeyRelease):
+            down = event.evtype == xinput.RawKeyPress
+            self._put(KeyEvent(self._keyboard.places.get(code), code, down, own, t_ns))
+        elif self._mouse is not None and event.evtype in (
+            x11_moving.RAW_PRESS,
+            x11_moving.RAW_RELEASE,
+            x11_moving.RAW_MOTION,
+        ):
+            # Of what we move ourselves no fraction may be left over for a person's motion.
+            rest = x11_moving.Rest() if own else self._rest
+            if (heard := x11_moving.read_raw(event.evtype, event.data, own, t_ns, rest)) is not None:
+                self._mouse(heard)
 
 
 def keymap(display: "Display") -> dict[int, Place]:
