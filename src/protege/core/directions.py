@@ -4,8 +4,9 @@ from typing import Final
 
 from protege.core.actions import Action, ActionSpace
 
-OPPOSITE: Final = {"left": "right", "right": "left", "up": "down", "down": "up"} | {
-    **{"forward": "back", "forwards": "back", "back": "forward", "backward": "forward", "backwards": "forward"},
+OPPOSITE: Final = {
+    **{"left": "right", "right": "left", "up": "down", "down": "up"},
+    **{"forward": "back", "back": "forward"},
 }
 _PLAIN: Final = {"forwards": "forward", "backward": "back", "backwards": "back"}
 _BY_NAME: Final = {
@@ -19,8 +20,9 @@ def way_of(space: ActionSpace, key: str) -> tuple[str, str] | None:
     """(what, way) of a key: ("turn", "left") of "turn left"; None of a key without a direction."""
     if key not in space.meanings:
         return _BY_NAME.get(key)
-    *what, way = space.meanings[key].lower().split() or [""]
-    return (" ".join(what), _PLAIN.get(way, way)) if way in OPPOSITE else None
+    *what, last = space.meanings[key].lower().split() or [""]
+    way = _PLAIN.get(last, last)
+    return (" ".join(what), way) if way in OPPOSITE else None
 
 
 def opposites(space: ActionSpace) -> dict[str, frozenset[str]]:
