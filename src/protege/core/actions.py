@@ -136,6 +136,15 @@ class ActionSpace:
         """A key for people, with what it does where that is known: "ctrl (fire)"."""
         return f"{key} ({self.meanings[key]})" if key in self.meanings else key
 
+    def in_words(self, action: Action) -> str:
+        """An action for people, with the degrees that the view turns: "w + space, right 4.2°"; "nothing" at rest."""
+        said = [" + ".join(sorted(action - self.symbols, key=self.index))]
+        if self.look is not None:
+            degrees = [count * self.look.degrees_per_count for count in self.counts(action)]
+            ways = zip(degrees, (("right", "left"), ("down", "up")), strict=True)
+            said += [f"{way[turn < 0]} {abs(turn):.3g}°" for turn, way in ways if turn]
+        return ", ".join(filter(None, said)) or "nothing"
+
     def to_json(self) -> dict[str, Json]:
         fields: dict[str, Json] = {
             "name": self.name,

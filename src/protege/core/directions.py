@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from protege.core.actions import Action, ActionSpace
+from protege.core.actions import KEYBOARD_12, Action, ActionSpace
 
 OPPOSITE: Final = {
     **{"left": "right", "right": "left", "up": "down", "down": "up"},
@@ -33,6 +33,13 @@ def opposites(space: ActionSpace) -> dict[str, frozenset[str]]:
         for key, (what, way) in ways.items()
     }
     return {key: others for key, others in found.items() if others}
+
+
+def apart(space: ActionSpace) -> dict[str, frozenset[str]]:
+    """By key, those that an answer never names beside it: its opposites, but for the twelve keys, whose models were
+    trained on whatever was held.
+    """
+    return {} if space == KEYBOARD_12 else opposites(space)
 
 
 def mirrored(action: Action, space: ActionSpace) -> Action | None:

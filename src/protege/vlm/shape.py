@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, Protocol, Self
 
-from protege.core.actions import KEYBOARD_12, NO_KEYS, Action, ActionSpace
+from protege.core.actions import NO_KEYS, Action, ActionSpace
 from protege.core.chat import reply
-from protege.core.directions import opposites
+from protege.core.directions import apart
 from protege.core.plan import HORIZON, Plan
 from protege.errors import UserError
 
@@ -91,9 +91,9 @@ def valid_actions(space: ActionSpace, chords: bool) -> tuple[Action, ...]:
     most, count = 1, 1 + len(space.pressable)
     while chords and most < CHORD_KEYS and (count := count + math.comb(len(space.pressable), most + 1)) <= MOST_ACTIONS:
         most += 1
-    apart = {} if space == KEYBOARD_12 else opposites(space)
+    never = apart(space)
     held = [frozenset(c) for n in range(1, most + 1) for c in itertools.combinations(space.pressable, n)]
-    return (*(keys for keys in held if not any(apart.get(key, NO_KEYS) & keys for key in keys)), NO_KEYS)
+    return (*(keys for keys in held if not any(never.get(key, NO_KEYS) & keys for key in keys)), NO_KEYS)
 
 
 @dataclass(frozen=True)
