@@ -16,7 +16,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from protege.agent.shape import AnswerShape, Node
 from protege.agent.vision import VisionAgent, VisionOptions, first_guess, shifted
 from protege.arena.engine import drawn_size
 from protege.arena.record import record_episodes
@@ -30,6 +29,7 @@ from protege.core.session import Session
 from protege.errors import UserError
 from protege.evaluation.figures import Figure
 from protege.vlm.load import load_model
+from protege.vlm.shape import AnswerShape, Node
 from protege.vlm.tiny import TinySize, build_tiny, copy_base
 
 Question = tuple[Frame, str]
@@ -188,8 +188,7 @@ def generated(agent: VisionAgent, model: Any, inputs: dict[str, Any], constraine
     shape = agent.decoder.shape
     prompt = inputs["input_ids"].shape[1]
     stop = agent.processor.tokenizer.eos_token_id
-    longest = len(shape.ids([max(range(len(shape.actions)), key=lambda i: len(shape.spelled[i]))] * shape.horizon))
-    options: dict[str, Any] = {"max_new_tokens": longest + len(shape.tail) + 1, "do_sample": False}
+    options: dict[str, Any] = {"max_new_tokens": shape.longest + len(shape.tail) + 1, "do_sample": False}
     if constrained:
         options["prefix_allowed_tokens_fn"] = lambda _, ids: continuations(shape, ids[prompt:].tolist(), stop)
     with _counted(model) as count:
@@ -200,19 +199,19 @@ def generated(agent: VisionAgent, model: Any, inputs: dict[str, Any], constraine
 def continuations(shape: AnswerShape, tokens: list[int], stop: int) -> list[int]:
     """The tokens that may follow the beginning of an answer: written plainly, as a reference for the decoder."""
     at = 0
-    for slot in range(shape.horizon):
-        fixed = shape.sep if slot else shape.head
-        for token in fixed:
+    for place in range(shape.places):
+        for token in shape.after(place - 1) if place else shape.head:
             if at == len(tokens):
                 return [token]
             at += 1
-        node: Node = shape.root
-        ender = shape.sep[0] if slot < shape.horizon - 1 else shape.tail[0]
-        while at < len(tokens) and not (node.choice is not None and tokens[at] == ender):
+        node: Node = shape.part(place).root
+        last = shape.sep[0] if place < shape.places - 1 else shape.tail[0]
+        enders = [last] if shape.ends_slot(place) else list(shape.part(place + 1).root.children)
+        while at < len(tokens) and not (node.choice is not None and tokens[at] in enders):
             node = node.children[tokens[at]]
             at += 1
         if at == len(tokens):
-            return [*node.children, *([ender] if node.choice is not None else [])]
+            return [*node.children, *(enders if node.choice is not None else [])]
     rest = [*shape.tail, stop]
     return [rest[min(len(tokens) - at, len(rest) - 1)]]
 

@@ -6,11 +6,11 @@ import pytest
 
 from bench.decode import WAYS, continuations, generated, measure, play_questions
 from protege.agent.decode import ChunkDecoder
-from protege.agent.shape import AnswerShape, valid_actions
 from protege.agent.vision import VisionAgent, VisionOptions, shifted
 from protege.core import KEYBOARD_12, NO_KEYS, ActionSpace
 from protege.errors import UserError
 from protege.vlm.load import load_model
+from protege.vlm.shape import AnswerShape, valid_actions
 
 W, S, LEFT = frozenset("w"), frozenset("s"), frozenset(("left",))
 
@@ -43,7 +43,7 @@ def best_actions(model, shape, inputs, chunk):
     """
     import torch
 
-    ids = torch.tensor([shape.ids([shape.choice(action) for action in chunk.actions])])
+    ids = torch.tensor([shape.ids(shape.choices(chunk.actions))])
     asked = {
         **inputs,
         "input_ids": torch.cat([inputs["input_ids"], ids], 1),
@@ -52,9 +52,10 @@ def best_actions(model, shape, inputs, chunk):
     first = inputs["input_ids"].shape[1] + len(shape.head) - 1
     with torch.inference_mode():
         logits = model(**asked).logits[0, first :: 1 + len(shape.sep)][: shape.horizon]
-    scores = logits[:, [tokens[0] for tokens in shape.spelled]]
+    keys = shape.parts[0]
+    scores = logits[:, [tokens[0] for tokens in keys.spelled]]
     near = scores > scores.max(1, keepdim=True).values - 1e-4
-    return [{shape.actions[choice] for choice in row.nonzero()[:, 0].tolist()} for row in near]
+    return [{keys.choices[choice] for choice in row.nonzero()[:, 0].tolist()} for row in near]
 
 
 def test_five_hundred_frames_of_play_are_decoded_as_the_stock_model_chooses_token_by_token(agent, tiny, tmp_path):
@@ -101,7 +102,7 @@ def test_a_right_draft_takes_one_pass_and_a_wrong_one_changes_nothing(agent, cho
             chunk = decoder.decode(inputs)
             again = decoder.decode(inputs, chunk.actions)
             assert (again.passes, again.actions) == (1, chunk.actions)
-            wrong = rng.choices(decoder.shape.actions, k=7)
+            wrong = rng.choices(decoder.shape.parts[0].choices, k=7)
             other = decoder.decode(inputs, wrong)
             assert other.actions == chunk.actions
             assert other.probabilities == pytest.approx(chunk.probabilities, rel=1e-4)
@@ -114,7 +115,7 @@ def test_probabilities_of_a_slot_are_those_among_valid_actions(agent, questions)
     inputs = agent.inputs(frame.rgb, goal)
     chunk = agent.decoder.decode(inputs)
     shape = agent.decoder.shape
-    ids = torch.tensor([shape.ids([shape.choice(action) for action in chunk.actions])])
+    ids = torch.tensor([shape.ids(shape.choices(chunk.actions))])
     kinds = torch.zeros_like(ids)
     asked = {
         **inputs,
@@ -124,7 +125,7 @@ def test_probabilities_of_a_slot_are_those_among_valid_actions(agent, questions)
     with torch.inference_mode():
         logits = agent.loaded(**asked).logits[0]
     at = -2 - (len(shape.sep) + 1) * 6
-    tokens = [spelled[0] for spelled in shape.spelled]
+    tokens = [spelled[0] for spelled in shape.parts[0].spelled]
     expected = logits[at, tokens].softmax(-1).max()
     assert chunk.probabilities[0] == pytest.approx(float(expected), rel=1e-4)
 
@@ -137,7 +138,7 @@ def test_sampling_is_the_same_with_and_without_a_draft_and_repeats_with_its_seed
             plain = decoder.decode(inputs, None, 1.5, random.Random(number))
             drafted = decoder.decode(inputs, [W, S, LEFT, NO_KEYS, W, W, W], 1.5, random.Random(number))
             assert plain.actions == drafted.actions
-            assert set(plain.actions) <= set(decoder.shape.actions)
+            assert set(plain.actions) <= set(decoder.shape.parts[0].choices)
             seen.update(plain.actions)
     assert len(seen) > 8
 
@@ -155,14 +156,14 @@ def test_a_chord_space_has_its_chords_and_names_outside_it_are_brought_inside():
 
 
 def test_a_guess_that_is_not_valid_here_becomes_the_nearest_that_is(agent):
-    shape = agent.decoder.shape
-    assert shape.actions[shape.choice(frozenset(("w", "right")))] in (W, frozenset(("right",)))
+    keys = agent.decoder.shape.parts[0]
+    assert keys.choices[keys.choice(frozenset(("w", "right")))] in (W, frozenset(("right",)))
 
 
 def test_keys_of_several_tokens_are_decoded_too(agent, questions):
     space = ActionSpace("LONG", ("jump", "fireball", "w", "none"))
     shape = AnswerShape.of(agent.processor.tokenizer, space)
-    assert max(map(len, shape.spelled)) > 1
+    assert max(map(len, shape.parts[0].spelled)) > 1
     decoder = ChunkDecoder(agent.loaded, shape)
     frame, goal = questions[0]
     inputs = agent.inputs(frame.rgb, goal)

@@ -8,11 +8,12 @@ import pytest
 
 from bench.decode import continuations
 from protege.agent.decode import ChunkDecoder
-from protege.agent.shape import AnswerShape
 from protege.agent.vision import VisionAgent, VisionOptions
 from protege.core import KEYBOARD_12, NO_KEYS, ActionSpace
 from protege.core.card import ModelCard
+from protege.core.looking import look
 from protege.vlm.load import load_model
+from protege.vlm.shape import AnswerShape
 
 ENTER, W = frozenset(("enter",)), frozenset("w")
 STOP = -1
@@ -20,6 +21,8 @@ SPACES = {
     "keys": (KEYBOARD_12, False),
     "chords": (KEYBOARD_12, True),
     "letters": (ActionSpace("LETTERS", ("no", "w", "none")), False),
+    "mouse": (ActionSpace("MOUSE", ("w", "a", "d", "ctrl", "mouse_left", "none"), look=look()), False),
+    "mouse and chords": (ActionSpace("MOUSE", ("w", "a", "d", "none"), look=look()), True),
     "several tokens": (ActionSpace("LONG", ("jump", "fireball", "nonec", "w", "none")), False),
 }
 THRESHOLDS = (0.02, 0.2, 0.5, 1.0)
@@ -91,7 +94,7 @@ class Naive:
 
     def first_presses(self):
         """The probability of no key in any slot, and by its first tokens that of each way to press the first key."""
-        none = self.shape.spelled[self.shape.choice(NO_KEYS)]
+        none = self.shape.idle
         answer = self.answer([NO_KEYS] * self.shape.horizon)
         quiet, ways = 1.0, {}
         for at in range(len(self.shape.head), len(answer)):
@@ -106,7 +109,7 @@ class Naive:
         return quiet, ways
 
     def answer(self, actions):
-        return [*self.shape.ids([self.shape.choice(action) for action in actions]), *self.shape.tail]
+        return [*self.shape.ids(self.shape.choices(actions)), *self.shape.tail]
 
     def chunk(self, threshold):
         """The tokens of the answer, and how near a decision was: the smallest gap that made it."""
@@ -139,7 +142,7 @@ def test_chunks_are_those_of_the_rule_told_plainly_for_any_threshold_with_and_wi
     for seed, liking in enumerate((0.5, 2.5, 4.5)):
         torch.manual_seed(seed)
         bias = torch.zeros(len(weight))
-        bias[list(shape.spelled[shape.choice(NO_KEYS)])] = liking
+        bias[list(shape.idle)] = liking
         bias[[shape.ender(0), shape.ender(shape.horizon - 1)]] = 2.0
         heads = weight + torch.randn_like(weight) * weight.std(), bias
         decoder = ChunkDecoder(with_head(load_model(tiny), *heads), shape)
@@ -150,7 +153,11 @@ def test_chunks_are_those_of_the_rule_told_plainly_for_any_threshold_with_and_wi
         plain = decoder.decode(inputs)
         for threshold in (None, *THRESHOLDS):
             expected, gap = naive.chunk(threshold)
-            drafts = [None, plain.actions, rng.choices(shape.actions, k=7)]
+            drafts = [
+                None,
+                plain.actions,
+                shape.actions([rng.randrange(len(shape.part(i).choices)) for i in range(shape.places)]),
+            ]
             chunks = [decoder.decode(inputs, draft, done_threshold=threshold) for draft in drafts]
             if gap < 1e-4:
                 continue  # rounding alone decides
@@ -176,9 +183,10 @@ def unsure(agent, tiny):
     model = load_model(tiny)
     bias = torch.full((len(model.lm_head.weight),), -30.0)
     shape = AnswerShape.of(agent.processor.tokenizer, KEYBOARD_12)
+    keys = shape.parts[0]
     none = 0.4 ** (1 / 7)
-    bias[shape.spelled[shape.choice(NO_KEYS)][0]] = math.log(none)
-    bias[shape.spelled[shape.choice(ENTER)][0]] = math.log(1 - none)
+    bias[shape.idle[0]] = math.log(none)
+    bias[keys.spelled[keys.choice(ENTER)][0]] = math.log(1 - none)
     return ChunkDecoder(with_head(model, torch.zeros_like(model.lm_head.weight), bias), shape)
 
 

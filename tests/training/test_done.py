@@ -8,7 +8,6 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("trl")
 
 from protege.agent.decode import ChunkDecoder
-from protege.agent.shape import AnswerShape
 from protege.agent.vision import VisionAgent, VisionOptions
 from protege.core import KEYBOARD_12, NO_KEYS
 from protege.training.collate import Collator, model_inputs
@@ -18,6 +17,7 @@ from protege.training.predict import done_probabilities
 from protege.vlm.inputs import Tokens
 from protege.vlm.load import load_model, load_processor
 from protege.vlm.pixels import PixelSpec, read_picture
+from protege.vlm.shape import AnswerShape
 
 LIKING = 2.0
 
@@ -39,7 +39,7 @@ def test_the_probability_of_no_key_is_what_the_agent_decides_by(tiny, labeled):
     processor, data = load_processor(tiny), LabeledData.open(labeled)
     shape = AnswerShape.of(processor.tokenizer, KEYBOARD_12)
     collator = Collator(data, Tokens(processor, KEYBOARD_12), PixelSpec.of(processor))
-    model = liking_none(load_model(tiny), collator, shape.spelled[shape.choice(NO_KEYS)][0])
+    model = liking_none(load_model(tiny), collator, shape.idle[0])
     rows = np.arange(0, 72, 4)
     found = done_probabilities(model, collator, rows)
     assert 0 < (found > 0).sum() < len(rows)

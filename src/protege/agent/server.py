@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protege.agent.recall import Recall
-from protege.agent.shape import valid_actions
 from protege.agent.vision import VisionOptions
 from protege.core.card import CARD_NAME, ModelCard
 from protege.core.chat import question, read_reply
@@ -23,6 +22,7 @@ from protege.core.history import History
 from protege.core.plan import Plan
 from protege.errors import ProtegeError, UserError
 from protege.vlm.pixels import fit
+from protege.vlm.shape import valid_actions
 
 TIMEOUT_S = 10.0
 MAX_TOKENS = 200

@@ -12,13 +12,13 @@ from PIL import Image
 
 from protege.agent.decode import Chunk, ChunkDecoder
 from protege.agent.recall import Recall
-from protege.agent.shape import AnswerShape
 from protege.core.actions import KEYBOARD_12, NO_KEYS, Action, ActionSpace
 from protege.core.card import CARD_NAME, ModelCard
 from protege.core.frame import Frame
 from protege.core.plan import HORIZON, Plan
 from protege.errors import MissingExtra, ProtegeError, UserError
 from protege.vlm.pixels import fit, read_picture
+from protege.vlm.shape import AnswerShape
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -49,6 +49,8 @@ class ActionSpace:
             raise ValueError(f"keys are lower-case names without '+', got {bad}")
         if not (self.movement | self.camera) <= set(self.pressable):
             raise ValueError(f"movement and camera keys belong to the space, got {self.movement | self.camera}")
+        if self.look and (bad := [key for key in self.keys if " " in key or key in self.look.symbols]):
+            raise ValueError(f"beside a mouse keys have no spaces, nor the names of its bins, got {bad}")
         if not self.meanings.keys() <= set(self.pressable):
             raise ValueError(f"keys with a meaning belong to the space, got {sorted(self.meanings)}")
 
@@ -66,42 +68,82 @@ class ActionSpace:
             raise ValueError(f"key {key!r} is not in the action space {self.name} ({' '.join(self.keys)})")
         return self.keys.index(key)
 
+    @property
+    def symbols(self) -> Action:
+        """What an action may hold that is no key: the bins of the mouse."""
+        return self.look.symbols if self.look else NO_KEYS
+
     def encode(self, actions: Sequence[Action]) -> NDArray[np.bool_]:
-        """(T, K) multi-hot rows of T actions; exactly "none" is set where no key is held."""
-        rows = np.zeros((len(actions), len(self.keys)), dtype=bool)
+        """(T, K) multi-hot rows of the keys of T actions; exactly "none" is set where no key is held.
+
+        Where the view turns is not in them, see `bins`.
+        """
+        rows, symbols = np.zeros((len(actions), len(self.keys)), dtype=bool), self.symbols
         for row, action in zip(rows, actions, strict=True):
-            for key in action:
+            for key in action - symbols:
                 row[self.index(key)] = True
         # A column of its own, since "no key" is what a model has to be able to choose.
         rows[:, -1] = ~rows[:, :-1].any(axis=1)
         return rows
 
-    def decode(self, rows: NDArray[np.bool_]) -> list[Action]:
-        """The T actions of (T, K) multi-hot rows; the inverse of `encode`."""
+    def decode(self, rows: NDArray[np.bool_], bins: NDArray[np.integer] | None = None) -> list[Action]:
+        """The T actions of (T, K) multi-hot rows and (T, 2) bins; the inverse of `encode` and `bins`."""
         if rows.ndim != 2 or rows.shape[1] != len(self.keys):
             raise ValueError(f"expected rows of shape (T, {len(self.keys)}), got {rows.shape}")
-        return [frozenset(self.keys[k] for k in np.flatnonzero(row[:-1])) for row in rows]
+        held = [frozenset(self.keys[k] for k in np.flatnonzero(row[:-1])) for row in rows]
+        if self.look is None or bins is None:
+            return held
+        return [keys | self.look.turned(turn) for keys, turn in zip(held, bins.tolist(), strict=True)]
+
+    def bins(self, actions: Sequence[Action]) -> NDArray[np.uint8]:
+        """(T, 2) the bins (yaw, pitch) of T actions; (T, 0) of a space without a mouse."""
+        if self.look is None:
+            return np.zeros((len(actions), 0), np.uint8)
+        return np.array([self.look.bins(action) for action in actions], np.uint8).reshape(-1, 2)
 
     def spell(self, action: Action) -> str:
-        """An action as text: "w+right" in column order, "none" when no key is held."""
-        return "+".join(sorted(action, key=self.index)) or NONE
+        """An action as text: "w+right" in column order, "none" when no key is held; where the mouse turns the view, a
+        letter an axis follows, see `core.looking.LETTERS`: "w+mouse_left M k".
+        """
+        return "".join(self.spelled_parts(action))
+
+    def spelled_parts(self, action: Action) -> tuple[str, ...]:
+        """The parts whose texts make `spell`: the keys, then each axis of the mouse."""
+        keys = "+".join(sorted(action - self.symbols, key=self.index)) or NONE
+        return (keys, *self.look.spell(self.look.bins(action))) if self.look else (keys,)
 
     def parse(self, text: str) -> Action:
         """The action that `spell` wrote; ValueError on an unknown or repeated key."""
-        if text == NONE:
-            return NO_KEYS
+        wrong = f"{text!r} is not an action; expected keys joined by '+', or {NONE!r}"
         if not isinstance(text, str):
-            raise ValueError(f"{text!r} is not an action; expected keys joined by '+', or {NONE!r}")
+            raise ValueError(wrong)
+        turned = NO_KEYS
+        if self.look is not None:
+            text, *letters = text.split(" ")
+            if (bins := self.look.read(letters)) is None:
+                raise ValueError(f"{wrong}, then a letter for each axis of the mouse")
+            turned = self.look.turned(bins)
+        if text == NONE:
+            return turned
         names = text.split("+")
         if len(set(names)) != len(names) or NONE in names:
-            raise ValueError(f"{text!r} is not an action; expected keys joined by '+', or {NONE!r}")
+            raise ValueError(wrong)
         for name in names:
             self.index(name)
-        return frozenset(names)
+        return frozenset(names) | turned
 
     def told(self, key: str) -> str:
         """A key for people, with what it does where that is known: "ctrl (fire)"."""
         return f"{key} ({self.meanings[key]})" if key in self.meanings else key
+
+    def in_words(self, action: Action) -> str:
+        """An action for people, with the degrees that the view turns: "w + space, right 4.2°"; "nothing" at rest."""
+        said = [" + ".join(sorted(action - self.symbols, key=self.index))]
+        if self.look is not None:
+            degrees = [count * self.look.degrees_per_count for count in self.counts(action)]
+            ways = zip(degrees, (("right", "left"), ("down", "up")), strict=True)
+            said += [f"{way[turn < 0]} {abs(turn):.3g}°" for turn, way in ways if turn]
+        return ", ".join(filter(None, said)) or "nothing"
 
     def to_json(self) -> dict[str, Json]:
         fields: dict[str, Json] = {
@@ -134,11 +176,8 @@ class ActionSpace:
         """The symbols of (T, 2) counts right and down, one set a frame: those of the axes that do not stand still."""
         if self.look is None:
             return [NO_KEYS] * len(motion)
-        bins = [axis.bins(motion[:, column]) for column, axis in enumerate(self.look.axes)]
-        return [
-            frozenset(axis.symbols[b] for axis, b in zip(self.look.axes, row, strict=True)) - self.at_rest
-            for row in zip(*bins, strict=True)
-        ]
+        bins = np.stack([axis.bins(motion[:, column]) for column, axis in enumerate(self.look.axes)], axis=1)
+        return [self.look.turned(row) for row in bins.tolist()]
 
     def counts(self, action: Action) -> tuple[float, float]:
         """Counts (right, down) that an action moves the mouse: the centres of its bins, 0 for an axis at rest."""
@@ -153,7 +192,7 @@ class ActionSpace:
     @property
     def at_rest(self) -> Action:
         """The symbols that an action leaves out."""
-        return frozenset(axis.rest for axis in self.look.axes) if self.look else NO_KEYS
+        return self.look.at_rest if self.look else NO_KEYS
 
     def only(self, keys: Iterable[str]) -> Action:
         """Those of `keys` that belong to the space, as an action."""

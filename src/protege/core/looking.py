@@ -3,7 +3,9 @@
 Mu-law bins (ITU-T G.711): fine where a hand aims, coarse where it swings round.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final, Self
 
 import numpy as np
@@ -14,7 +16,12 @@ from protege.core.files import Json
 BUTTONS: Final = ("mouse_left", "mouse_middle", "mouse_right", "mouse_4", "mouse_5")
 WHEEL: Final = ("wheel_up", "wheel_down")
 """Keys of an action space that are no keys of the keyboard. A notch of the wheel is a press of one frame."""
-MOST_BINS: Final = 63
+LETTERS: Final = "ABCDEFGHIJKLMNOPRSTUV"
+"""How bins are spelled, from the middle letter K outward: yaw in capitals, pitch in small letters (" K", " k").
+
+With the space before it each is one token of Qwen's vocabulary, and of the tiny base's, which has no " Q".
+"""
+MOST_BINS: Final = len(LETTERS)
 COUNTS_PER_TURN: Final = 5400.0
 """Where a profile does not say: 15 counts a degree."""
 YAW_BINS, PITCH_BINS = 21, 11
@@ -46,6 +53,12 @@ class Axis:
             raise ValueError("centres and edges of an axis grow by turns: centre, edge, centre, …")
         if self.centres[bins // 2] != 0:
             raise ValueError("the middle bin of an axis stands still")
+
+    @property
+    def letters(self) -> str:
+        """(B,) how the bins are spelled as capitals."""
+        first = (MOST_BINS - len(self.symbols)) // 2
+        return LETTERS[first : first + len(self.symbols)]
 
     @property
     def rest(self) -> str:
@@ -89,6 +102,39 @@ class Look:
     @property
     def axes(self) -> tuple[Axis, Axis]:
         return self.yaw, self.pitch
+
+    @cached_property
+    def symbols(self) -> frozenset[str]:
+        return frozenset(self.yaw.symbols + self.pitch.symbols)
+
+    def spell(self, bins: Sequence[int]) -> tuple[str, str]:
+        """The text of a bin of each axis, with the space in front: (" K", " k") stands still."""
+        yaw, pitch = (" " + axis.letters[b] for axis, b in zip(self.axes, bins, strict=True))
+        return yaw, pitch.lower()
+
+    def read(self, letters: Sequence[str]) -> tuple[int, int] | None:
+        """The bins that `spell` wrote, without their spaces; None for anything else."""
+        known = (self.yaw.letters, self.pitch.letters.lower())
+        if len(letters) != 2 or any(len(one) != 1 or one not in row for one, row in zip(letters, known, strict=True)):
+            return None
+        return known[0].index(letters[0]), known[1].index(letters[1])
+
+    def bins(self, action: Iterable[str]) -> tuple[int, int]:
+        """The bins (yaw, pitch) of an action's symbols; the middle one of an axis without a symbol."""
+        yaw, pitch = (
+            next((axis.symbols.index(s) for s in action if s in axis.symbols), len(axis.symbols) // 2)
+            for axis in self.axes
+        )
+        return yaw, pitch
+
+    def turned(self, bins: Sequence[int]) -> frozenset[str]:
+        """The symbols of a bin of each axis, without those that stand still; the inverse of `bins`."""
+        return frozenset(axis.symbols[b] for axis, b in zip(self.axes, bins, strict=True)) - self.at_rest
+
+    @property
+    def at_rest(self) -> frozenset[str]:
+        """The symbols that an action leaves out."""
+        return frozenset(axis.rest for axis in self.axes)
 
     @property
     def degrees_per_count(self) -> float:

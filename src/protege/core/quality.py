@@ -13,6 +13,7 @@ from protege.core.events import NEVER_NS, PAUSES, Key, Pause, gaps
 from protege.core.fields import is_number
 from protege.core.files import Json
 from protege.core.frame import open_picture
+from protege.core.motion import motion_per_frame
 from protege.core.session import Session
 
 MIN_FPS_SHARE: Final = 0.9
@@ -171,14 +172,18 @@ def _key_reasons(session: Session, rows: NDArray[np.bool_], shares: dict[str, fl
     space = session.info.space
     if session.info.extra.get("keys") is False:
         return ["no keys: a plain video says nothing about what was pressed; it can be labeled, not learned from"]
-    active = 1 - float(rows[:, -1].mean())
+    motion = motion_per_frame(session)
+    moved = np.zeros(len(rows), bool) if motion is None else motion.any(axis=1)
+    active = float((~rows[:, -1] | moved).mean())
     reasons = []
     if active < MIN_ACTIVE:
         reasons.append(
             f"hardly any keys: held in {100 * active:.1f} % of the frames (at least {100 * MIN_ACTIVE:.0f} %); "
             "play with the keyboard, and check with protege doctor that keys are heard"
         )
-    if space.camera and not any(shares[key] for key in space.camera):
+    if space.look and not moved.any():
+        reasons.append("the mouse never turned the view; look around with it while playing")
+    if space.camera and not space.look and not any(shares[key] for key in space.camera):
         names = " ".join(key for key in space.pressable if key in space.camera)
         reasons.append(f"the camera keys ({names}) were never used; turn with them while playing, not with the mouse")
     return reasons

@@ -36,10 +36,13 @@ class Found:
 
 @dataclass(frozen=True)
 class Item:
-    """A segment to ask about. keys: (T, K) multi-hot of its session, or None if that has none."""
+    """A segment to ask about. keys: (T, K) multi-hot of its session, or None if that has none; motion: (T, 2) counts of
+    the mouse, or None without one.
+    """
 
     session: Session
     keys: NDArray[np.bool_] | None
+    motion: NDArray[np.int64] | None
     segment: Segment
 
 
@@ -96,7 +99,9 @@ def _question(number: int, item: Item, wording: Wording, pictures: int, before: 
     seconds = (int(session.t_ns[segment.stop - 1] - session.t_ns[segment.start]) + session.info.period_ns) / 1e9
     held = NO_KEYS_TEXT
     if item.keys is not None:
-        held = keys_in_words(item.keys[segment.start : segment.stop], session.info.space, session.info.frame_hz)
+        frames = slice(segment.start, segment.stop)
+        motion = None if item.motion is None else item.motion[frames]
+        held = keys_in_words(item.keys[frames], session.info.space, session.info.frame_hz, motion)
     text = wording.ask(times, seconds, held)
     if before is not None and before.goal:
         text = wording.ask_again(text, before.goal, before.why)

@@ -95,10 +95,16 @@ def jpeg(picture: Image.Image, quality: int = QUALITY) -> bytes:
     return buffer.getvalue()
 
 
-def keys_in_words(rows: NDArray[np.bool_], space: ActionSpace, frame_hz: float) -> str:
-    """How long each key was held in (T, K) frames, longest first, with what it does where that is known:
-    "w 2.1 s, ctrl (fire) 0.8 s".
+def keys_in_words(
+    rows: NDArray[np.bool_], space: ActionSpace, frame_hz: float, motion: NDArray[np.int64] | None = None
+) -> str:
+    """How long each key was held in (T, K) frames, longest first, with what it does where that is known, and how far
+    (T, 2) counts of the mouse turned the view: "w 2.1 s, ctrl (fire) 0.8 s, looked right 40 degrees".
     """
     held = {key: int(rows[:, k].sum()) for k, key in enumerate(space.pressable)}
     spoken = [f"{space.told(k)} {n / frame_hz:.1f} s" for k, n in sorted(held.items(), key=lambda item: -item[1]) if n]
+    if space.look is not None and motion is not None:
+        degrees = np.round(motion.sum(axis=0) * space.look.degrees_per_count).astype(int).tolist()
+        ways = zip(degrees, (("right", "left"), ("down", "up")), strict=True)
+        spoken += [f"looked {way[turn < 0]} {abs(turn)} degrees" for turn, way in ways if turn]
     return ", ".join(spoken) or "none"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from protege.core import Session
 from protege.core.labeled import MAX_HORIZON, NEEDS_REVIEW, LabeledSegment, Segment, Shape
 from protege.core.lineage import origins
+from protege.core.motion import motion_per_frame
 from protege.core.once import Claims
 from protege.errors import UserError
 from protege.labeling.ask import Found, Item
@@ -67,6 +68,7 @@ class Job:
     """A session that is not done.
 
     keys: (T, K) multi-hot, or None if the session has none
+    motion: (T, 2) counts of the mouse, or None if it has none
     known: its segments on disk
     found: goals by position in `segments`; the rest has to be found
     redo: the segments on disk are replaced
@@ -74,6 +76,7 @@ class Job:
 
     session: Session
     keys: NDArray[np.bool_] | None
+    motion: NDArray[np.int64] | None
     segments: list[Segment]
     aside: list[Aside]
     known: list[LabeledSegment]
@@ -88,7 +91,7 @@ class Job:
         return [i for i in range(len(self.segments)) if i not in self.found]
 
     def item(self, i: int) -> Item:
-        return Item(self.session, self.keys, self.segments[i])
+        return Item(self.session, self.keys, self.motion, self.segments[i])
 
     def note(self, i: int, found: Found) -> None:
         """Take a goal. A model's answer goes to the journal at once, so that a kill does not cost it."""
@@ -102,7 +105,7 @@ class Job:
         by, stored = self.labeler.name, isinstance(self.labeler, Given)
         told = isinstance(self.labeler, Given) and self.labeler.goal is not None
         pieces = settle(self.session, self.segments, found, self.shape, by=by, stored=stored, told=told)
-        return attach_keys(self.session, pieces, self.keys, self.shape)
+        return attach_keys(self.session, pieces, self.keys, self.motion, self.shape)
 
     def unwritten(self, pieces: Sequence[LabeledSegment]) -> list[LabeledSegment]:
         """The segments that are missing on disk, or differ there."""
@@ -163,12 +166,13 @@ def prepare(
     if other := next((k for k in known if k.shape != options.shape), None):
         raise Refused(_other_shape(session.name, other.shape, options.shape))
     keys = keys_per_frame(session, options.tau_ms)
-    segments, aside = cut(session, keys, options.seconds, goal, repeats)
+    motion = motion_per_frame(session, options.tau_ms)
+    segments, aside = cut(session, keys, options.seconds, goal, repeats, motion)
     if isinstance(labeler, Given) and not goal:
         segments, aside = _without_goal(session, segments, aside)
     journal = Journal(out, session.name, labeler, wording, options.pictures)
     found = _found_before(segments, known, journal.read())
-    return Job(session, keys, segments, aside, known, journal, found, labeler, options.shape, options.redo)
+    return Job(session, keys, motion, segments, aside, known, journal, found, labeler, options.shape, options.redo)
 
 
 def _found_before(

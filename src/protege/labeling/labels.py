@@ -1,6 +1,6 @@
 """Where a key press becomes a label.
 
-events.jsonl → keys_per_frame   (T, K) the keys each frame holds
+events.jsonl → keys_per_frame   (T, K) the keys each frame holds; motion_per_frame (`core.motion`): (T, 2) of the mouse
              → attach_keys      segment.json: `held` (all keys) and `slots` (what the model is to name)
              → windows          for every frame the next H slots, padded with none where the goal is reached
              → samples_text     samples.jsonl, one chat line a window
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from protege.core import HORIZON, NO_KEYS, Action, ActionSpace, Plan, Session
 from protege.core.chat import Sample
+from protege.core.directions import apart
 from protege.core.labeled import NO_SAMPLES, LabeledSegment, Segment, Shape, frame_name
 
 KEYLESS: Final = "the session has no keys (it was imported from a plain video)"
@@ -30,18 +31,26 @@ def keys_per_frame(session: Session, tau_ms: float = 0.0) -> NDArray[np.bool_] |
 
 
 def attach_keys(
-    session: Session, pieces: Sequence[LabeledSegment], keys: NDArray[np.bool_] | None, shape: Shape
+    session: Session,
+    pieces: Sequence[LabeledSegment],
+    keys: NDArray[np.bool_] | None,
+    motion: NDArray[np.int64] | None,
+    shape: Shape,
 ) -> list[LabeledSegment]:
     """The segments with `held` and `slots` filled in, from their start as far as their windows look.
 
-    keys: (T, K) of the session, or None if it has none: its segments then give no samples; shape: of all of them.
+    keys: (T, K) of the session, or None if it has none: its segments then give no samples; motion: (T, 2) counts of the
+    mouse, None without one; shape: of all of them.
     """
     if keys is None:
         return [replace(piece, status=NO_SAMPLES, why=KEYLESS) for piece in pieces]
     space = session.info.space
     spans = [(span.start, span.stop) for span in session.spans()]
-    held = slots(keys, spans, space, chords=True)
-    named = held if shape.chords else slots(keys, spans, space, chords=False)
+    held = _actions(keys, space)
+    named = held if shape.chords and not apart(space) else slots(keys, spans, space, chords=shape.chords)
+    if motion is not None:
+        turned = space.turned(motion)
+        held, named = ([a | b for a, b in zip(steps, turned, strict=True)] for steps in (held, named))
     complete: list[LabeledSegment] = []
     for piece in pieces:
         # The last window starts at stop - 1, so it sees horizon - 1 frames of the next segment, if the goal goes on.
@@ -57,12 +66,15 @@ def slots(
 
     keys: (T, K) multi-hot; spans: [start, stop) recorded without a break.
     """
-    rows = keys
-    if not chords:
-        rows = np.array(keys)
-        # span by span, because how long a key has been held is not known across a break
-        for start, stop in spans:
-            rows[start:stop] = one_key(keys[start:stop], space)
+    rows = np.array(keys)
+    # span by span, because how long a key has been held is not known across a break
+    for start, stop in spans:
+        rows[start:stop] = without_opposites(keys[start:stop], space) if chords else one_key(keys[start:stop], space)
+    return _actions(rows, space)
+
+
+def _actions(rows: NDArray[np.bool_], space: ActionSpace) -> list[Action]:
+    """The actions of (T, K) multi-hot rows."""
     # an hour has 36,000 frames but few different rows: decode each kind once
     kinds, kind = np.unique(rows, axis=0, return_inverse=True)
     decoded = space.decode(kinds)
@@ -86,6 +98,17 @@ def one_key(keys: NDArray[np.bool_], space: ActionSpace) -> NDArray[np.bool_]:
     single[np.flatnonzero(any_held), winner[any_held]] = True
     single[:, -1] = ~any_held
     return single
+
+
+def without_opposites(keys: NDArray[np.bool_], space: ActionSpace) -> NDArray[np.bool_]:
+    """(T, K) without keys whose opposite is held, too: the newer one stays, on a tie the first in the space's order."""
+    rows, held = np.array(keys), held_for(keys[:, :-1])
+    for key, others in apart(space).items():
+        one = space.index(key)
+        for other in map(space.index, others):
+            newer = held[:, one] < held[:, other] if one > other else held[:, one] <= held[:, other]
+            rows[:, other] &= ~(keys[:, one] & keys[:, other] & newer)
+    return rows
 
 
 def held_for(keys: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -19,6 +19,9 @@ PAIRS: Final = 400
 """Neighbouring frames compared, spread evenly: enough to know the share of equal ones within a few per cent."""
 
 SHOWN_PER_GOAL: Final = 3
+MOUSE: Final = "mouse"
+SIDES: Final = ("left", "right", "up", "down")
+"""Where the mouse turns the view; with `MOUSE` before it, as beside the names of camera keys."""
 
 
 def entropy_bits(counts: Iterable[int]) -> float:
@@ -44,6 +47,7 @@ class Measured:
 
     by_status, reviews: segments by status and by what is wrong with them
     held: frames by key held
+    looked: frames in which the mouse turns the view to each side
     holds: by key, how often it was held for so many frames
     chord_frames: frames with several keys, by their text
     first, chunks: windows by their first action, and by all their actions
@@ -62,6 +66,7 @@ class Measured:
     by_status: Counter[str] = field(default_factory=Counter)
     reviews: Counter[str] = field(default_factory=Counter)
     held: Counter[str] = field(default_factory=Counter)
+    looked: Counter[str] = field(default_factory=Counter)
     holds: dict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
     chord_frames: Counter[str] = field(default_factory=Counter)
     first: Counter[str] = field(default_factory=Counter)
@@ -76,8 +81,10 @@ class Measured:
 
     @property
     def turning(self) -> dict[str, float]:
-        """Share of all frames in which each camera key is held."""
-        return {key: self.share(key) for key in self.space.pressable if key in self.space.camera}
+        """Share of all frames in which each camera key is held, or the mouse turns the view to each side."""
+        found = {key: self.share(key) for key in self.space.pressable if key in self.space.camera}
+        ways = SIDES if self.space.look else ()
+        return found | {f"{MOUSE} {way}": self.looked[way] / max(1, self.frames) for way in ways}
 
     def share(self, key: str) -> float:
         """Share of all frames in which a key is held."""
@@ -85,7 +92,7 @@ class Measured:
 
     @property
     def idle_share(self) -> float:
-        """Share of all frames in which no key is held."""
+        """Share of all frames in which no key is held and the mouse does not turn the view."""
         return self.idle_frames / max(1, self.frames)
 
     @property
@@ -109,7 +116,8 @@ class Measured:
     @property
     def straight(self) -> tuple[str, float]:
         """The movement key that most windows hold alone and throughout, and their share."""
-        found = {key: self.constant[key] / max(1, self.windows) for key in self.space.movement}
+        spelled = {key: self.space.spell(frozenset((key,))) for key in self.space.movement}
+        found = {key: self.constant[text] / max(1, self.windows) for key, text in spelled.items()}
         key = max(sorted(found, key=self.space.index), key=lambda k: found[k], default="")
         return key, found.get(key, 0.0)
 
@@ -143,7 +151,8 @@ def measure(pieces: Iterable[Piece]) -> Measured:
             found.reviews[labeled.why] += 1
         for start, stop in piece.stretches():
             _count_keys(found, labeled.held[start:stop])
-            holds.extend(labeled.session, labeled.start + start, labeled.held[start:stop])
+            keys = [action - labeled.space.symbols for action in labeled.held[start:stop]]
+            holds.extend(labeled.session, labeled.start + start, keys)
         found.repeated += len(piece.repeated)
         plans = piece.plans()
         for _, plan in plans:
@@ -169,12 +178,18 @@ def _keep_spread(goal: GoalFacts, piece: Piece) -> None:
 
 
 def _count_keys(found: Measured, held: Sequence[Action]) -> None:
+    space = found.space
+    symbols = space.symbols
     found.frames += len(held)
     for action in held:
-        found.held.update(action)
+        keys = action - symbols
+        found.held.update(keys)
         found.idle_frames += not action
-        if len(action) > 1:
-            found.chord_frames[found.space.spell(action)] += 1
+        right, down = space.counts(action)
+        moved = {"left": right < 0, "right": right > 0, "up": down < 0, "down": down > 0}
+        found.looked.update(way for way, said in moved.items() if said)
+        if len(keys) > 1:
+            found.chord_frames[space.spelled_parts(action)[0]] += 1
 
 
 class _Holds:

@@ -9,6 +9,7 @@ from pathlib import Path
 from protege.core import Plan, Session
 from protege.core.labeled import LABELED, LabeledSegment, Shape, find_segments, frame_name
 from protege.core.lineage import origins
+from protege.core.motion import motion_per_frame
 from protege.core.once import Claims, repeated
 from protege.core.quality import assess
 from protege.core.session import SessionError, find_sessions
@@ -99,14 +100,14 @@ def _raw(contents: Contents) -> Iterator[Piece]:
         except SessionError as error:
             contents.unread.append(str(error))
             continue
-        keys, shape = keys_per_frame(session), Shape()
-        segments, aside = cut(session, keys, repeats=repeats)
+        keys, motion, shape = keys_per_frame(session), motion_per_frame(session), Shape()
+        segments, aside = cut(session, keys, repeats=repeats, motion=motion)
         contents.aside.update(count_aside(aside))
         if keys is None:
             contents.unread.append(f"{folder}: no samples, since {KEYLESS}")
         found = [Found(segment.goal or "") for segment in segments]
         pieces = settle(session, segments, found, shape, by="", stored=any(s.goal for s in segments))
-        for labeled in attach_keys(session, pieces, keys, shape):
+        for labeled in attach_keys(session, pieces, keys, motion, shape):
             yield Piece(labeled, tuple(session.path(i) for i in range(labeled.start, labeled.stop)))
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from protege.core.actions import NO_KEYS
 from protege.core.files import write_text
 from protege.errors import MissingExtra, UserError
 from protege.labeling.contact_sheet import jpeg, shrunk, side_by_side, stamp
@@ -164,7 +165,7 @@ def keyed_sheet(piece: Piece) -> bytes:
         except OSError:
             continue
         stamp(picture, f"{i / labeled.frame_hz:.1f} s")
-        keys = " + ".join(sorted(labeled.held[i], key=labeled.space.index)) if labeled.held else ""
-        stamp(picture, keys or "no key", top=False)
+        held = labeled.held[i] if labeled.held else NO_KEYS
+        stamp(picture, labeled.space.in_words(held) if held else "no key", top=False)
         pictures.append(picture)
     return jpeg(side_by_side(pictures), quality=75) if pictures else b""

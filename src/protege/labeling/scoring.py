@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from protege.core import Session
+from protege.core.motion import motion_per_frame
 from protege.errors import UserError
 from protege.labeling.ask import Item, find_goals
 from protege.labeling.backends.base import Given, Labeler
@@ -106,8 +107,9 @@ def score(
     for folder in sessions:
         session = Session.open(folder)
         keys = keys_per_frame(session)
-        segments, _ = cut(session, keys, seconds)
-        items += [Item(session, keys, s) for s in segments if s.goal and s.last and s.reached]
+        motion = motion_per_frame(session)
+        segments, _ = cut(session, keys, seconds, motion=motion)
+        items += [Item(session, keys, motion, s) for s in segments if s.goal and s.last and s.reached]
     pairs = [
         (NO_ANSWER if found.why else found.goal, clean(items[i].segment.goal or ""))
         for i, found in find_goals(items, labeler, wording, pictures)

@@ -64,6 +64,7 @@ def cut(
     seconds: float = SEGMENT_S,
     goal: str | None = None,
     repeats: Sequence[tuple[int, int, str]] = (),
+    motion: NDArray[np.int64] | None = None,
 ) -> tuple[list[Segment], list[Aside]]:
     """A session's segments in order, and what was set aside.
 
@@ -72,9 +73,13 @@ def cut(
     keys: (T, K) multi-hot of the session, or None if it has none
     goal: in place of the stored ones
     repeats: (start, stop, name) of frames that another recording has, too; they are set aside
+    motion: (T, 2) counts of the mouse, None without one
     """
     segments: list[Segment] = []
     aside: list[Aside] = []
+    still = np.zeros(len(session), bool) if keys is None else keys[:, -1]
+    if motion is not None:
+        still = still & ~np.array([bool(turned) for turned in session.info.space.turned(motion)])
     spans = [replace(span, goal=goal or span.goal) for span in session.spans()]
     spans, repeat = _apart(spans, repeats)
     for number, span in enumerate(spans):
@@ -87,7 +92,7 @@ def cut(
                 aside.append(Aside(start, stop, AGENT_PLAYED))
             elif _seconds(session, start, stop) < KEEP_S:
                 aside.append(Aside(start, stop, TOO_SHORT))
-            elif keys is not None and keys[start:stop, -1].all():
+            elif still[start:stop].all():
                 aside.append(Aside(start, stop, NO_KEYS_HELD))
             else:
                 kept.append((start, stop))

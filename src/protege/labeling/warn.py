@@ -103,6 +103,20 @@ def _turning(data: Measured) -> Iterator[Warning]:
     if not data.frames or not turning:
         return
     total = sum(turning.values())
+    if data.space.look and not data.looked:
+        yield Warning(
+            "the mouse never turned the view",
+            "the agent will not look with it; look around with the mouse while recording, and check with protege "
+            "doctor that its motion is heard",
+        )
+        if not data.space.camera:
+            return
+    if total < MIN_TURNING and data.space.look:
+        yield Warning(
+            f"the view is turned ({', '.join(turning)}) in {percent(total)} of frames",
+            "the agent will hardly turn; look around while recording",
+        )
+        return
     if total < MIN_TURNING:
         yield Warning(
             f"the camera keys ({', '.join(turning)}) are held in {percent(total)} of frames",
