@@ -1,7 +1,6 @@
 # ruff: noqa: E402  (libraries that may be missing are asked for first)
 """Whole fine-tuning runs on a tiny model: resumed, interrupted, in 4 bits, on two processes, merged, and gone wrong."""
 
-import dataclasses
 import importlib.util
 import json
 import os
@@ -18,7 +17,7 @@ pytest.importorskip("peft")
 from safetensors.torch import load_file
 
 from protege.core.card import ModelCard
-from protege.errors import MissingExtra, ProtegeError, UserError
+from protege.errors import ProtegeError, UserError
 from protege.settings import load_config
 from protege.training import run
 from protege.training.config import VisionConfig
@@ -338,21 +337,6 @@ def test_what_cannot_be_run_is_one_line(tiny, labeled, tmp_path, monkeypatch, op
 def test_an_adapter_is_no_base(trained, labeled, tmp_path):
     with pytest.raises(UserError, match="is an adapter"):
         train(config(trained.output, labeled, tmp_path / "run"))
-
-
-def test_unsloth_is_used_only_on_a_gpu(tiny, labeled, tmp_path, monkeypatch):
-    from protege.training import model
-
-    plain = config(tiny, labeled, tmp_path)
-    monkeypatch.setattr(model.importlib.util, "find_spec", lambda name: object())
-    assert not model.wants_unsloth(plain, "cpu")
-    assert model.wants_unsloth(plain, "cuda:0")
-    never = dataclasses.replace(plain, model=dataclasses.replace(plain.model, unsloth="never"))
-    assert not model.wants_unsloth(never, "cuda:0")
-    monkeypatch.setattr(model.importlib.util, "find_spec", lambda name: None)
-    always = dataclasses.replace(plain, model=dataclasses.replace(plain.model, unsloth="always"))
-    with pytest.raises(MissingExtra, match=r"protege\[unsloth\]"):
-        model.wants_unsloth(always, "cuda:0")
 
 
 def test_data_with_chords_trains_without_scores(tiny, tmp_path):

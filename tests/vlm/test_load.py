@@ -91,16 +91,16 @@ def test_a_tiny_model_answers_with_generate(tiny):
     assert answer.shape[1] > inputs["input_ids"].shape[1]
 
 
-def test_four_bits_quantise_language_and_vision_and_stay_close(tiny):
+def test_four_bits_quantise_the_language_layers_and_leave_vision_merger_and_head_as_they_are(tiny):
     bnb = pytest.importorskip("bitsandbytes")
     plain, quantised = load_model(tiny, device="cpu"), load_model(tiny, four_bit=True, device="cpu")
     layers = [name for name, module in quantised.named_modules() if isinstance(module, bnb.nn.Linear4bit)]
-    assert any("visual" in name for name in layers)
-    assert any("language_model" in name for name in layers)
+    assert layers
+    assert all("language_model.layers" in name for name in layers)
     inputs = ask(load_processor(tiny))
     a, b = logits(plain, inputs).flatten(), logits(quantised, inputs).flatten()
     assert float(torch.nn.functional.cosine_similarity(a, b, dim=0)) > 0.9
-    assert quantised.get_memory_footprint() < 0.6 * plain.get_memory_footprint()
+    assert quantised.get_memory_footprint() < 0.8 * plain.get_memory_footprint()
 
 
 def test_a_model_quantised_on_disk_loads_without_being_asked_to(tiny, tmp_path):

@@ -1,5 +1,7 @@
 """The vision agent: a Qwen3-VL that looks at a frame, reads a goal and answers with the next actions."""
 
+import importlib.util
+import os
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +18,7 @@ from protege.core.actions import KEYBOARD_12, NO_KEYS, Action, ActionSpace
 from protege.core.card import CARD_NAME, ModelCard
 from protege.core.frame import Frame
 from protege.core.plan import HORIZON, Plan
+from protege.core.text import one_line
 from protege.errors import MissingExtra, ProtegeError, UserError
 from protege.vlm.pixels import fit, read_picture
 from protege.vlm.shape import AnswerShape
@@ -218,17 +221,24 @@ def _limit_threads(loaded: "nn.Module") -> None:
 def _load_unsloth(model: str | Path, options: VisionOptions) -> Any:
     import torch
 
-    if not torch.cuda.is_available():
-        raise UserError("backend unsloth needs a CUDA device, and torch sees none; use backend transformers")
+    from protege.vlm.load import best_dtype, resolve_device
+    from protege.vlm.unsloth import ON_CPU, fast_vision_model
+
+    device = resolve_device(options.device)
+    if not device.startswith("cuda") and os.environ.get(ON_CPU) != "1":
+        found = "and torch sees none" if not torch.cuda.is_available() else f"not {device}"
+        raise UserError(f"backend unsloth needs a CUDA device, {found}; use backend transformers")
+    if importlib.util.find_spec("unsloth") is None:
+        raise MissingExtra("unsloth", "unsloth")
+    fast = fast_vision_model(model, "use --backend transformers")
     try:
-        from unsloth import FastVisionModel  # pyright: ignore[reportMissingImports]
-    except ImportError:
-        raise MissingExtra("unsloth", "unsloth") from None
-    try:
-        loaded, _ = FastVisionModel.from_pretrained(str(model), load_in_4bit=options.four_bit)
-    except (OSError, RuntimeError) as error:
-        raise ProtegeError(f"unsloth cannot load {model} ({str(error).splitlines()[0][:160]})") from error
-    FastVisionModel.for_inference(loaded)
+        loaded, _ = fast.from_pretrained(
+            str(model), load_in_4bit=options.four_bit, dtype=best_dtype(device), device_map={"": device}
+        )
+    except Exception as error:  # it raises anything
+        said = one_line(str(error))[:160]
+        raise ProtegeError(f"unsloth cannot load {model} ({said}); use --backend transformers") from error
+    fast.for_inference(loaded)
     return loaded
 
 

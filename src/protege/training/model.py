@@ -1,14 +1,14 @@
 """Loading the base model and its new adapter, with unsloth where it runs, else with transformers and peft."""
 
-import importlib.util
 import logging
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any
 
-from protege.errors import MissingExtra, UserError
+from protege.errors import ProtegeError, UserError
 from protege.training.config import LoraOptions, VisionConfig
-from protege.vlm.load import check_qwen3_vl, is_adapter, load_model, load_processor, resolve_device
+from protege.vlm.family import FAMILIES
+from protege.vlm.load import best_dtype, check_qwen3_vl, is_adapter, load_model, load_processor, resolve_device
+from protege.vlm.unsloth import Loader, choose, fast_vision_model, gave_up, lora
 
 if TYPE_CHECKING:
     from peft import LoraConfig, PeftModel
@@ -17,12 +17,7 @@ if TYPE_CHECKING:
     Network = PreTrainedModel | PeftModel
 
 log = logging.getLogger(__name__)
-
-LANGUAGE: Final = r".*language_model\.layers\.\d+\..*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
-VISION: Final = (
-    r".*visual\.(blocks\.\d+\.(attn\.(qkv|proj)|mlp\.linear_fc[12])"
-    r"|merger\.linear_fc[12]|deepstack_merger_list\.\d+\.linear_fc[12])"
-)
+QWEN3_VL = FAMILIES["qwen3_vl"]
 
 
 @dataclass(frozen=True)
@@ -36,21 +31,12 @@ class Trainable:
     unsloth: bool
 
 
-def wants_unsloth(config: VisionConfig, device: str) -> bool:
-    """Whether unsloth is to be used; UserError when it is asked for and cannot be."""
-    there = importlib.util.find_spec("unsloth") is not None
-    if config.model.unsloth == "always" and not device.startswith("cuda"):
-        raise UserError("model.unsloth=always needs a CUDA device; use model.unsloth=auto")
-    if config.model.unsloth == "always" and not there:
-        raise MissingExtra("unsloth", "unsloth")
-    return config.model.unsloth != "never" and there and device.startswith("cuda")
-
-
-def unsloth_first(config: VisionConfig) -> None:
-    """Import unsloth where it will be used: it patches transformers and trl, so it must come before them."""
-    if wants_unsloth(config, resolve_device(config.model.device)):
-        with suppress(ImportError, RuntimeError):  # `load_trainable` says what is wrong with it
-            import unsloth  # noqa: F401  # pyright: ignore[reportMissingImports]
+def choose_loader(config: VisionConfig) -> Loader:
+    """Decide between unsloth and transformers. unsloth is imported here: it must come before transformers and TRL."""
+    loader = choose(config.model.unsloth, resolve_device(config.model.device))
+    if loader.unsloth:
+        fast_vision_model(config.model.base)
+    return loader
 
 
 def local_device(wanted: str) -> str:
@@ -68,13 +54,10 @@ def load_trainable(config: VisionConfig) -> Trainable:
         raise UserError(f"model.base={base} is an adapter; give its base, or merge it first: protege export")
     check_qwen3_vl(base)
     device = local_device(config.model.device)
-    if wants_unsloth(config, device):
-        try:
-            return _with_unsloth(config, device)
-        except (ImportError, RuntimeError) as error:  # NotImplementedError, its word for "no GPU", is a RuntimeError
-            if config.model.unsloth == "always":
-                raise UserError(f"unsloth cannot be used here ({error}); set model.unsloth=never") from error
-            log.warning("unsloth cannot be used here (%s); going on without it", str(error).splitlines()[0])
+    loader = choose(config.model.unsloth, device)
+    log.info("loader: %s (%s)", loader.name, loader.why)
+    if loader.unsloth:
+        return _with_unsloth(config, device)
     model = load_model(base, four_bit=config.model.four_bit, device=device)
     return Trainable(model, load_processor(base), lora_config(config.lora), device, unsloth=False)
 
@@ -83,37 +66,60 @@ def lora_config(lora: LoraOptions) -> "LoraConfig":
     """An adapter on the linear layers of language, vision or both; never on the head that TRL computes by itself."""
     from peft import LoraConfig
 
-    parts = [pattern for wanted, pattern in ((lora.language, LANGUAGE), (lora.vision, VISION)) if wanted]
     return LoraConfig(
         r=lora.r,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
         bias="none",
         task_type="CAUSAL_LM",
-        target_modules="|".join(f"({part})" for part in parts),
+        target_modules=QWEN3_VL.targets(language=lora.language, vision=lora.vision),
     )
+
+
+def require_lora(model: "Network") -> None:
+    """ProtegeError unless an adapter's weights are trained, and nothing else is."""
+    trained = [name for name, weight in model.named_parameters() if weight.requires_grad]
+    other = [name for name in trained if "lora_" not in name]
+    if other or not trained:
+        what = f"{len(other)} tensors of the base, {other[0]} the first," if other else "nothing"
+        raise ProtegeError(
+            f"{what} would be trained instead of a LoRA adapter alone: a library has changed how TRL takes it; "
+            "set model.unsloth=never"
+        )
+
+
+def scalable(model: "Network") -> None:
+    """Make an adapter's weights float32, in place: loss scaling needs such gradients, and TRL may have cut them."""
+    for weight in model.parameters():
+        if weight.requires_grad:
+            weight.data = weight.data.float()
 
 
 def _with_unsloth(config: VisionConfig, device: str) -> Trainable:
-    from unsloth import FastVisionModel  # pyright: ignore[reportMissingImports]
+    import torch
 
-    model, processor = FastVisionModel.from_pretrained(
-        config.model.base,
-        load_in_4bit=config.model.four_bit,
-        use_gradient_checkpointing="unsloth" if config.training.gradient_checkpointing else False,
-    )
-    lora = config.lora
-    model = FastVisionModel.get_peft_model(
-        model,
-        finetune_vision_layers=lora.vision,
-        finetune_language_layers=lora.language,
-        finetune_attention_modules=True,
-        finetune_mlp_modules=True,
-        r=lora.r,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        bias="none",
-        random_state=config.training.seed,
-    )
-    FastVisionModel.for_training(model)
-    return Trainable(model, processor, None, device, unsloth=True)
+    fast: Any = fast_vision_model(config.model.base)
+    options, checkpointing = config.lora, config.training.gradient_checkpointing
+    try:
+        model, _ = fast.from_pretrained(
+            config.model.base,
+            dtype=best_dtype(device),
+            load_in_4bit=config.model.four_bit,
+            device_map={"": device},
+            use_gradient_checkpointing="unsloth" if checkpointing else False,
+        )
+        model = lora(
+            model,
+            fast,
+            QWEN3_VL.targets(language=options.language, vision=options.vision),
+            r=options.r,
+            alpha=options.alpha,
+            dropout=options.dropout,
+            checkpointing=checkpointing,
+            seed=config.training.seed,
+        )
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # it raises anything
+        raise gave_up(error) from error
+    return Trainable(model, load_processor(config.model.base), None, device, unsloth=True)

@@ -24,11 +24,11 @@ from protege.settings import to_fields, to_yaml
 from protege.training.config import VisionConfig
 from protege.training.data import LabeledData
 from protege.training.earlier import NOTHING, Earlier, about_data
-from protege.training.model import Trainable, load_trainable, unsloth_first
+from protege.training.model import Trainable, choose_loader, load_trainable, require_lora, scalable
 from protege.training.outputs import read_metrics, write_outputs
 from protege.training.score import Scores
 from protege.training.start import CHECKPOINTS, CONFIG_NAME, Start, find_start, fit
-from protege.vlm.load import require_vision
+from protege.vlm.load import ADAPTER_WEIGHTS, best_dtype, require_vision
 from protege.vlm.pixels import read_picture
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def train(config: VisionConfig, progress: Progress | None = None) -> Trained:
     With other data than before it goes on from the weights that are there. progress: of scoring; by default log lines.
     """
     require_vision()
-    unsloth_first(config)  # before anything imports transformers or trl
+    choose_loader(config)  # before anything imports transformers or trl
     _check_reporter(config.training.report_to)
     with alone(config.output):
         return _train(config, progress or LoggedProgress(log))
@@ -210,6 +210,9 @@ def make_trainer(
         draws=Draws(len(training), options.seed, weights(training), rehearsal),
     )
     trainer.remove_callback(PrinterCallback)
+    require_lora(trainer.network)
+    if trainer.args.fp16:
+        scalable(trainer.network)
     return trainer
 
 
@@ -235,9 +238,11 @@ def make_collator(config: VisionConfig, processor: "Qwen3VLProcessor", data: Lab
 
 def arguments(config: VisionConfig, made: Trainable, scored: bool) -> "SFTConfig":
     """Our settings as TRL's."""
+    import torch
     from trl.trainer.sft_config import SFTConfig
 
     options, on_gpu = config.training, made.device.startswith("cuda")
+    kind = best_dtype(made.device)
     often = {"save_strategy": "steps", "save_steps": options.save_steps} if options.save_steps else {}
     if scored:
         steps = options.eval_steps or options.save_steps
@@ -259,7 +264,8 @@ def arguments(config: VisionConfig, made: Trainable, scored: bool) -> "SFTConfig
         max_grad_norm=options.max_grad_norm,
         optim=_optimizer(options.optimizer, on_gpu),
         gradient_checkpointing=options.gradient_checkpointing and not made.unsloth,
-        bf16=on_gpu,
+        bf16=on_gpu and kind == torch.bfloat16,
+        fp16=on_gpu and kind == torch.float16,  # with loss scaling
         use_cpu=not on_gpu,
         max_length=None,  # a limit cuts answers off without a word
         remove_unused_columns=False,
@@ -369,6 +375,8 @@ def write_model(
     with together(output, MAY_BE_MISSING) if trainer.is_world_process_zero() else nullcontext(output / PART) as part:
         trainer.accelerator.wait_for_everyone()
         trainer.save_model(str(part))
+        if trainer.is_world_process_zero() and not (part / ADAPTER_WEIGHTS).is_file():
+            raise ProtegeError(f"{output}: not written, since no adapter came out of training; set model.unsloth=never")
         if not trainer.is_world_process_zero():
             return
         data = trainer.collator.data

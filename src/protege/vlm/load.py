@@ -3,14 +3,16 @@
 import importlib.util
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from protege.core.files import Json, read_json
 from protege.errors import MissingExtra, ProtegeError, UserError
+from protege.vlm.family import FAMILIES
 
 if TYPE_CHECKING:
     import torch
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 
 ADAPTER_CONFIG: Final = "adapter_config.json"
 ADAPTER_WEIGHTS: Final = "adapter_model.safetensors"
-MODEL_TYPE: Final = "qwen3_vl"
 
 
 def require_vision() -> None:
@@ -26,6 +27,13 @@ def require_vision() -> None:
     for library in ("torch", "transformers", "peft", "accelerate"):
         if importlib.util.find_spec(library) is None:
             raise MissingExtra(library, "vision")
+    if importlib.util.find_spec("torchvision") is not None and not torchvision_works():
+        import torch
+
+        raise UserError(
+            f"torchvision {version('torchvision')} does not fit torch {torch.__version__}, and then peft "
+            "cannot be imported; install the pair that https://pytorch.org names, or: pip uninstall torchvision"
+        )
     # On import it warns about optional CPU kernels that it does not need.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
@@ -88,7 +96,7 @@ def check_qwen3_vl(source: str | Path) -> dict[str, Json]:
         fields, _ = PreTrainedConfig.get_config_dict(str(source))
     if not fields:
         raise UserError(f"{source}: no model here (no config.json); make a small one with: protege tiny-base {source}")
-    if (found := fields.get("model_type")) != MODEL_TYPE:
+    if (found := fields.get("model_type")) not in FAMILIES:
         raise UserError(f"{source} is a {found} model; this needs a Qwen3-VL, e.g. Qwen/Qwen3-VL-8B-Instruct")
     return fields
 
@@ -104,13 +112,24 @@ def resolve_device(device: str = "auto") -> str:
     return "cuda:0" if torch.cuda.is_available() else "cpu"
 
 
+def best_dtype(device: str) -> "torch.dtype":
+    """Of a model's arithmetic on a device: float32 on a CPU, bfloat16 on a GPU that has it, else float16 (a T4)."""
+    import torch
+
+    if device == "cpu":
+        return torch.float32
+    # Asked for a T4, torch answers that it can bfloat16: by emulation, many times slower than float16
+    emulated = device.startswith("cuda") and not torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.float16 if emulated else torch.bfloat16
+
+
 def load_model(
     source: str | Path, *, four_bit: bool = False, device: str = "auto", dtype: str = "auto", merge: bool = False
 ) -> "PreTrainedModel":
     """A Qwen3-VL in eval mode: a model, or an adapter's folder on its base.
 
     four_bit: NF4 with double quantisation
-    dtype: of weights and of 4-bit arithmetic; "auto" is bfloat16 on a GPU and float32 on a CPU
+    dtype: of weights and of 4-bit arithmetic: "float32", "bfloat16", "float16", or "auto" for `best_dtype`
     merge: fold an adapter's weights into the base (not in 4 bits)
     """
     require_vision()
@@ -134,11 +153,12 @@ def load_model(
 
     fields = check_qwen3_vl(source)
     where = resolve_device(device)
-    default = torch.float32 if where == "cpu" else torch.bfloat16
-    kind = {"auto": default, "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[dtype]
+    kind = {"auto": best_dtype(where), "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[
+        dtype
+    ]
     options: dict[str, Any] = {"dtype": kind, "device_map": where, "use_safetensors": True}
     if four_bit and not fields.get("quantization_config"):  # a base may be quantised already
-        options["quantization_config"] = nf4(kind)
+        options["quantization_config"] = nf4(kind, FAMILIES[str(fields["model_type"])].whole)
     with _reaching(source), without_bars():
         return AutoModelForImageTextToText.from_pretrained(str(source), **options).eval()
 
@@ -157,8 +177,8 @@ def without_bars() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def nf4(compute_dtype: "torch.dtype") -> "BitsAndBytesConfig":
-    """4-bit NormalFloat with double quantisation, as QLoRA has it."""
+def nf4(compute_dtype: "torch.dtype", whole: Sequence[str]) -> "BitsAndBytesConfig":
+    """4-bit NormalFloat with double quantisation, as QLoRA has it. whole: modules that stay as they are."""
     if importlib.util.find_spec("bitsandbytes") is None:
         raise MissingExtra("bitsandbytes", "vision")
     from transformers import BitsAndBytesConfig
@@ -168,6 +188,7 @@ def nf4(compute_dtype: "torch.dtype") -> "BitsAndBytesConfig":
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=compute_dtype,
+        llm_int8_skip_modules=list(whole),
     )
 
 

@@ -1,6 +1,5 @@
 """A Qwen3-VL in this process: through unsloth where that is installed and a CUDA device is there, else transformers."""
 
-import importlib.util
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ Loaded = tuple[Any, Any]
 """A model and its processor: the types that transformers gives them know neither `generate` nor `.to`."""
 DEFAULT_MODEL: Final = "unsloth/Qwen3-VL-8B-Instruct-unsloth-bnb-4bit"
 MAX_TOKENS: Final = 64
+WITHOUT: Final = "go on without it after: pip uninstall unsloth"
 
 
 @dataclass(frozen=True)
@@ -67,19 +67,22 @@ class Transformers:
         return self._with_unsloth() or self._with_transformers()
 
     def _with_unsloth(self) -> Loaded | None:
-        """None where unsloth is not installed, or there is no CUDA device for it."""
-        import torch
+        """None where unsloth is not to be used, which is decided before it is imported."""
+        from protege.vlm.load import best_dtype, load_processor, resolve_device
+        from protege.vlm.unsloth import choose, fast_vision_model, gave_up
 
-        if not torch.cuda.is_available() or importlib.util.find_spec("unsloth") is None:
+        device = resolve_device(self.device)
+        if not choose("auto", device).unsloth:
             return None
+        fast = fast_vision_model(self.model, WITHOUT)
         try:
-            # before transformers does any work: unsloth patches it
-            from unsloth import FastVisionModel  # pyright: ignore[reportMissingImports]
-        except (ImportError, RuntimeError):  # it raises NotImplementedError on devices it does not know
-            return None
-        model, processor = FastVisionModel.from_pretrained(self.model, load_in_4bit=True)
-        FastVisionModel.for_inference(model)
-        return model, processor
+            model, _ = fast.from_pretrained(
+                self.model, load_in_4bit=True, dtype=best_dtype(device), device_map={"": device}
+            )
+            fast.for_inference(model)
+        except Exception as error:  # it raises anything
+            raise gave_up(error, WITHOUT) from error
+        return model, load_processor(self.model)
 
     def _with_transformers(self) -> Loaded:
         from protege.vlm.load import load_model, load_processor
