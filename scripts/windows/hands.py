@@ -1,7 +1,8 @@
 """A person's hands at the keyboard of an X server, for tests inside wine: what they send to a socket is pressed.
 
-One command a line, answered by "ok": "down CODE" and "up CODE" with Linux's number of the physical key (evdev), and
-"layout NAME". usage: hands.py, with DISPLAY set; prints the port on the loopback that it listens on.
+One command a line, answered by "ok": "down CODE" and "up CODE" with Linux's number of the physical key (evdev),
+"layout NAME", "move DX DY" for the mouse, and "press N" and "let N" for its buttons, by X11's numbers.
+usage: hands.py, with DISPLAY set; prints the port on the loopback that it listens on.
 """
 
 import socketserver
@@ -22,9 +23,15 @@ class Hands(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         server = display.Display()
         for line in self.rfile:
-            command, value = line.decode().split()
+            command, value, *more = line.decode().split()
             if command == "layout":
                 subprocess.run(["setxkbmap", value], check=True)
+            elif command == "move":
+                xtest.fake_input(server, X.MotionNotify, True, x=int(value), y=int(more[0]))
+                server.sync()
+            elif command in ("press", "let"):
+                xtest.fake_input(server, X.ButtonPress if command == "press" else X.ButtonRelease, int(value))
+                server.sync()
             else:
                 kind = {"down": X.KeyPress, "up": X.KeyRelease}[command]
                 xtest.fake_input(server, kind, int(value) + EVDEV_OFFSET)

@@ -12,13 +12,15 @@ from protege.core.devices import MonotonicClock
 from protege.devices import x11_keys
 from protege.devices.keyboard import KeyListener, RealKeys
 from protege.devices.places import NAMES, places_of
+from protege.devices.pointer import XPointer
 from protege.devices.windows import find_window
 from protege.errors import UserError
 from protege.games.profile import load_game
-from protege.games.trial import hear_keys
+from protege.games.trial import Played, hear
 from tests.devices.hands import GameWindow, Hands
 
 TITLE = "Toy Game"
+BUTTONS = frozenset(("mouse_left", "mouse_right"))
 CODES = {name: places_of(name)[0].evdev + x11_keys.EVDEV_OFFSET for name in ("j", "k", "l", "esc")}
 
 
@@ -78,7 +80,6 @@ def test_a_profile_is_made_and_the_game_is_seen_to_obey(toy, run_protege, tmp_pa
     assert done.returncode == 0, done.stderr
     assert "the picture followed j k\n" in done.stderr
     assert "nothing to be seen of: l" in done.stderr
-    assert "the mouse is not recorded" in done.stderr
     assert CODES["esc"] not in {code for code, _ in toy.reached}
     assert down() == set()
     game = load_game(str(tmp_path / "games" / "toy.yaml"))
@@ -93,25 +94,30 @@ def test_a_profile_is_made_and_the_game_is_seen_to_obey(toy, run_protege, tmp_pa
 def test_keys_are_heard_in_the_games_window_only(toy, hands):
     other = GameWindow("Elsewhere", (600, 100, 100, 100))
     window = find_window(TITLE)
+    pointer = XPointer()
     try:
 
         def play():
             for focus, key in ((other, "l"), (toy.window, "k"), (other, "esc"), (toy.window, "j"), (toy.window, "k")):
                 focus.focus()
                 hands.press(CODES[key])
+                pointer.move(10, 0)
+                pointer.hold(frozenset(("right" if focus is toy.window else "left",)))
                 threading.Event().wait(0.15)
                 hands.release(CODES[key])
+                pointer.release_all()
                 threading.Event().wait(0.05)
 
         fingers = threading.Thread(target=play)
 
-        def listen(heard):
+        def listen(heard, moved):
             fingers.start()
-            return KeyListener(NAMES, heard)
+            return KeyListener(NAMES | BUTTONS, heard, moved=moved)
 
-        assert hear_keys(window, MonotonicClock(), listen, 2.5, 20) == ("k", "j")
+        assert hear(window, MonotonicClock(), listen, 2.5, 20) == Played(("k", "j"), ("mouse_right",), 30)
         fingers.join()
     finally:
+        pointer.close()
         window.close()
         other.close()
 
@@ -119,7 +125,7 @@ def test_keys_are_heard_in_the_games_window_only(toy, hands):
 def test_where_no_key_comes_the_guided_command_says_how_to_name_them(toy):
     window = find_window(TITLE)
     with pytest.raises(UserError, match="--keys"):
-        hear_keys(window, MonotonicClock(), lambda heard: KeyListener(NAMES, heard), 1, 0.2)
+        hear(window, MonotonicClock(), lambda heard, moved: KeyListener(NAMES, heard), 1, 0.2)
     window.close()
 
 
@@ -142,7 +148,6 @@ def test_a_game_is_recorded_and_played_with_its_keys_alone(toy, hands, run_prote
         stop.set()
         fingers.join()
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("the mouse is not recorded and not moved yet") == 1
     session = Session.open(tmp_path / "raw" / "s")
     assert (session.info.space.name, session.info.space.pressable) == ("toy", ("j", "k", "l"))
     assert (session.info.frame_hz, session.info.frame_size) == (20, (64, 48))

@@ -52,6 +52,16 @@ class Hands:
             self._ask("up", code)
             self.held.discard(code)
 
+    def move(self, dx, dy):
+        """The mouse, by counts."""
+        self._ask("move", dx, dy)
+
+    def click(self, *buttons):
+        """Buttons of the mouse by X11's numbers, one after the other."""
+        for button in buttons:
+            self._ask("press", button)
+            self._ask("let", button)
+
     def tap(self, *ids, seconds=0.05):
         for key in ids:
             self.press(key)

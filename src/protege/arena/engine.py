@@ -5,6 +5,7 @@ import tempfile
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -17,7 +18,8 @@ from protege.arena.maps import POSTERS_TEXTURE, decorate, layout_textmap, poster
 from protege.arena.rooms import Layout, Pose
 from protege.arena.state import ArenaState
 from protege.arena.udmf import map_lumps, write_wad
-from protege.core.actions import KEYBOARD_12, Action
+from protege.core.actions import KEYBOARD_12, NONE, Action, ActionSpace
+from protege.core.looking import look
 from protege.errors import MissingExtra, UserError
 
 if TYPE_CHECKING:
@@ -37,6 +39,15 @@ BUTTONS: Final = {
     "enter": "USE",
 }
 """The engine's button of every key, in the order of KEYBOARD_12."""
+TURNING: Final = ("TURN_LEFT_RIGHT_DELTA", "LOOK_UP_DOWN_DELTA")
+"""The engine's buttons of the mouse: degrees right and down in one tic."""
+TURN_UNITS: Final = 65_536
+"""The engine's angles are whole numbers of so many a turn."""
+
+ARENA_MOUSE: Final = ActionSpace(
+    "arena-mouse", (*"wsad", "c", "space", "enter", NONE), movement=frozenset("wsad"), look=look()
+)
+"""What the game's profile says: looking with the mouse instead of the arrows."""
 
 SIZES: Final = ((160, 120), (320, 240), (640, 480), (800, 600), (1280, 720), (1920, 1080))
 # The map's lump is rewritten in place for every episode, which takes 1 ms where a new engine takes 200; it is padded
@@ -81,12 +92,21 @@ def begin(game: "DoomGame") -> None:
 class Engine:
     """One Doom engine process. Headless it waits for `step`; with `window=True` a person plays it in real time."""
 
-    def __init__(self, size: tuple[int, int] = (320, 240), window: bool = False) -> None:
+    def __init__(
+        self, size: tuple[int, int] = (320, 240), window: bool = False, space: ActionSpace = KEYBOARD_12
+    ) -> None:
+        """space: the keys that are played with, and the mouse where it has one."""
         if size not in SIZES:
             sizes = ", ".join(f"{w}x{h}" for w, h in SIZES)
             raise UserError(f"the arena cannot draw {size[0]}x{size[1]}; its sizes are {sizes}")
         self.size = size
         self.window = window
+        self.space = space
+        if unknown := [key for key in space.pressable if key not in BUTTONS]:
+            raise UserError(f"action space {space.name}: the arena has no use for {', '.join(unknown)}")
+        self._rest = (0.0, 0.0)
+        self.moved: list[tuple[int, int]] = []
+        """Counts right and down of each tic of the last step, in a space with a mouse."""
         self._layout: Layout | None = None
         self._folder = Path(tempfile.mkdtemp(prefix="protege-arena-"))
         self._remove_folder = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
@@ -106,6 +126,7 @@ class Engine:
             file.seek(self._textmap_at)
             file.write(text.ljust(_TEXTMAP_BYTES))
         self._layout = layout
+        self._rest, self.moved = (0.0, 0.0), []
         if self._game is None:
             self._game = self._start(layout.seed)
             self._leash = EngineLeash(self._folder)
@@ -131,7 +152,8 @@ class Engine:
         game.set_console_enabled(False)
         game.set_window_visible(self.window)
         game.set_mode(vzd.Mode.ASYNC_SPECTATOR if self.window else vzd.Mode.PLAYER)
-        game.set_available_buttons([getattr(vzd.Button, button) for button in BUTTONS.values()])
+        buttons = [BUTTONS[key] for key in self.space.pressable] + list(TURNING if self.space.look else ())
+        game.set_available_buttons([getattr(vzd.Button, button) for button in buttons])
         variables = ("POSITION_X", "POSITION_Y", "POSITION_Z", "ANGLE", "PITCH")
         game.set_available_game_variables([getattr(vzd.GameVariable, name) for name in variables])
         game.set_sectors_info_enabled(True)
@@ -140,9 +162,18 @@ class Engine:
         game.set_episode_start_time(_DEAD_TICS)
         game.set_seed(seed)
         if self.window:
-            game.add_game_args("+freelook 1 +use_mouse 0")
+            game.add_game_args(f"+freelook 1 {self._mouse_settings()}")
         begin(game)
         return game
+
+    def _mouse_settings(self) -> str:
+        """The engine's own, so that so many counts as the space says are a whole turn, in both directions."""
+        if self.space.look is None:
+            return "+use_mouse 0"
+        # It turns by 8 units a count, and up and down by 16, times these.
+        speed = TURN_UNITS / self.space.look.counts_per_turn / 8
+        plain = "+m_noprescale 1 +m_filter 0 +smooth_mouse 0 +invertmouse 0"
+        return f"+use_mouse 1 {plain} +mouse_sensitivity {speed:.6f} +m_yaw 1 +m_pitch 0.5"
 
     @property
     def game(self) -> "DoomGame":
@@ -157,8 +188,20 @@ class Engine:
         return None if self._leash is None else self._leash.pid
 
     def step(self, action: Action, tics: int) -> ArenaState:
-        """Holds these keys for some tics of 1/35 s."""
-        self.game.make_action([key in action for key in BUTTONS], tics)
+        """Holds these keys for some tics of 1/35 s, over which it turns by the counts of the action's bins."""
+        keys = [key in action for key in self.space.pressable]
+        if self.space.look is None:
+            self.game.make_action(keys, tics)
+            return self.state()
+        due = [more + rest for more, rest in zip(self.space.counts(action), self._rest, strict=True)]
+        counts = int(due[0]), int(due[1])
+        self._rest = due[0] - counts[0], due[1] - counts[1]
+        ends = [(counts[0] * tic // tics, counts[1] * tic // tics) for tic in range(tics + 1)]
+        self.moved = [(after[0] - before[0], after[1] - before[1]) for before, after in pairwise(ends)]
+        degrees = self.space.look.degrees_per_count
+        for number, (right, down) in enumerate(self.moved, 1):
+            self.game.set_action([*(float(held) for held in keys), right * degrees, down * degrees])
+            self.game.advance_action(1, number == tics)
         return self.state()
 
     def state(self) -> ArenaState:

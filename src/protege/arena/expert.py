@@ -5,12 +5,14 @@ import random
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from protege.arena.layouts import Feature, Layout, Placed, Point, Pose
 from protege.arena.rooms import STEPS, passes
 from protege.arena.state import ArenaState, reached, touches
 from protege.arena.tasks import MemoryTask, Task
 from protege.arena.udmf import CELL
-from protege.core.actions import KEYBOARD_12, NO_KEYS, Action
+from protege.core.actions import KEYBOARD_12, NO_KEYS, Action, ActionSpace
 
 IN_VIEW_DEG: Final = 40.0
 """A goal within this angle is on the screen (the view is 90 degrees wide)."""
@@ -18,6 +20,10 @@ _AIMED_DEG: Final = 7.0
 _DRIFTED_DEG: Final = 10.0
 _CORRECTED_DEG: Final = 4.0
 _LOST_DEG: Final = 35.0
+_SWING_DEG: Final = 12.0
+"""What the engine's keys turn by in one decision, too."""
+_GAIN: Final = 0.7
+"""Of the way that is left, how much a hand on the mouse turns in one decision."""
 _USE_RANGE: Final = 44.0
 """The engine's is 64: who presses "use" somewhat earlier than the expert opens the door all the same."""
 _USE_HELD: Final = 2
@@ -38,10 +44,12 @@ class Expert:
     on which side an unseen goal is. It looks for each leg of a goal that has several in the same way, and again where
     a turntable has turned it. noise is the chance, at every decision before arrival, that something goes wrong:
     a late reaction (the last keys are held on for 2 to 4 decisions) or a detour (other keys for 3 to 6).
+    In a space with a mouse it looks with that: the farther it has to turn, the faster, up to `_SWING_DEG` a decision.
     """
 
     noise: float = 0.0
     seed: int = 0
+    space: ActionSpace = KEYBOARD_12
 
     def __post_init__(self) -> None:
         self._rng = random.Random(f"protege-expert {self.seed}")
@@ -95,7 +103,7 @@ class Expert:
         if self._last and self._rng.random() < 0.5:
             self._forced = [self._last] * self._rng.randint(2, 4)
         else:
-            self._forced = [self._rng.choice(_DETOURS)] * self._rng.randint(3, 6)
+            self._forced = [self._by_mouse(self._rng.choice(_DETOURS))] * self._rng.randint(3, 6)
 
     def _watch_progress(self, pose: Pose) -> None:
         """After three decisions of walking on the spot: back and to one side."""
@@ -111,12 +119,12 @@ class Expert:
         error = state.pose.bearing(aim)
         if not self._seen:
             if abs(error) > IN_VIEW_DEG:
-                return frozenset(("right",))
+                return self._by_mouse(frozenset(("right",)))
             self._seen = True
         if state.layout.goal.task in (Task.OPEN_DOOR, MemoryTask.OTHER_DOOR) and (use := self._door(state)) is not None:
             return use
         self._steer(error)
-        turn = frozenset((self._turning,)) if self._turning else NO_KEYS
+        turn = self._turn(error)
         if not self._walking:
             return turn
         return frozenset("w") | turn | self._around(state, self._legs[0].at if self._legs else state.layout.aim)
@@ -170,6 +178,27 @@ class Expert:
             return
         self._walking = size <= _AIMED_DEG
         self._turning = None if self._walking else side
+
+    def _turn(self, error: float) -> Action:
+        """The turn of this decision."""
+        if self._turning is None:
+            return NO_KEYS
+        if self.space.look is None:
+            return frozenset((self._turning,))
+        return self._swing(math.copysign(min(abs(error) * _GAIN, _SWING_DEG), -error))
+
+    def _by_mouse(self, action: Action) -> Action:
+        """Keys as they are, but turns by the mouse where the space has one."""
+        if self.space.look is None:
+            return action
+        ways = {"left": -_SWING_DEG, "right": _SWING_DEG}
+        return frozenset(action - ways.keys()).union(*(self._swing(ways[key]) for key in action & ways.keys()))
+
+    def _swing(self, degrees: float) -> Action:
+        """The bin that turns right by so many degrees."""
+        assert self.space.look is not None
+        counts = degrees / self.space.look.degrees_per_count
+        return self.space.turned(np.array([[counts, 0.0]]))[0]
 
     def _around(self, state: ArenaState, aim: Point) -> Action:
         """A step to the side where an object stands in the way."""

@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final, NoReturn
 
+from protege.arena.engine import ARENA_MOUSE, BUTTONS
 from protege.arena.expert import Expert
 from protege.arena.leash import leashed
 from protege.arena.log import Ended, Line, Opened, Started, Tic, read_line, read_lines
 from protege.arena.rooms import Layout
 from protege.arena.state import DECISION_HZ, ArenaState
 from protege.arena.window import FOUND_AS
-from protege.core.actions import KEYBOARD_12, NO_KEYS, Action
+from protege.core.actions import KEYBOARD_12, NO_KEYS, Action, ActionSpace
 from protege.core.devices import Clock, Keys, MonotonicClock, Window
 from protege.devices.errors import WindowGone
 from protege.devices.watchdog import Watchdog
@@ -127,6 +128,8 @@ class Noting:
         self.keys.hold(action)
         # In the order in which a keyboard does it: releases first.
         for key in sorted(self.action - action) + sorted(action - self.action):
+            if key not in BUTTONS:  # a bin of the mouse, which is not pressed
+                continue
             press = (t_ns, key, key in action)
             self.noted(press)
             self.presses.append(press)
@@ -167,13 +170,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--episodes", type=int)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--mouse", action="store_true", help="look with the mouse instead of the arrow keys")
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     command = ["protege.arena.window", "--log", "-", "--seed", str(options.seed), "--size", options.size]
     for number in ENDING:
         signal.signal(number, _end_once)
     try:
-        _play(command, options.out, options.seconds, options.episodes)
+        if options.mouse:
+            command.append("--mouse")
+        space = ARENA_MOUSE if options.mouse else KEYBOARD_12
+        _play(command, options.out, options.seconds, options.episodes, space)
     except KeyboardInterrupt:
         pass
     except ProtegeError as error:
@@ -189,20 +196,22 @@ def _end_once(*_: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _play(command: Sequence[str], out: Path, seconds: float | None, episodes: int | None) -> None:
+def _play(command: Sequence[str], out: Path, seconds: float | None, episodes: int | None, space: ActionSpace) -> None:
     """Open the window and play it; keys are released and the window is gone afterwards, also if we are killed."""
     from protege.devices.guard import Guard
+    from protege.devices.hand import Hand
     from protege.devices.keyboard import RealKeys
 
-    focus = Focus()
+    focus, clock = Focus(), MonotonicClock()
     with (
-        Watchdog(KEYBOARD_12) as watchdog,
+        Watchdog(space) as watchdog,
         subprocess.Popen(leashed(*command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as window,
         (out / "log.jsonl").open("w", encoding="utf-8", buffering=1) as log,
         (out / "presses.jsonl").open("w", encoding="utf-8", buffering=1) as pressed,
     ):
         assert window.stdout is not None
-        guard = Guard(RealKeys(KEYBOARD_12), watchdog, MonotonicClock())
+        keys = RealKeys(space) if space.look is None else Hand(space, clock, PERIOD_NS, allowed=focus)
+        guard = Guard(keys, watchdog, clock)
         try:
             play_window(
                 _copied(window.stdout, log, focus),
@@ -210,6 +219,7 @@ def _play(command: Sequence[str], out: Path, seconds: float | None, episodes: in
                 guard,
                 seconds,
                 episodes,
+                Expert(space=space),
                 noted=lambda press: print(json.dumps(press), file=pressed),
                 focused=focus,
             )

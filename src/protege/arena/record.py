@@ -1,6 +1,6 @@
 """Writes Sessions of the expert playing, headless, as fast as the engine allows."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
@@ -15,8 +15,8 @@ from protege.arena.rooms import Layout, layout
 from protege.arena.state import DECISION_HZ, MAX_DECISIONS, Judge, tics_of
 from protege.arena.tasks import Goal, Rooms, Task, find_goal, memory_goal
 from protege.core import quality
-from protege.core.actions import NO_KEYS, Action
-from protege.core.events import End, Held, Key
+from protege.core.actions import KEYBOARD_12, NO_KEYS, Action, ActionSpace
+from protege.core.events import End, Held, Key, Motion
 from protege.core.events import Goal as GoalEvent
 from protege.core.files import Json
 from protege.core.frame import encode_jpeg
@@ -49,6 +49,7 @@ def record_episodes(
     goal: Goal | str | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
     task: Rooms = None,
+    space: ActionSpace = KEYBOARD_12,
 ) -> list[Episode]:
     """Records the seeds `seed` to `seed + episodes - 1`, each as the session `out/arena_<seed>[_<goal>]`.
 
@@ -57,15 +58,16 @@ def record_episodes(
     noise: how often the expert errs (see Expert). A session that is there already is kept, so a second run goes on
     where the first was stopped; UserError before anything is recorded if one of them is not what was asked for. A
     session appears whole or not at all. Time in a session is game time, 100 ms a frame.
+    space: the keys, and the mouse, that the expert plays with; the motion events of a frame sum to what it turned.
     """
     if episodes < 1 or seed < 0:
         raise UserError(f"expected at least one episode and a seed of 0 or more, got {episodes} and {seed}")
     asked = find_goal(goal) if isinstance(goal, str) else goal
-    engine = Engine(size)
+    engine = Engine(size, space=space)
     rooms = rooms_of(episodes, seed, task, asked)
     folders = {number: out / session_name(number, goal) for number, goal in rooms.items()}
     there = {
-        number: _recorded(folder, layout(number, rooms[number]), size, noise)
+        number: _recorded(folder, layout(number, rooms[number]), size, noise, space)
         for number, folder in folders.items()
         if folder.exists()
     }
@@ -74,7 +76,7 @@ def record_episodes(
         for number, folder in folders.items():
             episode = there.get(number)
             if episode is None:
-                episode = _record(engine, folder, layout(number, rooms[number]), Expert(noise, number))
+                episode = _record(engine, folder, layout(number, rooms[number]), Expert(noise, number, space))
             done.append(episode)
             progress(len(done), len(folders))
     return done
@@ -95,7 +97,7 @@ def session_name(seed: int, goal: Goal | None = None) -> str:
     return f"arena_{seed:05d}" + (f"_{goal.name.replace(' ', '_')}" if goal else "")
 
 
-def _recorded(folder: Path, made: Layout, size: tuple[int, int], noise: float) -> Episode:
+def _recorded(folder: Path, made: Layout, size: tuple[int, int], noise: float, space: ActionSpace) -> Episode:
     """The episode that lies in a folder; UserError if it is not this one."""
     try:
         info = SessionInfo.load(folder)
@@ -110,6 +112,7 @@ def _recorded(folder: Path, made: Layout, size: tuple[int, int], noise: float) -
         )
     for what, found, wanted in (
         ("--size", "{}x{}".format(*info.frame_size), f"{size[0]}x{size[1]}"),
+        ("--game", info.space.name, space.name),
         ("--noise", str(about.get("noise")), str(float(noise))),
         ("--goal", repr(about.get("goal")), repr(made.goal.sentence)),
     ):
@@ -117,11 +120,14 @@ def _recorded(folder: Path, made: Layout, size: tuple[int, int], noise: float) -
             raise UserError(
                 f"{folder}: recorded with {what} {found}, not {wanted}; ask for that, or give another --out"
             )
+    if info.space != space:
+        raise UserError(f"{folder}: recorded with other keys or another mouse of {space.name}; give another --out")
     return Episode(folder, made.seed, bool(about.get("success")), info.frames, new=False)
 
 
 def _record(engine: Engine, folder: Path, made: Layout, expert: Expert) -> Episode:
     info = SessionInfo(
+        space=engine.space,
         frame_hz=DECISION_HZ,
         frame_size=engine.size,
         source=SOURCE,
@@ -144,15 +150,25 @@ def _play(engine: Engine, writer: SessionWriter, made: Layout, expert: Expert) -
     held: Action = NO_KEYS
     for picture, action in steps(engine, expert, judge):
         t_ns = judge.decisions * PERIOD_NS
+        _write_motion(writer, t_ns, engine.moved)
         writer.frame(t_ns, encode_jpeg(picture))
+        action = engine.space.only(action)
         for key in sorted(held ^ action):
             writer.event(Key(t_ns, key, key in action))
         held = action
     t_ns = judge.decisions * PERIOD_NS
+    _write_motion(writer, t_ns, engine.moved)
     for key in sorted(held):
         writer.event(Key(t_ns, key, False))
     writer.event(End(t_ns, str(judge.end)))
     return judge
+
+
+def _write_motion(writer: SessionWriter, end_ns: int, moved: Sequence[tuple[int, int]]) -> None:
+    """How the mouse moved in each tic of the decision that ended at `end_ns`; within its frame's time."""
+    for number, (dx, dy) in enumerate(moved):
+        if dx or dy:
+            writer.event(Motion(end_ns - PERIOD_NS + PERIOD_NS * number // len(moved), dx, dy))
 
 
 def steps(engine: Engine, expert: Expert, judge: Judge) -> Iterator[tuple[NDArray[np.uint8], Action]]:

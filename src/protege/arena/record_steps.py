@@ -13,7 +13,7 @@ from protege.arena.record import rooms_of, session_name, steps
 from protege.arena.rooms import layout
 from protege.arena.state import DECISION_HZ, ArenaState, Judge
 from protege.arena.tasks import Goal, Rooms
-from protege.core.actions import NO_KEYS, Action
+from protege.core.actions import KEYBOARD_12, NO_KEYS, Action, ActionSpace
 from protege.errors import UserError
 
 _OPTIONS: Final = {"noise": "--noise", "corrected": "--corrected"}
@@ -56,9 +56,9 @@ class Recorded:
 class Corrected(Expert):
     """An expert that slips; `meant` is what one who sees the same and does not slip holds."""
 
-    def __init__(self, noise: float, seed: int) -> None:
-        super().__init__(noise, seed)
-        self._right = Expert(seed=seed)
+    def __init__(self, noise: float, seed: int, space: ActionSpace = KEYBOARD_12) -> None:
+        super().__init__(noise, seed, space)
+        self._right = Expert(seed=seed, space=space)
         self.meant: Action = NO_KEYS
 
     def act(self, state: ArenaState) -> Action:
@@ -75,6 +75,7 @@ def record_steps(
     task: Rooms = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
     corrected: bool = False,
+    space: ActionSpace = KEYBOARD_12,
 ) -> Recorded:
     """Record the same episodes as `record_episodes` into a store, drawn as small as the store's pictures allow.
 
@@ -88,10 +89,10 @@ def record_steps(
     there = {number for number, name in names.items() if _recorded(store, name, wanted)}
     todo = [number for number in names if number not in there]
     frames = won = 0
-    with Engine(drawn_size(store.size)) as engine:
+    with Engine(drawn_size(store.size), space=space) as engine:
         for done, number in enumerate(todo, 1):
             made = layout(number, rooms[number])
-            judge, expert = Judge(made), Corrected(noise, number)
+            judge, expert = Judge(made), Corrected(noise, number, space)
             played = steps(engine, expert, judge)
             kept = ((picture, expert.meant if corrected else held) for picture, held in played)
             about = {"seed": number, "fps": DECISION_HZ, "task": str(made.goal.task), **wanted}

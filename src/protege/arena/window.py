@@ -14,12 +14,13 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
-from protege.arena.engine import BUTTONS, Engine
+from protege.arena.engine import ARENA_MOUSE, TURNING, Engine
 from protege.arena.gone import WindowWatch
 from protege.arena.log import Ended, Opened, Started, Tic, write_line
 from protege.arena.rooms import Layout, layout
 from protege.arena.state import DECISION_HZ, MAX_DECISIONS, TICS_HZ, ArenaState, Judge, tics_of
 from protege.arena.tasks import Goal, find_goal
+from protege.core.actions import KEYBOARD_12, Action, ActionSpace
 from protege.errors import ProtegeError, UserError
 
 if TYPE_CHECKING:
@@ -38,10 +39,10 @@ _BINDINGS: Final = {
     "s": "+back",
     "a": "+moveleft",
     "d": "+moveright",
-    "uparrow": "+lookup",
-    "downarrow": "+lookdown",
-    "leftarrow": "+left",
-    "rightarrow": "+right",
+    "up": "+lookup",
+    "down": "+lookdown",
+    "left": "+left",
+    "right": "+right",
     "c": "+crouch",
     "space": "+jump",
     "enter": "+use",
@@ -60,6 +61,7 @@ def open_window(
     goal: Goal | None = None,
     noted: Callable[[str], None] = lambda text: None,
     max_decisions: int = MAX_DECISIONS,
+    space: ActionSpace = KEYBOARD_12,
 ) -> int:
     """Plays `episodes` seeds one after another (0: until closed); returns the number of episodes that succeeded.
 
@@ -70,7 +72,7 @@ def open_window(
 
         x11.open_display().close()  # without a display the engine would crash the whole process
     won = 0
-    with _closing(), Engine(size, window=True) as engine, ExitStack() as watched:
+    with _closing(), Engine(size, window=True, space=space) as engine, ExitStack() as watched:
         number = 0
         while not episodes or number < episodes:
             made = layout(seed + number, goal)
@@ -102,11 +104,11 @@ def _episode(engine: Engine, made: Layout, number: int, log: IO[str], max_decisi
     left = tics_of(0)
     afterglow = round(AFTERGLOW_S * TICS_HZ)
     while judge.end is None or afterglow > 0:
-        state, buttons = _tic(engine)
+        state, buttons, turned = _tic(engine)
         pose = state.pose
         place = (pose.x, pose.y, pose.z, pose.angle_deg, pose.pitch_deg, state.door_gap)
         _write(log, Tic(time.perf_counter_ns(), buttons, *(round(value, 3) for value in place)))
-        held |= {key for key, down in buttons.items() if down}
+        held |= {key for key, down in buttons.items() if down} | turned
         afterglow -= judge.end is not None
         left -= 1
         if left == 0:
@@ -117,8 +119,8 @@ def _episode(engine: Engine, made: Layout, number: int, log: IO[str], max_decisi
     return judge
 
 
-def _tic(engine: Engine) -> tuple[ArenaState, dict[str, bool]]:
-    """Waits for the engine's next tic; the state after it and the buttons it saw."""
+def _tic(engine: Engine) -> tuple[ArenaState, dict[str, bool], Action]:
+    """Waits for the engine's next tic; the state after it, the buttons it saw, and the axes the mouse turned by."""
     import vizdoom
 
     broken = (vizdoom.ViZDoomUnexpectedExitException, vizdoom.ViZDoomErrorException)
@@ -126,8 +128,10 @@ def _tic(engine: Engine) -> tuple[ArenaState, dict[str, bool]]:
         engine.game.advance_action(1)
         if not engine.game.is_running():
             raise Closed("the window was closed")
-        buttons = {key: bool(value) for key, value in zip(BUTTONS, engine.game.get_last_action(), strict=True)}
-        return engine.state(), buttons
+        seen = engine.game.get_last_action()
+        buttons = {key: bool(value) for key, value in zip(engine.space.pressable, seen, strict=False)}
+        turned = zip(TURNING, seen[len(buttons) :], strict=False)
+        return engine.state(), buttons, frozenset(axis for axis, degrees in turned if degrees)
     except broken as error:
         raise Closed("the window was closed") from error
 
@@ -140,8 +144,9 @@ def _write(log: IO[str], line: Opened | Started | Tic | Ended) -> None:
 def _bind(engine: Engine) -> None:
     """Keys can be bound only once the engine runs; Doom's own are taken away, so that none leaves the game."""
     engine.game.send_game_command("unbindall")
-    for key, command in _BINDINGS.items():
-        engine.game.send_game_command(f"bind {key} {command}")
+    for key in engine.space.pressable:
+        arrow = "arrow" if key in ("up", "down", "left", "right") else ""
+        engine.game.send_game_command(f"bind {key}{arrow} {_BINDINGS[key]}")
 
 
 def _entitle(title: str, pid: int | None, focus: bool) -> int | None:
@@ -211,17 +216,29 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def play_until_closed(
-    seed: int, episodes: int, size: tuple[int, int], seconds: float, goal: str | None = None, log: str | None = None
+    seed: int,
+    episodes: int,
+    size: tuple[int, int],
+    seconds: float,
+    goal: str | None = None,
+    log: str | None = None,
+    space: ActionSpace = KEYBOARD_12,
 ) -> int:
     """The command, its arguments read already; returns its exit code: 0 also where the window was closed before the
-    last episode. seconds: game time of an episode; log: a file, or - for stdout. UserError for mistakes.
+    last episode. seconds: game time of an episode; log: a file, or - for stdout; space: what it is played with.
+    UserError for mistakes.
     """
     if not (math.isfinite(seconds) and seconds > 0):
         raise UserError(f"--seconds {seconds:g}: expected a number of seconds above 0")
     asked = find_goal(goal) if goal else None
     with suppress(Closed, KeyboardInterrupt, BrokenPipeError), _log(log) as file:
         decisions = max(1, round(seconds * DECISION_HZ))
-        open_window(seed, episodes, size, file, asked, lambda text: print(text, file=sys.stderr, flush=True), decisions)
+        open_window(
+            *(seed, episodes, size, file, asked),
+            lambda text: print(text, file=sys.stderr, flush=True),
+            decisions,
+            space,
+        )
     return 0
 
 
@@ -234,10 +251,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--goal", help="ask for this goal in every episode")
     parser.add_argument("--seconds", type=float, default=15.0, help="game time of an episode until it is over")
     parser.add_argument("--log", help="a file for the engine's own record of every tic, or - for stdout")
+    parser.add_argument("--mouse", action="store_true", help="look with the mouse instead of the arrow keys")
     options = parser.parse_args(arguments)
     try:
         size = parse_size(options.size)
-        return play_until_closed(options.seed, options.episodes, size, options.seconds, options.goal, options.log)
+        space = ARENA_MOUSE if options.mouse else KEYBOARD_12
+        return play_until_closed(
+            *(options.seed, options.episodes, size, options.seconds, options.goal, options.log), space
+        )
     except ProtegeError as error:
         print(f"protege: {error}", file=sys.stderr)
         return error.exit_code

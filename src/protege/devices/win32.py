@@ -59,6 +59,48 @@ class KeyHeard(Structure):
     )
 
 
+class RawDevice(Structure):
+    """RAWINPUTDEVICE."""
+
+    _fields_ = (
+        ("page", wintypes.USHORT),
+        ("usage", wintypes.USHORT),
+        ("flags", wintypes.DWORD),
+        ("window", wintypes.HWND),
+    )
+
+
+class RawHeader(Structure):
+    """RAWINPUTHEADER."""
+
+    _fields_ = (
+        ("type", wintypes.DWORD),
+        ("size", wintypes.DWORD),
+        ("device", wintypes.HANDLE),
+        ("wparam", wintypes.WPARAM),
+    )
+
+
+class _RawButtons(Structure):
+    _fields_ = (("buttons", wintypes.USHORT), ("data", wintypes.USHORT))
+
+
+class RawMouse(Structure):
+    """RAWINPUT of a mouse: the header and RAWMOUSE."""
+
+    _anonymous_ = ("pressed",)
+    _fields_ = (
+        ("header", RawHeader),
+        ("flags", wintypes.USHORT),
+        ("_aligned", wintypes.USHORT),
+        ("pressed", _RawButtons),
+        ("raw_buttons", wintypes.ULONG),
+        ("x", c_long),
+        ("y", c_long),
+        ("extra", wintypes.ULONG),
+    )
+
+
 def library(name: str) -> Any:
     """A system library; None elsewhere."""
     return ctypes.WinDLL(name, use_last_error=True) if sys.platform == "win32" else None
@@ -135,6 +177,9 @@ _FUNCTIONS: Final[tuple[tuple[object, str, object, tuple[object, ...]], ...]] = 
     (user32, "DestroyWindow", wintypes.BOOL, (_HWND,)),
     (user32, "DefWindowProcW", LRESULT, (_HWND, c_uint, wintypes.WPARAM, wintypes.LPARAM)),
     (user32, "DispatchMessageW", LRESULT, (POINTER(wintypes.MSG),)),
+    (user32, "RegisterRawInputDevices", wintypes.BOOL, (POINTER(RawDevice), c_uint, c_uint)),
+    (user32, "GetRawInputData", c_uint, (c_void_p, c_uint, c_void_p, POINTER(c_uint), c_uint)),
+    (user32, "GetSystemMetrics", c_int, (c_int,)),
     (user32, "GetShellWindow", _HWND, ()),
     (user32, "GetAncestor", _HWND, (_HWND, c_uint)),
     (user32, "OpenInputDesktop", c_void_p, (_DWORD, wintypes.BOOL, _DWORD)),

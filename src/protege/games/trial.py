@@ -1,7 +1,9 @@
-"""Which keys a person plays a game with, and whether the game obeys keys that a program presses."""
+"""What a person plays a game with, keys and mouse, and whether the game obeys keys that a program presses."""
 
+import threading
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -10,7 +12,9 @@ from numpy.typing import NDArray
 from protege.core.actions import NO_KEYS
 from protege.core.devices import Clock, Keys, Window
 from protege.core.frame import Frame
+from protege.core.looking import BUTTONS, WHEEL
 from protege.devices.keyboard import KeyHeard
+from protege.devices.mouse import Moved
 from protege.errors import ProtegeError, UserError
 
 IDLE_S: Final = 0.5
@@ -20,42 +24,68 @@ HOLD_S: Final = 1.0
 SETTLE_S: Final = 0.3
 """After a release, until the picture is that of standing still."""
 NAP_S: Final = 0.05
+ON_THE_MOUSE: Final = frozenset((*BUTTONS, *WHEEL))
 CHANGED: Final = 1.0
 """Mean grey levels by which two pictures differ at least where something moved; noise of a still picture is below."""
 AGAINST_IDLE: Final = 2.0
 """A picture that moves by itself (water, a clock) has followed a key if it changed so many times as much."""
 
 
-def hear_keys(
+@dataclass(frozen=True)
+class Played:
+    """What was used in the game's window, in the order of its first press. keys; buttons: the mouse's and its wheel's
+    notches; counts: how far the mouse was moved.
+    """
+
+    keys: tuple[str, ...]
+    buttons: tuple[str, ...]
+    counts: int
+
+
+def hear(
     window: Window,
     clock: Clock,
-    listen: Callable[[KeyHeard], AbstractContextManager[object]],
+    listen: Callable[[KeyHeard, Moved], AbstractContextManager[object]],
     seconds: float,
     wait_s: float = 60.0,
-) -> tuple[str, ...]:
-    """The keys pressed while the window had the focus, in the order of their first press.
+) -> Played:
+    """What is used while the window has the focus.
 
-    listen: begins to hear every key and tells each change; seconds: from the first key on; wait_s: for that key.
-    UserError if none comes. What is pressed in other windows is not kept.
+    listen: begins to hear every key and the mouse and tells each change; seconds: from the first key on; wait_s: for
+    that key. UserError if none comes. What is done in other windows is not kept.
     """
     found: dict[str, None] = {}
     since: list[int] = []
+    waiting, counts = [], 0
+    looking = threading.Lock()
+
+    def focused() -> bool:
+        with looking:
+            return window.state().focused
 
     def heard(name: str, down: bool, t_ns: int) -> None:
-        if down and window.state().focused:
-            since.append(clock.now_ns())
+        if down and focused():
             found.setdefault(name)
+            if name not in ON_THE_MOUSE:
+                since.append(clock.now_ns())
+
+    def moved(dx: int, dy: int, t_ns: int) -> None:
+        waiting.append(abs(dx) + abs(dy))
 
     end = clock.now_ns() + round(wait_s * 1e9)
-    with listen(heard):
+    with listen(heard, moved):
         while clock.now_ns() < (since[0] + round(seconds * 1e9) if since else end):
             clock.sleep_until(clock.now_ns() + round(NAP_S * 1e9))
-    if not found:
+            told = sum(waiting.pop() for _ in range(len(waiting)))
+            # Asked here and not for every motion, of which there may be hundreds a second.
+            counts += told if told and focused() else 0
+    keys = tuple(name for name in found if name not in ON_THE_MOUSE)
+    if not keys:
         raise UserError(
             f"no key was heard in {window.title!r} within {wait_s:g} s; click into it and press the keys you play "
             'with, or name them: --keys "w a s d space"'
         )
-    return tuple(found)
+    return Played(keys, tuple(name for name in found if name in ON_THE_MOUSE), counts)
 
 
 def obeyed(

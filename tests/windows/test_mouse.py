@@ -1,0 +1,31 @@
+"""The mouse on Windows, by Raw Input."""
+
+from protege.devices.keyboard import KeyListener
+from tests.windows.conftest import until
+
+NAMES = frozenset(("mouse_left", "mouse_right", "wheel_up", "wheel_down"))
+
+
+def test_every_count_is_heard(target, hands):
+    moved = [0, 0]
+
+    def add(dx, dy, t_ns):
+        moved[0] += dx
+        moved[1] += dy
+
+    hands.move(50, 50)
+    with KeyListener(NAMES, lambda name, down, t_ns: None, moved=add) as listener:
+        for _ in range(40):
+            hands.move(3, -1)
+        until(lambda: moved == [120, -40], about=lambda: str(moved))
+        assert listener.alive
+
+
+def test_buttons_and_the_wheel_are_keys(target, hands):
+    changes = []
+    with KeyListener(NAMES, lambda name, down, t_ns: changes.append((name, down))) as listener:
+        hands.click(1, 3, 4, 5, 5)
+        until(lambda: len(changes) == 10, about=lambda: str(changes))
+        assert not listener.held
+    pressed = ("mouse_left", "mouse_right", "wheel_up", "wheel_down", "wheel_down")
+    assert changes == [(name, down) for name in pressed for down in (True, False)]
