@@ -34,13 +34,13 @@ def tap(name, seconds=0.1):
     presser.close()
 
 
-def start_doom(folder, **environment):
+def start_doom(folder, config=CONFIG, options=("-nomouse",), **environment):
     game = subprocess.Popen(
         [
             need("chocolate-doom", "chocolate-doom"),
             *("-iwad", "/usr/share/games/doom/freedoom2.wad", "-warp", "1", "-skill", "2"),
-            *("-window", "-nosound", "-nomouse"),
-            *("-config", str(CONFIG / "default.cfg"), "-extraconfig", str(CONFIG / "extra.cfg")),
+            *("-window", "-nosound", *options),
+            *("-config", str(config / "default.cfg"), "-extraconfig", str(config / "extra.cfg")),
         ],
         cwd=folder,
         env={**os.environ, "HOME": str(folder), **environment},
