@@ -3,12 +3,15 @@
 import json
 import threading
 
+import numpy as np
 import pytest
 
-from protege.core import Session
+from protege.core import Session, encode_jpeg
 from protege.core.actions import KEYBOARD_12, ActionSpace
 from protege.core.card import ModelCard
 from protege.core.devices import MonotonicClock
+from protege.core.events import Held, Key, Pause
+from protege.core.session import SessionInfo, SessionWriter
 from protege.devices import x11_keys
 from protege.devices.keyboard import KeyListener, RealKeys
 from protege.devices.places import NAMES, places_of
@@ -196,3 +199,29 @@ def test_the_doctor_looks_at_the_games_window_and_keys(toy, run_protege, tmp_pat
     assert "each of the 3 keys was pressed" in done.stdout
     assert "toy" in run_protege("game", "list").stdout
     assert json.loads(json.dumps(load_game(str(tmp_path / "games" / "toy.yaml")).space.to_json()))["keys"][0] == "j"
+
+
+def test_a_recording_is_replayed_in_its_games_window_without_what_is_never_pressed(toy, run_protege, tmp_path):
+    profile(tmp_path)
+    space = load_game(str(tmp_path / "games" / "toy.yaml")).space
+    period = 10**8
+    info = SessionInfo(space=space, frame_hz=10, frame_size=(32, 24))
+    with SessionWriter(tmp_path / "s", info) as writer:
+        for i in range(6):
+            writer.frame(i * period, encode_jpeg(np.zeros((24, 32, 3), np.uint8)))
+        writer.event(Held(0, frozenset()))
+        for i, key in enumerate("jk"):
+            writer.event(Key((1 + 2 * i) * period, key, True))
+            writer.event(Key((2 + 2 * i) * period, key, False))
+        writer.event(Pause(6 * period, "stop"))
+        writer.finish()
+    toy.reached.clear()
+    done = run_protege("replay", "s", "--game", "toy", "--countdown", "0")
+    assert done.returncode == 0, done.stderr
+    assert [code for code, down in toy.reached if down] == [CODES["j"], CODES["k"]]
+    (tmp_path / "games" / "other.yaml").write_text(f'window: "{TITLE}"\nkeys: [j, k]\nnever: [l]\n')
+    toy.reached.clear()
+    refused = run_protege("replay", "s", "--game", "other", "--countdown", "0")
+    assert refused.returncode == 2
+    assert "only the recording s has: l" in refused.stderr
+    assert toy.reached == []

@@ -187,13 +187,14 @@ def replay_game(
     countdown_s: float = 3.0,
     max_minutes: float = 10.0,
     say: Callable[[str], None] = print,
+    never: Action = NO_KEYS,
 ) -> Ending:
     """Press a recording's keys, and move its mouse, again with its timing, in a window with `window` in its title (or
-    the focused one).
+    the focused one). never: keys that are not pressed, though they were recorded.
     """
     recorded = Session.open(session)
     vision = VisionOptions(space=recorded.info.space)
-    options = PlayOptions(goal="-", window=window, countdown_s=countdown_s, vision=vision)
+    options = PlayOptions(goal="-", window=window, countdown_s=countdown_s, never=never, vision=vision)
     with _stoppable(), ExitStack() as stack:
         world = real_world(options, MonotonicClock(), stack, say)
         try:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from protege.commands.choose import ask_game
 from protege.commands.types import SEED, Count, GoalText, Number, examples
 from protege.core.paths import models, project_root, shown
 from protege.core.text import printable
@@ -16,6 +17,7 @@ from protege.core.text import printable
         "protege improve                                               in the arena, the expert corrects",
         'protege improve --goal "Open the door" --rounds 1 --minutes 2',
         'protege improve --person me --goal "Go to the lantern" --minutes 10',
+        "protege improve --person me --game chocolate-doom            with the profile's window and goals",
         "protege improve --model dataset/demo/model training.max_steps=200",
         "protege improve --model dataset/demo/cloned training.num_epochs=3",
     ),
@@ -24,7 +26,11 @@ from protege.core.text import printable
 @click.option(
     "--minutes", type=Number(0, 600, min_open=True), default=5.0, show_default=True, help="Of play in each round."
 )
-@click.option("--game", help="arena, or window: the one that has the focus. Default: where the person plays.")
+@click.option(
+    "--game",
+    help="arena; window: the one that has the focus; or a game's profile, for its window, its goals and what is never "
+    "pressed. Default: where the person plays.",
+)
 @click.option(
     "--person",
     default="expert",
@@ -67,9 +73,17 @@ def command(
     on, and keeps the better one. Stopped anywhere, the same command goes on there. KEY=VALUE changes the model's
     training configuration.
     """
+    from protege.core.actions import NO_KEYS
     from protege.improve import ImproveOptions, run
+    from protege.improve.options import GAMES, WINDOW
+    from protege.policies import card_of
 
     model = model or models() / "gameplay_agent_lora"
+    profile = ask_game(None if game in GAMES else game)
+    if profile is not None:
+        if (card := card_of(str(model))) is not None:
+            profile.require_keys_of(card.space, f"the model {printable(str(model))}")
+        game, window, goals = WINDOW, window or profile.profile.window, goals or profile.profile.goals
     options = ImproveOptions(
         out=out or project_root() / "improve" / model.resolve().name,
         model=model,
@@ -82,6 +96,7 @@ def command(
         episodes=episodes,
         seed=seed,
         window=window,
+        never=NO_KEYS if profile is None else profile.never,
         overrides=overrides,
     )
     made = run(options, lambda text: click.echo(printable(text), err=True))

@@ -6,6 +6,7 @@ from typing import Final
 
 from protege.arena.rooms import EVAL_SEED_START
 from protege.arena.tasks import find_goal
+from protege.core.actions import NO_KEYS, Action
 from protege.errors import UserError
 from protege.evaluation.episodes import Job
 
@@ -35,6 +36,7 @@ class ImproveOptions:
     episodes: rooms of the arena to score in, from room 10,000 on; of a window: held-out samples.
     seed: the first room to correct in, 5,000 to 9,999.
     window: part of the game's title.
+    never: keys that are not pressed in it, whatever the model says.
     overrides: changes to the model's training configuration, as KEY=VALUE.
     """
 
@@ -49,6 +51,7 @@ class ImproveOptions:
     episodes: int = 100
     seed: int = FIRST_SEED
     window: str | None = None
+    never: Action = NO_KEYS
     overrides: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from protege.arena.rooms import EVAL_SEED_START
+from protege.core.actions import KEYBOARD_12
 from protege.core.events import HUMAN
 from protege.core.files import write_text
 from protege.core.session import Session, find_sessions
@@ -87,16 +88,24 @@ def play_window(turn: Turn) -> Played:
     """The live loop in the window that has the focus, a person at the keyboard; what was played before counts."""
     from protege.agent.run import PlayOptions, play_game
     from protege.agent.vision import VisionOptions
-    from protege.policies import load_policy
+    from protege.policies import card_of, load_policy
 
-    options, vision = turn.options, VisionOptions(device=turn.learner.device)
+    options = turn.options
+    card = card_of(turn.model)
+    vision = VisionOptions(device=turn.learner.device, space=KEYBOARD_12 if card is None else card.space)
     left = options.minutes - sum(session.duration_s for session in _sessions(turn.runs)) / 60
     if left > HARDLY:
         turn.folder.mkdir(parents=True, exist_ok=True)
         goals = turn.folder / "goals.txt"
         write_text(goals, "".join(f"{goal}\n" for goal in options.goals))
         wanted = PlayOptions(
-            model=str(turn.model), goals=goals, window=options.window, max_minutes=left, out=turn.runs, vision=vision
+            model=str(turn.model),
+            goals=goals,
+            window=options.window,
+            max_minutes=left,
+            out=turn.runs,
+            never=options.never,
+            vision=vision,
         )
         played = play_game(wanted, load_policy(wanted.model, vision), turn.say)
         turn.say(f"ended: {played.ending}")
