@@ -50,7 +50,8 @@ def check_machine(environ: Mapping[str, str], folder: Path, game: "Game | None" 
     """Display, keyboard, GPU, installed extras and the disk that `folder` lies on; with a game its window, too."""
     window = [] if game is None else [check_window(game)]
     keyboard = check_keyboard(environ, None if game is None else game.space)
-    return [check_display(environ), *window, keyboard, check_gpu(), *check_extras(), check_disk(folder)]
+    mouse = [] if game is None else check_mouse(environ, game.space)
+    return [check_display(environ), *window, keyboard, *mouse, check_gpu(), *check_extras(), check_disk(folder)]
 
 
 def check_window(game: "Game") -> Check:
@@ -128,6 +129,22 @@ def _tried(trial: "Trial | None") -> Check:
     parts = [("not heard", trial.unheard), ("did not reach a window", trial.lost)]
     found = "; ".join(f"{what}: {' '.join(names)}" for what, names in parts if names)
     return Check("keyboard", False, found, "another program may keep them for itself (a hot key, a remapper)")
+
+
+def check_mouse(environ: Mapping[str, str], space: "ActionSpace") -> list[Check]:
+    """Whether the mouse can be moved and heard, where a space has it; else nothing."""
+    if space.look is None and not space.buttons:
+        return []
+    if keyboard_blocked(environ) is not None:  # what keeps keys from us keeps the mouse, too
+        return []
+    try:
+        from protege.devices.mouse_check import try_mouse
+
+        if try_mouse():
+            return [Check("mouse", True, "it was moved by one count and heard (buttons are not tried)")]
+    except ProtegeError as error:
+        return [Check("mouse", False, str(error), "see docs/recording.md")]
+    return [Check("mouse", False, "it was moved by one count and not heard", "see docs/recording.md")]
 
 
 def _macos_trusted() -> bool:

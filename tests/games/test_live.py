@@ -197,6 +197,13 @@ def test_the_doctor_looks_at_the_games_window_and_keys(toy, run_protege, tmp_pat
     assert done.returncode == 0, done.stdout
     assert f"{TITLE}, 320x240" in done.stdout
     assert "each of the 3 keys was pressed" in done.stdout
+    assert "mouse" not in done.stdout
+    profile(tmp_path, "mouse: {look: true, buttons: [left], counts_per_turn: 2700}\n")
+    done = run_protege("game", "check", "toy")
+    assert done.returncode == 0, done.stdout
+    assert "each of the 3 keys was pressed" in done.stdout
+    assert "turns the view, 2700 counts for a whole turn\n" in done.stdout
+    assert "it was moved by one count and heard" in done.stdout
     assert "toy" in run_protege("game", "list").stdout
     assert json.loads(json.dumps(load_game(str(tmp_path / "games" / "toy.yaml")).space.to_json()))["keys"][0] == "j"
 

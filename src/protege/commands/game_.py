@@ -56,14 +56,15 @@ def list_() -> int:
 @command.command("check", epilog=examples("protege game check chocolate-doom"))
 @click.argument("name")
 def check(name: str) -> int:
-    """Check a profile: its file, its window, and whether this machine presses and hears its keys."""
+    """Check a profile: its file, its window, and whether this machine presses and hears its keys and mouse."""
     from protege import doctor
     from protege.commands.doctor_ import tell
     from protege.games.profile import load_game
 
     game = load_game(name)
     click.echo(printable(summary(game)))
-    return tell([doctor.check_window(game), doctor.check_keyboard(os.environ, game.space)])
+    checks = [doctor.check_window(game), doctor.check_keyboard(os.environ, game.space)]
+    return tell([*checks, *doctor.check_mouse(os.environ, game.space)])
 
 
 def summary(game: "Game") -> str:

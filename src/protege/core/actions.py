@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protege.core.files import Json
-from protege.core.looking import Look
+from protege.core.looking import BUTTONS, WHEEL, Look
 
 Action = frozenset[str]
 """One time step: the set of keys held during it, with the symbol of a bin for each axis of the mouse that moves (an
@@ -58,6 +58,11 @@ class ActionSpace:
     def pressable(self) -> tuple[str, ...]:
         """The real keys, without "none"."""
         return self.keys[:-1]
+
+    @property
+    def buttons(self) -> tuple[str, ...]:
+        """Those of the keys that are the mouse's: its buttons and its wheel."""
+        return tuple(key for key in self.pressable if key in BUTTONS or key in WHEEL)
 
     def __len__(self) -> int:
         return len(self.keys)

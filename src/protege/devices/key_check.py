@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from protege.core.actions import ActionSpace
 from protege.devices.backends import open_hook, open_presser
 from protege.devices.keys import KeyEvent
-from protege.devices.places import places_of
+from protege.devices.places import NAMES, places_of
 from protege.errors import ProtegeError, UserError
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ class Trial:
 
 
 def try_keys(space: ActionSpace) -> Trial | None:
-    """Press each key once; takes the focus for a moment and gives it back. None where this system has no such window.
+    """Press each key once, and no button of the mouse; takes the focus for a moment and gives it back. None where this
+    system has no such window.
 
     ProtegeError if the window does not get the keyboard, so that no key is pressed into another one.
     """
@@ -54,7 +55,8 @@ def try_keys(space: ActionSpace) -> Trial | None:
         hook.start()
         with _window() as window:
             unheard, lost = [], []
-            for name in space.pressable:
+            names = tuple(name for name in space.pressable if name in NAMES)
+            for name in names:
                 if not window.focused():
                     raise ProtegeError("another window took the keyboard while the keys were tried; run it again")
                 place = places_of(name)[0]
@@ -63,7 +65,7 @@ def try_keys(space: ActionSpace) -> Trial | None:
                 heard, reached = _collect(events, window, name)
                 unheard += [] if heard else [name]
                 lost += [] if reached else [name]
-        return Trial(space.pressable, tuple(unheard), tuple(lost))
+        return Trial(names, tuple(unheard), tuple(lost))
     finally:
         hook.stop()
         presser.close()
