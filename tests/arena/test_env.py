@@ -9,10 +9,10 @@ import gymnasium
 import numpy as np
 import pytest
 
-from protege.arena.engine import Engine
+from protege.arena.engine import ARENA_MOUSE, Engine
 from protege.arena.env import ENV_ID, ArenaEnv, to_action, to_array
 from protege.arena.rooms import EVAL_SEED_START, layout
-from protege.core.actions import KEYBOARD_12, NO_KEYS
+from protege.core.actions import KEYBOARD_12, NO_KEYS, ActionSpace
 from protege.errors import UserError
 
 SCRIPT = """
@@ -174,3 +174,57 @@ def test_parts_without_the_engine_load_without_it(name):
         f"import sys, protege.arena.{name}; assert not {{'vizdoom', 'gymnasium', 'Xlib', 'pynput'}} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", check], check=True)
+
+
+@pytest.fixture(scope="module")
+def mouse():
+    with contextlib.closing(ArenaEnv(size=(160, 120), space="arena-mouse")) as made:
+        yield made
+
+
+def turned(before, after):
+    return -((after.angle_deg - before.angle_deg + 180) % 360 - 180), after.pitch_deg - before.pitch_deg
+
+
+def test_with_a_mouse_the_view_turns_by_the_counts_of_the_bins_and_keeps_fractions(mouse):
+    _, info = mouse.reset(seed=10_000)
+    look, before = ARENA_MOUSE.look, info["pose"]
+    assert look is not None
+    asked, sent = 0.0, 0
+    for yaw in look.yaw.symbols * 2:
+        action = frozenset((yaw,)) - ARENA_MOUSE.at_rest
+        pose = mouse.step(action)[-1]["pose"]
+        counts = sum(right for right, _ in mouse.engine.moved)
+        # The engine's angles have 65,536 steps a turn, and it cuts what a tic turns down to them.
+        assert turned(before, pose)[0] == pytest.approx(counts * look.degrees_per_count, abs=0.03)
+        before, asked, sent = pose, asked + ARENA_MOUSE.counts(action)[0], sent + counts
+        assert abs(asked - sent) < 1
+
+
+def test_with_a_mouse_right_and_down_are_positive(mouse):
+    mouse.reset(seed=10_000)
+    before = mouse.engine.state().pose
+    pose = mouse.step(frozenset(("yaw5", "pitch2")))[-1]["pose"]
+    right, down = turned(before, pose)
+    assert right > 0
+    assert down > 0
+
+
+def test_actions_of_a_space_with_a_mouse_are_numbers_too(mouse):
+    action = frozenset(("w", "enter", "yaw-3", "pitch2"))
+    array = to_array(action, ARENA_MOUSE)
+    assert array.tolist() == [1, 0, 0, 0, 0, 0, 1, 7, 7]
+    assert to_action(array, ARENA_MOUSE) == action
+    assert array in mouse.action_space
+    for _ in range(20):
+        drawn = mouse.action_space.sample()
+        assert to_array(to_action(drawn, ARENA_MOUSE), ARENA_MOUSE).tolist() == drawn.tolist()
+    with pytest.raises(ValueError, match="a bin for each axis"):
+        to_action([0] * 7, ARENA_MOUSE)
+
+
+def test_a_space_that_the_arena_does_not_know_is_a_mistake_in_words():
+    with pytest.raises(UserError, match="no action space 'mouse'; expected keys or arena-mouse"):
+        ArenaEnv(space="mouse")
+    with pytest.raises(UserError, match="no use for ctrl"):
+        ArenaEnv(space=ActionSpace("X", ("w", "ctrl", "none")))

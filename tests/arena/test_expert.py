@@ -1,10 +1,13 @@
 """The expert on the real engine: it solves what it is asked, and plays in a way that can be learned."""
 
+import contextlib
 import itertools
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from protege.arena.engine import ARENA_MOUSE
 from protege.arena.env import ArenaEnv
 from protege.arena.expert import IN_VIEW_DEG, Expert
 from protege.arena.rooms import EVAL_SEED_START, layout
@@ -103,3 +106,21 @@ def test_who_pursues_another_goal_fails(env):
         other = layout(seed, GOALS["lantern"]).distractors[0].kind.name
         wins += play(env, seed, Expert(), "lantern", believed=GOALS[other])[1]["success"]
     assert wins <= 3
+
+
+def test_with_a_mouse_it_solves_99_of_100_evaluation_seeds_and_looks_smoothly():
+    with contextlib.closing(ArenaEnv(size=(160, 120), space="arena-mouse")) as mouse:
+        played = [play(mouse, seed, Expert(space=ARENA_MOUSE)) for seed in MANY]
+    assert sum(info["success"] for _, info in played) >= 99
+    turns = [ARENA_MOUSE.counts(action)[0] for steps, _ in played for _, action in steps]
+    assert {ARENA_MOUSE.only(action) for steps, _ in played for _, action in steps} >= {frozenset("w")}
+    degrees = np.abs(turns) * ARENA_MOUSE.look.degrees_per_count
+    assert degrees.max() < 15
+    # Turning ends in steps that become smaller, where keys turn by the same all the time.
+    assert len({round(float(turn), 1) for turn in degrees}) >= 4
+
+
+def test_with_a_mouse_and_noise_it_still_solves_19_of_20():
+    with contextlib.closing(ArenaEnv(size=(160, 120), space="arena-mouse")) as mouse:
+        noisy = [play(mouse, seed, Expert(noise=0.1, seed=seed, space=ARENA_MOUSE)) for seed in SEEDS]
+    assert sum(info["success"] for _, info in noisy) >= 0.95 * len(SEEDS)

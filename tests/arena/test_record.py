@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from protege.arena.engine import Engine
+from protege.arena.engine import ARENA_MOUSE, Engine
 from protege.arena.expert import Expert
 from protege.arena.record import PERIOD_NS, TAIL_DECISIONS, _record, record_episodes, session_name
 from protege.arena.rooms import layout
 from protege.arena.state import tics_of
 from protege.arena.tasks import GOALS, Task
 from protege.core.actions import KEYBOARD_12
+from protege.core.events import Motion, frame_motion
 from protege.core.session import COMPLETE, RECORDING, RECOVERED, Session, SessionInfo, SessionWriter, check
 from protege.errors import UserError
 
@@ -149,3 +150,28 @@ def test_only_layouts_of_a_task_are_recorded_when_one_is_named(tmp_path):
     assert [layout(episode.seed).goal.task for episode in done] == [Task.OPEN_DOOR, Task.OPEN_DOOR]
     assert done[0].seed < done[1].seed
     assert all(layout(seed).goal.task is not Task.OPEN_DOOR for seed in range(5_000, done[0].seed))
+
+
+def test_with_a_mouse_a_session_has_its_motion_and_every_frame_the_bins_of_the_expert(tmp_path):
+    (episode,) = record_episodes(tmp_path, 1, 5_001, SIZE, noise=0.05, space=ARENA_MOUSE)
+    assert check(episode.folder) == []
+    session = Session.open(episode.folder)
+    assert session.info.space == ARENA_MOUSE
+    expert, held, moved, angle = Expert(0.05, episode.seed, ARENA_MOUSE), [], [], 0.0
+    with Engine(SIZE, space=ARENA_MOUSE) as engine:
+        state = engine.load(layout(episode.seed))
+        for n in range(len(session)):
+            held.append(expert.act(state))
+            before = state.pose.angle_deg
+            state = engine.step(held[-1], tics_of(n))
+            moved.append(np.sum(engine.moved, axis=0))
+            angle += (before - state.pose.angle_deg + 180) % 360 - 180
+    motion = frame_motion(session.t_ns, session.events, PERIOD_NS)
+    assert motion.tolist() == np.array(moved).tolist()
+    keys = ARENA_MOUSE.decode(session.actions())
+    assert [k | turn for k, turn in zip(keys, ARENA_MOUSE.turned(motion), strict=True)] == held
+    total = sum(event.dx for event in session.events if isinstance(event, Motion))
+    assert total == motion[:, 0].sum()
+    assert total * ARENA_MOUSE.look.degrees_per_count == pytest.approx(angle, abs=0.02 * len(session))
+    with pytest.raises(UserError, match="--game arena-mouse, not KEYBOARD_12"):
+        record_episodes(tmp_path, 1, 5_001, SIZE)

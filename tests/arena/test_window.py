@@ -10,12 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from protege.arena.engine import ARENA_MOUSE
+from protege.arena.expert import Expert
 from protege.arena.log import Ended, Opened, Started, Tic, read_lines
-from protege.arena.player import play_window
+from protege.arena.player import PERIOD_NS, play_window
 from protege.arena.window import main, parse_size
 from protege.core.actions import KEYBOARD_12
 from protege.core.devices import MonotonicClock
+from protege.devices.guard import Guard
+from protege.devices.hand import Hand
 from protege.devices.keyboard import RealKeys
+from protege.devices.watchdog import Watchdog
 from protege.devices.windows import find_window, list_windows
 from protege.devices.x11 import XWindow
 from protege.errors import UserError
@@ -75,6 +80,33 @@ def test_every_key_reaches_its_button(tmp_path):
                 next(t for _, t in zip(range(70), tics, strict=False) if not any(t.buttons.values()))
         finally:
             keys.release_all()
+
+
+def test_a_mouse_that_really_moves_turns_the_view_by_its_counts_and_a_player_wins_with_it(tmp_path):
+    clock = MonotonicClock()
+    with window(tmp_path, "--mouse", "--seed", "5000", "--episodes", "1") as process:
+        assert process.stdout is not None
+        stream, lines = iter(process.stdout), []
+
+        def copied():
+            for line in stream:
+                lines.append(line)
+                yield line
+
+        with Watchdog(ARENA_MOUSE) as watchdog:
+            hand = Hand(ARENA_MOUSE, clock, PERIOD_NS)
+            guard = Guard(hand, watchdog, clock)
+            play_window(copied(), guard, guard, seconds=60, expert=Expert(space=ARENA_MOUSE))
+            counts = sum(motion.dx for motion in guard.moved())
+            hand.close()
+        assert process.wait(20) == 0
+    log = list(read_lines(lines))
+    assert [line.end for line in log if isinstance(line, Ended)] == ["success"]
+    tics = [line for line in log if isinstance(line, Tic)]
+    assert set(tics[0].buttons) == set(ARENA_MOUSE.pressable)
+    turned = sum((a.angle_deg - b.angle_deg + 180) % 360 - 180 for a, b in itertools.pairwise(tics))
+    assert counts
+    assert turned == pytest.approx(counts * ARENA_MOUSE.look.degrees_per_count, abs=3.0)
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT, "closed"])

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from protege.agent.vision import VisionOptions
-from protege.core.actions import KEYBOARD_12, Action, ActionSpace
+from protege.core.actions import KEYBOARD_12, NONE, Action, ActionSpace
 from protege.core.frame import Frame
 from protege.core.plan import FRAME_HZ, HORIZON, Plan, Policy
 
@@ -45,7 +45,7 @@ class ScriptedPolicy:
 
 
 class RandomPolicy:
-    """Holds a random key, or none, for `hold_slots` slots, then another one."""
+    """Holds a random key, or none, for `hold_slots` slots, then another one; with a mouse it turns as randomly."""
 
     def __init__(
         self, seed: int = 0, hold_slots: int = 5, space: ActionSpace = KEYBOARD_12, horizon: int = HORIZON
@@ -58,7 +58,13 @@ class RandomPolicy:
     def predict(self, frame: Frame, goal: str) -> Plan:
         now = round(frame.t_ns * FRAME_HZ / 1e9)
         drawn = (random.Random(f"{self._seed} {(now + k) // self._hold}") for k in range(self._horizon))
-        return Plan(tuple(self._space.parse(rng.choice(self._space.keys)) for rng in drawn))
+        return Plan(tuple(self._draw(rng) for rng in drawn))
+
+    def _draw(self, rng: random.Random) -> Action:
+        action = frozenset((rng.choice(self._space.keys),)) - {NONE}
+        if self._space.look is None:
+            return action
+        return action.union(rng.choice(axis.symbols) for axis in self._space.look.axes) - self._space.at_rest
 
     def warm_up(self) -> None:
         """Nothing to warm up."""

@@ -40,7 +40,7 @@ BUTTONS: Final = {
 }
 """The engine's button of every key, in the order of KEYBOARD_12."""
 TURNING: Final = ("TURN_LEFT_RIGHT_DELTA", "LOOK_UP_DOWN_DELTA")
-"""The engine's buttons of the mouse: degrees right and down in one tic."""
+"""The engine's buttons of the mouse: degrees right, and up, in one tic."""
 TURN_UNITS: Final = 65_536
 """The engine's angles are whole numbers of so many a turn."""
 
@@ -200,7 +200,7 @@ class Engine:
         self.moved = [(after[0] - before[0], after[1] - before[1]) for before, after in pairwise(ends)]
         degrees = self.space.look.degrees_per_count
         for number, (right, down) in enumerate(self.moved, 1):
-            self.game.set_action([*(float(held) for held in keys), right * degrees, down * degrees])
+            self.game.set_action([*(float(held) for held in keys), right * degrees, -down * degrees])
             self.game.advance_action(1, number == tics)
         return self.state()
 

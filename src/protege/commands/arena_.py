@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 import click
 
 from protege.arena.tasks import TASKS, Task
+from protege.commands.choose import arena_game_option, ask_arena
 from protege.commands.progress import bar
 from protege.commands.types import SEED, Count, Number, Size, examples
 from protege.core.paths import raw_playthrough, shown
 
 if TYPE_CHECKING:
     from protege.arena.tasks import Rooms
+    from protege.core.actions import ActionSpace
 
 
 @click.group(
@@ -45,12 +47,24 @@ GOAL = click.option("--goal", help="Ask for this goal in every episode. Default:
     help="Game time until an episode is over.",
 )
 @click.option("--log", type=click.Path(path_type=Path), help="Write the engine's own record of every tic to this file.")
+@arena_game_option
 @GOAL
-def play(seed: int, episodes: int, size: tuple[int, int], seconds: float, log: Path | None, goal: str | None) -> int:
-    """Play it yourself: w a s d move, the arrow keys look, enter opens doors. The goal stands in the title."""
+def play(
+    seed: int,
+    episodes: int,
+    size: tuple[int, int],
+    seconds: float,
+    log: Path | None,
+    game: str | None,
+    goal: str | None,
+) -> int:
+    """Play it yourself: w a s d move, the arrow keys look, enter opens doors. The goal stands in the title.
+
+    With --game arena-mouse it is the mouse that looks.
+    """
     from protege.arena.window import play_until_closed
 
-    return play_until_closed(seed, episodes, size, seconds, goal, None if log is None else str(log))
+    return play_until_closed(seed, episodes, size, seconds, goal, None if log is None else str(log), ask_arena(game))
 
 
 @command.command(
@@ -58,6 +72,7 @@ def play(seed: int, episodes: int, size: tuple[int, int], seconds: float, log: P
     epilog=examples(
         "protege arena record --episodes 100 --seed 5000",
         'protege arena record --episodes 20 --seed 6000 --goal "Go to the lantern" --size 320x240',
+        "protege arena record --episodes 100 --game arena-mouse",
         "protege arena record --episodes 300 --zarr dataset/episodes.zarr --size 80x60 --noise 0.1 --corrected",
     ),
 )
@@ -81,6 +96,7 @@ def play(seed: int, episodes: int, size: tuple[int, int], seconds: float, log: P
     help="With --zarr: where the player errs, write the keys it should have held, not those it held (Laskey et al. "
     "2017, DART).",
 )
+@arena_game_option
 @GOAL
 def record(
     episodes: int,
@@ -89,6 +105,7 @@ def record(
     noise: float,
     out: Path | None,
     task: str | None,
+    game: str | None,
     goal: str | None,
     zarr: Path | None,
     corrected: bool,
@@ -99,19 +116,23 @@ def record(
     """
     from protege.arena.record import record_episodes
 
-    kind = None if task is None else TASKS[task]
+    kind, space = None if task is None else TASKS[task], ask_arena(game)
     if goal and not isinstance(kind, Task | None):
         raise click.UsageError(f"--goal and --task {task}: both say what to ask for; give one of them")
     if zarr is not None:
         if out is not None:
             raise click.UsageError("--zarr and --out: episodes go to one place; give one of them")
-        _record_zarr(zarr, episodes, seed, size, noise, goal, kind, corrected)
+        if space.look is not None:
+            raise click.UsageError(
+                f"--zarr and --game {game}: a store of steps keeps keys alone; record sessions, then: protege export"
+            )
+        _record_zarr(zarr, episodes, seed, size, noise, goal, kind, corrected, space)
         return
     if corrected:
         raise click.UsageError("--corrected: a session holds the keys that were pressed; give --zarr STORE with it")
     folder = out or raw_playthrough()
     with bar("episodes") as progress:
-        done = record_episodes(folder, episodes, seed, size, noise, goal, progress, kind)
+        done = record_episodes(folder, episodes, seed, size, noise, goal, progress, kind, space)
     won = sum(episode.success for episode in done)
     new = sum(episode.new for episode in done)
     frames = sum(episode.frames for episode in done)
@@ -127,16 +148,16 @@ def _record_zarr(
     goal: str | None,
     task: "Rooms",
     corrected: bool,
+    space: "ActionSpace",
 ) -> None:
     from protege.arena.record_steps import record_steps
     from protege.arena.tasks import find_goal
     from protege.cloning.episodes import StepStore
-    from protege.core.actions import KEYBOARD_12
 
     asked = find_goal(goal) if goal else None
-    store = StepStore(path, KEYBOARD_12.pressable, size, source="arena", doing="protege arena record")
+    store = StepStore(path, space.pressable, size, source="arena", doing="protege arena record")
     with store, bar("episodes") as progress:
-        found = record_steps(store, episodes, seed, noise, asked, task, progress, corrected)
+        found = record_steps(store, episodes, seed, noise, asked, task, progress, corrected, space)
     click.echo(
         f"{shown(path)}: {episodes} episodes ({found.new} new: {found.frames} frames, {found.won} reached their goal)"
     )

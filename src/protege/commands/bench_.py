@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import click
 
+from protege.commands.choose import arena_game_option, ask_arena
 from protege.commands.types import SEED, Count, Number, examples
 from protege.evaluation.figures import Figure, as_json, as_table
 
@@ -65,6 +66,7 @@ DECODING = click.option(
 @click.option("--execute", type=Count(1, 7), default=1, show_default=True, help="Slots before re-planning.")
 @click.option("--temperature", type=Number(0), default=0.0, show_default=True)
 @DECODING
+@arena_game_option
 @click.option("--processes", type=Count(1), default=1, show_default=True, help="Arenas at once.")
 @click.option("--ray", is_flag=True, help="Spread the episodes over a Ray cluster.")
 @click.option("--page", type=click.Path(path_type=Path), help="Write film strips and maps here.")
@@ -75,6 +77,7 @@ def arena(
     execute: int,
     temperature: float,
     decoding: str,
+    game: str | None,
     json_: bool,
     **options: Any,
 ) -> None:
@@ -85,7 +88,8 @@ def arena(
 
     if task not in ("all", *TASKS):
         raise click.UsageError(f"--task {task}: expected one of {', '.join(TASKS)}, all")
-    player = Player(model, execute=execute, temperature=temperature, decoding=decoding)
+    space = None if game is None else ask_arena(game)
+    player = Player(model, execute=execute, temperature=temperature, decoding=decoding, game=space)
     _show(arena.run(arena.ArenaBench(player, task=TASKS.get(task), **options), _say), json_)
 
 

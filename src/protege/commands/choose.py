@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from protege.core.actions import KEYBOARD_12
 from protege.core.text import one_line
 
 if TYPE_CHECKING:
+    from protege.core.actions import ActionSpace
     from protege.games.profile import Game
 
 game_option = click.option(
@@ -23,6 +25,21 @@ def ask_game(name: str | None) -> "Game | None":
     from protege.games.profile import load_game
 
     return load_game(name)
+
+
+arena_game_option = click.option(
+    "--game", metavar="NAME", help="What the built-in game is played with: arena, or arena-mouse. Default: arena."
+)
+
+
+def ask_arena(name: str | None) -> "ActionSpace":
+    """The action space of the built-in game under --game."""
+    from protege.arena.engine import ARENA_MOUSE
+
+    if name == ARENA_MOUSE.name:
+        return ARENA_MOUSE
+    game = ask_game(name)
+    return KEYBOARD_12 if game is None else game.space
 
 
 def given(option: str, value: Any, of_game: Any) -> Any:

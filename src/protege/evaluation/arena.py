@@ -59,7 +59,7 @@ def run(bench: ArenaBench, say: Callable[[str], None] = lambda text: None) -> li
     for name in bench.baselines:
         if name != bench.player.model:
             say(f"baseline {name}")
-            others[name] = play_all(Player(name), todo, bench.processes, bench.ray, say)
+            others[name] = play_all(Player(name, game=bench.player.space), todo, bench.processes, bench.ray, say)
     figures = _figures(results, others)
     if bench.swaps and bench.task in (None, Task.GO_TO):
         say("the same rooms, another of their objects asked for")

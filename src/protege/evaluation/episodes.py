@@ -18,12 +18,12 @@ from protege.arena.record import rooms_of
 from protege.arena.rooms import Layout, layout
 from protege.arena.state import DECISION_HZ, STOPPED_DECISIONS, ArenaState, Judge, tics_of
 from protege.arena.tasks import ALL_GOALS, Rooms, Task
-from protege.core.actions import NO_KEYS, Action
+from protege.core.actions import KEYBOARD_12, NO_KEYS, Action, ActionSpace
 from protege.core.card import Trained
 from protege.core.frame import Frame, encode_jpeg
 from protege.core.plan import Plan, Policy
 from protege.errors import MissingExtra
-from protege.policies import load_policy
+from protege.policies import card_of, load_policy
 
 BASELINES: Final = ("random", "random_held", "repeat", "majority", "expert")
 """random draws a key for every decision, random_held one for half a second; repeat holds one key for ever."""
@@ -51,7 +51,7 @@ class Job:
 class Player:
     """Who plays, and how: a --model or the name of a baseline; execute: slots of a plan to play before the next;
     delay: slots between a picture and the first action that answers it; temperature, device, decoding: as in
-    `VisionOptions`.
+    `VisionOptions`; game: the action space, None for that of a model that looks with the mouse, else KEYBOARD_12.
     """
 
     model: str
@@ -60,9 +60,18 @@ class Player:
     temperature: float = 0.0
     device: str = "auto"
     decoding: str = "auto"
+    game: ActionSpace | None = None
+
+    @property
+    def space(self) -> ActionSpace:
+        """What it plays with."""
+        if self.game is not None:
+            return self.game
+        card = None if self.model in BASELINES else card_of(self.model)
+        return card.space if card is not None and card.space.look is not None else KEYBOARD_12
 
     def vision(self) -> VisionOptions:
-        return VisionOptions(temperature=self.temperature, device=self.device, decoding=self.decoding)
+        return VisionOptions(temperature=self.temperature, device=self.device, decoding=self.decoding, space=self.space)
 
 
 @dataclass(frozen=True)
@@ -90,8 +99,8 @@ class Result:
 class ExpertPolicy:
     """The scripted expert as a policy; the runner tells it the engine's state."""
 
-    def __init__(self) -> None:
-        self._expert = Expert()
+    def __init__(self, space: ActionSpace = KEYBOARD_12) -> None:
+        self._expert = Expert(space=space)
         self.state: ArenaState | None = None
 
     def predict(self, frame: Frame, goal: str) -> Plan:
@@ -159,20 +168,20 @@ class Runner:
             self._policy = load_policy(player.model, player.vision())
             self._policy.warm_up()
         size = self._policy.card.frame_size if isinstance(self._policy, Trained) else SMALL
-        self.engine: EpisodeEngine = Engine(drawn_size(size))
+        self.engine: EpisodeEngine = Engine(drawn_size(size), space=player.space)
 
     def policy(self, seed: int) -> Policy:
         match self.player.model:
             case "random":
-                return RandomPolicy(seed, hold_slots=1)
+                return RandomPolicy(seed, hold_slots=1, space=self.player.space)
             case "random_held":
-                return RandomPolicy(seed, hold_slots=5)
+                return RandomPolicy(seed, hold_slots=5, space=self.player.space)
             case "repeat":
-                return repeat_policy(seed)
+                return repeat_policy(seed, self.player.space)
             case "majority":
                 return ConstantPolicy(frozenset("w"))  # what the expert does most of the time
             case "expert":
-                return ExpertPolicy()
+                return ExpertPolicy(self.player.space)
         assert self._policy is not None
         return self._policy
 

@@ -10,6 +10,7 @@ from typing import IO, Final
 from protege.agent.loop import Heard, play
 from protege.agent.run import PlayOptions, real_world, run_recorder
 from protege.agent.stats import LoopStats
+from protege.agent.vision import VisionOptions
 from protege.agent.worker import ThreadWorker
 from protege.arena import stage
 from protege.arena.log import Ended, Started, Tic, read_lines
@@ -100,10 +101,18 @@ def _episode(player: Player, seed: int, policy: Policy, record_to: Path | None) 
     with ExitStack() as stack:
         log = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="protege-live-"))) / "log"
         command = ["protege.arena.window", "--seed", str(seed), "--episodes", "1", "--size", "640x480"]
+        command += ["--mouse"] if player.space.look is not None else []
         window = stack.enter_context(stage.process(*command, "--log", str(log)))
         stage.wait_for(lambda: log.exists() and '"tic"' in log.read_text(), window)
         clock = MonotonicClock()
-        options = PlayOptions(goal="-", window=TITLE, countdown_s=0, out=record_to, execute=player.execute)
+        options = PlayOptions(
+            *(player.model, "-"),
+            window=TITLE,
+            countdown_s=0,
+            out=record_to,
+            execute=player.execute,
+            vision=VisionOptions(space=player.space),
+        )
         world = real_world(options, clock, stack, lambda text: None)
         goals = LogGoals(stack.enter_context(log.open(encoding="utf-8")), clock)
         world = replace(world, human=goals)

@@ -15,13 +15,12 @@ from protege.arena.state import DECISION_HZ, ArenaState
 from protege.arena.tasks import ALL_GOALS, Rooms, Task
 from protege.cloning import metrics
 from protege.cloning.predictions import Evaluation, Predictions
-from protege.core.actions import KEYBOARD_12, Action
+from protege.core.actions import KEYBOARD_12, Action, ActionSpace
 from protege.core.plan import Selective
 from protege.errors import UserError
 from protege.evaluation.arena import rate_text
 from protege.evaluation.episodes import EpisodeEngine, Job, Player, Result, Runner, jobs
 
-KEYS: Final = KEYBOARD_12.pressable
 SHOWN: Final = 3
 """Episodes that a page shows, and whose pictures are kept while others are played."""
 
@@ -40,6 +39,7 @@ class Played:
     pictures: tuple[NDArray[np.uint8], ...]
     filmed: tuple[int, ...]
     left_out: tuple[tuple[int, str], ...] = ()
+    space: ActionSpace = KEYBOARD_12
 
     @property
     def episode(self) -> NDArray[np.int64]:
@@ -60,10 +60,10 @@ class Played:
 class _Watched:
     """An engine that notes each decision of an episode before it is played."""
 
-    def __init__(self, engine: EpisodeEngine) -> None:
+    def __init__(self, engine: EpisodeEngine, space: ActionSpace) -> None:
         self._engine = engine
         self.size = engine.size
-        self._expert = Expert()
+        self._expert = Expert(space=space)
         self.pictures: list[NDArray[np.uint8]] = []
         self.held: list[Action] = []
         self.expert: list[Action] = []
@@ -102,7 +102,7 @@ def play(
     if seed < EVAL_SEED_START:
         raise UserError(f"--seed {seed}: rooms for evaluation begin at {EVAL_SEED_START}")
     runner = Runner(player)
-    watched = _Watched(runner.engine)
+    watched = _Watched(runner.engine, player.space)
     runner.engine = watched
     results: list[Result] = []
     held: list[Action] = []
@@ -121,7 +121,8 @@ def play(
     kept.sort(key=lambda each: each.number)
     pictures = tuple(picture for each in kept for picture in each.pictures)
     filmed = tuple(each.number for each in kept)
-    return Played(player.model, tuple(results), tuple(held), tuple(expert), pictures, filmed, tuple(left_out))
+    actions = tuple(held), tuple(expert)
+    return Played(player.model, tuple(results), *actions, pictures, filmed, tuple(left_out), player.space)
 
 
 def _known(runner: Runner, wanted: Sequence[Job]) -> tuple[list[Job], list[tuple[int, str]]]:
@@ -164,9 +165,12 @@ def _keep(episodes: list[_Episode]) -> list[_Episode]:
 
 def compared(played: Played) -> Evaluation:
     """The keys that the policy held as predictions of the expert's, for those keys that either of them used."""
-    pred, truth = (KEYBOARD_12.encode(actions)[:, :-1] for actions in (played.held, played.expert))
+    space = played.space
+    pred, truth = (
+        space.encode([space.only(action) for action in actions])[:, :-1] for actions in (played.held, played.expert)
+    )
     used = np.flatnonzero((pred | truth).any(0))
-    keys = tuple(KEYS[k] for k in used)
+    keys = tuple(space.pressable[k] for k in used)
     pred, truth = pred[:, used], truth[:, used]
     episode = played.episode
     scores = metrics.score(truth, pred, episode, keys)
