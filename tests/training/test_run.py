@@ -22,8 +22,9 @@ from protege.settings import load_config
 from protege.training import run
 from protege.training.config import VisionConfig
 from protege.training.judge import ScoreOptions, score_model
+from protege.training.outlook import out_of_memory
 from protege.training.outputs import export_merged
-from protege.training.run import out_of_memory, train
+from protege.training.run import train
 from protege.vlm.load import load_model, load_processor
 
 from .conftest import label

@@ -23,13 +23,23 @@ if TYPE_CHECKING:
         "protege doctor --game chocolate-doom                 this machine, with that game's window and keys",
         "protege doctor dataset/raw_playthrough/level1        check a recording",
         "protege doctor dataset/raw_playthrough/level1 --repair",
+        "protege doctor --train                               what would training use and need here?",
+        "protege doctor --train --set model.base=Qwen/Qwen3-VL-4B-Instruct --set training.batch=1",
     ),
 )
 @click.argument("session", type=click.Path(path_type=Path, exists=True, file_okay=False), required=False)
 @game_option
 @click.option("--repair", is_flag=True, help="Mend the recording; what is good is not touched.")
-def command(session: Path | None, game: str | None, repair: bool) -> int:
-    """Check this machine (display, keyboard, GPU, extras, disk), or a recording."""
+@click.option("--train", is_flag=True, help="Say what `protege train` would use and need here; nothing is downloaded.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="With --train: a setting of the run.")
+def command(session: Path | None, game: str | None, repair: bool, train: bool, settings: tuple[str, ...]) -> int:
+    """Check this machine (display, keyboard, GPU, extras, disk), a recording, or what training would need."""
+    if train:
+        if session is not None or game is not None or repair:
+            raise click.UsageError("--train looks at this machine alone; leave the recording, --game and --repair out")
+        return _train(settings)
+    if settings:
+        raise click.UsageError("--set goes with --train")
     if session is not None and game is not None:
         raise click.UsageError("a recording carries its own keys; leave --game or the recording out")
     if session is not None:
@@ -39,6 +49,23 @@ def command(session: Path | None, game: str | None, repair: bool) -> int:
     from protege import doctor
 
     return tell(doctor.check_machine(os.environ, raw_playthrough(), ask_game(game)))
+
+
+def _train(settings: tuple[str, ...]) -> int:
+    from protege.commands.train_ import DEFAULTS
+    from protege.settings import load_config
+    from protege.training.config import VisionConfig
+    from protege.training.outlook import outlook, require_fit
+    from protege.vlm.load import require_vision, resolve_device
+    from protege.vlm.unsloth import choose
+
+    require_vision()
+    config = load_config(VisionConfig, DEFAULTS if DEFAULTS.is_file() else None, settings)
+    found = outlook(config, choose(config.model.unsloth, resolve_device(config.model.device)))
+    for line in found.lines():
+        click.echo(printable(line))
+    require_fit(config, found)
+    return 0
 
 
 def tell(checks: "Sequence[Check]") -> int:

@@ -1,13 +1,12 @@
 """Loading the base model and its new adapter, with unsloth where it runs, else with transformers and peft."""
 
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from protege.errors import ProtegeError, UserError
+from protege.errors import ProtegeError
 from protege.training.config import LoraOptions, VisionConfig
 from protege.vlm.family import FAMILIES
-from protege.vlm.load import best_dtype, check_qwen3_vl, is_adapter, load_model, load_processor, resolve_device
+from protege.vlm.load import best_dtype, load_model, load_processor, resolve_device
 from protege.vlm.unsloth import Loader, choose, fast_vision_model, gave_up, lora
 
 if TYPE_CHECKING:
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
     Network = PreTrainedModel | PeftModel
 
-log = logging.getLogger(__name__)
+
 QWEN3_VL = FAMILIES["qwen3_vl"]
 
 
@@ -50,12 +49,8 @@ def local_device(wanted: str) -> str:
 def load_trainable(config: VisionConfig) -> Trainable:
     """Load the base model and describe its adapter. UserError says what is wrong with the base."""
     base = config.model.base
-    if is_adapter(base):
-        raise UserError(f"model.base={base} is an adapter; give its base, or merge it first: protege export")
-    check_qwen3_vl(base)
     device = local_device(config.model.device)
     loader = choose(config.model.unsloth, device)
-    log.info("loader: %s (%s)", loader.name, loader.why)
     if loader.unsloth:
         return _with_unsloth(config, device)
     model = load_model(base, four_bit=config.model.four_bit, device=device)

@@ -25,11 +25,13 @@ from protege.training.config import VisionConfig
 from protege.training.data import LabeledData
 from protege.training.earlier import NOTHING, Earlier, about_data
 from protege.training.model import Trainable, choose_loader, load_trainable, require_lora, scalable
+from protege.training.outlook import out_of_memory, outlook, require_fit
 from protege.training.outputs import read_metrics, write_outputs
 from protege.training.score import Scores
 from protege.training.start import CHECKPOINTS, CONFIG_NAME, Start, find_start, fit
 from protege.vlm.load import ADAPTER_WEIGHTS, best_dtype, require_vision
 from protege.vlm.pixels import read_picture
+from protege.vlm.unsloth import Loader
 
 if TYPE_CHECKING:
     from accelerate import PartialState
@@ -44,7 +46,6 @@ log = logging.getLogger(__name__)
 
 MAY_BE_MISSING: Final = ("curves.png", "training_args.bin")
 """Of the files of a model, those that not every run writes."""
-GIB: Final = 2**30
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,10 @@ def train(config: VisionConfig, progress: Progress | None = None) -> Trained:
     With other data than before it goes on from the weights that are there. progress: of scoring; by default log lines.
     """
     require_vision()
-    choose_loader(config)  # before anything imports transformers or trl
+    loader = choose_loader(config)  # before anything imports transformers or trl
     _check_reporter(config.training.report_to)
     with alone(config.output):
-        return _train(config, progress or LoggedProgress(log))
+        return _train(config, loader, progress or LoggedProgress(log))
 
 
 @contextmanager
@@ -97,7 +98,7 @@ def _state() -> "PartialState":
     return PartialState(cpu=not torch.cuda.is_available())
 
 
-def _train(config: VisionConfig, progress: Progress) -> Trained:
+def _train(config: VisionConfig, loader: Loader, progress: Progress) -> Trained:
     import torch
 
     output = Path(config.output)
@@ -107,6 +108,7 @@ def _train(config: VisionConfig, progress: Progress) -> Trained:
     if start.done:
         log.info("%s: trained for %d steps already; nothing to do", output, start.run.steps)
         return _done_before(output, start.run.steps)
+    _announce(config, loader, _recorded_size(data))
     training, held_back = start.sides.part(data)
     if config.data.limit:
         rng = np.random.default_rng(config.training.seed)
@@ -135,6 +137,16 @@ def _train(config: VisionConfig, progress: Progress) -> Trained:
     return trained
 
 
+def _announce(config: VisionConfig, loader: Loader, recorded: tuple[int, int]) -> None:
+    """Say what the run will use and need; UserError where it cannot fit, before weights are downloaded."""
+    with known_warnings():
+        found = outlook(config, loader, recorded)
+        if _state().is_main_process:
+            for line in found.lines():
+                log.info("%s", line)
+        require_fit(config, found, recorded)
+
+
 @contextmanager
 def known_warnings() -> Iterator[None]:
     """Ignore deprecation warnings that transformers, trl, peft and torch cause in each other."""
@@ -146,24 +158,6 @@ def known_warnings() -> Iterator[None]:
         ):
             warnings.filterwarnings("ignore", pattern)
         yield
-
-
-def out_of_memory(config: VisionConfig) -> str:
-    """The error for a GPU whose memory is too small: what to lower, the most effective first."""
-    import torch
-
-    has = f" ({torch.cuda.get_device_properties(0).total_memory / GIB:.0f} GiB)" if torch.cuda.is_available() else ""
-    hints = []
-    if not config.model.four_bit:
-        hints.append("set model.four_bit=true")
-    if not config.training.gradient_checkpointing:
-        hints.append("set training.gradient_checkpointing=true")
-    if config.training.batch > 1:
-        half = config.training.batch // 2
-        hints.append(f"lower training.batch to {half} and raise training.accumulation to keep their product")
-    hints += ["lower data.history.scale or data.history.frames"] if config.data.history.frames else []
-    hints += ["lower data.frame_size, e.g. to [320,240]", "set lora.vision=false", "choose a smaller base"]
-    return f"the device's memory{has} is too small for this run; {', then '.join(hints)}"
 
 
 def make_trainer(

@@ -51,7 +51,7 @@ def torchvision_works() -> bool:
 def load_processor(source: str | Path) -> "Qwen3VLProcessor":
     """The processor in a folder or of a model on the hub."""
     require_vision()
-    with _reaching(source):
+    with reaching(source):
         if torchvision_works():
             from transformers import AutoProcessor
 
@@ -92,7 +92,7 @@ def check_qwen3_vl(source: str | Path) -> dict[str, Json]:
     require_vision()
     from transformers import PreTrainedConfig
 
-    with _reaching(source):
+    with reaching(source):
         fields, _ = PreTrainedConfig.get_config_dict(str(source))
     if not fields:
         raise UserError(f"{source}: no model here (no config.json); make a small one with: protege tiny-base {source}")
@@ -141,7 +141,7 @@ def load_model(
             raise UserError(f"{folder}: no {ADAPTER_WEIGHTS}; adapters are loaded as safetensors only, train it again")
         model = load_model(base_of(folder), four_bit=four_bit, device=device, dtype=dtype)
         with (
-            _reaching(folder),
+            reaching(folder),
             warnings.catch_warnings(),
         ):  # peft 0.21 reads an attribute that transformers 5.23 has renamed
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated")
@@ -159,7 +159,7 @@ def load_model(
     options: dict[str, Any] = {"dtype": kind, "device_map": where, "use_safetensors": True}
     if four_bit and not fields.get("quantization_config"):  # a base may be quantised already
         options["quantization_config"] = nf4(kind, FAMILIES[str(fields["model_type"])].whole)
-    with _reaching(source), without_bars():
+    with reaching(source), without_bars():
         return AutoModelForImageTextToText.from_pretrained(str(source), **options).eval()
 
 
@@ -192,7 +192,7 @@ def nf4(compute_dtype: "torch.dtype", whole: Sequence[str]) -> "BitsAndBytesConf
     )
 
 
-class _reaching:  # noqa: N801 (used as a verb)
+class reaching:  # noqa: N801 (used as a verb)
     """Raises one line for the many errors of libraries that cannot find or read a model."""
 
     def __init__(self, source: str | Path) -> None:
