@@ -46,4 +46,9 @@ def test_the_motion_of_the_mouse_is_an_arrow_to_where_it_went() -> None:
     still = with_keys(BLANK, frozenset(), "", MOUSE)
     changed = [x for x in range(320) if right.getpixel((x, 120)) != still.getpixel((x, 120))]
     assert changed[0] > 150
-    assert changed[-1] == pytest.approx(160 + 80, abs=4)
+    assert changed[-1] == 319, "60 degrees of the 90 that are seen go past the edge"
+    slow = frozenset({next(symbol for symbol in MOUSE.look.yaw.symbols if MOUSE.counts(frozenset({symbol}))[0] > 150)})
+    moved = MOUSE.counts(slow)[0] / 5400 * 360 / 90 * 320
+    arrow = with_keys(BLANK, slow, "", MOUSE)
+    changed = [x for x in range(320) if arrow.getpixel((x, 120)) != still.getpixel((x, 120))]
+    assert changed[-1] == pytest.approx(160 + moved, abs=4)

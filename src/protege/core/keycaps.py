@@ -23,6 +23,7 @@ ROWS: Final = (
 CURSOR: Final = {"up": (1, 0), "left": (0, 1), "down": (1, 1), "right": (2, 1)}
 """Column and row of the arrows in a block of their own."""
 ARROWS: Final = {"up": (0, -1), "down": (0, 1), "left": (-1, 0), "right": (1, 0)}
+VIEW_DEG: Final = 90.0
 SIGNS: Final = {
     **{"mouse_left": "LMB", "mouse_middle": "MMB", "mouse_right": "RMB", "mouse_4": "M4", "mouse_5": "M5"},
     **{"wheel_up": "wh+", "wheel_down": "wh-", "caps_lock": "caps", "backspace": "back", "page_up": "pg up"},
@@ -125,9 +126,10 @@ def _cap(draw: ImageDraw.ImageDraw, key: str, box: Box, *, lit: bool) -> None:
 
 
 def _arrow(draw: ImageDraw.ImageDraw, space: ActionSpace, held: Action, middle: tuple[float, float], wide: int) -> None:
-    """The fastest motion of the space is an arrow of a quarter of the picture's width."""
+    """As long as the picture moves, in a game that shows `VIEW_DEG` degrees from side to side."""
     assert space.look is not None
-    dx, dy = (n / space.look.yaw.centres[-1] * wide / 4 for n in space.counts(held))
+    dx, dy = (n * space.look.degrees_per_count / VIEW_DEG * wide for n in space.counts(held))
+    dx = min(max(dx, -wide / 2), wide / 2)
     length = (dx * dx + dy * dy) ** 0.5
     if length < 1:
         return
