@@ -217,6 +217,7 @@ HOW = {
     'pip install -e ".[record]"': installs,
     "protege doctor": doctor,
     "cd src && python continuos_recoder.py": recorder_script,
+    "protege game list": runs,
     "protege sessions": runs,
     "protege sessions trim demo --from 0:02 --to 0:10": runs,
     "protege doctor dataset/raw_playthrough/demo": runs,
