@@ -5,10 +5,12 @@ from dataclasses import replace
 
 import pytest
 
+from protege import cli
 from protege.agent.vision import VisionAgent
+from protege.arena.engine import ARENA_MOUSE
 from protege.arena.rooms import layout
 from protege.arena.tasks import MemoryTask, Task
-from protege.core import NO_KEYS, Plan, Session
+from protege.core import KEYBOARD_12, NO_KEYS, ActionSpace, Plan, Session
 from protege.core.card import ModelCard
 from protege.errors import UserError
 from protege.evaluation.arena import ArenaBench, best_and_worst, live_figures, run, swap_figures, wilson
@@ -157,3 +159,30 @@ def _ahead(seed):
         return result.success and result.decisions < 60
     finally:
         runner.close()
+
+
+def test_the_expert_and_random_motion_play_with_a_mouse():
+    found = [Runner(Player(name, game=ARENA_MOUSE)) for name in ("expert", "random", "majority")]
+    try:
+        results = [[runner.play(job) for job in jobs(10_000, 3)] for runner in found]
+    finally:
+        for runner in found:
+            runner.close()
+    assert [result.success for result in results[0]] == [True] * 3
+    assert sum(result.success for result in results[1]) <= 1
+
+
+def test_a_model_that_looks_with_the_mouse_is_played_with_it(tmp_path):
+    ModelCard("vision", "base", ARENA_MOUSE).save(tmp_path)
+    assert Player(str(tmp_path)).space == ARENA_MOUSE
+    assert Player(str(tmp_path)).vision().space == ARENA_MOUSE
+    ModelCard("vision", "base", ActionSpace("MINE", ("w", "none"))).save(tmp_path)
+    assert Player(str(tmp_path)).space == KEYBOARD_12
+
+
+def test_the_command_plays_with_a_mouse(capsys):
+    options = ["--model", "expert", "--episodes", "2", "--swaps", "0", "--game", "arena-mouse", "--json"]
+    with pytest.raises(SystemExit) as end:
+        cli.main(["bench", "arena", *options])
+    assert end.value.code == 0
+    assert '"success": 1.0' in capsys.readouterr().out

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from protege import cli
+from protege.arena.engine import ARENA_MOUSE
 from protege.arena.rooms import layout
 from protege.arena.tasks import Task
 from protege.cloning.pages import chosen
@@ -132,3 +133,10 @@ def test_a_task_of_which_the_model_knows_no_goal_is_refused_before_anything_is_p
 def test_rooms_that_are_for_training_are_refused():
     with pytest.raises(UserError, match="--seed 5000"):
         play(Player("expert"), 1, 5000)
+
+
+def test_a_rollout_with_a_mouse_compares_its_keys():
+    found = play(Player("expert", game=ARENA_MOUSE), 1)
+    assert found.space == ARENA_MOUSE
+    assert compared(found).scores.exact_match == 1.0
+    assert any(action - frozenset(ARENA_MOUSE.pressable) for action in found.held)

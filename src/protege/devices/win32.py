@@ -25,7 +25,7 @@ class KeyInput(Structure):
 
 
 class MouseInput(Structure):
-    """MOUSEINPUT; here for its size, which is the union's."""
+    """MOUSEINPUT."""
 
     _fields_ = (
         ("x", c_long),
@@ -101,6 +101,19 @@ class RawMouse(Structure):
     )
 
 
+class MouseHeard(Structure):
+    """MSLLHOOKSTRUCT, what a low-level mouse hook is given."""
+
+    _fields_ = (
+        ("x", c_long),
+        ("y", c_long),
+        ("data", wintypes.DWORD),
+        ("flags", wintypes.DWORD),
+        ("time", wintypes.DWORD),
+        ("extra", ULONG_PTR),
+    )
+
+
 def library(name: str) -> Any:
     """A system library; None elsewhere."""
     return ctypes.WinDLL(name, use_last_error=True) if sys.platform == "win32" else None
@@ -153,6 +166,7 @@ _FUNCTIONS: Final[tuple[tuple[object, str, object, tuple[object, ...]], ...]] = 
     ),
     (user32, "PostThreadMessageW", wintypes.BOOL, (_DWORD, c_uint, wintypes.WPARAM, wintypes.LPARAM)),
     (user32, "GetAsyncKeyState", ctypes.c_short, (c_int,)),
+    (user32, "GetCursorPos", wintypes.BOOL, (POINTER(wintypes.POINT),)),
     (user32, "MapVirtualKeyExW", c_uint, (c_uint, c_uint, c_void_p)),
     (user32, "GetKeyboardLayout", c_void_p, (_DWORD,)),
     (user32, "EnumWindows", wintypes.BOOL, (WNDENUMPROC, wintypes.LPARAM)),

@@ -14,8 +14,10 @@ from ctypes import wintypes
 from typing import Final
 
 from protege.devices.keys import KeyEvent, Put
+from protege.devices.moving import PutMouse
 from protege.devices.places import PLACES, Place
 from protege.devices.win32 import HOOKPROC, Input, KeyHeard, KeyInput, kernel32, user32
+from protege.devices.win32_moving import Win32MouseEars
 from protege.errors import UserError
 
 EXTENDED: Final = 0xE000
@@ -84,8 +86,9 @@ class Win32Hook:
     was heard and is up (let go on the lock screen) is reported as released.
     """
 
-    def __init__(self, put: Put, own: Win32Presser | None = None) -> None:
+    def __init__(self, put: Put, own: Win32Presser | None = None, mouse: PutMouse | None = None) -> None:
         self._put = put
+        self._mouse = None if mouse is None else Win32MouseEars(mouse, own.mark if own is not None else None)
         self._mark = own.mark if own is not None else None
         self._thread = threading.Thread(target=self._work, name="keys heard", daemon=True)
         self._thread_id = 0
@@ -103,7 +106,8 @@ class Win32Hook:
 
     @property
     def alive(self) -> bool:
-        return self._thread.is_alive() and self.handle is not None
+        heard = self._thread.is_alive() and self.handle is not None
+        return heard and (self._mouse is None or self._mouse.alive)
 
     def start(self) -> Mapping[int, Place | None]:
         # Before the thread starts, so that the first look finds no key unheard.
@@ -113,12 +117,16 @@ class Win32Hook:
         self._ready.wait()
         if self.handle is None:
             raise UserError("Windows does not let this program hear keys (SetWindowsHookEx); run it on your desktop")
+        if self._mouse is not None:
+            self._mouse.start()
         return down
 
     def down(self) -> Mapping[int, Place | None]:
         return {code: _PLACES.get(code) for code in _state()}
 
     def stop(self) -> None:
+        if self._mouse is not None:
+            self._mouse.stop()
         self._stopping = True
         if self._thread.is_alive():
             user32.PostThreadMessageW(self._thread_id, _WM_NULL, 0, 0)
