@@ -6,23 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protege.core import ActionSpace
-from protege.learn.metrics import ratio
+from protege.learn.looking import AxisScore, axis_scores
 
 Bins = NDArray[np.uint8]
 """(N, H, 2) bins (yaw, pitch)."""
-
-
-@dataclass(frozen=True)
-class AxisScore:
-    """One axis of the mouse. error_deg: mean distance between the centres of the true and of the predicted bins, over
-    all slots; turning_error_deg: of the slots that turn; direction_accuracy: share of these that are predicted to turn
-    the same way; turning: their number.
-    """
-
-    error_deg: float
-    turning_error_deg: float | None
-    direction_accuracy: float | None
-    turning: int
 
 
 @dataclass(frozen=True)
@@ -54,16 +41,4 @@ class Looked:
         """By axis."""
         if space.look is None or self.bins is None:
             return {}
-        found = {}
-        for number, axis in enumerate(space.look.axes):
-            centres = np.array(axis.centres) * space.look.degrees_per_count
-            truth, pred = (centres[part[..., number]] for part in self.bins)
-            error, turns = np.abs(truth - pred), truth != 0
-            same = np.sign(truth) == np.sign(pred)
-            found[axis.name] = AxisScore(
-                float(error.mean()),
-                ratio(error[turns].sum(), turns.sum()),
-                ratio((same & turns).sum(), turns.sum()),
-                int(turns.sum()),
-            )
-        return found
+        return axis_scores(space.look, *self.bins)

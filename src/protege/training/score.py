@@ -15,8 +15,9 @@ from protege.core import ActionSpace
 from protege.core.files import Json
 from protege.core.momentary import NEAR, momentary
 from protege.learn import tables
+from protege.learn.looking import AxisScore
 from protege.learn.metrics import BinaryScore, commonest, macro_f1, previous, ratio
-from protege.training.looked import AxisScore, Looked
+from protege.training.looked import Looked
 
 Columns = NDArray[np.int64]
 Floats = NDArray[np.float64]
