@@ -15,7 +15,8 @@ from protege.cloning.checkpoint import About, Checkpoints, load_model, space_of
 from protege.cloning.state import StateEncoder
 from protege.cloning.steps import Devices, Network, Setting, State, make_steps
 from protege.cloning.train import Data, train
-from protege.core.actions import KEYBOARD_12
+from protege.core.actions import KEYBOARD_12, ActionSpace
+from protege.core.looking import look
 from protege.errors import UserError
 from tests.cloning.stores import KEYS, store
 from tests.cloning.tiny import config, interrupted, run
@@ -187,7 +188,23 @@ def test_a_setting_survives_json():
         assert Setting.from_json(json.loads(json.dumps(setting.to_json()))) == setting
 
 
-def test_keys_of_the_keyboard_are_its_space_and_others_have_their_own():
-    assert space_of(("w", "a", "space")) is KEYBOARD_12
-    own = space_of(("Move_Left", "dodge_roll/dash", "a+b"))
+def setting_of(*keys, space=None):
+    return Setting(keys, (), (8, 8), space=space)
+
+
+def test_twelve_keys_are_the_keyboard_and_others_have_their_own_space():
+    assert space_of(setting_of(*KEYBOARD_12.pressable)) is KEYBOARD_12
+    some = space_of(setting_of("w", "a", "space"))
+    assert (some.pressable, some.movement) == (("w", "a", "space"), {"w", "a"})
+    own = space_of(setting_of("Move_Left", "dodge_roll/dash", "a+b"))
     assert own.keys == ("move_left", "dodge_roll/dash", "a_b", "none")
+
+
+def test_a_model_has_the_very_space_that_its_data_says():
+    space = ActionSpace("GAME", ("w", "ctrl", "none"), frozenset("w"), meanings={"ctrl": "fire"}, look=look())
+    keys = (*space.pressable, *space.look.yaw.symbols, *space.look.pitch.symbols)
+    setting = Setting.from_json(json.loads(json.dumps(setting_of(*keys, space=space).to_json())))
+    assert space_of(setting) == space
+    assert space_of(setting).meanings == space.meanings
+    assert setting.axes == (slice(2, 23), slice(23, 34))
+    assert setting.mirror.actions[2:23] == tuple(range(22, 1, -1))

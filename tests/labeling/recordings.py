@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from protege.core import KEYBOARD_12, NO_KEYS, Session, SessionInfo, SessionWriter
-from protege.core.events import End, Event, Goal, Held, Key, Pause
+from protege.core.events import End, Event, Goal, Held, Key, Motion, Pause
 
 PERIOD = 100_000_000
 HOLD = {"w": frozenset("w"), "right": frozenset({"right"}), "wr": frozenset({"w", "right"}), "none": NO_KEYS}
@@ -22,15 +22,17 @@ def picture(i, size=(64, 48)):
     return buffer.getvalue()
 
 
-def key_events(actions, start_ns=0):
-    """The events of a player who holds `actions`, one a frame."""
+def key_events(actions, start_ns=0, space=KEYBOARD_12):
+    """The events of a player who holds `actions`, one a frame, and moves the mouse in two strokes a frame."""
     held = NO_KEYS
     events: list[Event] = [Held(start_ns, NO_KEYS)]
     for i, action in enumerate(actions):
         t = start_ns + i * PERIOD
-        events += [Key(t, key, False) for key in sorted(held - action)]
-        events += [Key(t, key, True) for key in sorted(action - held)]
+        events += [Key(t, key, False) for key in sorted(held - action - space.symbols)]
+        events += [Key(t, key, True) for key in sorted(action - held - space.symbols)]
         held = action
+        x, y = (round(count) for count in space.counts(action))
+        events += [Motion(t + 1, x - x // 2, y - y // 2), Motion(t + PERIOD // 2, x // 2, y // 2)] if x or y else []
     return events
 
 
@@ -39,7 +41,7 @@ def record(root, actions, name="s", goals=(), pauses=(), extra=None, space=KEYBO
     pauses: frames before which the recording paused for a second."""
     info = SessionInfo(frame_size=size, extra=extra or {}, space=space)
     writer = SessionWriter.create(root, info, name)
-    events = key_events(actions, start_ns)
+    events = key_events(actions, start_ns, space)
     for first, goal, stop, end in goals:
         events.append(Goal(start_ns + first * PERIOD, goal))
         if end:
@@ -56,7 +58,7 @@ def record(root, actions, name="s", goals=(), pauses=(), extra=None, space=KEYBO
         moved.append(replace(event, t_ns=event.t_ns + int(shift[frame])))
     for i in pauses:
         t = start_ns + i * PERIOD + int(shift[i - 1])
-        held = next((e for e in [actions[i]]), NO_KEYS)
+        held = actions[i] - space.symbols
         moved += [Pause(t - 1, "toggle"), Held(start_ns + i * PERIOD + int(shift[i]) - 1, held)]
     for event in sorted(moved, key=lambda e: e.t_ns):
         writer.event(event)

@@ -139,12 +139,6 @@ def test_a_card_that_does_not_fit_is_refused(tiny, labeled, tmp_path):
         ScoreOptions(samples=0)
 
 
-def test_chords_cannot_be_scored_yet_and_say_so(tiny, tmp_path):
-    data = label(tmp_path, segments=1, frames=2, fields={"shape": {"chords": True, "horizon": 7}})
-    with pytest.raises(UserError, match="chords cannot be scored"):
-        score_model(tiny, data, ScoreOptions(device="cpu"))
-
-
 def test_models_are_compared_by_their_own_numbers_or_on_the_same_data(tiny, labeled, tmp_path):
     for name, accuracy in (("a", 0.25), ("b", 0.75)):
         (tmp_path / name).mkdir()

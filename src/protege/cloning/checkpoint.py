@@ -181,7 +181,7 @@ def load_model(folder: Path | str) -> Loaded:
         network = Network(config, setting)
         here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
         weights, stats = _restore(manager, step, "model", (network.weights, network.stats), here)
-    run = jax.jit(lambda weights, stats, batch: nnx.sigmoid(network.logits(weights, stats, network.inputs(batch))))
+    run = jax.jit(network.probabilities)
     return Loaded(
         nnx.merge(network.graph, weights, stats),
         config,
@@ -236,7 +236,7 @@ def make_card(config: CloningConfig, setting: Setting, frame_hz: float) -> Model
     return ModelCard(
         kind="cloning",
         base_model="",
-        space=space_of(setting.keys),
+        space=space_of(setting),
         horizon=config.model.horizon,
         frame_size=(width, height),
         frame_hz=frame_hz,
@@ -245,12 +245,17 @@ def make_card(config: CloningConfig, setting: Setting, frame_hz: float) -> Model
     )
 
 
-def space_of(keys: tuple[str, ...]) -> ActionSpace:
-    """The keyboard where all actions are its keys, else a space of the data set's own."""
-    if set(keys) <= set(KEYBOARD_12.keys):
+def space_of(setting: Setting) -> ActionSpace:
+    """The space that the data set says; else the keyboard where the actions are its twelve keys, or a space of their
+    own.
+    """
+    if setting.space is not None:
+        return setting.space
+    names = tuple(key.lower().replace("+", "_") for key in setting.keys if key.lower() != NONE)
+    if set(names) == set(KEYBOARD_12.pressable):
         return KEYBOARD_12
-    names = tuple(key.lower().replace("+", "_") for key in keys if key.lower() != NONE)
-    return ActionSpace("CLONING", (*names, NONE))
+    movement, camera = (keys & frozenset(names) for keys in (KEYBOARD_12.movement, KEYBOARD_12.camera))
+    return ActionSpace("CLONING", (*names, NONE), movement, camera)
 
 
 def _score(metrics: Mapping[str, float]) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 
 from protege.cloning.groups import FPS
 from protege.cloning.reader import Episode
+from protege.core.looking import Look
 from protege.core.text import one_line
 from protege.errors import UserError
 
@@ -34,6 +35,26 @@ def agree_on_actions(
         return "" if width == len(keys) else f"{width} actions, the data set names {len(keys)}"
 
     return keys, _without(fault, episodes, problems)
+
+
+def with_bins(
+    look: Look, keys: tuple[str, ...], episodes: Sequence[Episode], problems: list[str]
+) -> tuple[tuple[str, ...], list[Episode]]:
+    """The actions' names and the episodes with the bins of the mouse as further actions, one of each axis a frame."""
+
+    def fault(episode: Episode) -> str:
+        if episode.mouse is None:
+            return "no array mouse of (N, 2) counts, though the store's action space looks with it"
+        return "" if np.isfinite(episode.mouse).all() else "the array mouse holds what is no number"
+
+    found = []
+    for episode in _without(fault, episodes, problems):
+        assert episode.mouse is not None
+        rows = [episode.actions]
+        for column, axis in enumerate(look.axes):
+            rows.append(axis.bins(episode.mouse[:, column])[:, None] == np.arange(len(axis.symbols)))
+        found.append(replace(episode, actions=np.concatenate(rows, axis=1)))
+    return (*keys, *look.yaw.symbols, *look.pitch.symbols), found
 
 
 def agree_on_size(episodes: Sequence[Episode], problems: list[str]) -> list[Episode]:

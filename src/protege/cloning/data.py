@@ -70,7 +70,7 @@ class Data:
             if before and before["state"]:  # the weights were trained on its scale
                 encoder = StateEncoder.from_json(before["state"])
         height, width = cache.frames.shape[2:]
-        setting = Setting(dataset.keys, dataset.goals, (int(height), int(width)), encoder)
+        setting = Setting(dataset.keys, dataset.goals, (int(height), int(width)), encoder, dataset.space)
         frame_hz = dataset.episodes[0].fps or FPS
         return cls(cache, splits, setting, loader_options(config), frame_hz)
 

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from protege.cloning.cache import scaled
 from protege.cloning.writer import Writer
-from protege.core.actions import Action
+from protege.core.actions import Action, ActionSpace
 from protege.core.events import AGENT
+from protege.core.motion import motion_per_frame
 from protege.core.session import Session, Span, find_sessions
 from protege.errors import UserError
 
@@ -51,10 +52,10 @@ def export_sessions(
     found = find_sessions(folder)
     if not found:
         raise UserError(f"{folder}: no recordings; make some with: protege record, or: protege arena record")
-    first = Session.open(found[0]).info.space.pressable
+    first = Session.open(found[0]).info.space
     episodes = frames = skipped = 0
     problems: list[str] = []
-    with Writer(out, first, source="sessions") as writer:
+    with Writer(out, first.pressable, source="sessions", space=first) as writer:
         for number, path in enumerate(found):
             session = Session.open(path)
             if size is not None:
@@ -63,6 +64,8 @@ def export_sessions(
                 raise UserError(
                     f"{path}: has the keys {' '.join(session.info.space.pressable)}, not {' '.join(writer.keys)}"
                 )
+            if session.info.space.look != first.look:
+                raise UserError(f"{path}: looks with the mouse in another way than {found[0]}; export each alone")
             if session.info.extra.get("keys") is False:
                 problems.append(f"{path}: a video without keys; left out")
             elif session.name in writer.sessions:
@@ -94,7 +97,7 @@ def _cut(session: Session, cut_s: float | None) -> list[Span]:
 
 def _add_session(writer: Writer, session: Session, spans: Sequence[Span], size: tuple[int, int], tau_ms: float) -> None:
     """Write a session's spans as episodes; each says how many there are, so that a half-written session is noticed."""
-    rows = session.actions(tau_ms)[:, :-1]
+    rows, motion = session.actions(tau_ms)[:, :-1], motion_per_frame(session, tau_ms)
     for span in spans:
         attributes = {
             "end": span.end or "",
@@ -105,7 +108,8 @@ def _add_session(writer: Writer, session: Session, spans: Sequence[Span], size: 
         }
         frames = (picture(session.frame(i).rgb, size) for i in range(span.start, span.stop))
         actions = rows[span.start : span.stop]
-        writer.episode(frames, actions, goal=_goals(writer, span), attributes=attributes)
+        mouse = None if motion is None else motion[span.start : span.stop].astype(np.float32)
+        writer.episode(frames, actions, goal=_goals(writer, span), attributes=attributes, mouse=mouse)
 
 
 def _goals(writer: Writer, span: Span) -> NDArray[np.int32] | None:
@@ -123,12 +127,20 @@ class StepStore:
     """Writes a player's steps to a zarr store while it plays, an episode at a time; holds the store's lock."""
 
     def __init__(
-        self, path: Path, keys: Sequence[str], size: tuple[int, int], source: str, doing: str = "protege"
+        self,
+        path: Path,
+        keys: Sequence[str],
+        size: tuple[int, int],
+        source: str,
+        doing: str = "protege",
+        space: ActionSpace | None = None,
     ) -> None:
-        """size: (width, height) that frames are scaled to; doing: the command, named to a second writer. UserError for
-        a store of other actions or sizes, or with another writer.
+        """size: (width, height) that frames are scaled to; doing: the command, named to a second writer; space: of the
+        actions where it has others than the twelve keys. UserError for a store of other actions or sizes, or with
+        another writer.
         """
-        self._writer = Writer(path, keys, source=source, doing=doing)
+        self._writer = Writer(path, keys, source=source, doing=doing, space=space)
+        self._space = space
         self._writer.require_size(size)
         self.name, self.size = str(path), size
 
@@ -148,9 +160,13 @@ class StepStore:
         """Write (H, W, 3) frames, the actions taken at each, and attributes; returns the number of frames."""
         frames: list[NDArray[np.uint8]] = []
         rows: list[list[bool]] = []
+        mouse: list[tuple[float, float]] = []
         for rgb, action in steps:
             frames.append(picture(rgb, self.size))
             rows.append([key in action for key in self._writer.keys])
+            mouse.append(self._space.counts(action) if self._space else (0.0, 0.0))
         goals = np.full(len(frames), self._writer.goal(goal), np.int32)
-        self._writer.episode(frames, np.array(rows), goal=goals, attributes={"session_name": episode, **about})
+        moved = np.array(mouse, np.float32) if self._space and self._space.look else None
+        said = {"session_name": episode, **about}
+        self._writer.episode(frames, np.array(rows), goal=goals, attributes=said, mouse=moved)
         return len(frames)

@@ -104,7 +104,7 @@ def evaluate(
         "scored": sha256(" ".join(episode.identity for episode in chosen).encode()).hexdigest()[:16],
     }
     buffer = loaded.config.evaluation.onset_buffer_frames
-    judged = judge(found, loaded.thresholds, cache.actions[cache.rows(train)], about, buffer)
+    judged = judge(found, loaded.thresholds, cache.actions[cache.rows(train)], about, buffer, loaded.setting.space)
     return Evaluated(judged, cache, loaded.frame_hz, _intro(judged, path, split, used))
 
 

@@ -10,11 +10,14 @@ from typing import Final
 import zarr
 
 from protege.core import files
+from protege.core.actions import ActionSpace
 from protege.core.text import one_line, printable
 from protege.errors import UserError
 
 FPS: Final = 10.0
 """Frames per second of an episode that does not say its own."""
+SPACE: Final = "action_space"
+"""Attribute of a store whose actions are others than the twelve keys."""
 _EPISODE: Final = re.compile(r"episode_([0-9]+)")
 _ELSEWHERE: Final = re.compile(r"([a-z][a-z0-9+.-]+):/", re.IGNORECASE)
 """The scheme of a URL; a single letter would be a drive of Windows."""
@@ -94,6 +97,18 @@ def _require_sane(folder: Path) -> None:
             raise NotZarr(f"{folder.name}/{name}: {error}") from None
         if not isinstance(fields, dict):
             raise NotZarr(f"{folder.name}/{name}: expected a JSON object")
+
+
+def space(path: Path, about: Mapping[str, object]) -> ActionSpace | None:
+    """The action space that a store says, None where it says none. UserError where that is not one."""
+    if SPACE not in about:
+        return None
+    try:
+        return ActionSpace.from_json(about[SPACE])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"{path}: the attribute {SPACE} is no action space ({one_line(repr(error), 100)}); write the store again"
+        ) from None
 
 
 def names(path: Path, about: Mapping[str, object], attribute: str) -> tuple[str, ...]:

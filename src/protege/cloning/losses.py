@@ -31,6 +31,43 @@ def class_weights(actions: NDArray[np.bool_], keys: Sequence[str], cap: float = 
     return weights
 
 
+def policy_loss(
+    logits: jax.Array,
+    actions: jax.Array,
+    before: jax.Array,
+    known: jax.Array,
+    weights: jax.Array,
+    config: LossConfig,
+    label_smoothing: float = 0.0,
+    axes: Sequence[slice] = (),
+) -> tuple[jax.Array, jax.Array]:
+    """`action_loss` of the keys and `look_loss` of the mouse, each axis of which counts as much as a key.
+
+    axes: the columns of the bins of each axis, behind those of the keys
+    """
+    keys = slice(0, axes[0].start if axes else None)
+    parts = (logits[..., keys], actions[..., keys], before[..., keys], known, weights[keys])
+    total, share = action_loss(*parts, config, label_smoothing)
+    if not axes:
+        return total, share
+    looked, moments = look_loss(logits, actions, known, axes, label_smoothing)
+    number = parts[0].shape[-1]
+    mean = (number * total / jnp.maximum(share, 1) + looked / jnp.maximum(moments, 1)) / (number + len(axes))
+    return mean * jnp.maximum(moments, 1), moments
+
+
+def look_loss(
+    logits: jax.Array, actions: jax.Array, known: jax.Array, axes: Sequence[slice], label_smoothing: float = 0.0
+) -> tuple[jax.Array, jax.Array]:
+    """(sum over the axes of the softmax cross-entropies of their bins, number of known moments)."""
+    share = known.astype(logits.dtype)
+    total = jnp.zeros((), logits.dtype)
+    for axis in axes:
+        labels = optax.smooth_labels(actions[..., axis], label_smoothing)
+        total += (optax.softmax_cross_entropy(logits[..., axis], labels) * share).sum()
+    return total, share.sum()
+
+
 def action_loss(
     logits: jax.Array,
     actions: jax.Array,
@@ -40,7 +77,7 @@ def action_loss(
     config: LossConfig,
     label_smoothing: float = 0.0,
 ) -> tuple[jax.Array, jax.Array]:
-    """(sum of weighted losses, sum of weights): over any parts of a batch, the sums' quotient is the loss.
+    """(sum of weighted losses, sum of weights) of the keys: over any parts of a batch, the sums' quotient is the loss.
 
     logits, actions: (B, H, A)
     before: (B, A) actions before the first of the H

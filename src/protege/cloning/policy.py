@@ -43,7 +43,9 @@ class CloningPolicy:
         if self.loaded.setting.state is not None:
             raise UserError(f"{folder}: a model that needs the game's state; only models of pictures alone can play")
         spelled = {key.lower().replace("+", "_"): n for n, key in enumerate(self.loaded.keys)}
-        self._columns = [(spelled[key], key) for key in self.card.space.pressable if key in spelled]
+        space = self.card.space
+        names = (*space.pressable, *(space.look.yaw.symbols + space.look.pitch.symbols if space.look else ()))
+        self._columns = [(spelled[key], key) for key in names if key in spelled]
         self._frames: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
         self._plan: tuple[int, Plan] | None = None
         self._held: OrderedDict[int, Action] = OrderedDict()
@@ -108,13 +110,20 @@ class CloningPolicy:
         length = max(1, self.loaded.config.model.action_history)
         rows = np.zeros((length, len(self.loaded.keys)), np.float32)
         for row, before in zip(rows, range(slot - length, slot), strict=True):
-            held = self._held.get(before, NO_KEYS)
+            if (held := self._held.get(before)) is None:
+                continue
+            held = held | self._resting(held)
             for column, key in self._columns:
                 row[column] = key in held
         return rows
 
     def _action(self, held: NDArray[np.bool_]) -> Action:
-        return frozenset(key for column, key in self._columns if held[column])
+        return frozenset(key for column, key in self._columns if held[column]) - self.card.space.at_rest
+
+    def _resting(self, action: Action) -> Action:
+        """The bins that stand still in an action, which it leaves out and the network was shown."""
+        look = self.card.space.look
+        return frozenset(a.rest for a in look.axes if not action.intersection(a.symbols)) if look else NO_KEYS
 
 
 class Options(Protocol):

@@ -1,7 +1,7 @@
 """A model's predictions for whole episodes, and their scores beside those of baselines."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, NotRequired, TypedDict
 
 import numpy as np
@@ -11,6 +11,8 @@ from protege.cloning import baselines, metrics
 from protege.cloning.loader import Batch
 from protege.cloning.metrics import Bools, Scores
 from protege.cloning.thresholds import DEFAULT, played, pressed
+from protege.core.actions import ActionSpace
+from protege.learn.looking import AxisScore, axis_scores
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ class Evaluation:
     thresholds: (A,)
     cross_entropy: mean nats per action, None where there are no probabilities
     slots: exact match of each of the H actions
+    look: per axis of the mouse how far off it is, empty without one
     others: scores of the baselines, and of the model as a policy plays it and at the threshold 0.5
     """
 
@@ -97,6 +100,7 @@ class Evaluation:
     slots: tuple[float, ...]
     others: Mapping[str, Scores]
     about: Scored
+    look: Mapping[str, AxisScore] = field(default_factory=dict)
 
     @property
     def truth(self) -> Bools:
@@ -123,6 +127,7 @@ class Evaluation:
             "slots": list(self.slots),
             "thresholds": dict(zip(self.predictions.keys, map(float, self.thresholds), strict=True)),
             "others": {name: found.to_json() for name, found in self.others.items()},
+            **({"look": {name: asdict(score) for name, score in self.look.items()}} if self.look else {}),
         }
 
 
@@ -132,31 +137,44 @@ def judge(
     train: Bools,
     about: Scored,
     buffer: int = metrics.BUFFER,
+    space: ActionSpace | None = None,
 ) -> Evaluation:
     """All scores of predictions.
 
     thresholds: (A,), chosen on other frames than these
     train: (N, A) actions of the training episodes
     buffer: frames by which a change may be early or late
+    space: of the actions, where it is known
     """
     thresholds = np.asarray(thresholds, np.float64)
     truth, episode, keys = found.truth[:, 0], found.episode, found.keys
     candidates = {
         "as played": played(found.probs[:, 0], thresholds),
-        "at 0.5": pressed(found.probs[:, 0], np.full(len(keys), DEFAULT)),
+        "at 0.5": pressed(found.probs[:, 0], np.where(thresholds < 0, thresholds, DEFAULT)),
         "majority": baselines.majority(train, len(truth)),
         "copy previous": baselines.copy_previous(truth, episode),
     }
     slots = (pressed(found.probs, thresholds) == found.truth).all(2).mean(0)
+    pressed_now = pressed(found.probs[:, 0], thresholds)
     return Evaluation(
         predictions=found,
         thresholds=thresholds,
-        scores=metrics.score(truth, pressed(found.probs[:, 0], thresholds), episode, keys, buffer),
+        scores=metrics.score(truth, pressed_now, episode, keys, buffer),
         cross_entropy=cross_entropy(found.probs[:, 0], truth),
         slots=tuple(map(float, slots)),
         others={name: metrics.score(truth, pred, episode, keys, buffer) for name, pred in candidates.items()},
         about=about,
+        look=look_scores(space, truth, pressed_now),
     )
+
+
+def look_scores(space: ActionSpace | None, truth: Bools, pred: Bools) -> dict[str, AxisScore]:
+    """By axis of the mouse; empty for a space without one. truth, pred: (N, A), the bins behind the keys."""
+    if space is None or space.look is None:
+        return {}
+    first, middle = len(space.pressable), len(space.pressable) + len(space.look.yaw.symbols)
+    bins = (np.stack([rows[:, first:middle].argmax(1), rows[:, middle:].argmax(1)], axis=1) for rows in (truth, pred))
+    return axis_scores(space.look, *bins)
 
 
 def cross_entropy(probs: NDArray[np.floating], truth: Bools) -> float:

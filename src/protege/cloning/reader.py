@@ -18,7 +18,7 @@ from protege.errors import UserError
 
 Number = TypeVar("Number", bound=np.generic)
 
-_ROWS: Final = ("actions", "state", "goal")
+_ROWS: Final = ("actions", "state", "goal", "mouse")
 """Arrays that are read whole; any other array of an episode is left alone."""
 _MAX_ROWS: Final = 256 << 20
 """Bytes of such an array."""
@@ -31,6 +31,7 @@ class Episode:
     actions: (N, A)
     state: (N, S), None without
     goal: (N,) indices, -1 for none, None without
+    mouse: (N, 2) counts right and down, None without
     attributes: as the store has them
     """
 
@@ -40,6 +41,7 @@ class Episode:
     actions: NDArray[np.bool_]
     state: NDArray[np.float32] | None = None
     goal: NDArray[np.int32] | None = None
+    mouse: NDArray[np.float32] | None = None
     attributes: Mapping[str, object] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -92,7 +94,7 @@ def read_episode(folder: Path, ours: bool) -> tuple[Episode, int]:
     complete = ours and "stored_resolution" in group.attrs
     absent = _look_at_chunks(folder, arrays, complete)
     rows = {name: _rows(array) for name, array in arrays.items() if name != "frames"}
-    actions, state, goal = (rows.get(name) for name in _ROWS)
+    actions, state, goal, mouse = (rows.get(name) for name in _ROWS)
     if actions is None or actions.ndim != 2 or not np.isin(actions, (0, 1)).all():
         raise ValueError(f"actions are {arrays['actions'].shape} of other than 0 and 1, expected (N, A) bool")
     episode = Episode(
@@ -102,6 +104,7 @@ def read_episode(folder: Path, ours: bool) -> tuple[Episode, int]:
         actions.astype(bool),
         None if state is None or state.ndim != 2 else _as(state, np.float32),
         None if goal is None or goal.ndim != 1 else _as(goal, np.int32),
+        None if mouse is None or mouse.shape[1:] != (2,) else _as(mouse, np.float32),
         dict(group.attrs),
     )
     return episode, absent

@@ -1,8 +1,8 @@
 """One step of training and one of evaluation, each compiled once: data-parallel over all devices by sharding."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import NamedTuple, Self, TypedDict, cast
+from dataclasses import dataclass, replace
+from typing import NamedTuple, NotRequired, Self, TypedDict, cast
 
 import jax
 import jax.numpy as jnp
@@ -17,10 +17,11 @@ from protege.cloning.config import CloningConfig
 from protege.cloning.goals import goal_table
 from protege.cloning.layers import Inputs, Model, Shape
 from protege.cloning.loader import Batch
-from protege.cloning.losses import action_loss
+from protege.cloning.losses import policy_loss
 from protege.cloning.models import create_model
 from protege.cloning.optim import optimizer
 from protege.cloning.state import StateEncoder
+from protege.core.actions import ActionSpace
 from protege.core.files import Json
 from protege.errors import UserError
 
@@ -43,28 +44,40 @@ class State(NamedTuple):
 
 
 class SettingFields(TypedDict):
-    """A `Setting` as JSON."""
+    """A `Setting` as JSON; space where the data set says one."""
 
     keys: list[str]
     goals: list[str]
     frame_size: list[int]
     state: Mapping[str, Json] | None
+    space: NotRequired[Mapping[str, Json]]
 
 
 @dataclass(frozen=True)
 class Setting:
     """What the data set decides about a model, and a checkpoint keeps.
 
-    keys: names of the A actions
+    keys: names of the A actions; with a mouse its bins are the last, those of yaw, then those of pitch
     goals: sentences, in the order of their indices
     frame_size: (height, width)
     state: how the game's state is encoded, None where it is not used
+    space: of the actions, None where the data set has names alone
     """
 
     keys: tuple[str, ...]
     goals: tuple[str, ...]
     frame_size: tuple[int, int]
     state: StateEncoder | None = None
+    space: ActionSpace | None = None
+
+    @property
+    def axes(self) -> tuple[slice, ...]:
+        """The columns of each axis of the mouse; () without one."""
+        if self.space is None or self.space.look is None:
+            return ()
+        keys, (yaw, pitch) = len(self.space.pressable), self.space.look.axes
+        middle = keys + len(yaw.symbols)
+        return slice(keys, middle), slice(middle, middle + len(pitch.symbols))
 
     @property
     def shape(self) -> Shape:
@@ -75,22 +88,31 @@ class Setting:
 
     @property
     def mirror(self) -> Mirror:
-        return mirror(self.keys, self.state.mirrored if self.state else ())
+        found = mirror(self.keys, self.state.mirrored if self.state else ())
+        if not self.axes:
+            return found
+        yaw = self.axes[0]
+        turned = range(yaw.stop - 1, yaw.start - 1, -1)
+        return replace(found, actions=(*found.actions[: yaw.start], *turned, *range(yaw.stop, len(self.keys))))
 
     def to_json(self) -> SettingFields:
-        return {
+        fields: SettingFields = {
             "keys": list(self.keys),
             "goals": list(self.goals),
             "frame_size": list(self.frame_size),
             "state": self.state.to_json() if self.state else None,
         }
+        if self.space is not None:
+            fields["space"] = self.space.to_json()
+        return fields
 
     @classmethod
     def from_json(cls, fields: SettingFields) -> Self:
         """The inverse of `to_json`. KeyError, TypeError or ValueError on anything else."""
         height, width = fields["frame_size"]
         state = StateEncoder.from_json(fields["state"]) if fields["state"] else None
-        return cls(tuple(fields["keys"]), tuple(fields["goals"]), (int(height), int(width)), state)
+        space = ActionSpace.from_json(fields["space"]) if "space" in fields else None
+        return cls(tuple(fields["keys"]), tuple(fields["goals"]), (int(height), int(width)), state, space)
 
 
 class Network:
@@ -138,6 +160,13 @@ class Network:
     def logits(self, weights: nnx.State, stats: nnx.State, inputs: Inputs) -> jax.Array:
         """(B, H, A) logits without dropout."""
         return nnx.merge(self.graph, weights, stats, copy=True)(inputs)
+
+    def probabilities(self, weights: nnx.State, stats: nnx.State, batch: Arrays) -> jax.Array:
+        """(B, H, A): of a key that it is held, of a bin of the mouse that it is the one of its axis."""
+        logits = self.logits(weights, stats, self.inputs(batch))
+        axes = self.setting.axes
+        keys = nnx.sigmoid(logits[..., : axes[0].start] if axes else logits)
+        return jnp.concatenate([keys, *(nnx.softmax(logits[..., axis], axis=-1) for axis in axes)], axis=-1)
 
     def train_logits(
         self, weights: nnx.State, stats: nnx.State, inputs: Inputs, key: jax.Array
@@ -244,7 +273,7 @@ def make_steps(network: Network, devices: Devices, classes: NDArray[np.float32],
 
         def loss_of(made: nnx.State) -> tuple[jax.Array, nnx.State]:
             logits, stats = network.train_logits(made, state.stats, inputs, drop)
-            total, share = action_loss(
+            total, share = policy_loss(
                 logits,
                 sample.actions,
                 sample.previous[:, -1],
@@ -252,6 +281,7 @@ def make_steps(network: Network, devices: Devices, classes: NDArray[np.float32],
                 jnp.asarray(classes),
                 config.training.loss,
                 config.training.label_smoothing,
+                network.setting.axes,
             )
             return total / jnp.maximum(share, 1), stats
 
@@ -264,7 +294,7 @@ def make_steps(network: Network, devices: Devices, classes: NDArray[np.float32],
         return State(state.step + 1, weights, stats, opt), numbers
 
     def probabilities(made: nnx.State, stats: nnx.State, batch: Arrays) -> jax.Array:
-        return nnx.sigmoid(network.logits(made, stats, network.inputs(batch)))
+        return network.probabilities(made, stats, batch)
 
     same, split = devices.same, devices.split
     return Steps(

@@ -11,12 +11,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, Self
 
+from protege.core.actions import ActionSpace
 from protege.core.text import one_line
 from protege.errors import MissingExtra, UserError
 
 try:
     from protege.cloning import groups
-    from protege.cloning.checks import agree_on_actions, agree_on_rate, agree_on_size, check_state
+    from protege.cloning.checks import agree_on_actions, agree_on_rate, agree_on_size, check_state, with_bins
     from protege.cloning.reader import Episode, read_episode
 except ImportError as error:
     raise MissingExtra("zarr", "cloning") from error
@@ -33,6 +34,7 @@ class Dataset:
     goals: sentences
     episodes: the usable ones, by number
     problems: what is wrong with the others, a line each
+    space: of the actions, where the store says one; with a mouse its bins are actions, too, behind the keys
     bgr: blue is stored first
     assumed: what the store does not say, a line each
     """
@@ -45,6 +47,7 @@ class Dataset:
     problems: tuple[str, ...]
     bgr: bool = False
     assumed: tuple[str, ...] = ()
+    space: ActionSpace | None = None
 
     @classmethod
     def open(cls, path: Path | str, use_state: bool = False, channel_order: str | None = None) -> Self:
@@ -63,13 +66,18 @@ class Dataset:
         episodes, absent = _read_all(path, about, problems)
         if absent:
             assumed.append(f"{path}: {absent:,} chunks are not stored; zarr leaves out what holds only zeros, so zeros")
+        space = groups.space(path, about)
         keys, episodes = agree_on_actions(path, named, episodes, problems)
+        if space is not None and space.pressable != keys:
+            raise UserError(f"{path}: its action space has the keys {' '.join(space.pressable)}, keys {' '.join(keys)}")
+        if space is not None and space.look is not None:
+            keys, episodes = with_bins(space.look, keys, episodes, problems)
         episodes = agree_on_rate(agree_on_size(episodes, problems), problems)
         episodes = check_state(attributes, episodes, use_state, problems)
         if not episodes:
             hint = "; without its state: dataset.use_state=false" if use_state else ""
             raise UserError(f"{path}: no episode can be used; {problems[0]} ({len(problems)} problems in all){hint}")
-        return cls(path, keys, attributes, goals, tuple(episodes), tuple(problems), bgr, tuple(assumed))
+        return cls(path, keys, attributes, goals, tuple(episodes), tuple(problems), bgr, tuple(assumed), space)
 
     @property
     def frame_size(self) -> tuple[int, int]:

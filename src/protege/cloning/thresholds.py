@@ -1,5 +1,6 @@
 """The probability above which each action is pressed: chosen on validation data, used and reported on any other."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -10,17 +11,22 @@ from protege.learn.metrics import best_threshold
 DEFAULT: Final = 0.5
 NEVER: Final = 1.0
 """A threshold that no probability is above."""
+AXES: Final = (-1.0, -2.0)
+"""In place of a threshold, for the bins of yaw and of pitch: the likeliest bin of an axis is the one."""
 FEWEST: Final = 20
 """Frames that hold an action, from which on its threshold is chosen: on fewer it would be chance."""
 SURE: Final = 0.8
 """How likely it must be that no key is held before a policy holds none."""
 
 
-def untuned(held: NDArray[np.bool_], default: float = DEFAULT) -> NDArray[np.float64]:
+def untuned(held: NDArray[np.bool_], default: float = DEFAULT, axes: Sequence[slice] = ()) -> NDArray[np.float64]:
     """(A,) `default`, and NEVER for an action that is in none of the (N, A) training frames: nothing taught the model
-    when to press it.
+    when to press it. axes: columns of the bins of each axis of the mouse, see `AXES`.
     """
-    return np.where(held.any(0), default, NEVER)
+    found = np.where(held.any(0), default, NEVER)
+    for axis, mark in zip(axes, AXES, strict=False):
+        found[axis] = mark
+    return found
 
 
 def choose(
@@ -32,14 +38,18 @@ def choose(
     in less than `fewest` frames, where they are NEVER, and where no other is better.
     """
     found = np.array(before, np.float64)
-    for a in np.flatnonzero((truth.sum(0) >= fewest) & (found < NEVER)):
+    for a in np.flatnonzero((truth.sum(0) >= fewest) & (found < NEVER) & (found >= 0)):
         found[a] = best_threshold(probs[:, a].astype(np.float64), truth[:, a], found[a])
     return found
 
 
 def pressed(probs: NDArray[np.floating], thresholds: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """(…, A) actions whose probability is above their threshold."""
-    return np.asarray(probs > thresholds)
+    """(…, A) actions whose probability is above their threshold, and the likeliest bin of each axis of the mouse."""
+    held = np.asarray(probs > thresholds)
+    for mark in AXES:
+        if len(columns := np.flatnonzero(np.asarray(thresholds) == mark)):
+            held[..., columns] = np.arange(len(columns)) == probs[..., columns].argmax(-1)[..., None]
+    return held
 
 
 def played(probs: NDArray[np.floating], thresholds: NDArray[np.floating]) -> NDArray[np.bool_]:
@@ -49,8 +59,13 @@ def played(probs: NDArray[np.floating], thresholds: NDArray[np.floating]) -> NDA
     hesitates between two ways must not stand still, which means that the goal is reached. Actions whose threshold is
     NEVER do not count.
     """
-    held = pressed(probs, thresholds)
-    probs = np.where(np.asarray(thresholds) < NEVER, probs, 0)
-    hesitates = ~held.any(-1) & (np.prod(1 - probs, axis=-1) < SURE)
+    held, thresholds = pressed(probs, thresholds), np.asarray(thresholds)
+    probs = np.where((thresholds < NEVER) & (thresholds >= 0), probs, 0)
+    doing = held & (thresholds >= 0)
+    for mark in AXES:
+        if len(columns := np.flatnonzero(thresholds == mark)):
+            moving = np.delete(columns, len(columns) // 2)  # the middle bin stands still
+            doing[..., moving] = held[..., moving]
+    hesitates = ~doing.any(-1) & (np.prod(1 - probs, axis=-1) < SURE)
     likeliest = np.arange(probs.shape[-1]) == probs.argmax(-1)[..., None]
     return held | (hesitates[..., None] & likeliest)

@@ -36,13 +36,14 @@ from protege.cloning.losses import class_weights
 from protege.cloning.memory import keep_freed_memory
 from protege.cloning.metrics import Scores
 from protege.cloning.optim import last_step, schedule
-from protege.cloning.predictions import collect, cross_entropy
+from protege.cloning.predictions import collect, cross_entropy, look_scores
 from protege.cloning.steps import Devices, Network, Setting, State, make_steps, to_arrays
 from protege.cloning.thresholds import choose, pressed, untuned
 from protege.core.files import locked, recover, staged, write_text
 from protege.errors import ProtegeError, UserError
 from protege.learn import resume
 from protege.learn.interrupt import Asked, Stopped, ctrl_c
+from protege.learn.looking import AxisScore
 from protege.learn.progress import LoggedProgress
 from protege.learn.resume import Run as Record
 from protege.learn.resume import changed
@@ -152,7 +153,7 @@ class Run:
         self.batches = loader.steps(data.cache, data.splits.train, data.options)
         self.devices = Devices(config.system.devices, config.training.batch_size)
         self.network = Network(config, data.setting)
-        self.thresholds = untuned(self.held, config.evaluation.metrics_threshold)
+        self.thresholds = untuned(self.held, config.evaluation.metrics_threshold, data.setting.axes)
         self.rates = schedule(config.training, self.batches)
         self.steps = make_steps(self.network, self.devices, self._weights(), self.batches)
         self.best: float | None = None
@@ -161,8 +162,13 @@ class Run:
         self.about: About = self._facts(self._by_action(self.thresholds))
 
     def _weights(self) -> NDArray[np.float32]:
-        weights = class_weights(self.held, self.data.setting.keys, self.config.training.class_weight_cap)
-        return weights if self.config.training.use_class_weights else np.ones_like(weights)
+        setting = self.data.setting
+        keys = slice(0, setting.axes[0].start if setting.axes else None)
+        found = class_weights(self.held[:, keys], setting.keys[keys], self.config.training.class_weight_cap)
+        weights = np.ones(len(setting.keys), np.float32)  # bins of the mouse weigh alike
+        if self.config.training.use_class_weights:
+            weights[keys] = found
+        return weights
 
     @functools.cached_property
     def checkpoints(self) -> Checkpoints:
@@ -318,14 +324,18 @@ class Run:
 
     def _judge(self, state: State, step: int) -> float:
         """Score the validation episodes; returns the number by which the best weights are chosen, higher is better."""
-        scores, thresholds, entropy = self._validate(state)
+        scores, thresholds, entropy, looked = self._validate(state)
         options = self.config.evaluation
         found = {"loss": entropy, "f1": scores.macro_f1 or 0.0, "exact_match": scores.exact_match}
+        looks = {f"{axis}_error_deg": score.error_deg for axis, score in looked.items()}
+        looks |= {f"{axis}_direction": score.direction_accuracy or 0.0 for axis, score in looked.items()}
         score = {**found, "loss": -entropy, "last": float(step)}[options.best]
         better = self.best is None or score > self.best + self.config.training.early_stopping.min_delta
         self.best, self.stale = (score, 0) if better else (self.best, self.stale + 1)
-        self.about = {**self._facts(self._by_action(thresholds)), "scores": {**found, **scores.to_json()}}
-        self.log.write(step, **{f"validation_{name}": value for name, value in (found | per_action(scores)).items()})
+        self.about = {**self._facts(self._by_action(thresholds)), "scores": {**found, **looks, **scores.to_json()}}
+        self.log.write(
+            step, **{f"validation_{name}": value for name, value in (found | looks | per_action(scores)).items()}
+        )
         line = "step %d  validation: macro F1 %.3f  exact match %.3f  cross-entropy %.4f%s"
         praise = "  best" if better and options.best != "last" else ""
         log.info(line, step, found["f1"], found["exact_match"], entropy, praise)
@@ -353,8 +363,10 @@ class Run:
         """What is saved beside the weights of a step."""
         return {**self.about, "step": step, "best": self.best, "stale": self.stale}
 
-    def _validate(self, state: State) -> tuple[Scores, NDArray[np.float64], float]:
-        """Scores at this state's own thresholds, those thresholds, and the mean cross-entropy."""
+    def _validate(self, state: State) -> tuple[Scores, NDArray[np.float64], float, dict[str, AxisScore]]:
+        """Scores at this state's own thresholds, those thresholds, the mean cross-entropy, and how far off the mouse
+        is.
+        """
         data, options = self.data, self.config.evaluation
         batches = loader.batches(data.cache, data.splits.validation, replace(data.options, shuffle=False))
         done, told = 0, LoggedProgress(log)
@@ -373,7 +385,7 @@ class Run:
         thresholds = choose(probs, truth, self.thresholds) if options.tune_thresholds else self.thresholds
         held = pressed(probs, thresholds)
         scores = metrics.score(truth, held, found.episode, found.keys, options.onset_buffer_frames)
-        return scores, thresholds, cross_entropy(probs, truth)
+        return scores, thresholds, cross_entropy(probs, truth), look_scores(data.setting.space, truth, held)
 
     def _stale(self) -> bool:
         patience = self.config.training.early_stopping.patience

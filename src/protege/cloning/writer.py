@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from protege.cloning import groups
+from protege.core.actions import KEYBOARD_12, ActionSpace
 from protege.core.files import locked, move, writing
 from protege.errors import MissingExtra, UserError
 
@@ -56,12 +57,14 @@ class Writer:
         attributes: Sequence[str] = (),
         source: str = "protege",
         doing: str = "protege export",
+        space: ActionSpace | None = None,
     ) -> None:
         """Open or make the store.
 
         attributes: names of the state's columns
         source: what the episodes are made from
         doing: the command, named to a second writer
+        space: of the actions, which is stored, so that a model presses the very same; None for a store of names alone
 
         UserError for a store with other actions, something else in its place, or another writer.
         """
@@ -70,20 +73,29 @@ class Writer:
         with ExitStack() as failed:
             failed.callback(self.close)
             self._stack.enter_context(locked(path.resolve(), doing))
-            self._open(attributes, source)
+            self._open(attributes, source, space)
             failed.pop_all()
 
-    def _open(self, attributes: Sequence[str], source: str) -> None:
+    def _open(self, attributes: Sequence[str], source: str, space: ActionSpace | None) -> None:
         path = self.path
         if path.exists() and not (path / "zarr.json").exists() and (path.is_file() or any(path.iterdir())):
             raise UserError(f"{path}: holds something that is not a zarr 3 store; name a new folder")
         about = dict(groups.open_root(path).attrs) if (path / "zarr.json").exists() else {}
         if "keys" in about and (named := groups.names(path, about, "keys")) != self.keys:
             raise UserError(f"{path}: has the actions {' '.join(named)}, these are {' '.join(self.keys)}")
+        if space in (None, KEYBOARD_12):
+            space = None  # a store of the twelve keys stays what it was
+        there = groups.space(path, about)
+        if "keys" in about and there != space and (there or (space and space.look)):
+            raise UserError(
+                f"{path}: was written for {there.name if there else 'keys alone'}, these are of "
+                f"{space.name if space else 'keys alone'}; name a new store"
+            )
         self._goals = list(groups.names(path, about, "goals"))
         with writing(path):
             self._root = zarr.open_group(path, mode="a", zarr_format=3, use_consolidated=False)
             about |= {"keys": list(self.keys), "attributes": list(attributes), "version": VERSION}
+            about |= {} if space is None else {groups.SPACE: space.to_json()}
             about |= {"format": "framewise", "channel_order": "rgb", "source": source}
             if about != dict(self._root.attrs):
                 self._root.attrs.update(about)
@@ -140,10 +152,12 @@ class Writer:
         state: NDArray[np.float32] | None = None,
         goal: NDArray[np.int32] | None = None,
         attributes: Mapping[str, object] | None = None,
+        mouse: NDArray[np.float32] | None = None,
     ) -> str:
         """Write one episode of N (3, H, W) frames, taken as they come, and (N, A) actions; returns its name.
 
         state: (N, S). goal: (N,) indices that `goal` gave, -1 for none. attributes: of the episode, as JSON.
+        mouse: (N, 2) counts right and down of a space that looks with it.
 
         UserError where the frames are not the size of the store's; ValueError where N or A are not what they should
         be; ProtegeError where the disk is full.
@@ -161,6 +175,8 @@ class Writer:
                 about = {"fps": groups.FPS, "frame_count": count, "stored_resolution": [width, height]}
                 group.attrs.update(cast("dict[str, JSON]", {**about, **(attributes or {})}))
                 _create(group, "actions", actions.shape, bool)[:] = actions
+                if mouse is not None:
+                    _create(group, "mouse", mouse.shape, np.float32)[:] = mouse
                 if state is not None:
                     _create(group, "state", state.shape, np.float32)[:] = state
                 if goal is not None:

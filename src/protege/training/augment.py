@@ -7,15 +7,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from protege.core import Plan
+from protege.core import KEYBOARD_12, ActionSpace, Plan
+from protege.core.directions import mirrored
 from protege.training.config import AugmentOptions
 
-MIRRORED: Final = {"left": "right", "right": "left", "a": "d", "d": "a"}
 SIDES: Final = re.compile(r"\b(left|right|west|east|clockwise)\b", re.IGNORECASE)
 
 
 def augment(
-    rgb: NDArray[np.uint8], plan: Plan, goal: str, options: AugmentOptions, rng: np.random.Generator
+    rgb: NDArray[np.uint8],
+    plan: Plan,
+    goal: str,
+    options: AugmentOptions,
+    rng: np.random.Generator,
+    space: ActionSpace = KEYBOARD_12,
 ) -> tuple[NDArray[np.uint8], Plan]:
     """Change a picture (H, W, 3) at random; return it with the plan that is right for it.
 
@@ -31,7 +36,9 @@ def augment(
     if dx or dy:
         rgb = shifted(rgb, int(dx), int(dy))
     if flip < options.flip and not SIDES.search(goal):
-        rgb, plan = np.ascontiguousarray(rgb[:, ::-1]), mirrored(plan)
+        steps = [mirrored(step, space) for step in plan.steps]
+        if None not in steps:
+            rgb, plan = np.ascontiguousarray(rgb[:, ::-1]), Plan(tuple(step for step in steps if step is not None))
     return rgb, plan
 
 
@@ -40,8 +47,3 @@ def shifted(rgb: NDArray[np.uint8], dx: int, dy: int) -> NDArray[np.uint8]:
     rows = np.clip(np.arange(rgb.shape[0]) - dy, 0, rgb.shape[0] - 1)
     columns = np.clip(np.arange(rgb.shape[1]) - dx, 0, rgb.shape[1] - 1)
     return rgb[rows[:, None], columns]
-
-
-def mirrored(plan: Plan) -> Plan:
-    """The plan of the mirrored picture: left and right exchanged, and a and d."""
-    return Plan(tuple(frozenset(MIRRORED.get(key, key) for key in step) for step in plan.steps))

@@ -95,7 +95,9 @@ class Collator:
                 goal = ways[rng.integers(len(ways))]
             if self.changes.any:
                 # All frames of a sample change alike, or the change between them would be seen and not the game's
-                changed = [augment(rgb, plan, goal, self.changes, copy.deepcopy(rng)) for rgb in rgbs]
+                changed = [
+                    augment(rgb, plan, goal, self.changes, copy.deepcopy(rng), self.data.shape.space) for rgb in rgbs
+                ]
                 rgbs, plan = [rgb for rgb, _ in changed], changed[-1][1]
         return self.encode(rgbs, goal, plan)
 

@@ -8,7 +8,7 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from protege.core import HORIZON, KEYBOARD_12, ActionSpace, Plan
+from protege.core import HORIZON, KEYBOARD_12, Action, ActionSpace, Plan
 from protege.core.chat import PROMPT_VERSION, Sample
 from protege.core.history import History
 from protege.core.labeled import SAMPLES, LabeledSegment, frame_name, read_samples
@@ -52,6 +52,7 @@ class LabeledData:
     family: per folder the first of the recordings that share play with that recording (cut or copied from it).
     goals: every goal once; paraphrases: per goal its other wordings.
     held: (N, H) uint32 (uint64 from 32 keys on), a bit per key held in a slot.
+    turned: (N, H, 2) bins (yaw, pitch) of the mouse in a slot; (N, H, 0) without one.
     names: (N,) picture names in their segment's folder.
     segment, goal: (N,) positions in `folders` and `goals`.
     timeline: of the folders.
@@ -65,6 +66,7 @@ class LabeledData:
     goals: tuple[str, ...]
     paraphrases: tuple[tuple[str, ...], ...]
     held: NDArray[np.unsignedinteger]
+    turned: NDArray[np.uint8]
     names: NDArray[np.bytes_]
     segment: NDArray[np.int32]
     goal: NDArray[np.int32]
@@ -75,7 +77,8 @@ class LabeledData:
         return len(self.held)
 
     def __getitem__(self, i: int) -> Example:
-        return Example(self.path(i), self.goals[self.goal[i]], Plan(tuple(self._action(bits) for bits in self.held[i])))
+        steps = (self._action(bits, bins) for bits, bins in zip(self.held[i], self.turned[i], strict=True))
+        return Example(self.path(i), self.goals[self.goal[i]], Plan(tuple(steps)))
 
     def path(self, i: int) -> Path:
         return self.folders[self.segment[i]] / self.names[i].decode()
@@ -89,8 +92,33 @@ class LabeledData:
         places = (self.timeline.find(segment, before) for before in history.earlier(index))
         return [self.folders[place] / frame_name(frame) for place, frame in places]
 
-    def _action(self, bits: np.integer) -> frozenset[str]:
-        return frozenset(key for k, key in enumerate(self.shape.space.pressable) if int(bits) >> k & 1)
+    def _action(self, bits: np.integer, bins: NDArray[np.uint8]) -> Action:
+        space = self.shape.space
+        keys = frozenset(key for k, key in enumerate(space.pressable) if int(bits) >> k & 1)
+        return keys | space.look.turned(bins.tolist()) if space.look else keys
+
+    @property
+    def done(self) -> NDArray[np.bool_]:
+        """(N,) whether no slot holds a key or turns the view."""
+        return ((self.held == 0) & self._still.all(-1)).all(1)
+
+    @property
+    def _still(self) -> NDArray[np.bool_]:
+        """(N, H, 2) whether an axis of the mouse stands still in a slot."""
+        look = self.shape.space.look
+        return (
+            self.turned == [len(axis.symbols) // 2 for axis in look.axes] if look else np.ones_like(self.turned, bool)
+        )
+
+    @property
+    def kinds(self) -> NDArray[np.int64]:
+        """(N, H) a number for each slot's `columns` and the side to which the mouse turns it: what balancing evens out,
+        where the bins themselves would be too many kinds.
+        """
+        if self.shape.space.look is None:
+            return self.columns
+        yaw = self.turned[..., 0].astype(np.int64)
+        return 3 * self.columns + np.sign(yaw - len(self.shape.space.look.yaw.symbols) // 2) + 1
 
     @property
     def columns(self) -> NDArray[np.int64]:
@@ -102,7 +130,7 @@ class LabeledData:
 
     def take(self, rows: NDArray[np.integer]) -> "LabeledData":
         """The samples at these positions."""
-        parts = (self.held[rows], self.names[rows], self.segment[rows], self.goal[rows])
+        parts = (self.held[rows], self.turned[rows], self.names[rows], self.segment[rows], self.goal[rows])
         named = (self.folders, self.session, self.family, self.goals, self.paraphrases)
         return LabeledData(self.shape, *named, *parts, self.timeline, self.repeated)
 
@@ -121,6 +149,7 @@ class LabeledData:
             tuple(goals),
             tuple(words[goal] for goal in goals),
             np.concatenate([self.held, more.held]),
+            np.concatenate([self.turned, more.turned]),
             np.concatenate([self.names, more.names]),
             np.concatenate([self.segment, more.segment + np.int32(len(self.folders))]),
             np.concatenate([self.goal, number[more.goal]]),
@@ -149,6 +178,9 @@ class LabeledData:
             tuple(collected.goals),
             tuple(tuple(sorted(words)) for words in collected.paraphrases),
             np.frombuffer(collected.held, _bits(shape)).reshape(-1, shape.horizon),
+            np.frombuffer(collected.turned, np.uint8).reshape(
+                len(collected), shape.horizon, 2 if shape.space.look else 0
+            ),
             np.frombuffer(collected.names, f"S{NAME_BYTES}"),
             np.repeat(np.arange(len(collected.counts), dtype=np.int32), collected.counts),
             np.frombuffer(collected.goal, np.int32),
@@ -182,7 +214,10 @@ class _Collected:
         self.goals: dict[str, int] = {}
         self.paraphrases: list[set[str]] = []
         self.repeated = 0
-        self.held, self.names, self.goal = bytearray(), bytearray(), bytearray()
+        self.held, self.turned, self.names, self.goal = bytearray(), bytearray(), bytearray(), bytearray()
+
+    def __len__(self) -> int:
+        return sum(self.counts)
 
     def add(self, folder: Path, labeled: LabeledSegment, repeated: frozenset[int]) -> None:
         """repeated: frames (from 0) that are read from another segment."""
@@ -213,8 +248,10 @@ class _Collected:
             self.paraphrases.append(set())
         number = self.goals[sample.goal]
         self.paraphrases[number].update(labeled.paraphrases)
-        bits = [sum(1 << shape.space.index(key) for key in step) for step in sample.plan.steps]
+        symbols = shape.space.symbols
+        bits = [sum(1 << shape.space.index(key) for key in step - symbols) for step in sample.plan.steps]
         self.held += np.array(bits, _bits(shape)).tobytes()
+        self.turned += shape.space.bins(sample.plan.steps).tobytes()
         self.names += name.ljust(NAME_BYTES, b"\0")
         self.goal += np.int32(number).tobytes()
 

@@ -24,8 +24,7 @@ def find_done_threshold(
 ) -> float | None:
     """`choose` on samples of the collator's data, in one pass over them."""
     data = collator.data
-    done = (data.columns[rows] == len(data.shape.space) - 1).all(1)
-    return choose(done_probabilities(model, collator, rows, progress=progress), done)
+    return choose(done_probabilities(model, collator, rows, progress=progress), data.done[rows])
 
 
 def choose(probs: NDArray[np.float64], done: NDArray[np.bool_]) -> float | None:

@@ -65,8 +65,24 @@ def baselines(data: LabeledData, rows: NDArray[np.int64], train: NDArray[np.int6
         "majority": majority(train, len(rows)),
         "repeat_last": repeat_last(before, data.shape.horizon, len(space) - 1),
     }
-    brief = brief_keys(data)
-    return {name: scores(truth[rows], pred, space, before=before, brief=brief) for name, pred in guesses.items()}
+    brief, found = brief_keys(data), {}
+    turned = _turned_without_a_model(data, rows)
+    for name, pred in guesses.items():
+        bins = (data.turned[rows], turned[name])
+        found[name] = scores(truth[rows], pred, space, before=before, brief=brief, turned=bins)
+    return found
+
+
+def _turned_without_a_model(data: LabeledData, rows: NDArray[np.int64]) -> dict[str, NDArray[np.uint8]]:
+    """(N, H, 2) bins of the mouse by each of `baselines`."""
+    found: dict[str, list[NDArray[np.int64]]] = {"majority": [], "repeat_last": []}
+    number, look = frame_numbers(data), data.shape.space.look
+    for axis, one in enumerate(look.axes if look else ()):
+        bins = data.turned[..., axis].astype(np.int64)
+        before = last_actions(bins, data.segment, number)[rows]
+        found["majority"].append(majority(bins, len(rows)))
+        found["repeat_last"].append(repeat_last(before, data.shape.horizon, len(one.symbols) // 2))
+    return {name: np.stack(each, -1).astype(np.uint8) if each else data.turned[rows] for name, each in found.items()}
 
 
 def evaluate(
@@ -92,8 +108,8 @@ def evaluate(
         swap = goal_swap(
             found.truth_logp.mean(1),
             swapped.truth_logp.mean(1),
-            found.pred[:, 0],
-            swapped.pred[:, 0],
+            _kinds(found),
+            _kinds(swapped),
             data.segment[rows],
         )
         result = replace(result, goal_swap=swap)
@@ -106,6 +122,12 @@ def evaluate(
     return replace(result, baselines=beside), found
 
 
+def _kinds(found: Predictions) -> NDArray[np.int64]:
+    """(N,) a number for each first action that is predicted: equal for equal ones."""
+    first = np.concatenate([found.pred[:, :1], found.turned[:, 0].astype(np.int64)], axis=1)
+    return np.unique(first, axis=0, return_inverse=True)[1].reshape(-1) if first.shape[1] > 1 else first[:, 0]
+
+
 def _scores(data: LabeledData, rows: NDArray[np.int64], found: Predictions, rates: NDArray[np.int64]) -> Scores:
     return scores(
         data.columns[rows],
@@ -116,4 +138,5 @@ def _scores(data: LabeledData, rows: NDArray[np.int64], found: Predictions, rate
         truth_logp=found.truth_logp,
         first_probs=found.first_probs,
         brief=brief_keys(data),
+        turned=(data.turned[rows], found.turned),
     )

@@ -39,7 +39,7 @@ def forgotten(trainer: "ActionTrainer", earlier: Earlier | None, output: Path, m
 
     output: the model's folder; most: samples scored, evenly spread.
     """
-    if earlier is None or not len(earlier.scored) or earlier.scored.shape.chords:
+    if earlier is None or not len(earlier.scored):
         return None
     model, progress = trainer.accelerator.unwrap_model(trainer.model), trainer.scoring
     collator = replace(trainer.collator, data=earlier.scored)

@@ -3,12 +3,14 @@
 import io
 import math
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from PIL import Image
 
+from protege.core.actions import Action
 from protege.core.files import write_text
 from protege.core.momentary import NEAR
 from protege.learn.pages import data_uri, figure, heat_map, png, render
@@ -32,6 +34,7 @@ def write_page(judged: Judged, path: Path) -> None:
         keys=data_uri(keys_png(judged)),
         calibration=data_uri(calibration_png(judged)),
         momentary=judged.scores.momentary,
+        look=judged.scores.look,
         near=NEAR,
         worst=worst(judged),
     )
@@ -83,6 +86,10 @@ def calibration_png(judged: Judged) -> bytes:
 def worst(judged: Judged) -> list[dict[str, str]]:
     """The samples whose true plan the model finds least likely, spread over the segments."""
     space = judged.data.shape.space
+
+    def said(steps: Sequence[Action]) -> str:
+        return "; ".join(map(space.in_words, steps)) if space.look else " ".join(map(space.spell, steps))
+
     order = judged.predictions.truth_logp.mean(1).argsort()
     found: list[dict[str, str]] = []
     segments = Counter[int]()
@@ -101,8 +108,8 @@ def worst(judged: Judged) -> list[dict[str, str]]:
             {
                 "picture": data_uri(buffer.getvalue(), "image/jpeg"),
                 "goal": example.goal,
-                "predicted": " ".join(space.keys[k] for k in judged.predictions.pred[place]),
-                "pressed": " ".join(space.spell(step) for step in example.plan.steps),
+                "predicted": said(judged.predictions.actions(place, space)),
+                "pressed": said(example.plan.steps),
                 "file": f"{example.path.parent.name}/{example.path.name}",
             }
         )

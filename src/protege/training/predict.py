@@ -12,10 +12,12 @@ import torch
 from numpy.typing import NDArray
 from peft import PeftModel
 
-from protege.errors import UserError
+from protege.core.actions import Action, ActionSpace
 from protege.learn.progress import Steps, silent
 from protege.training.collate import IGNORED, Batch, Collator, model_inputs
+from protege.training.spelled import Speller
 from protege.vlm.inputs import AnswerTemplate
+from protege.vlm.shape import AnswerShape
 
 if TYPE_CHECKING:
     from protege.training.model import Network
@@ -28,12 +30,18 @@ class Predictions:
     """Predictions for N samples.
 
     pred: (N, H) greedy columns; truth_logp: (N, H) of the true slots, given the true ones before;
-    first_probs: (N, K) probabilities of the first action.
+    first_probs: (N, K) probabilities of the first action's keys, None with chords; turned: (N, H, 2) greedy bins of the
+    mouse, (N, H, 0) without one.
     """
 
     pred: NDArray[np.int64]
     truth_logp: NDArray[np.float64]
-    first_probs: NDArray[np.float64]
+    first_probs: NDArray[np.float64] | None
+    turned: NDArray[np.uint8]
+
+    def actions(self, i: int, space: ActionSpace) -> list[Action]:
+        """The H actions predicted for a sample; of a chord its first key."""
+        return space.decode(np.arange(len(space)) == self.pred[i][:, None], self.turned[i])
 
 
 @torch.no_grad()
@@ -47,6 +55,8 @@ def predict(
     progress: Steps = silent,
 ) -> Predictions:
     """The model's predictions for samples of the collator's data. goals: one per row, to ask for instead of its own."""
+    if (shape := _spelled(collator)) is not None:
+        return _predict_spelled(model, collator, rows, shape, goals, batch, progress)
     columns = collator.data.columns
     preds, logps, firsts = [], [], []
     for part, asker in _askers(model, collator, rows, goals, batch, progress):
@@ -58,7 +68,42 @@ def predict(
         preds.append(asker.greedy(logits.argmax(-1)).numpy())
     joined = (np.concatenate(parts) for parts in (preds, logps, firsts))
     pred, logp, first = joined
-    return Predictions(pred, logp.astype(np.float64), first.astype(np.float64))
+    turned = np.zeros((*pred.shape, 0), np.uint8)
+    return Predictions(pred, logp.astype(np.float64), first.astype(np.float64), turned)
+
+
+def _spelled(collator: Collator) -> AnswerShape | None:
+    """The shape of answers whose slots are more than one token; None where each is one, which is quicker to score."""
+    data = collator.data.shape
+    shape = AnswerShape.of(collator.tokens.tokenizer, data.space, data.horizon, data.chords)
+    plain = len(shape.parts) == 1 and not data.chords and all(len(tokens) == 1 for tokens in shape.parts[0].spelled)
+    return None if plain else shape
+
+
+def _predict_spelled(
+    model: "Network",
+    collator: Collator,
+    rows: NDArray[np.int64],
+    shape: AnswerShape,
+    goals: Sequence[str] | None,
+    batch: int,
+    progress: Steps,
+) -> Predictions:
+    """`predict` for answers of any shape."""
+    data, parts = collator.data, []
+    space = data.shape.space
+    for part, speller in _spellers(model, collator, rows, shape, goals, batch, progress):
+        truth = [shape.choices(data[int(row)].plan.steps) for row in part]
+        parts.append(speller.predict(truth))
+    keys = space.encode(shape.parts[0].choices).argmax(1)  # of each choice the first key's column
+    chosen = np.concatenate([found.choices for found in parts])
+    firsts = [found.first_probs for found in parts if found.first_probs is not None]
+    return Predictions(
+        keys[chosen[..., 0]],
+        np.concatenate([found.truth_logp for found in parts]),
+        np.concatenate(firsts) if firsts and not data.shape.chords else None,
+        chosen[..., 1:].astype(np.uint8),
+    )
 
 
 @torch.no_grad()
@@ -66,6 +111,9 @@ def done_probabilities(
     model: "Network", collator: Collator, rows: NDArray[np.int64], *, batch: int = BATCH, progress: Steps = silent
 ) -> NDArray[np.float64]:
     """(N,) how likely no slot holds a key, in one pass; 0 where greedy decoding holds one, which never means "done"."""
+    if (shape := _spelled(collator)) is not None:
+        spellers = _spellers(model, collator, rows, shape, None, batch, progress)
+        return np.concatenate([speller.done() for _, speller in spellers])
     none = len(collator.data.shape.space) - 1
     found = []
     for part, asker in _askers(model, collator, rows, None, batch, progress):
@@ -85,8 +133,6 @@ def _askers(
 ) -> "Iterator[tuple[NDArray[np.int64], _Asker]]":
     """Batches of rows with their questions, while the model is in evaluation mode."""
     data = collator.data
-    if data.shape.chords:
-        raise UserError("data labeled with chords cannot be scored yet: its slots are more than one token each")
     template = AnswerTemplate.of(collator.tokens.tokenizer, data.shape.space, data.shape.horizon)
     ask = replace(collator.scoring(), actions_only=True)
     was_training = model.training
@@ -95,6 +141,31 @@ def _askers(
         part = rows[start : start + batch]
         inputs = _inputs(ask, part, None if goals is None else goals[start : start + batch])
         yield part, _Asker(model, inputs, template, ask)
+        progress(start + len(part), len(rows))
+    model.train(was_training)
+
+
+def _spellers(
+    model: "Network",
+    collator: Collator,
+    rows: NDArray[np.int64],
+    shape: AnswerShape,
+    goals: Sequence[str] | None,
+    batch: int,
+    progress: Steps,
+) -> Iterator[tuple[NDArray[np.int64], Speller]]:
+    """As `_askers`, for answers of any shape."""
+    ask = replace(collator.scoring(), actions_only=False)
+    whole = model.get_base_model() if isinstance(model, PeftModel) else model
+    weight = whole.get_submodule("lm_head").get_parameter("weight")
+    was_training = model.training
+    model.eval()
+    for start in range(0, len(rows), batch):
+        part = rows[start : start + batch]
+        asked = _inputs(ask, part, None if goals is None else goals[start : start + batch])
+        starts = [int((row != IGNORED).nonzero()[0]) for row in asked.pop("labels")]
+        moved = {k: v.to(weight.device) if hasattr(v, "to") else v for k, v in asked.items()}
+        yield part, Speller(whole.get_submodule("model"), weight, model_inputs(moved, ask.pixels), starts, shape)
         progress(start + len(part), len(rows))
     model.train(was_training)
 

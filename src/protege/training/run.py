@@ -179,8 +179,8 @@ def make_trainer(
 
     def weights(data: LabeledData) -> NDArray[np.float64] | None:
         if config.data.balance:
-            return balance_weights(data.columns, config.data.balance_cap)
-        return change_weights(data.columns, config.data.change_weight) if config.data.change_weight > 1 else None
+            return balance_weights(data.kinds, config.data.balance_cap)
+        return change_weights(data.kinds, config.data.change_weight) if config.data.change_weight > 1 else None
 
     again, rehearsal = training, None
     if earlier is not None and len(earlier.trained) and config.data.rehearsal:
@@ -189,7 +189,7 @@ def make_trainer(
     collator = make_collator(config, made.processor, again)
     samples_a_step = options.batch * options.accumulation * _state().num_processes
     callbacks: list[TrainerCallback] = [TrainingLog(samples_a_step), Stopper(asked)]
-    scored = len(held_back) > 0 and not held_back.shape.chords
+    scored = len(held_back) > 0
     if options.patience and scored:
         callbacks.append(EarlyStoppingCallback(options.patience))
     trainer = ActionTrainer(

@@ -15,7 +15,9 @@ from protege.core import ActionSpace
 from protege.core.files import Json
 from protege.core.momentary import NEAR, momentary
 from protege.learn import tables
+from protege.learn.looking import AxisScore
 from protege.learn.metrics import BinaryScore, commonest, macro_f1, previous, ratio
+from protege.training.looked import Looked
 
 Columns = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -66,11 +68,12 @@ class Scores:
     keys: per key its score over all slots.
     change_accuracy: accuracy of the first action where it differs from what was held just before.
     done_precision, done_recall: of plans whose every slot is none.
-    camera_accuracy: of slots that turn the camera.
+    camera_accuracy: of slots that turn the camera, by its keys or by the mouse: whether the same way.
     confusion: (K, K) first actions, rows the truth.
     cross_entropy, base_rate_entropy: nats per slot, of the model and of the training marginals (unigram baseline).
     explained: share of the base rate's entropy that the model explains.
     calibration: (mean confidence, accuracy, samples) per tenth of confidence; calibration_error: expected.
+    look: per axis of the mouse how far off it is, empty without one.
     momentary: per momentary key (see `core.momentary`) how many of its presses are predicted.
     """
 
@@ -92,6 +95,7 @@ class Scores:
     calibration: tuple[tuple[float, float, int], ...] = ()
     goal_swap: GoalSwap | None = None
     momentary: Mapping[str, PressScore] = field(default_factory=dict)
+    look: Mapping[str, AxisScore] = field(default_factory=dict)
     baselines: Mapping[str, "Scores"] = field(default_factory=dict)
 
     @property
@@ -114,7 +118,8 @@ class Scores:
         baselines = {name: scores.to_json() for name, scores in self.baselines.items()}
         presses = {key: score.to_json() for key, score in self.momentary.items()}
         brief = {"momentary_recall": self.momentary_recall, "momentary": presses}
-        return plain(asdict(self) | {"keys": keys, **brief, "baselines": baselines})
+        fields = plain(asdict(self) | {"keys": keys, **brief, "baselines": baselines})
+        return fields if self.look else {name: value for name, value in fields.items() if name != "look"}
 
     def columns(self, name: str) -> dict[str, dict[str, Json]]:
         """For `table`: these scores under a model's name, then those of its baselines."""
@@ -235,17 +240,23 @@ def scores(
     truth_logp: Floats | None = None,
     first_probs: Floats | None = None,
     brief: Collection[str] = (),
+    turned: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None,
 ) -> Scores:
     """All metrics that need one run of the model only.
 
     before: (N,) what was held just before, see `last_actions`; train: the columns that the base rate is counted on;
     truth_logp: (N, H) log-probability of each true slot given the true slots before it; first_probs: (N, K);
-    brief: the momentary keys, see `momentary_keys`.
+    brief: the momentary keys, see `momentary_keys`; turned: (N, H, 2) true and predicted bins of the mouse.
     """
     none = len(space) - 1
     keys = key_scores(truth, pred, space)
-    done, said = (truth == none).all(1), (pred == none).all(1)
-    turns = np.isin(truth, [space.index(key) for key in space.camera])
+    looked = Looked.of(space, truth, turned)
+    done, said = (truth == none) & looked.still, (pred == none) & looked.said_still
+    done, said = done.all(1), said.all(1)
+    by_key = np.isin(truth, [space.index(key) for key in space.camera])
+    turns = by_key | (looked.side != 0)
+    same_way = (~by_key | (truth == pred)) & (looked.side == looked.said_side)
+    right = (truth == pred) & looked.right
     changes = np.zeros(len(truth), bool) if before is None else (before >= 0) & (before != truth[:, 0])
     error, parts = (None, ()) if first_probs is None else calibration(first_probs, truth[:, 0])
     nats = None if truth_logp is None else float(-truth_logp.mean())
@@ -254,13 +265,13 @@ def scores(
         samples=len(truth),
         first_action_accuracy=float((truth[:, 0] == pred[:, 0]).mean()),
         slot_accuracy=tuple(map(float, (truth == pred).mean(0))),
-        exact_chunk=float((truth == pred).all(1).mean()),
+        exact_chunk=float(right.all(1).mean()),
         macro_f1=macro_f1(keys.values()),
         change_accuracy=ratio((changes & (truth[:, 0] == pred[:, 0])).sum(), changes.sum()),
         keys=keys,
         done_precision=ratio((done & said).sum(), said.sum()),
         done_recall=ratio((done & said).sum(), done.sum()),
-        camera_accuracy=ratio((turns & (truth == pred)).sum(), turns.sum()),
+        camera_accuracy=ratio((turns & same_way).sum(), turns.sum()),
         confusion=tuple(tuple(map(int, row)) for row in confusion(truth, pred, len(space))),
         cross_entropy=nats,
         base_rate_entropy=base,
@@ -268,6 +279,7 @@ def scores(
         calibration_error=error,
         calibration=parts,
         momentary={key: press_score(truth, pred, space.index(key)) for key in brief},
+        look=looked.scores(space),
     )
 
 
@@ -301,6 +313,16 @@ NUMBERS: Final = {
     "calibration error": "calibration_error",
 }
 """The lines of a table, and which number of `Scores` each shows."""
+_LOOK_LINES: Final = {
+    f"{axis}, {label}": ("look", axis, name)
+    for axis in ("yaw", "pitch")
+    for label, name in (
+        ("error in degrees", "error_deg"),
+        ("where it turns", "turning_error_deg"),
+        ("direction", "direction_accuracy"),
+    )
+}
+"""Where any of the scores has a mouse."""
 _LINES: Final = {label: (name,) for label, name in NUMBERS.items()} | {
     "goal swap changes": ("goal_swap", "changed"),
     "goal swap effect": ("goal_swap", "effect"),
@@ -309,4 +331,5 @@ _LINES: Final = {label: (name,) for label, name in NUMBERS.items()} | {
 
 def table(results: Mapping[str, Mapping[str, Json]]) -> str:
     """Scores side by side as text: a column a model, a line a number. results: name to `Scores.to_json()`."""
-    return tables.aligned(tables.rows(results, _LINES))
+    looks = any("look" in found for found in results.values())
+    return tables.aligned(tables.rows(results, _LINES | _LOOK_LINES if looks else _LINES))

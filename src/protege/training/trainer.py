@@ -114,7 +114,10 @@ class ActionTrainer(SFTTrainer):
             self.control.should_save = self.control.should_training_stop = True
             return {}
         data = self.held_back.data
-        result = scores(data.columns[self.rows], found.pred, data.shape.space, truth_logp=found.truth_logp)
+        turned = data.turned[self.rows], found.turned
+        result = scores(
+            data.columns[self.rows], found.pred, data.shape.space, truth_logp=found.truth_logp, turned=turned
+        )
         metrics = {f"eval_{name}": getattr(result, name) for name in SCORES}
         metrics["eval_loss"] = metrics["eval_cross_entropy"]
         model.eval()  # TRL tells training and evaluation logs apart by this

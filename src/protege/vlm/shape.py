@@ -126,7 +126,8 @@ class AnswerShape:
             Part(actions, tuple(pieces[1] for pieces in row), actions.index(NO_KEYS))
             for actions, row in zip(choices, found, strict=True)
         )
-        shape = cls(parts, *fixed.pop(), horizon)
+        head, sep, tail = fixed.pop()
+        shape = cls(parts, head, sep, tail, horizon)
         rng = random.Random(0)
         for _ in range(_MIXES):  # neighbours of another kind must not change a slot's tokens either
             mix = [rng.randrange(len(shape.part(place).choices)) for place in range(shape.places)]
