@@ -11,7 +11,6 @@ from protege.core import ActionSpace, Session, SessionInfo, SessionWriter
 from protege.core.events import CUT, Held, Key, Motion, Pause, frame_actions
 from protege.core.frame import encode_jpeg
 from protege.core.looking import look
-from protege.core.quality import assess
 from protege.core.session import check, repair
 from protege.errors import UserError
 from protege.recorder import clips, editing
@@ -223,12 +222,3 @@ def test_the_end_of_a_clip_is_a_cut(tmp_path):
     events = clips.clip_events(clips.Clip(session, 0, 3))
     assert isinstance(events[-1], Pause)
     assert events[-1].pause == CUT
-
-
-def test_looking_about_is_no_idleness_and_a_mouse_that_lay_still_is_told(tmp_path):
-    looked = make(tmp_path / "a", [(i * PERIOD + 5, 60, 0) for i in range(12)])
-    still = make(tmp_path / "b", [(5, 0, 1)])
-    assert assess(looked).idle == 0
-    assert not [reason for reason in assess(looked).reasons if "mouse" in reason or "hardly any keys" in reason]
-    assert any("mouse never turned the view" in reason for reason in assess(still).reasons)
-    assert assess(still).idle == 1

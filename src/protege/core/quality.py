@@ -74,7 +74,6 @@ def assess(session: Session) -> Quality:
     """Figures and verdict of a session; decodes at most 32 of its frames, at a fraction of their size."""
     info, frames = session.info, len(session)
     rows = session.actions()
-    idle = _idle(session, rows)
     seconds = session.duration_s
     fps = frames / seconds
     dropped = info.dropped / (info.dropped + frames)
@@ -83,7 +82,7 @@ def assess(session: Session) -> Quality:
         *_rate_reasons(fps, info.frame_hz, dropped, info.dropped),
         *_break_reasons(session, seconds),
         *_missing_reasons(info.extra),
-        *_key_reasons(session, idle, shares),
+        *_key_reasons(session, rows, shares),
         *_picture_reasons(session),
     ]
     return Quality(
@@ -93,7 +92,7 @@ def assess(session: Session) -> Quality:
         target_fps=info.frame_hz,
         dropped=dropped,
         key_shares=shares,
-        idle=float(idle.mean()),
+        idle=float(rows[:, -1].mean()),
         presses=sum(isinstance(event, Key) and event.down for event in session.events),
         per_hour=PerHour(round(3600 / SEGMENT_S), round(3600 * fps)),
         reasons=tuple(reasons),
@@ -168,30 +167,18 @@ def _count(extra: Mapping[str, Json], name: str) -> float:
     return float(value) if is_number(value) and 0 <= value < NEVER_NS else 0.0
 
 
-def _idle(session: Session, rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(T,) whether nothing was done in a frame: no key held, and a mouse that is recorded turned nothing.
-
-    rows: (T, K) the session's actions
-    """
-    turned = np.array([bool(action) for action in session.info.space.turned(session.motion())])
-    return rows[:, -1] & ~turned
-
-
-def _key_reasons(session: Session, idle: NDArray[np.bool_], shares: dict[str, float]) -> list[str]:
+def _key_reasons(session: Session, rows: NDArray[np.bool_], shares: dict[str, float]) -> list[str]:
     space = session.info.space
     if session.info.extra.get("keys") is False:
         return ["no keys: a plain video says nothing about what was pressed; it can be labeled, not learned from"]
-    active = 1 - float(idle.mean())
+    active = 1 - float(rows[:, -1].mean())
     reasons = []
     if active < MIN_ACTIVE:
         reasons.append(
             f"hardly any keys: held in {100 * active:.1f} % of the frames (at least {100 * MIN_ACTIVE:.0f} %); "
             "play with the keyboard, and check with protege doctor that keys are heard"
         )
-    if space.look is not None:
-        if not session.motion()[:, 0].any():
-            reasons.append("the mouse never turned the view; look around with it, and check it with protege game check")
-    elif space.camera and not any(shares[key] for key in space.camera):
+    if space.camera and not any(shares[key] for key in space.camera):
         names = " ".join(key for key in space.pressable if key in space.camera)
         reasons.append(f"the camera keys ({names}) were never used; turn with them while playing, not with the mouse")
     return reasons
