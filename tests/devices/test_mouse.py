@@ -63,7 +63,7 @@ def click(number):
 def test_every_count_is_heard_also_at_the_edge_of_the_screen(pointer, heard):
     rng = random.Random(0)
     pointer.place(0, 0)
-    with KeyListener(NAMES, heard.key) as listener:
+    with KeyListener(NAMES, heard.key, motion=True) as listener:
         sent = [0, 0]
         for _ in range(300):
             dx, dy = rng.randint(-30, 5), rng.randint(-30, 30)
@@ -82,6 +82,8 @@ def test_buttons_and_the_wheel_are_keys(pointer, heard):
         pointer.hold(frozenset(("right", "middle")))
         until(lambda: listener.held == {"mouse_right"})
         assert listener.down_now() == {"mouse_right"}
+        pointer.move(5, 5)
+        assert listener.motion() == []  # nobody asked for it
         for number in (4, 5, 5, 6):
             click(number)
         until(lambda: len(heard.events) >= 8)
@@ -93,7 +95,7 @@ def test_buttons_and_the_wheel_are_keys(pointer, heard):
 
 
 def test_motion_has_the_time_at_which_it_was_moved_however_late_it_is_asked_for(pointer, heard):
-    with KeyListener(NAMES, heard.key) as listener:
+    with KeyListener(NAMES, heard.key, motion=True) as listener:
         before = time.perf_counter_ns()
         pointer.move(3, 0)
         after = time.perf_counter_ns()

@@ -85,7 +85,7 @@ class Turning:
         self.window = GameWindow(TITLE)
         self._view = view
         self._end = threading.Event()
-        self._hook = XMouseHook(lambda event: None)
+        self._hook = XMouseHook(lambda event: None, motion=True)
         self._hook.start()
         self._thread = threading.Thread(target=self._work)
         self._thread.start()

@@ -37,16 +37,18 @@ def open_hook(put: Put, own: Presser | None = None) -> Hook:
     return MacHook(put, own)
 
 
-def open_mouse(put: Put) -> MouseHook:
-    """This system's hook of the mouse: buttons and wheel go to `put`. Errors as for `open_hook`."""
+def open_mouse(put: Put, motion: bool) -> MouseHook:
+    """This system's hook of the mouse. put: gets buttons and wheel; motion: whether that is heard, too. Errors as for
+    `open_hook`.
+    """
     if sys.platform == "linux":
         from protege.devices.x11_mouse import XMouseHook
 
-        return XMouseHook(put)
+        return XMouseHook(put, motion)
     if sys.platform == "win32":
         from protege.devices.win32_mouse import Win32MouseHook  # pyright: ignore[reportMissingImports]
 
-        return Win32MouseHook(put)
+        return Win32MouseHook(put, motion)
     from protege.devices.mac_mouse import MacMouseHook
 
-    return MacMouseHook(put)
+    return MacMouseHook(put, motion)

@@ -137,7 +137,7 @@ class KeyListener:
         self._hook: Hook = open_hook(self._queue.put)
         self._mouse: MouseHook | None = None
         if motion or names & PLACES.keys():
-            self._mouse = open_mouse(self._queue.put)
+            self._mouse = open_mouse(self._queue.put, motion)
         self._thread = threading.Thread(target=self._work, name="keys taken", daemon=True)
         self.presses = 0
         """Of any key, repeats left out where the system tells them apart."""

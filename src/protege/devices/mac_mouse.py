@@ -21,13 +21,14 @@ class MacMouseHook:
     device itself.
     """
 
-    def __init__(self, put: Put) -> None:
+    def __init__(self, put: Put, motion: bool) -> None:
         try:
             from pynput import mouse
         except ImportError:
             raise MissingExtra("pynput", "record") from None
         self._quartz = quartz()
         self._put = put
+        self._motion = motion
         self._whole = Whole()
         self._moves: deque[tuple[int, int, int]] = deque()
         self._listener = mouse.Listener(darwin_intercept=self._take)
@@ -63,7 +64,8 @@ class MacMouseHook:
         pressed = (q.kCGEventLeftMouseDown, q.kCGEventRightMouseDown, q.kCGEventOtherMouseDown)
         released = (q.kCGEventLeftMouseUp, q.kCGEventRightMouseUp, q.kCGEventOtherMouseUp)
         if kind == q.kCGEventMouseMoved or kind in dragged:
-            self._moves.append((t_ns, field("kCGMouseEventDeltaX"), field("kCGMouseEventDeltaY")))
+            if self._motion:
+                self._moves.append((t_ns, field("kCGMouseEventDeltaX"), field("kCGMouseEventDeltaY")))
         elif kind in pressed or kind in released:
             if (number := field("kCGMouseEventButtonNumber")) < len(_NAMES):
                 self._tell(_NAMES[number], kind in pressed, t_ns)

@@ -11,7 +11,7 @@ WAIT_S: Final = 2.0
 
 def try_mouse() -> bool:
     """Whether moving the mouse by a count to and fro was heard. UserError where it can be neither moved nor heard."""
-    hook = open_mouse(lambda event: None)
+    hook = open_mouse(lambda event: None, motion=True)
     pointer = open_pointer()
     try:
         hook.start()

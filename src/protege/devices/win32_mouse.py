@@ -43,8 +43,9 @@ _SCREEN: Final = {False: (0, 1), True: (78, 79)}
 class Win32MouseHook:
     """Implements `MouseHook` with a window that is never seen, which gets the raw input, and a thread for it."""
 
-    def __init__(self, put: Put) -> None:
+    def __init__(self, put: Put, motion: bool) -> None:
         self._put = put
+        self._motion = motion
         self._whole, self._turned = Whole(), Whole(_NOTCH)
         self._moves: deque[tuple[int, int, int]] = deque()
         self._place: tuple[int, int] | None = None
@@ -114,7 +115,7 @@ class Win32MouseHook:
         if told != ctypes.sizeof(RawMouse) or found.header.type != 0:
             return
         t_ns = time.perf_counter_ns()
-        if any(counts := self._counts(found)):
+        if self._motion and any(counts := self._counts(found)):
             self._moves.append((t_ns, *counts))
         for name, (pressed, released) in _BUTTONS.items():
             for flag, down in ((pressed, True), (released, False)):

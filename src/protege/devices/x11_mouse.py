@@ -45,9 +45,10 @@ _SAME_CLOCK_NS: Final = 10_000_000_000
 class XMouseHook:
     """Implements `MouseHook` on an X server: a thread hears buttons, motion waits until it is asked for."""
 
-    def __init__(self, put: Put) -> None:
-        """UserError without a display or without XInput 2."""
+    def __init__(self, put: Put, motion: bool) -> None:
+        """motion: whether it is heard, too. UserError without a display or without XInput 2."""
         self._put = put
+        self._moves = motion
         self._display, self._opcode = _connected()
         self._motion = _XMotion()
         self._thread = threading.Thread(target=self._work, name="mouse heard", daemon=True)
@@ -65,7 +66,8 @@ class XMouseHook:
             mask = xinput.RawButtonPressMask | xinput.RawButtonReleaseMask
             self._display.screen().root.xinput_select_events([(xinput.AllMasterDevices, mask)])
             self._display.sync()
-            self._motion.start()
+            if self._moves:
+                self._motion.start()
         except connection_errors() as error:
             raise DisplayGone(f"the display is gone ({type(error).__name__})") from None
         self._thread.start()
@@ -183,7 +185,7 @@ class _XMotion:
         if self._ahead_ns is None:
             self._ahead_ns = 0 if behind_ns < _SAME_CLOCK_NS else behind_ns
         self._ahead_ns = min(self._ahead_ns, behind_ns)
-        return now - (behind_ns - self._ahead_ns)
+        return now // _MS * _MS - (behind_ns - self._ahead_ns)
 
 
 def _connected() -> "tuple[Display, int]":
