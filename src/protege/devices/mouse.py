@@ -39,7 +39,8 @@ class MouseHook(Protocol):
 
     def motion(self) -> list[Motion]:
         """What was moved since the last call, in whole counts; nothing where it is not heard. Any thread may ask, and
-        one has to a few times a second. Asked for, not told, since telling each of a thousand motions a second costs more than a recording.
+        one has to a few times a second. Asked for, not told, since telling each of a thousand motions a second costs
+        more than a recording.
         """
         ...
 
