@@ -37,6 +37,17 @@ def record(seconds: float, kills: int, json_: bool) -> None:
     _show(record.run(seconds, kills, _say), json_)
 
 
+@command.command("mouse", epilog=examples("python -m bench mouse", "python -m bench mouse --seconds 20 --json"))
+@click.option("--part", "parts", multiple=True, help="Only these. Default: all of them.")
+@click.option("--seconds", type=Number(1), default=60.0, show_default=True, help="Length of each measurement.")
+@AS_JSON
+def mouse(parts: tuple[str, ...], seconds: float, json_: bool) -> None:
+    """The mouse: is every count recorded, and what does it cost?"""
+    from bench import mouse
+
+    _show(mouse.run(mouse.MouseBench(parts, seconds), _say), json_)
+
+
 @command.command("label", epilog=examples("python -m bench label", "python -m bench label --hours 0.1 --requests 50"))
 @click.option("--hours", type=Number(0, min_open=True), default=1.0, show_default=True, help="Of play to label.")
 @click.option("--origin-hours", type=Number(0), help="Of them in the origin's way too. Default: all.")

@@ -50,7 +50,7 @@ def cost(folder: Path, seconds: float) -> list[Figure]:
 def _recorder_alone(folder: Path, name: str, seconds: float, fps: int) -> tuple[float, int]:
     """(percent of a core, dropped frames) of a recording of the window as it is."""
     with stage.process(*stage.recorder(folder, name, "--fps", str(fps))) as recorder:
-        percent = _percent({"recorder": recorder.pid}, seconds)["recorder"]
+        percent = percent_of_a_core({"recorder": recorder.pid}, seconds)["recorder"]
         stage.stop(recorder)
     return percent, Session.open(folder / name).info.dropped
 
@@ -68,12 +68,12 @@ def _beside_ffmpeg(folder: Path, seconds: float) -> tuple[float, float, int, int
         stage.process(*stage.recorder(folder, "at720", *options)) as recorder,
         _ffmpeg(rect, quality, folder / "peer.mkv") as ffmpeg,
     ):
-        percent = _percent({"recorder": recorder.pid, "ffmpeg": ffmpeg.pid}, seconds)
+        percent = percent_of_a_core({"recorder": recorder.pid, "ffmpeg": ffmpeg.pid}, seconds)
         stage.stop(recorder)
     return percent["recorder"], percent["ffmpeg"], Session.open(folder / "at720").info.dropped, quality
 
 
-def _percent(processes: Mapping[str, int], seconds: float) -> dict[str, float]:
+def percent_of_a_core(processes: Mapping[str, int], seconds: float) -> dict[str, float]:
     """CPU time of processes over the same `seconds`, in percent of a core."""
     time.sleep(SETTLE_S)
     watched = {name: psutil.Process(pid) for name, pid in processes.items()}

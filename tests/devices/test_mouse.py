@@ -1,16 +1,17 @@
 """The mouse heard on a real X server, and counts of which none is lost."""
 
+import itertools
 import random
-import threading
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protege.core.events import Key, Motion
+from protege.core.events import Key
 from protege.devices import x11
 from protege.devices.keyboard import KeyListener
-from protege.devices.mouse import Whole
+from protege.devices.mouse import Whole, summed
 from protege.devices.pointer import XPointer
 from tests.devices.hands import until
 
@@ -23,15 +24,16 @@ class Heard:
     def __init__(self):
         self.events = []
         self.moved_by = [0, 0]
-        self._lock = threading.Lock()
 
     def key(self, name, down, t_ns):
         self.events.append(Key(t_ns, name, down))
 
-    def moved(self, dx, dy, t_ns):
-        self.events.append(Motion(t_ns, dx, dy))
-        self.moved_by[0] += dx
-        self.moved_by[1] += dy
+    def take(self, listener):
+        for motion in listener.motion():
+            self.events.append(motion)
+            self.moved_by[0] += motion.dx
+            self.moved_by[1] += motion.dy
+        return self.moved_by
 
 
 @pytest.fixture
@@ -61,13 +63,13 @@ def click(number):
 def test_every_count_is_heard_also_at_the_edge_of_the_screen(pointer, heard):
     rng = random.Random(0)
     pointer.place(0, 0)
-    with KeyListener(NAMES, heard.key, moved=heard.moved):
+    with KeyListener(NAMES, heard.key, motion=True) as listener:
         sent = [0, 0]
         for _ in range(300):
             dx, dy = rng.randint(-30, 5), rng.randint(-30, 30)
             pointer.move(dx, dy)
             sent = [sent[0] + dx, sent[1] + dy]
-        until(lambda: heard.moved_by == sent)
+        until(lambda: heard.take(listener) == sent)
     assert heard.moved_by == sent
     times = [event.t_ns for event in heard.events]
     assert times == sorted(times)
@@ -80,6 +82,8 @@ def test_buttons_and_the_wheel_are_keys(pointer, heard):
         pointer.hold(frozenset(("right", "middle")))
         until(lambda: listener.held == {"mouse_right"})
         assert listener.down_now() == {"mouse_right"}
+        pointer.move(5, 5)
+        assert listener.motion() == []  # nobody asked for it
         for number in (4, 5, 5, 6):
             click(number)
         until(lambda: len(heard.events) >= 8)
@@ -90,19 +94,25 @@ def test_buttons_and_the_wheel_are_keys(pointer, heard):
     assert told[2:] == notches
 
 
-def test_by_their_times_motion_before_a_click_comes_before_it(pointer, heard):
-    with KeyListener(NAMES, heard.key, moved=heard.moved):
-        for _ in range(20):
-            pointer.move(3, 0)
-            click(1)
-        until(lambda: len(heard.events) >= 40 and heard.moved_by[0] == 60)
-    moved, at_presses = 0, []
-    for event in sorted(heard.events, key=lambda event: (event.t_ns, isinstance(event, Key))):
-        if isinstance(event, Motion):
-            moved += event.dx
-        elif event.down:
-            at_presses.append(moved)
-    assert at_presses == list(range(3, 61, 3))
+def test_motion_has_the_time_at_which_it_was_moved_however_late_it_is_asked_for(pointer, heard):
+    with KeyListener(NAMES, heard.key, motion=True) as listener:
+        before = time.perf_counter_ns()
+        pointer.move(3, 0)
+        after = time.perf_counter_ns()
+        time.sleep(0.3)
+        until(lambda: heard.take(listener)[0] == 3)
+    # The server counts in milliseconds.
+    assert before - 1_000_000 <= heard.events[0].t_ns <= after
+
+
+def test_motion_of_less_than_five_milliseconds_is_one():
+    moves = [(t_us * 1000, 1, -1) for t_us in range(0, 20_000, 1000)]
+    told = summed(moves, Whole())
+    assert sum(motion.dx for motion in told) == 20
+    assert sum(motion.dy for motion in told) == -20
+    times = [-1, *(motion.t_ns for motion in told)]
+    assert all(0 < later - earlier < 5_000_000 for earlier, later in itertools.pairwise(times))
+    assert len(told) == 5
 
 
 def test_without_a_mouse_in_the_names_none_is_heard(pointer, heard):

@@ -6,6 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from protege.core import Session
+from protege.core.events import Motion
+from protege.core.looking import look
+from protege.core.session import rewrite_events
 from tests import forked
 from tests.cloning.stores import store, store_2
 from tests.labeling.recordings import HOLD, record
@@ -76,6 +80,21 @@ def sessions(root: Path) -> None:
     shutil.copytree(root / "raw" / "s0", root / "runs" / "run0")
     path = root / "runs" / "run0" / "session.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "source": "agent"}))
+
+    moused(root)
+
+
+def moused(root: Path) -> None:
+    """The first recording once more, with a mouse that moves all the time."""
+    folder = root / "moused" / "s0"
+    shutil.copytree(root / "raw" / "s0", folder)
+    path = folder / "session.json"
+    fields = json.loads(path.read_text())
+    fields["action_space"]["look"] = look().to_json()
+    path.write_text(json.dumps({**fields, "format_version": 2}))
+    session = Session.open(folder)
+    moves = [Motion(int(t_ns) + step * 5_000_000, step - 3, 40) for t_ns in session.t_ns for step in range(10)]
+    rewrite_events(folder, sorted([*session.events, *moves], key=lambda event: event.t_ns))
 
 
 def pictures_and_videos(root: Path) -> None:

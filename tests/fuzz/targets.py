@@ -74,6 +74,14 @@ READ_SESSION: Final = (
     one("replay raw/s0 --window nothing --countdown 0"),
     one("arena record --out raw --episodes 1", "raw/arena*", every=8),
 )
+READ_MOUSED: Final = (
+    one("doctor moused/s0"),
+    Command((("doctor", "moused/s0", "--repair"), ("doctor", "moused/s0")), ("moused/s0", "moused/s0/*"), mended=True),
+    one("sessions --in moused"),
+    one("sessions trim moused/s0 --from 0.3 --to 1.5", "moused/s0_*"),
+    one("sessions split moused/s0 --at 0.5 --at 1.1", "moused/s0_*"),
+    one("sessions merge moused/s0 moused/s0 --name both", "moused/both*"),
+)
 READ_LABELED: Final = (
     one("review --in labeled"),
     one("review s0_seg000 --in labeled --goal Open~the~door", "labeled/s0_seg000/*"),
@@ -93,6 +101,7 @@ TARGETS: Final = (
     Target("session.json", "light", ("raw", "runs"), SESSION_FILES[:1], READ_SESSION, 4),
     Target("frames.jsonl", "light", ("raw", "runs"), SESSION_FILES[1:2], READ_SESSION, 3),
     Target("events.jsonl", "light", ("raw", "runs"), SESSION_FILES[2:], READ_SESSION, 3),
+    Target("mouse", "light", ("moused",), ("moused/s0/session.json", "moused/s0/events.jsonl"), READ_MOUSED, 3),
     Target("frames", "light", ("raw",), ("raw/s0/frames/*.jpg",), READ_SESSION, 2, ("raw/s0/frames", "raw/s0")),
     Target("agent run", "light", ("runs",), ("runs/run0/*.json*",), (READ_SESSION[13],)),
     Target("segment", "light", ("labeled", "raw"), SEGMENT_FILES, READ_LABELED, 4),

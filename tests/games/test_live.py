@@ -113,9 +113,9 @@ def test_keys_are_heard_in_the_games_window_only(toy, hands):
 
         fingers = threading.Thread(target=play)
 
-        def listen(heard, moved):
+        def listen(heard):
             fingers.start()
-            return KeyListener(NAMES | BUTTONS, heard, moved=moved)
+            return KeyListener(NAMES | BUTTONS, heard, motion=True)
 
         assert hear(window, MonotonicClock(), listen, 2.5, 20) == Played(("k", "j"), ("mouse_right",), 30)
         fingers.join()
@@ -128,7 +128,7 @@ def test_keys_are_heard_in_the_games_window_only(toy, hands):
 def test_where_no_key_comes_the_guided_command_says_how_to_name_them(toy):
     window = find_window(TITLE)
     with pytest.raises(UserError, match="--keys"):
-        hear(window, MonotonicClock(), lambda heard, moved: KeyListener(NAMES, heard), 1, 0.2)
+        hear(window, MonotonicClock(), lambda heard: KeyListener(NAMES, heard), 1, 0.2)
     window.close()
 
 

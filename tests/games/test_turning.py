@@ -84,23 +84,19 @@ class Turning:
     def __init__(self, view):
         self.window = GameWindow(TITLE)
         self._view = view
-        self._end, self._moved = threading.Event(), threading.Event()
-        self._hook = XMouseHook(lambda event: None, self._move)
+        self._end = threading.Event()
+        self._hook = XMouseHook(lambda event: None, motion=True)
         self._hook.start()
         self._thread = threading.Thread(target=self._work)
         self._thread.start()
 
-    def _move(self, dx, dy, t_ns):
-        self._view.move(dx, dy)
-        self._moved.set()
-
     def _work(self):
         context = self.window.window.create_gc()
-        while not self._end.is_set():
+        while not self._end.wait(0.02):
+            for motion in self._hook.motion():
+                self._view.move(motion.dx, motion.dy)
             self.window.window.put_pil_image(context, 0, 0, Image.fromarray(self._view.grab().rgb))
             self.window.display.sync()
-            self._moved.wait(0.2)
-            self._moved.clear()
 
     def close(self):
         self._end.set()

@@ -40,7 +40,7 @@ def windows(xvfb):
 def recording(windows, tmp_path):
     path = tmp_path / "looking.yaml"
     path.write_text(PROFILE)
-    started = Recording(tmp_path / "raw", "--game", str(path))
+    started = Recording(tmp_path / "raw", "--game", str(path), "--start-now")
     yield started
     started.process.kill()
     started.process.communicate()
@@ -64,9 +64,6 @@ def test_what_is_moved_in_the_game_while_recording_is_stored_to_the_count_and_no
 ):
     game, other = windows
     game.focus()
-    time.sleep(2)
-    swing(pointer, 5, 100, 100)  # not recording yet
-    tap("p")
     recording.wait_for_frames(3)
     first = swing(pointer, 60, 3, -2)
     pointer.hold(frozenset(("left",)))

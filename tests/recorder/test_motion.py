@@ -25,6 +25,12 @@ class Looking(Game):
 
     def __init__(self, tmp_path, **config):
         super().__init__(tmp_path, space=SPACE, **config)
+        self.moved = []
+        self.recorder.motion = self.take
+
+    def take(self):
+        moved, self.moved = self.moved, []
+        return moved
 
     def create(self, window, rect):
         info = SessionInfo(space=SPACE, frame_size=self.config.size, window={"title": window.title, **vars(rect)})
@@ -32,7 +38,7 @@ class Looking(Game):
 
     def move(self, dx, dy=0):
         self.clock.advance(0.001)
-        self.recorder.moved(dx, dy, self.clock.now_ns())
+        self.moved.append(Motion(self.clock.now_ns(), dx, dy))
         self.clock.advance(0.001)
 
 

@@ -200,7 +200,7 @@ def _played(window: "Window", seconds: float) -> "Played":
         f"mouse; {seconds:g} s from the first key"
     )
     names = NAMES | ON_THE_MOUSE
-    return hear(window, MonotonicClock(), lambda heard, moved: KeyListener(names, heard, moved=moved), seconds)
+    return hear(window, MonotonicClock(), lambda heard: KeyListener(names, heard, motion=True), seconds)
 
 
 def _mouse_named(text: str) -> "Mouse | None":

@@ -3,7 +3,7 @@
 import sys
 
 from protege.devices.keys import Hook, Presser, Put
-from protege.devices.mouse import MouseHook, Moved
+from protege.devices.mouse import MouseHook
 from protege.devices.moving import Mover, PutMouse
 
 
@@ -59,16 +59,18 @@ def open_hook(put: Put, own: Presser | None = None, mouse: PutMouse | None = Non
     return MacHook(put, own, mouse)
 
 
-def open_mouse(put: Put, moved: Moved) -> MouseHook:
-    """This system's hook of the mouse: buttons and wheel go to `put`, motion to `moved`. Errors as for `open_hook`."""
+def open_mouse(put: Put, motion: bool) -> MouseHook:
+    """This system's hook of the mouse. put: gets buttons and wheel; motion: whether that is heard, too. Errors as for
+    `open_hook`.
+    """
     if sys.platform == "linux":
         from protege.devices.x11_mouse import XMouseHook
 
-        return XMouseHook(put, moved)
+        return XMouseHook(put, motion)
     if sys.platform == "win32":
         from protege.devices.win32_mouse import Win32MouseHook  # pyright: ignore[reportMissingImports]
 
-        return Win32MouseHook(put, moved)
+        return Win32MouseHook(put, motion)
     from protege.devices.mac_mouse import MacMouseHook
 
-    return MacMouseHook(put, moved)
+    return MacMouseHook(put, motion)

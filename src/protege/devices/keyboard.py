@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Final, Protocol
 
 from protege.core.actions import NO_KEYS, Action, ActionSpace
+from protege.core.events import Motion
 from protege.devices.backends import open_hook, open_mouse, open_presser
 from protege.devices.keys import Hook, KeyEvent
-from protege.devices.mouse import CODES, PLACES, MouseHook, Moved
+from protege.devices.mouse import CODES, PLACES, MouseHook
 from protege.devices.places import NAMES, Place, places_of
 from protege.errors import UserError
 
@@ -124,10 +125,10 @@ class KeyListener:
         names: frozenset[str],
         heard: KeyHeard,
         aliases: Mapping[str, str] | None = None,
-        moved: Moved | None = None,
+        motion: bool = False,
     ) -> None:
-        """names: the keys to report; aliases: other keys that count as one of them, e.g. {"ctrl": "c"}; moved: called
-        for every motion of the mouse, in the system's thread.
+        """names: the keys to report; aliases: other keys that count as one of them, e.g. {"ctrl": "c"}; motion: whether
+        `motion` will be asked for.
         """
         self._heard = heard
         self._keys = HeldKeys(names, aliases)
@@ -135,8 +136,8 @@ class KeyListener:
         self._queue: queue.SimpleQueue[KeyEvent | None] = queue.SimpleQueue()
         self._hook: Hook = open_hook(self._queue.put)
         self._mouse: MouseHook | None = None
-        if moved is not None or names & PLACES.keys():
-            self._mouse = open_mouse(self._queue.put, moved or _ignored)
+        if motion or names & PLACES.keys():
+            self._mouse = open_mouse(self._queue.put, motion)
         self._thread = threading.Thread(target=self._work, name="keys taken", daemon=True)
         self.presses = 0
         """Of any key, repeats left out where the system tells them apart."""
@@ -155,6 +156,10 @@ class KeyListener:
 
     def _buttons_down(self) -> dict[int, Place | None]:
         return {} if self._mouse is None else {CODES[name]: PLACES[name] for name in self._mouse.down()}
+
+    def motion(self) -> list[Motion]:
+        """How the mouse was moved since the last call. DisplayGone if that can no longer be heard."""
+        return [] if self._mouse is None else self._mouse.motion()
 
     @property
     def alive(self) -> bool:
@@ -185,7 +190,3 @@ class KeyListener:
             self._mouse.stop()
         self._queue.put(None)
         self._thread.join(JOIN_S)
-
-
-def _ignored(dx: int, dy: int, t_ns: int) -> None:
-    """Motion that nobody asked for."""

@@ -1,13 +1,15 @@
 """The mouse on macOS through pynput's event tap: the motion that Quartz reports. Not tested: we have no Mac."""
 
 import time
+from collections import deque
 from typing import Final
 
 from protege.core.actions import Action
+from protege.core.events import Motion
 from protege.core.looking import WHEEL
 from protege.devices.keys import KeyEvent, Put
 from protege.devices.mac_keys import quartz
-from protege.devices.mouse import CODES, PLACES, Moved
+from protege.devices.mouse import CODES, PLACES, Whole, summed
 from protege.errors import MissingExtra
 
 _NAMES: Final = ("mouse_left", "mouse_right", "mouse_middle", "mouse_4", "mouse_5")
@@ -19,14 +21,16 @@ class MacMouseHook:
     device itself.
     """
 
-    def __init__(self, put: Put, moved: Moved) -> None:
+    def __init__(self, put: Put, motion: bool) -> None:
         try:
             from pynput import mouse
         except ImportError:
             raise MissingExtra("pynput", "record") from None
         self._quartz = quartz()
         self._put = put
-        self._moved = moved
+        self._motion = motion
+        self._whole = Whole()
+        self._moves: deque[tuple[int, int, int]] = deque()
         self._listener = mouse.Listener(darwin_intercept=self._take)
 
     @property
@@ -43,6 +47,10 @@ class MacMouseHook:
         pressed = self._quartz.CGEventSourceButtonState
         return frozenset(name for number, name in enumerate(_NAMES) if pressed(state, number))
 
+    def motion(self) -> list[Motion]:
+        # One at a time, since the other thread goes on adding.
+        return summed([self._moves.popleft() for _ in range(len(self._moves))], self._whole)
+
     def stop(self) -> None:
         self._listener.stop()
 
@@ -56,9 +64,8 @@ class MacMouseHook:
         pressed = (q.kCGEventLeftMouseDown, q.kCGEventRightMouseDown, q.kCGEventOtherMouseDown)
         released = (q.kCGEventLeftMouseUp, q.kCGEventRightMouseUp, q.kCGEventOtherMouseUp)
         if kind == q.kCGEventMouseMoved or kind in dragged:
-            dx, dy = field("kCGMouseEventDeltaX"), field("kCGMouseEventDeltaY")
-            if dx or dy:
-                self._moved(dx, dy, t_ns)
+            if self._motion:
+                self._moves.append((t_ns, field("kCGMouseEventDeltaX"), field("kCGMouseEventDeltaY")))
         elif kind in pressed or kind in released:
             if (number := field("kCGMouseEventButtonNumber")) < len(_NAMES):
                 self._tell(_NAMES[number], kind in pressed, t_ns)

@@ -4,10 +4,11 @@ A game that turns its view reads the mouse's own counts and hides the pointer, o
 the pointer is says nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Final, Protocol
 
 from protege.core.actions import Action
+from protege.core.events import Motion
 from protege.core.looking import BUTTONS, WHEEL
 from protege.devices.places import Place
 
@@ -18,9 +19,6 @@ PLACES: Final = {name: Place(name, name, "", 0, 0, False, -1) for name in (*BUTT
 """A button, or a turn of the wheel, as what a `KeyEvent` names; only its name counts."""
 CODES: Final = {name: -1 - number for number, name in enumerate(PLACES)}
 """Its code in a `KeyEvent`: no key's."""
-
-Moved = Callable[[int, int, int], None]
-"""Called with counts right and down, and when the last of them was heard (perf_counter, ns), in the system's thread."""
 
 
 class MouseHook(Protocol):
@@ -39,8 +37,15 @@ class MouseHook(Protocol):
         """The buttons that are down now, by the system's own word; any thread may ask."""
         ...
 
+    def motion(self) -> list[Motion]:
+        """What was moved since the last call, in whole counts; nothing where it is not heard. Any thread may ask, and
+        one has to a few times a second. Asked for, not told, since telling each of a thousand motions a second costs
+        more than a recording.
+        """
+        ...
+
     def stop(self) -> None:
-        """Ends its thread; motion that was heard is told first. Harmless if the display is gone."""
+        """Ends its thread. Harmless if the display is gone."""
         ...
 
 
@@ -63,3 +68,23 @@ class Whole:
         dx, dy = (abs(rest) // self._parts * (1 if rest > 0 else -1) for rest in self._rest)
         self.add(-dx * self._parts, -dy * self._parts)
         return dx, dy
+
+
+def summed(moves: Iterable[tuple[int, int, int]], whole: Whole) -> list[Motion]:
+    """Motions in their order (when in ns, parts right and down) as whole counts, those of `SUMMED_NS` as one."""
+    found: list[Motion] = []
+    first = last = 0
+
+    def tell() -> None:
+        dx, dy = whole.take()
+        if dx or dy:
+            found.append(Motion(last, dx, dy))
+
+    for t_ns, dx, dy in moves:
+        if t_ns - first >= SUMMED_NS:
+            tell()
+            first = t_ns
+        whole.add(dx, dy)
+        last = max(last, t_ns)
+    tell()
+    return found

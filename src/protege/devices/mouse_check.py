@@ -11,18 +11,18 @@ WAIT_S: Final = 2.0
 
 def try_mouse() -> bool:
     """Whether moving the mouse by a count to and fro was heard. UserError where it can be neither moved nor heard."""
-    told: list[int] = []
-    hook = open_mouse(lambda event: None, lambda dx, dy, t_ns: told.append(abs(dx)))
+    hook = open_mouse(lambda event: None, motion=True)
     pointer = open_pointer()
     try:
         hook.start()
         for right in (1, -1):
-            heard = len(told)
             pointer.move(right, 0)
             end = time.perf_counter() + WAIT_S
-            while len(told) == heard and time.perf_counter() < end:
+            while not (heard := hook.motion()) and time.perf_counter() < end:
                 time.sleep(0.005)
-        return len(told) >= 2
+            if not heard:
+                return False
+        return True
     finally:
         pointer.close()
         hook.stop()

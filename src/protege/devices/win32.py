@@ -59,6 +59,41 @@ class KeyHeard(Structure):
     )
 
 
+def library(name: str) -> Any:
+    """A system library; None elsewhere."""
+    return ctypes.WinDLL(name, use_last_error=True) if sys.platform == "win32" else None
+
+
+def _callback(*types: type) -> Any:
+    return ctypes.WINFUNCTYPE(*types) if sys.platform == "win32" else c_void_p
+
+
+user32 = library("user32")
+kernel32 = library("kernel32")
+dwmapi = library("dwmapi")
+HOOKPROC = _callback(LRESULT, c_int, wintypes.WPARAM, wintypes.LPARAM)
+WNDPROC = _callback(LRESULT, wintypes.HWND, c_uint, wintypes.WPARAM, wintypes.LPARAM)
+WNDENUMPROC = _callback(wintypes.BOOL, wintypes.HWND, wintypes.LPARAM)
+CTRLPROC = _callback(wintypes.BOOL, wintypes.DWORD)
+
+
+class WindowClass(Structure):
+    """WNDCLASSW."""
+
+    _fields_ = (
+        ("style", c_uint),
+        ("procedure", WNDPROC),
+        ("class_extra", c_int),
+        ("window_extra", c_int),
+        ("instance", c_void_p),
+        ("icon", c_void_p),
+        ("cursor", c_void_p),
+        ("background", c_void_p),
+        ("menu", wintypes.LPCWSTR),
+        ("name", wintypes.LPCWSTR),
+    )
+
+
 class RawDevice(Structure):
     """RAWINPUTDEVICE."""
 
@@ -111,41 +146,6 @@ class MouseHeard(Structure):
         ("flags", wintypes.DWORD),
         ("time", wintypes.DWORD),
         ("extra", ULONG_PTR),
-    )
-
-
-def library(name: str) -> Any:
-    """A system library; None elsewhere."""
-    return ctypes.WinDLL(name, use_last_error=True) if sys.platform == "win32" else None
-
-
-def _callback(*types: type) -> Any:
-    return ctypes.WINFUNCTYPE(*types) if sys.platform == "win32" else c_void_p
-
-
-user32 = library("user32")
-kernel32 = library("kernel32")
-dwmapi = library("dwmapi")
-HOOKPROC = _callback(LRESULT, c_int, wintypes.WPARAM, wintypes.LPARAM)
-WNDPROC = _callback(LRESULT, wintypes.HWND, c_uint, wintypes.WPARAM, wintypes.LPARAM)
-WNDENUMPROC = _callback(wintypes.BOOL, wintypes.HWND, wintypes.LPARAM)
-CTRLPROC = _callback(wintypes.BOOL, wintypes.DWORD)
-
-
-class WindowClass(Structure):
-    """WNDCLASSW."""
-
-    _fields_ = (
-        ("style", c_uint),
-        ("procedure", WNDPROC),
-        ("class_extra", c_int),
-        ("window_extra", c_int),
-        ("instance", c_void_p),
-        ("icon", c_void_p),
-        ("cursor", c_void_p),
-        ("background", c_void_p),
-        ("menu", wintypes.LPCWSTR),
-        ("name", wintypes.LPCWSTR),
     )
 
 

@@ -3,14 +3,16 @@
 import ctypes
 import threading
 import time
+from collections import deque
 from collections.abc import Mapping
 from ctypes import wintypes
 from typing import Final
 
 from protege.core.actions import Action
+from protege.core.events import Motion
 from protege.core.looking import WHEEL
 from protege.devices.keys import KeyEvent, Put
-from protege.devices.mouse import CODES, PLACES, SUMMED_NS, Moved, Whole
+from protege.devices.mouse import CODES, PLACES, Whole, summed
 from protege.devices.win32 import WNDPROC, RawDevice, RawHeader, RawMouse, WindowClass, kernel32, user32
 from protege.errors import UserError
 
@@ -41,11 +43,11 @@ _SCREEN: Final = {False: (0, 1), True: (78, 79)}
 class Win32MouseHook:
     """Implements `MouseHook` with a window that is never seen, which gets the raw input, and a thread for it."""
 
-    def __init__(self, put: Put, moved: Moved) -> None:
+    def __init__(self, put: Put, motion: bool) -> None:
         self._put = put
-        self._moved = moved
+        self._motion = motion
         self._whole, self._turned = Whole(), Whole(_NOTCH)
-        self._since_ns = self._heard_ns = 0
+        self._moves: deque[tuple[int, int, int]] = deque()
         self._place: tuple[int, int] | None = None
         self._thread = threading.Thread(target=self._work, name="mouse heard", daemon=True)
         self._thread_id = 0
@@ -71,6 +73,10 @@ class Win32MouseHook:
     def down(self) -> Action:
         return frozenset(name for name, key in _VIRTUAL_KEYS.items() if user32.GetAsyncKeyState(key) & 0x8000)
 
+    def motion(self) -> list[Motion]:
+        # One at a time, since the other thread goes on adding.
+        return summed([self._moves.popleft() for _ in range(len(self._moves))], self._whole)
+
     def stop(self) -> None:
         self._stopping = True
         if self._thread.is_alive():
@@ -91,7 +97,6 @@ class Win32MouseHook:
             user32.MsgWaitForMultipleObjects(0, None, False, _LOOK_MS, _QS_ALLINPUT)
             while user32.PeekMessageW(ctypes.byref(message), None, 0, 0, _PM_REMOVE):
                 user32.DispatchMessageW(ctypes.byref(message))
-            self._tell()
         if self._heard:
             _listen(_NO_MORE, None)
         user32.DestroyWindow(window)
@@ -109,23 +114,20 @@ class Win32MouseHook:
         told = user32.GetRawInputData(handle, _RID_INPUT, ctypes.byref(found), ctypes.byref(size), header)
         if told != ctypes.sizeof(RawMouse) or found.header.type != 0:
             return
-        now = time.perf_counter_ns()
-        if now - self._since_ns > SUMMED_NS:
-            self._tell()
-            self._since_ns = now
-        self._heard_ns = now
-        self._whole.add(*self._counts(found))
+        t_ns = time.perf_counter_ns()
+        if self._motion and any(counts := self._counts(found)):
+            self._moves.append((t_ns, *counts))
         for name, (pressed, released) in _BUTTONS.items():
             for flag, down in ((pressed, True), (released, False)):
                 if found.buttons & flag:
-                    self._press(name, down)
+                    self._press(name, down, t_ns)
         if found.buttons & _WHEEL:
             self._turned.add(0, ctypes.c_short(found.data).value)
             notches = self._turned.take()[1]
             for _ in range(abs(notches)):
                 name = WHEEL[0] if notches > 0 else WHEEL[1]
-                self._press(name, True)
-                self._press(name, False)
+                self._press(name, True, t_ns)
+                self._press(name, False, t_ns)
 
     def _counts(self, found: RawMouse) -> tuple[int, int]:
         """Counts right and down; of a device that tells places (a virtual machine's), pixels since the last one."""
@@ -136,14 +138,8 @@ class Win32MouseHook:
         before, self._place = self._place or place, place
         return place[0] - before[0], place[1] - before[1]
 
-    def _press(self, name: str, down: bool) -> None:
-        self._tell()  # what was moved before the press comes before it
-        self._put(KeyEvent(PLACES[name], CODES[name], down, False, self._heard_ns))
-
-    def _tell(self) -> None:
-        dx, dy = self._whole.take()
-        if dx or dy:
-            self._moved(dx, dy, self._heard_ns)
+    def _press(self, name: str, down: bool, t_ns: int) -> None:
+        self._put(KeyEvent(PLACES[name], CODES[name], down, False, t_ns))
 
 
 def _listen(flags: int, window: int | None) -> bool:

@@ -8,18 +8,20 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from protege.core.actions import NO_KEYS, Action
+from protege.core.actions import Action
+from protege.core.events import Motion
 from protege.devices.errors import DisplayGone
 from protege.devices.keys import KeyEvent, Put
-from protege.devices.mouse import CODES, PLACES, SUMMED_NS, Moved, Whole
+from protege.devices.mouse import CODES, PLACES, Whole, summed
 from protege.devices.x11 import open_display
 from protege.devices.x11_keys import connection_errors
 from protege.errors import UserError
 
 if TYPE_CHECKING:
+    from Xlib.display import Display
     from Xlib.protocol.rq import Event
 
 _NAMES: Final = {
@@ -32,54 +34,50 @@ _PART: Final = 1 << 32
 _HEAD: Final = struct.Struct("=HIIHHI")
 """device, the server's time in ms, detail, source, number of 4-byte words of the mask, flags."""
 _HEAD_BYTES: Final = _HEAD.size + 4
-_ABSOLUTE: Final = 1
-_SLAVE_POINTER: Final = 3
+_VALUE: Final = struct.Struct("=iI")
+_MS: Final = 1_000_000
 _SERVER_MS: Final = 1 << 32
+"""Milliseconds after which the server's clock begins anew."""
+_SAME_CLOCK_NS: Final = 10_000_000_000
+"""Another machine's clock is further off; an event waits for us less long."""
 
 
 class XMouseHook:
-    """Implements `MouseHook` on an X server."""
+    """Implements `MouseHook` on an X server: a thread hears buttons, motion waits until it is asked for."""
 
-    def __init__(self, put: Put, moved: Moved) -> None:
-        """UserError without a display or without XInput 2."""
+    def __init__(self, put: Put, motion: bool) -> None:
+        """motion: whether it is heard, too. UserError without a display or without XInput 2."""
         self._put = put
-        self._moved = moved
-        self._whole = Whole(_PART)
-        self._heard_ns = 0
-        self._display = open_display()
-        self._asked = open_display()
-        """A connection of its own for `down`: an answer on the first would take its events along."""
-        self._lock = threading.Lock()
+        self._moves = motion
+        self._display, self._opcode = _connected()
+        self._motion = _XMotion()
         self._thread = threading.Thread(target=self._work, name="mouse heard", daemon=True)
         self._pipe = os.pipe()
         self._stopping = False
-        self._opcode = 0
-        self._absolute: dict[tuple[int, int], float] = {}
-        """Pixels a unit of the axes (of a device, and its number) that tell places: of a tablet, or in a virtual
-        machine."""
-        self._places: dict[tuple[int, int], int] = {}
 
     @property
     def alive(self) -> bool:
         return self._thread.is_alive()
 
     def start(self) -> Action:
+        from Xlib.ext import xinput
+
         try:
-            self._select()
+            mask = xinput.RawButtonPressMask | xinput.RawButtonReleaseMask
+            self._display.screen().root.xinput_select_events([(xinput.AllMasterDevices, mask)])
+            self._display.sync()
+            if self._moves:
+                self._motion.start()
         except connection_errors() as error:
             raise DisplayGone(f"the display is gone ({type(error).__name__})") from None
         self._thread.start()
         return self.down()
 
     def down(self) -> Action:
-        try:
-            with self._lock:
-                mask = self._asked.screen().root.query_pointer().mask
-        except connection_errors() as error:
-            raise DisplayGone(f"the display is gone ({type(error).__name__})") from None
-        # The mask has the first five buttons, of which two are the wheel.
-        held = [name for number, name in _NAMES.items() if number < 4 and mask & 1 << number + 7]
-        return frozenset(held) or NO_KEYS
+        return self._motion.down()
+
+    def motion(self) -> list[Motion]:
+        return self._motion.take()
 
     def stop(self) -> None:
         self._stopping = True
@@ -88,104 +86,134 @@ class XMouseHook:
             self._thread.join()
         for end in self._pipe:
             os.close(end)
-        for display in (self._display, self._asked):
-            with suppress(*connection_errors()):
-                display.close()
+        self._motion.close()
+        with suppress(*connection_errors()):
+            self._display.close()
 
-    def _select(self) -> None:
+    def _work(self) -> None:
+        with suppress(*connection_errors()):
+            while not self._stopping:
+                select.select([self._display.fileno(), self._pipe[0]], [], [])
+                for event in _raw_events(self._display, self._opcode):
+                    self._take(event)
+
+    def _take(self, event: "Event") -> None:
+        from Xlib.ext import xinput
+
+        t_ns = time.perf_counter_ns()
+        if name := _NAMES.get(_HEAD.unpack_from(event.data)[2]):
+            down = event.evtype == xinput.RawButtonPress
+            self._put(KeyEvent(PLACES[name], CODES[name], down, False, t_ns))
+
+
+class _XMotion:
+    """A connection on which the server's events of motion wait. Any thread may use it."""
+
+    def __init__(self) -> None:
+        self._display, self._opcode = _connected()
+        self._lock = threading.Lock()
+        self._whole = Whole(_PART)
+        self._absolute: dict[tuple[int, int], float] = {}
+        """Pixels a unit of the axes (of a device, and its number) that tell places: of a tablet, or in a virtual
+        machine."""
+        self._places: dict[tuple[int, int], int] = {}
+        self._ahead_ns: int | None = None
+
+    def start(self) -> None:
         from Xlib.ext import xinput
 
         display = self._display
-        found = display.query_extension(xinput.extname)
-        if found is None or not found.present:
-            raise UserError("the display has no XInput 2, so the mouse cannot be heard; use another X server")
-        self._opcode = found.major_opcode
-        # From 2.2 on an event says which device it comes from.
-        xinput.XIQueryVersion(display=display.display, opcode=self._opcode, major_version=2, minor_version=2)
         size = display.screen().width_in_pixels, display.screen().height_in_pixels
         for device in display.xinput_query_device(xinput.AllDevices).devices:
             for axis in device.classes:
-                if device.use == _SLAVE_POINTER and _is_absolute(axis) and axis.max > axis.min:
+                if device.use == xinput.SlavePointer and _is_absolute(axis) and axis.max > axis.min:
                     scale = size[axis.number] / (axis.max - axis.min)
                     self._absolute[device.deviceid, axis.number] = scale
-        mask = xinput.RawMotionMask | xinput.RawButtonPressMask | xinput.RawButtonReleaseMask
-        display.screen().root.xinput_select_events([(xinput.AllMasterDevices, mask)])
+        display.screen().root.xinput_select_events([(xinput.AllMasterDevices, xinput.RawMotionMask)])
         display.sync()
 
-    def _work(self) -> None:
-        woken = self._pipe[0]
+    def down(self) -> Action:
+        with self._connection() as display:
+            mask = display.screen().root.query_pointer().mask
+        # It has the first five buttons, of which two are the wheel.
+        return frozenset(name for number, name in _NAMES.items() if number < 4 and mask & 1 << number + 7)
+
+    def take(self) -> list[Motion]:
+        with self._connection() as display:
+            moves = [self._move(event.data) for event in _raw_events(display, self._opcode)]
+            return summed(moves, self._whole)
+
+    def close(self) -> None:
         with suppress(*connection_errors()):
-            while not self._stopping:
-                select.select([self._display.fileno(), woken], [], [])
-                self._pump()
-                # A mouse tells up to a thousand times a second: what comes in the next moment is taken with it.
-                if not self._stopping:
-                    select.select([woken], [], [], SUMMED_NS / 1e9)
-            self._pump()
+            self._display.close()
 
-    def _pump(self) -> None:
-        """Take every event that is there. The last came just now, the others before it, by the server's clock."""
-        from Xlib.ext import ge
+    @contextmanager
+    def _connection(self) -> "Iterator[Display]":
+        try:
+            with self._lock:
+                yield self._display
+        except connection_errors() as error:
+            raise DisplayGone(f"the display is gone ({type(error).__name__})") from None
 
-        events: list[Event] = []
-        while self._display.pending_events():
-            event = self._display.next_event()
-            if event.type == ge.GenericEventCode and event.extension == self._opcode:
-                events.append(event)
-        if not events:
-            return
-        now = time.perf_counter_ns()
-        heads = [_HEAD.unpack_from(event.data) for event in events]
-        for event, head in zip(events, heads, strict=True):
-            before_ms = min((heads[-1][1] - head[1]) % _SERVER_MS, SUMMED_NS // 1_000_000)
-            # Always after what was told last: the two clocks do not run alike, and the server's has milliseconds.
-            self._heard_ns = max(self._heard_ns + 1, now - before_ms * 1_000_000)
-            self._take(event, head[2], head[3])
-        self._tell()
-
-    def _take(self, event: "Event", detail: int, source: int) -> None:
-        from Xlib.ext import xinput
-
-        if event.evtype == xinput.RawMotion:
-            self._move(source, event.data)
-        elif name := _NAMES.get(detail):
-            self._tell()  # what was moved before the press comes before it
-            down = event.evtype == xinput.RawButtonPress
-            self._put(KeyEvent(PLACES[name], CODES[name], down, False, self._heard_ns))
-
-    def _move(self, source: int, data: bytes) -> None:
+    def _move(self, data: bytes) -> tuple[int, int, int]:
+        """When (ns of our clock), and parts of a count right and down."""
+        _, server_ms, _, source, words, _ = _HEAD.unpack_from(data)
+        mask = int.from_bytes(data[_HEAD_BYTES : _HEAD_BYTES + 4 * words], "little")
+        # Behind the mask come the values of its axes after acceleration, then those before it.
+        at = _HEAD_BYTES + 4 * words + 8 * mask.bit_count()
         counts = [0, 0]
-        for axis, value in _raw_values(data):
-            if axis > 1:  # a wheel that turns smoothly, pressure …
-                continue
-            if (scale := self._absolute.get((source, axis))) is not None:
-                before = self._places.setdefault((source, axis), value)
-                self._places[source, axis] = value
-                value = round((value - before) * scale)
-            counts[axis] = value
-        self._whole.add(counts[0], counts[1])
+        for axis in (0, 1):  # others are a wheel that turns smoothly, pressure …
+            if mask >> axis & 1:
+                whole, part = _VALUE.unpack_from(data, at)
+                counts[axis] = self._relative(source, axis, whole * _PART + part)
+                at += _VALUE.size
+        return self._time(server_ms), counts[0], counts[1]
 
-    def _tell(self) -> None:
-        dx, dy = self._whole.take()
-        if dx or dy:
-            self._moved(dx, dy, self._heard_ns)
+    def _relative(self, source: int, axis: int, value: int) -> int:
+        if (scale := self._absolute.get((source, axis))) is None:
+            return value
+        before, self._places[source, axis] = self._places.get((source, axis), value), value
+        return round((value - before) * scale)
+
+    def _time(self, server_ms: int) -> int:
+        """The server's time on our clock: they are one on this machine; elsewhere the event that was heard soonest
+        tells by how much the server is behind.
+        """
+        now = time.perf_counter_ns()
+        # In both the low 32 bits count milliseconds, if the clock is the same.
+        behind_ns = (now // _MS - server_ms) % _SERVER_MS * _MS
+        if self._ahead_ns is None:
+            self._ahead_ns = 0 if behind_ns < _SAME_CLOCK_NS else behind_ns
+        self._ahead_ns = min(self._ahead_ns, behind_ns)
+        return now // _MS * _MS - (behind_ns - self._ahead_ns)
+
+
+def _connected() -> "tuple[Display, int]":
+    """A connection of its own that may select events of XInput 2, and the number of that extension."""
+    from Xlib.ext import xinput
+
+    display = open_display()
+    found = display.query_extension(xinput.extname)
+    if found is None or not found.present:
+        display.close()
+        raise UserError("the display has no XInput 2, so the mouse cannot be heard; use another X server")
+    # From 2.2 on an event says which device it comes from.
+    xinput.XIQueryVersion(display=display.display, opcode=found.major_opcode, major_version=2, minor_version=2)
+    return display, found.major_opcode
+
+
+def _raw_events(display: "Display", opcode: int) -> "Iterator[Event]":
+    """What the server has sent so far; python-xlib leaves the data of such events undecoded."""
+    from Xlib.ext import ge
+
+    while count := display.pending_events():
+        for _ in range(count):
+            event = display.next_event()
+            if event.type == ge.GenericEventCode and event.extension == opcode:
+                yield event
 
 
 def _is_absolute(axis: Any) -> bool:
     from Xlib.ext import xinput
 
-    return axis.type == xinput.ValuatorClass and axis.number < 2 and axis.mode == _ABSOLUTE
-
-
-def _raw_values(data: bytes) -> Iterator[tuple[int, int]]:
-    """(number of the axis, value in parts of a count) of a raw event, as the device told them.
-
-    python-xlib leaves raw events undecoded: a mask of the axes, their values after acceleration, and those before it.
-    """
-    words = _HEAD.unpack_from(data)[4]
-    mask = int.from_bytes(data[_HEAD_BYTES : _HEAD_BYTES + 4 * words], "little")
-    axes = [axis for axis in range(32 * words) if mask >> axis & 1]
-    start = _HEAD_BYTES + 4 * words + 8 * len(axes)
-    for number, axis in enumerate(axes):
-        whole, part = struct.unpack_from("=iI", data, start + 8 * number)
-        yield axis, whole * _PART + part
+    return axis.type == xinput.ValuatorClass and axis.number < 2 and axis.mode == xinput.ModeAbsolute

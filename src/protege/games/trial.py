@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,8 +12,7 @@ from protege.core.actions import NO_KEYS
 from protege.core.devices import Clock, Keys, Window
 from protege.core.frame import Frame
 from protege.core.looking import BUTTONS, WHEEL
-from protege.devices.keyboard import KeyHeard
-from protege.devices.mouse import Moved
+from protege.devices.keyboard import KeyHeard, KeyListener
 from protege.errors import ProtegeError, UserError
 
 IDLE_S: Final = 0.5
@@ -45,18 +43,18 @@ class Played:
 def hear(
     window: Window,
     clock: Clock,
-    listen: Callable[[KeyHeard, Moved], AbstractContextManager[object]],
+    listen: Callable[[KeyHeard], KeyListener],
     seconds: float,
     wait_s: float = 60.0,
 ) -> Played:
     """What is used while the window has the focus.
 
-    listen: begins to hear every key and the mouse and tells each change; seconds: from the first key on; wait_s: for
+    listen: makes a listener that tells each change of every key and button; seconds: from the first key on; wait_s: for
     that key. UserError if none comes. What is done in other windows is not kept.
     """
     found: dict[str, None] = {}
     since: list[int] = []
-    waiting, counts = [], 0
+    counts = 0
     looking = threading.Lock()
 
     def focused() -> bool:
@@ -69,16 +67,12 @@ def hear(
             if name not in ON_THE_MOUSE:
                 since.append(clock.now_ns())
 
-    def moved(dx: int, dy: int, t_ns: int) -> None:
-        waiting.append(abs(dx) + abs(dy))
-
     end = clock.now_ns() + round(wait_s * 1e9)
-    with listen(heard, moved):
+    with listen(heard) as listener:
         while clock.now_ns() < (since[0] + round(seconds * 1e9) if since else end):
             clock.sleep_until(clock.now_ns() + round(NAP_S * 1e9))
-            told = sum(waiting.pop() for _ in range(len(waiting)))
-            # Asked here and not for every motion, of which there may be hundreds a second.
-            counts += told if told and focused() else 0
+            moved = sum(abs(motion.dx) + abs(motion.dy) for motion in listener.motion())
+            counts += moved if moved and focused() else 0
     keys = tuple(name for name in found if name not in ON_THE_MOUSE)
     if not keys:
         raise UserError(

@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
@@ -47,12 +47,12 @@ class Status:
 class Recorder:
     """Stores frames, true key changes and motion of one window, while it is recording and the window has the focus.
 
-    `tick` is called at every frame's deadline, `key` from the thread that takes the keys heard, `moved` from the one
-    that hears the mouse. Everything that is decided is decided under one lock, so events are written in the order of
-    their times.
+    `tick` is called at every frame's deadline, `key` from the thread that takes the keys heard. Everything that is
+    decided is decided under one lock, so events are written in the order of their times.
 
     held: which keys are down, as far as heard; down_now: which are, by the system's own word (None where it cannot be
-    asked); presses: how many key presses were heard so far, and how many of them were of keys that are not known.
+    asked); motion: how the mouse was moved since the last call; presses: how many key presses were heard so far, and
+    how many of them were of keys that are not known.
     """
 
     def __init__(
@@ -66,6 +66,7 @@ class Recorder:
         self.config = config
         self.held: Callable[[], Action] = lambda: NO_KEYS
         self.down_now: Callable[[], Action] | None = None
+        self.motion: Callable[[], list[Motion]] = list
         self.presses: Callable[[], tuple[int, int]] = lambda: (0, 0)
         self.writer: SessionWriter | None = None
         self.error: ProtegeError | None = None
@@ -150,20 +151,16 @@ class Recorder:
         elif self._paused == "idle":
             self._resume()  # the snapshot of held keys has this one
 
-    def moved(self, dx: int, dy: int, t_ns: int) -> None:
-        """The mouse moved by counts right and down; any thread may say so. It is stored at the next look at the window,
-        if that has the focus then: to ask for every motion would cost more than all the rest.
-        """
-        if self._paused in (None, "idle") and max(abs(dx), abs(dy)) <= MOST_COUNTS:
-            self._motion.append(Motion(t_ns, dx, dy))
-
     def _store_motion(self, until_ns: int) -> None:
-        """Of what is waiting, up to a time at which the window had the focus."""
+        """Of what was moved, up to a time at which the window had the focus."""
+        moved = []
         while self._motion and self._motion[0].t_ns <= until_ns:
             motion = self._motion.popleft()
-            if motion.t_ns > self._since_ns:
-                self._last_key_ns = max(self._last_key_ns, motion.t_ns)
-                self._event(motion)
+            if motion.t_ns > self._since_ns and max(abs(motion.dx), abs(motion.dy)) <= MOST_COUNTS:
+                moved.append(motion)
+        if moved:
+            self._last_key_ns = max(self._last_key_ns, moved[-1].t_ns)
+            self._write(moved)
 
     def toggle(self) -> None:
         """Start, pause or go on, as the toggle key does. Ignored while another window has the focus."""
@@ -188,6 +185,7 @@ class Recorder:
             self._last_key_ns = now
             self._resume()
         else:
+            self._motion.extend(self.motion())
             self._store_motion(now)
             self._pause(WAITING)
 
@@ -262,11 +260,13 @@ class Recorder:
         asked_ns = self._clock.now_ns()
         state = self._window.state()
         now = self._clock.now_ns()
+        # Whether it is stored or not: it must not pile up.
+        self._motion.extend(self.motion())
         stirred = bool(self._motion)
-        if not state.focused:
-            self._motion.clear()
-        elif self._paused is None:
+        if state.focused and self._paused is None:
             self._store_motion(asked_ns if until_ns is None else min(until_ns, asked_ns))
+        else:
+            self._motion.clear()
         rect = self.config.region or state.rect
         if self._rect is None or (rect.width, rect.height) != (self._rect.width, self._rect.height):
             # A window that is being resized has another size at every look; only the one that stays is recorded.
@@ -310,17 +310,21 @@ class Recorder:
         self._event(Pause(self._clock.now_ns() if t_ns is None else t_ns, why))
 
     def _event(self, event: Event) -> None:
-        """A key is heard in another thread, so its time may lie just before what is written already."""
-        self._event_ns = max(self._event_ns, event.t_ns)
         if isinstance(event, Key):
             (self._stored.add if event.down else self._stored.discard)(event.key)
+        self._write([event])
+
+    def _write(self, events: Sequence[Event]) -> None:
+        """A key is heard in another thread, so its time may lie just before what is written already."""
+        written = [event if event.t_ns >= self._event_ns else replace(event, t_ns=self._event_ns) for event in events]
+        self._event_ns = max(self._event_ns, written[-1].t_ns)
         if self.writer is not None:
-            self.writer.event(replace(event, t_ns=self._event_ns))
+            self.writer.events(written)
 
     def finish(self) -> SessionWriter | None:
         """Write what is waiting and close the session; returns its writer, or None if nothing was recorded."""
         with self._lock:
-            if self._motion and self._paused is None and self._window is not None:
+            if self.config.space.look is not None and self._paused is None and self._window is not None:
                 with suppress(ProtegeError, OSError):  # the window, or the disk, may be gone
                     self._look()
             if self._window is not None:

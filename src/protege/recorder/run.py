@@ -48,11 +48,12 @@ def record(config: RecorderConfig) -> tuple[Path | None, ProtegeError | None]:
     ended: ProtegeError | None = None
     line = StatusLine(sys.stderr)
     status = RecordingLine(line)
-    moved = recorder.moved if config.space.look is not None else None
-    with _quiet_threads(), interruptible(), KeyListener(names, recorder.key, aliases, moved) as listener:
+    looks = config.space.look is not None
+    with _quiet_threads(), interruptible(), KeyListener(names, recorder.key, aliases, motion=looks) as listener:
         # Set afterwards, because each of the two needs the other.
         recorder.held = lambda: config.space.only(listener.held)
         recorder.down_now = lambda: config.space.only(listener.down_now())
+        recorder.motion = listener.motion
         recorder.presses = lambda: (listener.presses, listener.unknown)
         try:
             if config.start_now:

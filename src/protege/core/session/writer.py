@@ -67,9 +67,13 @@ class SessionWriter:
         return number
 
     def event(self, event: Event) -> None:
-        line = event_lines([event])
+        self.events([event])
+
+    def events(self, events: Iterable[Event]) -> None:
+        """Append events, in one go."""
+        lines = event_lines(events)
         with self._lock, naming(self.folder / "events.jsonl"):
-            self._events.write(line)
+            self._events.write(lines)
 
     def finish(self, dropped: int = 0, extra: Mapping[str, Json] | None = None) -> Path:
         """Close the files and mark the session complete; returns its folder. Calling it again does nothing."""

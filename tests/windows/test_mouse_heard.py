@@ -9,15 +9,17 @@ NAMES = frozenset(("mouse_left", "mouse_right", "wheel_up", "wheel_down"))
 def test_every_count_is_heard(target, hands):
     moved = [0, 0]
 
-    def add(dx, dy, t_ns):
-        moved[0] += dx
-        moved[1] += dy
+    def told(listener):
+        for motion in listener.motion():
+            moved[0] += motion.dx
+            moved[1] += motion.dy
+        return moved
 
     hands.move(50, 50)
-    with KeyListener(NAMES, lambda name, down, t_ns: None, moved=add) as listener:
+    with KeyListener(NAMES, lambda name, down, t_ns: None, motion=True) as listener:
         for _ in range(40):
             hands.move(3, -1)
-        until(lambda: moved == [120, -40], about=lambda: str(moved))
+        until(lambda: told(listener) == [120, -40], about=lambda: str(moved))
         assert listener.alive
 
 
