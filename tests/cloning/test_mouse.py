@@ -48,7 +48,7 @@ def trained(tmp_path_factory):
 
 
 def test_a_policy_learns_where_to_look_and_says_it_in_its_space(trained):
-    config, folder = trained
+    _, folder = trained
     policy = CloningPolicy(folder)
     assert policy.card.space == SPACE
     assert ModelCard.load(folder).space.meanings == SPACE.meanings
@@ -57,7 +57,7 @@ def test_a_policy_learns_where_to_look_and_says_it_in_its_space(trained):
 
 
 def test_scores_tell_of_each_axis_in_degrees(trained):
-    config, folder = trained
+    _, folder = trained
     found = evaluate(folder).evaluation.to_json()["look"]
     assert found["yaw"]["direction_accuracy"] == 1
     assert found["yaw"]["error_deg"] < 1
