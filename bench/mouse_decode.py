@@ -17,7 +17,7 @@ from bench.decode import measure as measure_ways
 from bench.decode import play_questions
 from protege.agent.vision import VisionAgent, VisionOptions
 from protege.core.actions import KEYBOARD_12, NO_KEYS, Action, ActionSpace
-from protege.core.card import CARD_NAME
+from protege.core.card import CARD_NAME, ModelCard
 from protege.core.chat import prompt, reply
 from protege.core.labeled import LabeledSegment, Shape
 from protege.core.looking import look
@@ -50,11 +50,12 @@ def measure(
     with tempfile.TemporaryDirectory(prefix="protege-bench-") as name:
         folder = Path(name)
         source = copy_base(folder / "tiny") if model is None else Path(model)
-        options = (
-            VisionOptions() if (source / CARD_NAME).exists() else VisionOptions(space=MOUSE, frame_size=(160, 120))
-        )
+        if model is None:
+            (source / CARD_NAME).unlink(missing_ok=True)  # it says the twelve keys, and MOUSE is asked for
+        card = ModelCard.load(source) if (source / CARD_NAME).exists() else None
+        space, size = (card.space, card.frame_size) if card else (MOUSE, (160, 120))
+        options = VisionOptions(space=space, horizon=card.horizon if card else HORIZON, frame_size=size)
         agent = VisionAgent(source, options=options)
-        size = agent.card.frame_size
         questions = play_questions(recordings or folder / "play", size, chunks, make=recordings is None)
         times = measure_ways(agent, questions, say)
     same, passes = times.identical(), {way: times.mean_passes(way) for way in times.passes}

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -9,11 +10,12 @@ import pytest
 
 from protege.agent.server import ServerAgent
 from protege.agent.vision import VisionAgent, VisionOptions
-from protege.core import KEYBOARD_12
+from protege.core import KEYBOARD_12, NO_KEYS, ActionSpace, Plan
 from protege.core.card import ModelCard
 from protege.core.chat import prompt, reply
 from protege.core.frame import decode_jpeg
 from protege.core.history import History
+from protege.core.looking import look
 from protege.errors import ProtegeError, UserError
 
 GOAL = "Go to the lantern"
@@ -95,6 +97,18 @@ def test_a_server_answers_with_the_plan_of_the_model_behind_it(tiny, noise, serv
     items = asked["response_format"]["json_schema"]["schema"]["properties"]["actions"]
     assert items["items"]["enum"] == list(KEYBOARD_12.keys)
     assert (items["minItems"], items["maxItems"]) == (7, 7)
+
+
+def test_a_server_is_asked_for_slots_with_a_mouse_by_a_pattern(noise, serve):
+    space = ActionSpace("GAME", ("w", "mouse_left", "none"), look=look())
+    said = [frozenset(("w", "yaw3")), frozenset(("mouse_left", "pitch-5")), NO_KEYS]
+    options = VisionOptions(frame_size=(160, 120), space=space)
+    server, agent = serve(lambda asked: reply(Plan((*said, *said, NO_KEYS)), space), options)
+    assert agent.predict(noise(), GOAL).steps == (*said, *said, NO_KEYS)
+    schema = server.requests[-1][1]["response_format"]["json_schema"]["schema"]
+    pattern = schema["properties"]["actions"]["items"]["pattern"]
+    assert pattern == "^(w|mouse_left|none) [ABCDEFGHIJKLMNOPRSTUV] [fghijklmnop]$"
+    assert all(re.search(pattern, space.spell(action)) for action in said)
 
 
 def test_a_server_of_a_model_with_a_history_is_sent_the_earlier_frames_its_card_says(tmp_path, noise, serve):

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protege.core import KEYBOARD_12, NO_KEYS, ActionSpace
+from protege.core.actions import WORDS
 
 actions = st.frozensets(st.sampled_from(KEYBOARD_12.pressable))
 
@@ -30,6 +31,13 @@ def test_spelling_then_parsing_is_the_identity(action):
 def test_a_chord_is_spelled_in_column_order_and_no_key_is_none():
     assert KEYBOARD_12.spell(frozenset({"right", "w"})) == "w+right"
     assert KEYBOARD_12.spell(NO_KEYS) == "none"
+
+
+def test_marks_are_spelled_as_words_and_read_either_way():
+    space = ActionSpace("MARKS", ("w", *WORDS, "none"))
+    assert space.spell(frozenset("w,")) == "w+comma"
+    assert all(space.parse(space.spell(frozenset(mark))) == {mark} for mark in WORDS)
+    assert space.parse("w+,") == {"w", ","}
 
 
 @pytest.mark.parametrize("text", ["", "q", "w+w", "w+none", "w+", "W", "none+none"])

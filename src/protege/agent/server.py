@@ -3,6 +3,7 @@
 import base64
 import http.client
 import json
+import re
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -55,13 +56,18 @@ class ServerAgent:
         self._headers = {"Content-Type": "application/json", "Authorization": "Bearer none"}
         self._recall: Recall[dict[str, Json]] | None = None
         self._connection: http.client.HTTPConnection | None = None
-        names = [self.options.space.spell(action) for action in valid_actions(self.options.space, chords=False)]
+        space = self.options.space
+        names = [space.spelled_parts(action)[0] for action in valid_actions(space, chords=False)]
+        slot: dict[str, Json] = {"type": "string", "enum": names}
+        if space.look is not None:  # a pattern, since all combinations of keys and bins would be thousands of names
+            keys, axes = "|".join(map(re.escape, names)), [axis.letters for axis in space.look.axes]
+            slot = {"type": "string", "pattern": f"^({keys}) [{axes[0]}] [{axes[1].lower()}]$"}
         self._schema = {
             "type": "object",
             "properties": {
                 "actions": {
                     "type": "array",
-                    "items": {"type": "string", "enum": names},
+                    "items": slot,
                     "minItems": self.options.horizon,
                     "maxItems": self.options.horizon,
                 }

@@ -99,6 +99,16 @@ def score(truth: Bools, pred: Bools, episode: NDArray[np.integer], keys: Sequenc
     )
 
 
+def per_action(scores: Scores) -> dict[str, float]:
+    """Each action's scores by the name that they are logged under; undefined ones are left out."""
+    return {
+        f"{key}/{name}": value
+        for key, each in scores.actions.items()
+        for name, value in vars(each).items()
+        if name in ("accuracy", "precision", "recall", "f1") and value is not None
+    }
+
+
 def exact_match(truth: Bools, pred: Bools) -> float:
     """The part of the frames whose every action is right."""
     return float((truth == pred).all(1).mean())

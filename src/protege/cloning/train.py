@@ -34,7 +34,7 @@ from protege.cloning.loader import Batch
 from protege.cloning.logs import Log
 from protege.cloning.losses import class_weights
 from protege.cloning.memory import keep_freed_memory
-from protege.cloning.metrics import Scores
+from protege.cloning.metrics import Scores, per_action
 from protege.cloning.optim import last_step, schedule
 from protege.cloning.predictions import collect, cross_entropy, look_scores
 from protege.cloning.steps import Devices, Network, Setting, State, make_steps, to_arrays
@@ -393,13 +393,3 @@ class Run:
             log.info("no better score in %d evaluations: stopped early", self.stale)
             return True
         return False
-
-
-def per_action(scores: Scores) -> dict[str, float]:
-    """Each action's scores by the name that they are logged under; undefined ones are left out."""
-    return {
-        f"{key}/{name}": value
-        for key, each in scores.actions.items()
-        for name, value in vars(each).items()
-        if name in ("accuracy", "precision", "recall", "f1") and value is not None
-    }

@@ -17,6 +17,12 @@ axis at rest has none). The empty set is written "none".
 
 NO_KEYS: Final[Action] = frozenset()
 NONE: Final = "none"
+WORDS: Final = {
+    **{"'": "quote", ",": "comma", "-": "minus", ".": "period", "/": "slash", ";": "semicolon", "<": "less"},
+    **{"=": "equals", "[": "left_bracket", "]": "right_bracket", "\\": "backslash", "`": "grave"},
+}
+"""How keys are spelled that are marks: in an answer they would share tokens with the quotes around them."""
+_MARKS: Final = {word: mark for mark, word in WORDS.items()}
 MAX_KEYS: Final = 256
 """Keys of the largest space that is read from a file: every frame's action takes a byte a key."""
 
@@ -114,7 +120,8 @@ class ActionSpace:
 
     def spelled_parts(self, action: Action) -> tuple[str, ...]:
         """The parts whose texts make `spell`: the keys, then each axis of the mouse."""
-        keys = "+".join(sorted(action - self.symbols, key=self.index)) or NONE
+        held = sorted(action - self.symbols, key=self.index)
+        keys = "+".join(WORDS.get(key, key) for key in held) or NONE
         return (keys, *self.look.spell(self.look.bins(action))) if self.look else (keys,)
 
     def parse(self, text: str) -> Action:
@@ -130,7 +137,7 @@ class ActionSpace:
             turned = self.look.turned(bins)
         if text == NONE:
             return turned
-        names = text.split("+")
+        names = [_MARKS.get(name, name) for name in text.split("+")]
         if len(set(names)) != len(names) or NONE in names:
             raise ValueError(wrong)
         for name in names:
