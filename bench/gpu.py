@@ -4,6 +4,7 @@ The 8B shape with random weights that are made on the device: times and memory a
 answers means nothing. With `tiny` the same parts run on a CPU in seconds, to show that they run.
 """
 
+import importlib
 import importlib.util
 import os
 import statistics
@@ -62,21 +63,21 @@ def network(tiny: bool, kind: str, folder: Path) -> Any:
 
 def quantise(made: Any) -> None:
     """NF4 in place, as bitsandbytes does when a model is loaded; vision, merger and head stay as they are."""
-    import bitsandbytes as bnb
     import torch
-    from transformers.quantizers import AutoHfQuantizer
+    from transformers.quantizers.auto import AutoHfQuantizer
 
     from protege.vlm.family import FAMILIES
     from protege.vlm.load import nf4
 
     whole = FAMILIES["qwen3_vl"].whole
+    layers: Any = importlib.import_module("bitsandbytes").nn
     for name, layer in list(made.named_modules()):
         if type(layer) is not torch.nn.Linear or name.startswith(whole):
             continue
-        small: Any = bnb.nn.Linear4bit(
+        small = layers.Linear4bit(
             *layer.weight.T.shape, bias=layer.bias is not None, compute_dtype=torch.bfloat16, device="meta"
         )
-        weight = bnb.nn.Params4bit(layer.weight.data, requires_grad=False, quant_type="nf4", compress_statistics=True)
+        weight = layers.Params4bit(layer.weight.data, requires_grad=False, quant_type="nf4", compress_statistics=True)
         small.weight = weight._quantize(layer.weight.device)
         small.weight.module, small.quant_state = small, small.weight.quant_state
         small.bias = layer.bias
@@ -250,7 +251,7 @@ def loader(tiny: bool) -> Found:
         data = labeled(folder / "data", SIZES[0], 4 if tiny else 128)
         collator = make_collator(VisionConfig(), load_processor(build_tiny(folder / "base", size="nano")), data)
         workers = 1 if tiny else os.cpu_count() or 1
-        rows = list(range(len(data))) * (1 if tiny else 8)
+        rows: Any = list(range(len(data))) * (1 if tiny else 8)
         batches = iter(torch.utils.data.DataLoader(rows, batch_size=2, collate_fn=collator, num_workers=workers))
         next(batches)
         began = time.perf_counter()
