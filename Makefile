@@ -1,12 +1,13 @@
 # make demo: see it work (QUICK=1: in minutes).  make test: everything that must hold.  make test-windows: the same for
-# Windows, under wine.  make coverage: the tests of `make test`, and which lines they reach (half as slow again).
+# Windows, under wine.  make test-unsloth: training through unsloth.  make coverage: the tests of `make test`, and which
+# lines they reach (half as slow again).
 # All of them make .venv and install what they need.
 # make fuzz (CASES=20000), make kills: more of what `make test` has a share of; see docs/robustness.md.
 PYTHON ?= python3
 PY := .venv/bin/python
 EXTRAS := record,arena,demo,vision,controls,cloning,serve,ray,dev
 
-.PHONY: demo test coverage test-programs test-windows lint fuzz kills clean
+.PHONY: demo test coverage test-programs test-windows test-unsloth lint fuzz kills clean
 
 demo: .venv/demo-ready
 	@sh scripts/system_packages.sh xvfb-unless-display
@@ -34,6 +35,24 @@ test-windows: .venv/test-ready
 	@sh scripts/system_packages.sh wine wine64 gcc-mingw-w64-x86-64-win32 xvfb unzip
 	@bash scripts/windows/make_python.sh
 	@bash scripts/windows/run_tests.sh
+
+# Training, scoring, labeling and playing through unsloth, which needs older libraries, in an environment of its own
+# (3 GB). On a machine without a GPU: its own switch says so, and tests/with_unsloth/stub stands in for what it asks a
+# card; nothing is compiled. A warning of its libraries fails no test.
+UNSLOTH := .venv-unsloth/bin/python
+
+test-unsloth: .venv-unsloth/ready
+	UNSLOTH_ALLOW_CPU=1 UNSLOTH_COMPILE_DISABLE=1 TORCHDYNAMO_DISABLE=1 OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 \
+	PYTHONPATH=tests/with_unsloth/stub $(UNSLOTH) -W ignore -m pytest tests/with_unsloth \
+	-o addopts= -o filterwarnings=ignore --import-mode=importlib
+
+.venv-unsloth/ready: pyproject.toml constraints-unsloth.txt
+	$(PYTHON) -m venv .venv-unsloth
+	$(UNSLOTH) -m pip install --quiet --upgrade "pip>=25"
+	$(UNSLOTH) -m pip install --quiet -c constraints-unsloth.txt torch
+	$(UNSLOTH) -m pip install --quiet -c constraints-unsloth.txt -e ".[record,vision,unsloth]" pytest pytest-timeout \
+	hypothesis
+	@touch $@
 
 lint: .venv/test-ready
 	$(PY) -m ruff check .
@@ -63,4 +82,4 @@ kills: .venv/test-ready
 	@touch $@
 
 clean:
-	rm -rf .venv .wine .pytest_cache .ruff_cache .coverage .coverage.*
+	rm -rf .venv .venv-unsloth .wine .pytest_cache .ruff_cache .coverage .coverage.*

@@ -86,11 +86,11 @@ def starts(folder: Path, size: tuple[int, int] = (144, 256), batch: int = 16) ->
     ]
 
 
-def _config(store: str, folder: str, batch: int) -> Any:
+def _config(store: str, folder: str, batch: int, *more: str) -> Any:
     from protege.cloning.config import load
 
     fixed = [f"dataset.path={store}", f"training.checkpoint_dir={folder}/model", f"training.batch_size={batch}"]
-    return load(None, [*fixed, f"system.compile_cache={folder}/compiled", "training.num_epochs=1000"])
+    return load(None, [*fixed, f"system.compile_cache={folder}/compiled", "training.num_epochs=1000", *more])
 
 
 def start(store: str, folder: str, batch: int) -> dict[str, float]:
@@ -118,6 +118,31 @@ def start_origin(store: str, batch: int) -> dict[str, float]:
     imported = time.process_time()
     next(theirs.train(Path(store), batch))
     return {"cpu": time.process_time(), "imported": imported, "peak_mb": own_peak_mb()}
+
+
+def our_steps(store: str, folder: str, batch: int, precision: str) -> Callable[[], object]:
+    """Our step on one batch that lies on the device, compiled; a call waits for its end. precision: as in configs."""
+    import jax
+
+    from protege.cloning import loader
+    from protege.cloning.logs import Log
+    from protege.cloning.steps import to_arrays
+    from protege.cloning.train import Data, Run
+
+    config = _config(store, folder, batch, f"training.precision={precision}")
+    model = Path(config.training.checkpoint_dir)
+    model.mkdir(parents=True, exist_ok=True)
+    run = Run(config, Data.open(config), model, Log(model, config))
+    one = next(loader.batches(run.data.cache, run.data.splits.train, run.data.options))
+    arrays = run.devices.place(to_arrays(one, run.data.setting))
+    state = jax.block_until_ready(run.first_epoch(1))
+
+    def step() -> object:
+        nonlocal state
+        state, _ = run.steps.train(state, arrays)
+        return jax.block_until_ready(state)
+
+    return step
 
 
 def our_turn(store: str, folder: str, batch: int) -> Turn:
@@ -194,8 +219,11 @@ def _seconds(steps: Callable[[], int]) -> float:
     return (time.process_time() - began) / done
 
 
-def pytorch(frames: Any, actions: Any) -> Callable[[], float]:
-    """A training step of the same network, loss and optimiser in PyTorch, on a batch of uint8 (B, 3, H, W)."""
+def pytorch(frames: Any, actions: Any, device: str = "cpu", bf16: bool = False) -> Callable[[], float]:
+    """A training step of the same network, loss and optimiser in PyTorch, on a batch of uint8 (B, 3, H, W).
+
+    bf16: arithmetic in bfloat16, weights in float32.
+    """
     import torch
     from torch import nn
 
@@ -207,13 +235,14 @@ def pytorch(frames: Any, actions: Any) -> Callable[[], float]:
     layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
     for a, b in ((256, 512), (512, 256)):
         layers += [nn.Linear(a, b), nn.BatchNorm1d(b), nn.ReLU(), nn.Dropout(0.1)]
-    model = nn.Sequential(*layers, nn.Linear(256, len(KEYS)))
+    model = nn.Sequential(*layers, nn.Linear(256, len(KEYS))).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=1e-4)
-    shown, labels = torch.from_numpy(frames.copy()), torch.from_numpy(actions.copy())
-    weight = torch.ones(len(KEYS))
+    shown, labels = (torch.from_numpy(given.copy()).to(device) for given in (frames, actions))
+    weight = torch.ones(len(KEYS), device=device)
 
     def step() -> float:
-        logits = model(shown.float() / 255)
+        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=bf16):
+            logits = model(shown.float() / 255).float()
         loss = nn.functional.binary_cross_entropy_with_logits(logits, labels, weight)
         optimizer.zero_grad()
         loss.backward()

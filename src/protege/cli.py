@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "export": "Write training data for other tools, or a model with its adapter merged in.",
     "train": "Fine-tune Qwen3-VL on your training data with LoRA.",
     "score": "How good is a model, without playing?",
+    "check": "Does a model answer the same as adapter, merged and behind a server?",
     "compare": "Put models side by side.",
     "tiny-base": "Make a small real Qwen3-VL for machines without a GPU.",
     "clone": "Behaviour cloning from pixels in JAX: train, score, compare, roll out.",

@@ -5,8 +5,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from protege.core.card import CARD_NAME, ModelCard
 from protege.core.files import Json, locked, write_json
@@ -19,6 +21,9 @@ from protege.training.page import write_page
 from protege.training.score import METRICS, NUMBERS, table
 from protege.training.split import TrainedOn
 from protege.vlm.load import base_of, is_adapter, load_model, load_processor
+
+if TYPE_CHECKING:
+    from protege.training.collate import Collator
 
 log = logging.getLogger(__name__)
 
@@ -73,8 +78,22 @@ def writing(model: Path, *files: Path | None) -> Iterator[None]:
 
 
 def _score_model(model: str | Path, folder: Path, options: ScoreOptions, progress: Progress) -> Judged:
-    from protege.training.collate import Collator
     from protege.training.evaluate import evaluate
+
+    train, collator, rows = asked(model, folder, options)
+    loaded = load_model(model, four_bit=options.four_bit, device=options.device)
+    rates = train.columns if train is not None else None
+    found, predictions = evaluate(
+        loaded, collator, rows, train=rates, progress=progress, untuned_base=options.untuned_base
+    )
+    return Judged(str(model), found, collator.data, rows, predictions)
+
+
+def asked(
+    model: str | Path, folder: Path, options: ScoreOptions
+) -> "tuple[LabeledData | None, Collator, NDArray[np.int64]]":
+    """What a model is asked: the data it was trained on (None if that does not matter), the rest, and rows of it."""
+    from protege.training.collate import Collator
     from protege.vlm.inputs import Tokens
     from protege.vlm.pixels import PixelSpec
 
@@ -94,13 +113,7 @@ def _score_model(model: str | Path, folder: Path, options: ScoreOptions, progres
         frame_size=card.frame_size if card else None,
         history=card.history if card else None,
     )
-    loaded = load_model(model, four_bit=options.four_bit, device=options.device)
-    rows = np.unique(np.linspace(0, len(data) - 1, min(len(data), options.samples)).astype(np.int64))
-    rates = train.columns if train is not None else None
-    found, predictions = evaluate(
-        loaded, collator, rows, train=rates, progress=progress, untuned_base=options.untuned_base
-    )
-    return Judged(str(model), found, data, rows, predictions)
+    return train, collator, np.unique(np.linspace(0, len(data) - 1, min(len(data), options.samples)).astype(np.int64))
 
 
 def _parts(model: str | Path, data: LabeledData, options: ScoreOptions) -> tuple[LabeledData | None, LabeledData]:

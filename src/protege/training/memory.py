@@ -139,7 +139,7 @@ def _logit_columns(vocabulary: int) -> int:
 
 def _groups(named: "Iterable[tuple[str, Tensor]]") -> dict[str, int]:
     """Counts of weights by what they belong to."""
-    found = dict.fromkeys(("language", "vision", "merger", "embeddings and head"), 0)
+    found: dict[str, int] = {"language": 0, "vision": 0, "merger": 0, "embeddings and head": 0}
     for name, weight in named:
         group = "merger" if "merger" in name else "vision" if "visual" in name else "language"
         group = "embeddings and head" if "embed_tokens" in name or "lm_head" in name else group

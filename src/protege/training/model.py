@@ -7,7 +7,7 @@ from protege.errors import ProtegeError
 from protege.training.config import LoraOptions, VisionConfig
 from protege.vlm.family import FAMILIES
 from protege.vlm.load import best_dtype, load_model, load_processor, resolve_device
-from protege.vlm.unsloth import Loader, choose, fast_vision_model, gave_up, lora
+from protege.vlm.unsloth import Loader, choose, fast_vision_model, gave_up, hold_out_of_4_bits, lora
 
 if TYPE_CHECKING:
     from peft import LoraConfig, PeftModel
@@ -96,6 +96,7 @@ def _with_unsloth(config: VisionConfig, device: str) -> Trainable:
     fast: Any = fast_vision_model(config.model.base)
     options, checkpointing = config.lora, config.training.gradient_checkpointing
     try:
+        hold_out_of_4_bits(QWEN3_VL.whole)
         model, _ = fast.from_pretrained(
             config.model.base,
             dtype=best_dtype(device),

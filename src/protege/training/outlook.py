@@ -47,20 +47,24 @@ class Outlook:
         how = ", with loss scaling" if self.dtype == "float16" else ""
         needs, mine = self.needs, self.needs.memory
         groups = ", ".join(f"{name} {count:,}" for name, count in needs.trained.items() if count)
-        parts = ", ".join(f"{name} {size / GIB:.2f}" for name, size in mine.parts().items())
+        parts = ", ".join(f"{name} {_size(size)}" for name, size in mine.parts().items())
         return [
             f"device: {self.device}, {has}; {self.dtype}{how}",
             f"loader: {self.loader.name} ({self.loader.why})",
             f"versions: {versions()}",
             f"trained: {sum(needs.trained.values()):,} of {sum(needs.parameters.values()):,} weights ({groups})",
             f"a sample: about {needs.tokens} tokens, {needs.picture_tokens} of them pictures",
-            f"memory: about {mine.total / GIB:.2f} GiB (estimated; {parts})",
+            f"memory: about {_size(mine.total)} (estimated; {parts})",
         ]
 
     @property
     def fits(self) -> bool:
         own = OWN if self.device.startswith("cuda") else 0
         return self.memory is None or self.needs.memory.total + own <= self.memory
+
+
+def _size(count: int) -> str:
+    return f"{count / GIB:.2f} GiB" if count >= GIB / 10 else f"{count / 2**20:.1f} MiB"
 
 
 def outlook(config: VisionConfig, loader: Loader, recorded: tuple[int, int] = RECORDED) -> Outlook:

@@ -5,10 +5,12 @@ unsloth rewrites transformers, TRL and peft for the rest of a process: from its 
 and once it is imported here there is no way back but an error.
 """
 
+import importlib
 import importlib.util
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -69,6 +71,7 @@ def trial() -> str | None:
     """Load and train a tiny model with unsloth in another process; None, or one line of what went wrong."""
     if "unsloth" in sys.modules:
         return None  # too late for a choice
+    _keep_its_cache_at_home()
     command = [sys.executable, "-m", "protege.vlm.unsloth_trial"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TRIAL_SECONDS)
@@ -87,16 +90,28 @@ def fast_vision_model(base: str | Path, instead: str = NEVER) -> Any:
     """
     if Path(base).is_dir():
         os.environ.setdefault("HF_HUB_OFFLINE", "1")  # it looks folders up on the hub, too
+    _keep_its_cache_at_home()
     try:
         return _imported().FastVisionModel
     except Exception as error:  # it raises anything, and what it has patched stays patched
         raise gave_up(error, instead) from error
 
 
+def _keep_its_cache_at_home() -> None:
+    """Have unsloth write its generated code there, and not into the working directory."""
+    os.environ.setdefault("UNSLOTH_COMPILE_LOCATION", str(Path.home() / ".cache" / "protege" / "unsloth"))
+
+
 def _imported() -> ModuleType:
     import unsloth  # pyright: ignore[reportMissingImports]
 
     return unsloth
+
+
+def hold_out_of_4_bits(modules: Sequence[str]) -> None:
+    """Have unsloth leave modules as they are when it quantises a base; it would take the vision tower, too."""
+    skipped: list[str] = importlib.import_module("unsloth_zoo.peft_utils").SKIP_QUANTIZATION_MODULES
+    skipped += [name for name in modules if name not in skipped]
 
 
 def gave_up(error: Exception, instead: str = NEVER) -> ProtegeError:

@@ -6,9 +6,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-# Before unsloth decides where it keeps the code that it writes, which is the working directory by default
-_WHERE = os.environ.setdefault("UNSLOTH_COMPILE_LOCATION", tempfile.mkdtemp(prefix="protege-unsloth-"))
-
 
 def train_once() -> None:
     """A tiny Qwen3-VL, its adapter, a forward and a backward pass; raises what unsloth raises."""

@@ -181,7 +181,8 @@ def _content(question: Question) -> "list[ChatCompletionContentPartParam]":
     if question.picture is None:
         return [text]
     data = base64.b64encode(question.picture).decode()
-    return [{"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{data}"}}, text]
+    kind = "png" if question.picture.startswith(b"\x89PNG") else "jpeg"
+    return [{"type": "image_url", "image_url": {"url": f"data:image/{kind};base64,{data}"}}, text]
 
 
 def _text_of(content: object) -> str:

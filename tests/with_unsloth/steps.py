@@ -1,0 +1,40 @@
+"""python steps.py BASE DATA OUTPUT always|never ADAPTER: 20 steps from an adapter in a file, which the first writes."""
+
+import json
+import sys
+from pathlib import Path
+
+from protege.settings import load_config
+from protege.training.config import VisionConfig
+from protege.training.model import choose_loader, load_trainable
+
+
+def main(base: str, data: str, output: str, wanted: str, adapter: Path) -> list[float]:
+    fixed = [f"model.base={base}", f"data.folder={data}", f"output={output}", "model.four_bit=false", "lora.dropout=0"]
+    fixed += ["model.device=cpu", f"model.unsloth={wanted}", "data.workers=0", "data.validation=0", "lora.r=4"]
+    fixed += ["training.batch=4", "training.accumulation=1", "training.gradient_checkpointing=false"]
+    fixed += ["training.report_to=none", "training.log_steps=1", "training.max_steps=20", "training.learning_rate=1e-3"]
+    config = load_config(VisionConfig, None, fixed)
+    choose_loader(config)  # imports unsloth before what follows
+
+    import numpy as np
+    from peft import get_peft_model_state_dict, set_peft_model_state_dict
+    from safetensors.torch import load_file, save_file
+
+    from protege.learn.interrupt import Asked
+    from protege.learn.progress import silent
+    from protege.training.data import LabeledData
+    from protege.training.run import losses, make_trainer
+
+    labeled = LabeledData.open(Path(data))
+    trainer = make_trainer(config, load_trainable(config), labeled, labeled.take(np.arange(0)), Asked(), silent)
+    if not adapter.exists():
+        first = get_peft_model_state_dict(trainer.network)
+        save_file({name: weight.contiguous() for name, weight in first.items()}, adapter)
+    set_peft_model_state_dict(trainer.network, load_file(adapter))
+    trainer.train()
+    return [loss for _, loss in losses(trainer.state.log_history)]
+
+
+if __name__ == "__main__":
+    print("LOSSES " + json.dumps(main(*sys.argv[1:5], Path(sys.argv[5]))))
