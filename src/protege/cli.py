@@ -16,12 +16,13 @@ from protege.errors import ProtegeError
 from protege.extras import missing_extra
 
 COMMANDS: Final = {
+    "studio": "See recordings, labels and models in your browser, and what is next.",
     "game": "Describe your game once: its window, its keys and what they do.",
     "record": "Record a game: its picture and the keys you press.",
     "import": "Turn recordings made by other tools into sessions.",
     "sessions": "List, trim, split, merge and delete recordings.",
     "label": "Turn recordings into training data: segments, goals, samples.",
-    "review": "List the segments that need a person's eye, and name their goals.",
+    "review": "Look at the segments, and correct their goals.",
     "report": "Is the data any good? One page that says so.",
     "export": "Write training data for other tools, or a model with its adapter merged in.",
     "train": "Fine-tune Qwen3-VL on your training data with LoRA.",

@@ -23,7 +23,7 @@ from protege.core.text import one_line
 def command(segment: Path | None, goal: str | None, force: bool, root: Path | None) -> int:
     """List the segments that need a person's eye, or give one its goal. They are never trained on unseen."""
     from protege.core.labeled import NEEDS_REVIEW, LabeledSegment, find_segments
-    from protege.labeling.store import approve
+    from protege.labeling.edit import approve
 
     root = root or labeled_segments()
     if (segment is None) != (goal is None):
