@@ -1,4 +1,4 @@
-"""A run that goes on: its newest picture, what it holds and plans, and a way to stop it, through files in its folder."""
+"""A run that goes on: its newest picture, what it holds and plans, and how to stop it, through files in its folder."""
 
 import time
 from pathlib import Path

@@ -89,6 +89,11 @@ class Where:
         return len({card.goal for card in self.segments if card.goal})
 
     @property
+    def commonest(self) -> list[tuple[str, int]]:
+        """Goals with the number of their segments, the commonest first."""
+        return Counter(card.goal for card in self.segments if card.goal).most_common(50)
+
+    @property
     def unlabeled(self) -> tuple[Recording, ...]:
         """Recordings no segment is of."""
         known = {card.session for card in self.segments}
@@ -102,11 +107,12 @@ class Where:
         """For recordings, labeled, models and runs: the step that follows from each."""
         trained = next((m for m in self.models if m.kind == "vision"), next(iter(self.models), None))
         model = f" --model {shlex.quote(shown(trained.folder))}" if trained else ""
-        goals = Counter(card.goal for card in self.segments if card.goal)
-        goal = goals.most_common(1)[0][0] if goals else GOAL
+        goal = self.commonest[0][0] if self.segments and self.commonest else GOAL
         record = Step("Record yourself playing", "protege record")
-        label = Step(f"Label {len(self.unlabeled)} recordings", "protege label", work="label")
-        review = Step(f"Review {self.waiting} segments", "protege review", "/labels?show=review")
+        label = Step(_label_text(len(self.unlabeled)), "protege label", work="label")
+        review = Step(
+            f"Review {self.waiting} segment{'s' * (self.waiting != 1)}", "protege review", "/labels?show=review"
+        )
         train = Step("Train a model on them", "protege train", work="train")
         play = Step("Let it play", f"protege play{model} --goal {shlex.quote(goal)}")
         fix = Step(
@@ -146,6 +152,10 @@ class Where:
         if not self.recordings:
             rows[0] = ("recordings", "none yet")
         return [*(f"{name:<10}  {text}" for name, text in rows), f"next: {self.next.command}"]
+
+
+def _label_text(count: int) -> str:
+    return "Label a recording" if count == 1 else f"Label {count} recordings" if count else "Label recordings"
 
 
 def look(root: Path, segments: Segments | None = None) -> Where:

@@ -61,10 +61,14 @@ function put(found) {
   }
   recent = found.recent;
   const goals = recent.map((goal, i) => {
-    const item = document.createElement("li"), key = document.createElement("kbd"), text = document.createElement("span");
+    const [item, button, key, text] = ["li", "button", "kbd", "span"].map((name) => document.createElement(name));
+    button.type = "button";
+    button.className = "quiet";
+    button.tabIndex = -1;
     key.textContent = String(i + 1);
     text.textContent = goal;
-    item.append(key, text);
+    button.append(key, text);
+    item.append(button);
     return item;
   });
   document.getElementById("recent").replaceChildren(...goals);
@@ -124,6 +128,10 @@ function edit() {
   input.addEventListener("blur", () => end(false));
 }
 
+function give(number) {
+  if (recent[number] !== undefined) change("/labels/accept", { goal: recent[number], force: true }, range());
+}
+
 const keys = {
   ArrowRight: (e) => go(at + 1, e.shiftKey), ArrowLeft: (e) => go(at - 1, e.shiftKey),
   ArrowDown: (e) => go(at + row(), e.shiftKey), ArrowUp: (e) => go(at - row(), e.shiftKey),
@@ -135,12 +143,12 @@ const keys = {
 };
 
 document.addEventListener("keydown", (event) => {
-  if (editing || event.altKey || event.target.closest("select, input, a, button")) return;
+  if (editing || event.altKey || event.target.closest("select, input, a")) return;
   if ((event.ctrlKey || event.metaKey) && event.key !== "z") return;
   const number = Number(event.key);
   if (number >= 1 && number <= 9) {
-    if (recent[number - 1] !== undefined) change("/labels/accept", { goal: recent[number - 1], force: true }, range());
     event.preventDefault();
+    give(number - 1);
   } else if (keys[event.key]) {
     event.preventDefault();
     keys[event.key](event);
@@ -152,6 +160,11 @@ list.addEventListener("click", (event) => {
   go([...cards()].indexOf(card), event.shiftKey);
 });
 list.addEventListener("dblclick", edit);
+document.getElementById("recent").addEventListener("click", (event) => {
+  const item = event.target.closest("li");
+  if (item) give([...item.parentElement.children].indexOf(item));
+});
+for (const button of document.querySelectorAll("[data-press]")) button.addEventListener("click", (event) => keys[button.dataset.press](event));
 for (const [id, name] of [["by-goal", "goal"], ["by-maker", "by"]]) {
   document.getElementById(id).addEventListener("change", (event) => {
     query.set(name, event.target.value);
