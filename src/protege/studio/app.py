@@ -184,7 +184,9 @@ def _decisions(app: FastAPI, studio: Studio) -> None:
         return [studio.card(id_).name for id_ in dict.fromkeys(ids)]
 
     @app.post("/labels/accept")
-    def accept(ids: Ids, goal: Annotated[str | None, Body(max_length=1000)] = None, force: bool = False) -> Response:
+    def accept(
+        ids: Ids, goal: Annotated[str | None, Body(max_length=1000)] = None, force: Annotated[bool, Body()] = False
+    ) -> Response:
         names = names_of(ids)
         edit = studio.sitting.accept(names, goal, force)
         return answer(names, f"{_segments(names)}: {edit.after[0].goal}")

@@ -4,7 +4,7 @@ import { ask, say } from "/static/ask.mjs";
 const list = document.getElementById("cards");
 const query = new URLSearchParams({ show: list.dataset.show, goal: list.dataset.goal, by: list.dataset.by });
 let recent = [...document.querySelectorAll("#recent span")].map((one) => one.textContent);
-let at = 0, anchor = 0, editing = null, queue = Promise.resolve(), loading = null, left = 0;
+let at = 0, anchor = 0, editing = null, undoing = null, queue = Promise.resolve(), loading = null, left = 0;
 
 const cards = () => list.children;
 const range = () => [...cards()].slice(Math.min(at, anchor), Math.max(at, anchor) + 1);
@@ -89,15 +89,16 @@ function change(path, body, chosen, on = true) {
   });
 }
 
+// Where the place is afterwards is known only then, so keys that come meanwhile wait.
 function undo() {
-  queue = queue.then(async () => {
+  const mine = undoing = queue = queue.then(async () => {
     const found = await ask("/labels/undo");
     if (!found) return;
     put(found);
     say(found.said);
     const first = [...cards()].findIndex((card) => card.dataset.id in found.cards);
     if (first >= 0) go(first); else show(false);
-  });
+  }).finally(() => { if (undoing === mine) undoing = null; });
 }
 
 function edit() {
@@ -145,14 +146,12 @@ const keys = {
 document.addEventListener("keydown", (event) => {
   if (editing || event.altKey || event.target.closest("select, input, a")) return;
   if ((event.ctrlKey || event.metaKey) && event.key !== "z") return;
-  const number = Number(event.key);
-  if (number >= 1 && number <= 9) {
-    event.preventDefault();
-    give(number - 1);
-  } else if (keys[event.key]) {
-    event.preventDefault();
-    keys[event.key](event);
-  }
+  const number = "123456789".indexOf(event.key);
+  const act = number >= 0 ? () => give(number) : keys[event.key];
+  if (!act) return;
+  event.preventDefault();
+  if (undoing) undoing.then(() => act(event));
+  else act(event);
 });
 list.addEventListener("click", (event) => {
   const card = event.target.closest(".card");
