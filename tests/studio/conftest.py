@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from protege.core.actions import NO_KEYS
 from protege.core.labeled import NEEDS_REVIEW, LabeledSegment, find_segments
 from protege.labeling import Given, label
 from protege.labeling.store import write_segment
+from protege.studio.serve import listening, server
 from tests.conftest import need
 from tests.labeling.recordings import HOLD, record
 
@@ -69,10 +71,10 @@ def put(project, segment, **changed):
 
 @dataclass
 class Served:
-    """A studio that serves a project. url: with its token."""
+    """A studio that serves a project. url: with its token; process: None where it is this one."""
 
-    process: subprocess.Popen
     url: str
+    process: subprocess.Popen | None = None
 
     @property
     def base(self):
@@ -89,6 +91,21 @@ class Served:
 
 @contextmanager
 def serving(root):
+    """In a thread of this process, which is there at once."""
+    with listening(0) as (listener, gate):
+        served = server(root, gate)
+        thread = threading.Thread(target=served.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield Served(gate.address)
+        finally:
+            served.should_exit = True
+            thread.join()
+
+
+@contextmanager
+def started(root):
+    """In a process of its own, by the command."""
     process = subprocess.Popen(
         [sys.executable, "-m", "protege.cli", "studio", "--no-browser"],
         cwd=root,
@@ -98,7 +115,7 @@ def serving(root):
     )
     assert process.stdout is not None
     try:
-        yield Served(process, process.stdout.readline().strip())
+        yield Served(process.stdout.readline().strip(), process)
     finally:
         process.kill()
         process.wait()

@@ -8,12 +8,12 @@ import pytest
 from bench.studio_hostile import refused as is_refused
 from bench.studio_hostile import requests
 from protege.studio.gate import Gate
-from tests.studio.conftest import make, serving
+from tests.studio.conftest import make, started
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
-    with serving(make(tmp_path_factory.mktemp("gate") / "p").root) as found:
+    with started(make(tmp_path_factory.mktemp("gate") / "p").root) as found:
         yield found
 
 

@@ -32,6 +32,7 @@ ALWAYS: Final = "private, max-age=31536000, immutable"
 """For what has its version in its address."""
 Ids = Annotated[list[str], Body(embed=True, max_length=5000)]
 Text = Annotated[str, Body(embed=True, max_length=1000)]
+MaybeText = Annotated[str | None, Body(max_length=1000)]
 Number = Annotated[float, Body(embed=True)]
 
 
