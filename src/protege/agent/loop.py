@@ -23,7 +23,8 @@ CHECK_NS = 5_000_000
 class Ending(StrEnum):
     """Why a run ended by itself."""
 
-    REACHED = "goal reached"
+    REACHED = "the model thinks it is done"
+    REPLAYED = "all of it was pressed"
     STOPPED = "stopped by hand"
     TIME = "time is up"
 

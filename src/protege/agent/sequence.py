@@ -62,7 +62,7 @@ def replay(session: Session, world: World, max_s: float) -> Ending:
                 return ending
             world.keys.hold(action)
         world.keys.hold(NO_KEYS)
-    return Ending.REACHED
+    return Ending.REPLAYED
 
 
 def _wait(world: World, until_ns: int, end_ns: int) -> Ending | None:
