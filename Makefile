@@ -5,7 +5,7 @@
 # make fuzz (CASES=20000), make kills: more of what `make test` has a share of; see docs/robustness.md.
 PYTHON ?= python3
 PY := .venv/bin/python
-EXTRAS := record,arena,demo,vision,controls,cloning,serve,ray,dev
+EXTRAS := record,arena,demo,vision,controls,cloning,serve,ray,studio,dev
 
 .PHONY: demo test coverage test-programs test-windows test-unsloth lint fuzz kills clean
 

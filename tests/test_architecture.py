@@ -11,7 +11,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 CORE_MAY_USE = {"numpy", "PIL", "protege"} | sys.stdlib_module_names
 SHARED = {"core", "errors", "devices", "learn", "vlm", "settings"}
 """Below the stages: everybody may use them; they know only `core` and `errors`."""
-TOP = {"cli", "commands", "policies", "evaluation", "extras", "doctor", "demo", "improve"}
+TOP = {"cli", "commands", "policies", "evaluation", "extras", "doctor", "demo", "improve", "studio"}
 """Above the stages: they may know all of them."""
 
 

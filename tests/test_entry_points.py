@@ -68,7 +68,7 @@ def test_a_seed_that_is_none_is_named(tmp_path, capsys, seed):
 
 def test_a_log_line_never_steers_the_terminal(python):
     code = (
-        "import logging; from protege.cli import cli; cli.callback(False);"
+        "import logging; from protege.cli import log; log();"
         "logging.getLogger('protege').warning('a \\x1b[2J\\x07 name')"
     )
     done = subprocess.run([python, "-c", code], check=False, capture_output=True, text=True, timeout=60)

@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -16,12 +16,13 @@ from protege.errors import ProtegeError
 from protege.extras import missing_extra
 
 COMMANDS: Final = {
+    "studio": "See recordings, labels and models in your browser, and what is next.",
     "game": "Describe your game once: its window, its keys and what they do.",
     "record": "Record a game: its picture and the keys you press.",
     "import": "Turn recordings made by other tools into sessions.",
     "sessions": "List, watch, trim, split, merge and delete recordings.",
     "label": "Turn recordings into training data: segments, goals, samples.",
-    "review": "List the segments that need a person's eye, and name their goals.",
+    "review": "Look at the segments, and correct their goals.",
     "report": "Is the data any good? One page that says so.",
     "export": "Write training data for other tools, or a model with its adapter merged in.",
     "train": "Fine-tune Qwen3-VL on your training data with LoRA.",
@@ -42,6 +43,17 @@ COMMANDS: Final = {
 """In the order a user meets them; each lives in `protege.commands.<name>` and is imported when it is called."""
 
 
+QUIET: Final = "--quiet"
+
+
+class Noted(click.Context):
+    """A context that its root can find again, to say what comes after the command that was given."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.find_root().meta["protege.command"] = self
+
+
 class Pipeline(click.Group):
     """A group that imports a command when it is used, so that `protege --help` stays fast."""
 
@@ -51,7 +63,21 @@ class Pipeline(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        return importlib.import_module(f"protege.commands.{cmd_name.replace('-', '_')}_").command
+        command = importlib.import_module(f"protege.commands.{cmd_name.replace('-', '_')}_").command
+        for one in (command, *getattr(command, "commands", {}).values()):
+            one.context_class = Noted
+        return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        result = super().invoke(ctx)
+        noted = ctx.meta.get("protege.command")
+        if noted is not None and not ctx.params["quiet"] and result in (None, 0):
+            from protege.commands.following import following
+
+            words = noted.command_path.split(" ", 1)[1]
+            if (line := following(words, noted.params)) is not None:
+                click.echo(printable(f"next: {line}"), err=True)
+        return result
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -67,13 +93,27 @@ class _Printable(logging.Formatter):
 
 @click.group(
     cls=Pipeline,
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Start with:  protege demo    Then record your own game:  protege record --window TITLE",
 )
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option(QUIET, is_flag=True, help="Do not say at the end what comes next.")
 @click.version_option(__version__, prog_name="protege")
-def cli(debug: bool) -> None:
+@click.pass_context
+def cli(ctx: click.Context, debug: bool, quiet: bool) -> None:
     """Protégé learns to play your game by watching you: record, label, train, play."""
+    log(debug)
+    if ctx.invoked_subcommand is None:
+        from protege.core.paths import project_root
+        from protege.studio.where import look
+
+        click.echo(printable("\n".join(look(project_root()).lines())))
+        click.echo("all commands: protege --help    in your browser: protege studio", err=True)
+
+
+def log(debug: bool = False) -> None:
+    """Log lines go to stderr; debug: all of them, not only warnings."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Printable("%(name)s: %(message)s"))
     logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, handlers=[handler])
@@ -82,10 +122,11 @@ def cli(debug: bool) -> None:
 def run(argv: Sequence[str], command: click.Command = cli, name: str = "protege") -> int:
     """Run one command line and return its exit code: 0 good, 1 the world failed, 2 the user was wrong."""
     debug = "--debug" in argv
-    args = [arg for arg in argv if arg != "--debug"]
+    first = [flag for flag in ("--debug", QUIET) if flag in argv and command is cli]
+    args = [*first, *(arg for arg in argv if arg not in ("--debug", *first))]
 
     def work() -> int:
-        result = command.main(["--debug", *args] if debug else args, prog_name=name, standalone_mode=False)
+        result = command.main(args, prog_name=name, standalone_mode=False)
         return result if isinstance(result, int) else 0
 
     return guarded(work, debug=debug)

@@ -31,6 +31,7 @@ PARTS: Final = {
     "demo": "demo",
     "devices": "record",
     "recorder": "record",
+    "studio": "studio",
 }
 """Parts of the package that have an extra of their own; others take theirs from the first that has the library."""
 _REQUIREMENT: Final = re.compile(r"\s*([A-Za-z0-9._-]+).*?;.*\bextra\s*==\s*['\"]([^'\"]+)['\"]")

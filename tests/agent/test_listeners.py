@@ -137,7 +137,7 @@ def test_the_status_line_says_who_plays_what_comes_and_how_fast():
     assert lines[1].startswith("keys: w  then: -")
     assert lines[2].startswith("[another window covers the game]")
     assert lines[3].startswith("[you play]  0.1 decisions/s  thinking 20/400 ms")
-    assert lines[4] == "goal reached: Go to the lantern"
+    assert lines[4] == "the model thinks it is done: Go to the lantern"
     assert len(lines) == 5
     assert stats.to_json()["deadline_p99_ms"] == 1.0
 

@@ -285,7 +285,7 @@ class DoneSoon(RandomPolicy):
 
 def test_a_goal_that_is_reached_ends_the_run_and_says_so(target, tmp_path):
     run = Run(tmp_path, DoneSoon(10)).join()
-    assert str(run.result.ending) == "goal reached"
+    assert str(run.result.ending) == "the model thinks it is done"
     assert down() == NO_KEYS
     assert [e.end for e in run.session().events if isinstance(e, End)] == ["success"]
 
@@ -293,7 +293,7 @@ def test_a_goal_that_is_reached_ends_the_run_and_says_so(target, tmp_path):
 def test_goals_of_a_file_follow_one_another(target, tmp_path):
     (tmp_path / "goals.txt").write_text("Go to the lantern\nOpen the door\n")
     run = Run(tmp_path / "runs", DoneSoon(5), goal=None, goals=tmp_path / "goals.txt").join()
-    assert str(run.result.ending) == "goal reached"
+    assert str(run.result.ending) == "the model thinks it is done"
     goals = [e.goal for e in run.session().events if isinstance(e, Goal)]
     assert goals == ["Go to the lantern", "Open the door"]
 

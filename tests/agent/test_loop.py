@@ -287,7 +287,7 @@ def test_a_replay_presses_at_the_recordings_own_times_without_its_pauses(tmp_pat
     writer.frame(0, encode_jpeg(np.zeros((480, 640, 3), np.uint8)))
     writer.finish()
     setting = Setting((W,) * 7)
-    assert replay(Session.open(tmp_path / "s"), setting.world, 60) is Ending.REACHED
+    assert replay(Session.open(tmp_path / "s"), setting.world, 60) is Ending.REPLAYED
     assert setting.keys.log == [
         (0, "w", True), (130, "left", True), (370, "w", False), (500, "left", False), (500, "left", True),
         (710, "left", False),

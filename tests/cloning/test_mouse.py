@@ -66,7 +66,7 @@ def test_scores_tell_of_each_axis_in_degrees(trained):
 
 
 def test_each_axis_is_a_distribution_of_its_own(trained):
-    _, folder = trained
+    config, folder = trained
     data = Data.open(config)
     loaded = load_model(folder)
     batch = next(loader.batches(data.cache, [data.splits.test[0].name], replace(loader_options(config), shuffle=False)))

@@ -146,7 +146,7 @@ def test_a_replay_presses_what_was_recorded(play, target, hands, protege, tmp_pa
     before = len(target.presses())
     replay = protege("replay", recorded(tmp_path).folder, "--window", target.title, "--countdown", "0")
     assert replay.join() == 0, replay.err
-    assert "goal reached" in replay.out
+    assert "all of it was pressed" in replay.out
     until(lambda: (*W, True) in target.presses()[before:])
     until(lambda: not target.held())
 

@@ -28,7 +28,8 @@ MOTION = "motion"
 class Ending(StrEnum):
     """Why a run ended by itself."""
 
-    REACHED = "goal reached"
+    REACHED = "the model thinks it is done"
+    REPLAYED = "all of it was pressed"
     STOPPED = "stopped by hand"
     TIME = "time is up"
 

@@ -163,7 +163,7 @@ def play_game(options: PlayOptions, policy: Policy, say: Callable[[str], None] =
                 worker,
                 goal_source(listed, status.say),
                 options.loop(hz, 0 if card is None else card.horizon),
-                _listeners(options, policy, status, recorder),
+                _listeners(options, policy, status, recorder, stats),
                 stats,
             )
         except KeyboardInterrupt:
@@ -290,13 +290,15 @@ def run_recorder(options: PlayOptions, world: World, hz: float) -> RunRecorder:
     return RunRecorder(SessionWriter.create(options.out or agent_runs(), info), world.clock.now_ns())
 
 
-def _listeners(options: PlayOptions, policy: Policy, status: Status, recorder: RunRecorder | None) -> list[Listener]:
+def _listeners(
+    options: PlayOptions, policy: Policy, status: Status, recorder: RunRecorder | None, stats: LoopStats
+) -> list[Listener]:
     sampled = policy if options.unstick and isinstance(policy, Sampling) else None
     listeners: list[Listener] = [StuckDetector(status.say, options.stuck, sampled)]
     if recorder is not None:
         listeners.append(recorder)
         if options.show or options.dry_run:
-            listeners.append(Picture(recorder.writer.folder / "live.jpg", options.vision.space))
+            listeners.append(Picture(recorder.writer.folder / "live.jpg", options.vision.space, stats))
     return [*listeners, status]
 
 

@@ -73,7 +73,7 @@ def replay(session: Session, world: World, max_s: float) -> Ending:
             else:
                 world.keys.hold(change)
         world.keys.hold(NO_KEYS)
-    return Ending.REACHED
+    return Ending.REPLAYED
 
 
 def _wait(world: World, until_ns: int, end_ns: int) -> Ending | None:

@@ -13,6 +13,7 @@ from protege.agent.listener import Listener, Slot
 from protege.agent.stats import LoopStats
 from protege.core.actions import NONE, Action, ActionSpace
 from protege.core.events import HUMAN
+from protege.core.files import write_json
 from protege.core.frame import Frame
 from protege.core.status_line import StatusLine
 from protege.core.text import one_line
@@ -48,7 +49,7 @@ class Status(Listener):
         self.say(f"goal: {goal}")
 
     def goal_ended(self, t_ns: int, goal: str, how: str) -> None:
-        self.say(f"goal reached: {goal}" if how == "success" else f"goal ended ({how}): {goal}")
+        self.say(f"the model thinks it is done: {goal}" if how == "success" else f"goal ended ({how}): {goal}")
 
     def say(self, text: str) -> None:
         """A line of its own; goals come from outside."""
@@ -76,11 +77,16 @@ def told(space: ActionSpace, action: Action) -> str:
 
 
 class Picture(Listener):
-    """Keeps `path` showing the newest frame with the keys drawn on it; any image viewer that reloads can show it."""
+    """Keeps `path` showing the newest frame with the keys drawn on it; any image viewer that reloads can show it.
 
-    def __init__(self, path: Path, space: ActionSpace) -> None:
+    Beside it `live.json` says what is held, planned and waited for, and a file `live.stop` ends the run as Ctrl-C does.
+    """
+
+    def __init__(self, path: Path, space: ActionSpace, stats: LoopStats | None = None) -> None:
         self._path = path
         self._space = space
+        self._stats = stats
+        self._since_ns: int | None = None
         self._due_ns = 0
         self._slot: Slot | None = None
 
@@ -91,11 +97,28 @@ class Picture(Listener):
         if self._slot is None or frame.t_ns < self._due_ns:
             return
         self._due_ns = frame.t_ns + PICTURE_NS
+        self._since_ns = frame.t_ns if self._since_ns is None else self._since_ns
+        self._tell(self._slot, (frame.t_ns - self._since_ns) / 1e9)
         beside = self._path.with_suffix(".part")
         picture = Image.fromarray(drawn(frame.rgb, slot_text(self._slot, self._space), self._slot.goal or ""))
         with suppress(PermissionError):  # Windows: a viewer is just reading it, and the run waits for nobody
             picture.save(beside, "JPEG", quality=80)
             beside.replace(self._path)
+
+    def _tell(self, slot: Slot, elapsed_s: float) -> None:
+        if self._path.with_suffix(".stop").exists():
+            raise KeyboardInterrupt
+        steps = () if slot.prediction is None else slot.prediction.plan.steps[slot.step + 1 :]
+        now = {
+            "goal": slot.goal or "",
+            "keys": self._space.spell(slot.action),
+            "plan": [self._space.spell(step) for step in steps],
+            "by": slot.by,
+            "waiting": slot.waiting,
+            "numbers": "" if self._stats is None else self._stats.line(elapsed_s),
+        }
+        with suppress(PermissionError):
+            write_json(self._path.with_suffix(".json"), now)
 
 
 def drawn(rgb: NDArray[np.uint8], keys: str, goal: str) -> NDArray[np.uint8]:

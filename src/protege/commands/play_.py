@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from protege.commands.choose import ask_game, ask_window, game_option
+from protege.commands.goals import known_goals, strange
 from protege.commands.types import Count, Number, examples
 from protege.core.paths import agent_runs, models, shown
 from protege.core.text import printable
@@ -49,7 +50,7 @@ CONTROLS = "control_policy_v2.pt"
 @click.option("--max-minutes", type=Number(0, 600, min_open=True), default=10.0, show_default=True)
 @click.option("--countdown", type=Number(0, 60), default=3.0, show_default=True, help="Seconds before it plays.")
 @click.option("--dry-run", is_flag=True, help="Show what it would press, and press nothing.")
-@click.option("--show", is_flag=True, help="Keep the newest picture with its keys drawn on in the run's folder.")
+@click.option("--show", is_flag=True, help="Keep the newest picture in the run's folder: protege studio shows it live.")
 @click.option("--unstick", is_flag=True, help="When stuck, sample with a temperature until it moves.")
 @click.option(
     "--backend",
@@ -92,6 +93,7 @@ def command(
         return _play_features(model or str(models() / CONTROLS), features, bridge, countdown_s=countdown, **kept)
     if model is not None and model.endswith(".pt"):
         raise click.UsageError(f"--model {model}: plays from landmarks; give a recording or a stream with --features")
+    from protege.agent.goals import read_goals
     from protege.agent.run import PlayOptions, play_game
     from protege.agent.vision import VisionOptions
     from protege.core.actions import KEYBOARD_12
@@ -117,6 +119,10 @@ def command(
         vision=vision,
         **options,
     )
+    if card is not None:
+        asked = [wanted.goal] if wanted.goal else read_goals(wanted.goals) if wanted.goals else wanted.tasks
+        for line in strange(asked, known_goals(card)):
+            click.echo(printable(line), err=True)
     policy = load_policy(wanted.model, vision)
     played = play_game(wanted, policy, lambda text: click.echo(printable(text), err=True))
     click.echo(printable(f"ended: {played.ending}"))

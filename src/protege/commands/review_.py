@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from protege.commands.studio_ import open_studio
 from protege.commands.types import examples
 from protege.core.paths import labeled_segments, shown
 from protege.core.text import one_line
@@ -12,18 +13,24 @@ from protege.core.text import one_line
 @click.command(
     "review",
     epilog=examples(
-        "protege review                                                list what no model could name",
+        "protege review                                                look at them in your browser",
+        "protege review --list                                         list what no model could name",
         'protege review level1_seg004 --goal "Open the door"          name it yourself',
     ),
 )
 @click.argument("segment", type=click.Path(path_type=Path), required=False)
 @click.option("--goal", help="The segment's goal; it is trained on from now on.")
 @click.option("--force", is_flag=True, help="Take the goal as it is, though it would be asked for again of a model.")
+@click.option("--list", "list_", is_flag=True, help="List them here. So it is where no browser or terminal is.")
 @click.option("--in", "root", type=click.Path(path_type=Path), help="Default: dataset/labeled_segments.")
-def command(segment: Path | None, goal: str | None, force: bool, root: Path | None) -> int:
-    """List the segments that need a person's eye, or give one its goal. They are never trained on unseen."""
+def command(segment: Path | None, goal: str | None, force: bool, list_: bool, root: Path | None) -> int:
+    """Look at the segments that need a person's eye, in the studio, or give one its goal.
+
+    They are never trained on unseen; what a person has decided no model is asked about again.
+    """
     from protege.core.labeled import NEEDS_REVIEW, LabeledSegment, find_segments
-    from protege.labeling.store import approve
+    from protege.labeling.edit import approve
+    from protege.studio.browser import can_look
 
     root = root or labeled_segments()
     if (segment is None) != (goal is None):
@@ -34,6 +41,9 @@ def command(segment: Path | None, goal: str | None, force: bool, root: Path | No
             raise click.UsageError(f"no segment {segment} here or in {shown(root)}; list them with: protege review")
         samples = approve(folder, goal, force=force)
         click.echo(f"{shown(folder)}: {samples} samples")
+        return 0
+    if not list_ and root.resolve() == labeled_segments().resolve() and can_look():
+        open_studio("labels")
         return 0
     waiting = [
         (folder, labeled)

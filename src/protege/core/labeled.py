@@ -14,10 +14,13 @@ from protege.core.fields import brief, is_int, is_number, require
 from protege.core.files import Json, component, is_component, own_name, parse_json, read_bytes, read_json
 from protege.core.lineage import Origin
 from protege.core.plan import HORIZON
+from protege.core.transaction import settle
 from protege.errors import UserError
 
 FORMAT_VERSION: Final = 1
 LABELED, NEEDS_REVIEW, NO_SAMPLES = "labeled", "needs_review", "no_samples"
+ASIDE: Final = "set aside by a person"
+"""Why a segment has no samples that could have some."""
 SEGMENT: Final = "segment.json"
 SAMPLES: Final = "samples.jsonl"
 MAX_HORIZON: Final = 1000
@@ -95,7 +98,8 @@ class LabeledSegment:
 
     status: "labeled", "needs_review" or "no_samples" (why says the reason); true_goal: what the game itself said;
     held, slots: what was held, and what the samples name, from `start` as far as the samples look; origin: where its
-    frames were recorded first, positions counted from `start`; empty where an earlier version wrote it.
+    frames were recorded first, positions counted from `start`; empty where an earlier version wrote it; seen: whether a
+    person has decided about it (not in the file where nobody has); no model is asked about it again.
     """
 
     name: str
@@ -117,6 +121,7 @@ class LabeledSegment:
     held: tuple[Action, ...] = ()
     slots: tuple[Action, ...] = ()
     origin: tuple[Origin, ...] = ()
+    seen: bool = False
 
     def __len__(self) -> int:
         return self.stop - self.start
@@ -132,7 +137,7 @@ class LabeledSegment:
         return all(vars(self)[name] == vars(other)[name] for name in names)
 
     def to_json(self) -> dict[str, Json]:
-        skip = ("space", "held", "slots", "shape", "origin")
+        skip = ("space", "held", "slots", "shape", "origin", "seen")
         return {
             "format_version": FORMAT_VERSION,
             **{k: v for k, v in vars(self).items() if k not in skip},
@@ -141,6 +146,7 @@ class LabeledSegment:
             "slots": runs([self.space.spell(action) for action in self.slots]),
             "action_space": self.space.to_json(),
             **({"origin": [origin.to_json() for origin in self.origin]} if self.origin else {}),
+            **({"seen": True} if self.seen else {}),
         }
 
     @classmethod
@@ -152,11 +158,12 @@ class LabeledSegment:
         version = fields["format_version"]
         if not is_int(version) or version > FORMAT_VERSION:
             raise ValueError(f"format version {brief(version)}; update protege")
-        special = {"space", "held", "slots", "shape", "paraphrases", "origin"}
+        special = {"space", "held", "slots", "shape", "paraphrases", "origin", "seen"}
         named = {k: fields[k] for k in cls.__dataclass_fields__ if k not in special}
         space = ActionSpace.from_json(fields["action_space"])
         origin = tuple(Origin.from_json(one) for one in fields.get("origin", ()))
-        made = cls(**named, space=space, shape=Shape.from_json(fields["shape"]), origin=origin)
+        shape, seen = Shape.from_json(fields["shape"]), fields.get("seen", False)
+        made = cls(**named, space=space, shape=shape, origin=origin, seen=seen)
         _check(made, fields)
         if len(made) > frames:
             raise ValueError(f"frames {made.start} to {made.stop}, but {frames} pictures are there")
@@ -188,7 +195,11 @@ class LabeledSegment:
 
     def approved(self, goal: str) -> Self:
         """The segment with a goal that a person has seen. The goal is taken to be reached where the segment ends."""
-        return replace(self, goal=goal, status=LABELED, why="", goal_stop=self.stop, reached=True)
+        return replace(self, goal=goal, status=LABELED, why="", goal_stop=self.stop, reached=True, seen=True)
+
+    def set_aside(self) -> Self:
+        """The segment as a person does not want it trained on."""
+        return replace(self, status=NO_SAMPLES, why=ASIDE, seen=True)
 
 
 def _with_defaults(path: Path) -> dict[str, Any]:
@@ -218,6 +229,7 @@ def _check(made: LabeledSegment, fields: Mapping[str, Any]) -> None:
         "by": isinstance(made.by, str),
         "true_goal": made.true_goal is None or isinstance(made.true_goal, str),
         "reached": isinstance(made.reached, bool),
+        "seen": isinstance(made.seen, bool),
         "frame_hz": is_number(made.frame_hz) and 0.01 <= made.frame_hz <= 1000,
         "prompt_version": is_int(made.prompt_version),
     }
@@ -246,9 +258,12 @@ def count_pictures(folder: Path) -> int:
 
 
 def find_segments(folder: Path) -> list[Path]:
-    """The labeled segments in `folder` (or `folder` itself), in order of session and number."""
+    """The labeled segments in `folder` (or `folder` itself), in order of session and number; what a killed edit had
+    decided is done.
+    """
     if (folder / SEGMENT).exists():
         return [folder]
+    settle(folder)
     found = [path.parent for path in folder.glob(f"*/{SEGMENT}") if not path.parent.name.startswith(".")]
     return sorted(found, key=segment_order)
 

@@ -6,11 +6,11 @@ from protege.labeling.backends.openai import OpenAIServer
 from protege.labeling.backends.ray import RayCluster
 from protege.labeling.backends.transformers import Transformers
 from protege.labeling.dataset import load
+from protege.labeling.edit import approve
 from protege.labeling.export import ExportOptions
 from protege.labeling.job import LabelOptions
 from protege.labeling.run import LabelResult, label
 from protege.labeling.scoring import Score, score
-from protege.labeling.store import approve
 
 __all__ = [
     "ExportOptions",

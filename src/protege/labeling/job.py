@@ -1,7 +1,7 @@
 """Labels one session: which goals are known, which a model has to be asked for, and what is written."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -72,6 +72,7 @@ class Job:
     known: its segments on disk
     found: goals by position in `segments`; the rest has to be found
     redo: the segments on disk are replaced
+    decided: what a person has said about frames [start, stop), which stays
     """
 
     session: Session
@@ -85,6 +86,7 @@ class Job:
     labeler: Labeler | Given
     shape: Shape
     redo: bool
+    decided: Mapping[tuple[int, int], LabeledSegment] = field(default_factory=dict)
 
     @property
     def missing(self) -> list[int]:
@@ -105,6 +107,7 @@ class Job:
         by, stored = self.labeler.name, isinstance(self.labeler, Given)
         told = isinstance(self.labeler, Given) and self.labeler.goal is not None
         pieces = settle(self.session, self.segments, found, self.shape, by=by, stored=stored, told=told)
+        pieces = [_as_decided(piece, self.decided.get((piece.start, piece.stop))) for piece in pieces]
         return attach_keys(self.session, pieces, self.keys, self.motion, self.shape)
 
     def unwritten(self, pieces: Sequence[LabeledSegment]) -> list[LabeledSegment]:
@@ -171,8 +174,19 @@ def prepare(
     if isinstance(labeler, Given) and not goal:
         segments, aside = _without_goal(session, segments, aside)
     journal = Journal(out, session.name, labeler, wording, options.pictures)
-    found = _found_before(segments, known, journal.read())
-    return Job(session, keys, motion, segments, aside, known, journal, found, labeler, options.shape, options.redo)
+    before = [LabeledSegment.load(path) for path in session_segments(out, session.name)] if options.redo else known
+    decided = {(k.start, k.stop): k for k in before if k.seen}
+    found = _found_before(segments, [*known, *decided.values()], journal.read())
+    shape, redo = options.shape, options.redo
+    return Job(session, keys, motion, segments, aside, known, journal, found, labeler, shape, redo, decided)
+
+
+def _as_decided(piece: LabeledSegment, said: LabeledSegment | None) -> LabeledSegment:
+    """The segment with what a person has said about its frames."""
+    if said is None:
+        return piece
+    fields = ("goal", "status", "why", "goal_stop", "reached")
+    return replace(piece, seen=True, **{name: vars(said)[name] for name in fields})
 
 
 def _found_before(

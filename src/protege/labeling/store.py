@@ -25,7 +25,6 @@ from protege.core.files import (
 from protege.core.labeled import (
     FORMAT_VERSION,
     LABELED,
-    NO_SAMPLES,
     SAMPLES,
     SEGMENT,
     LabeledSegment,
@@ -34,8 +33,8 @@ from protege.core.labeled import (
     segment_order,
 )
 from protege.core.session import SessionError
+from protege.core.transaction import settle
 from protege.errors import UserError
-from protege.labeling.goals import complaint, unusable
 from protege.labeling.labels import samples_text
 from protege.labeling.segments import Aside
 
@@ -120,6 +119,7 @@ def session_segments(out: Path, session: str) -> list[Path]:
 @contextmanager
 def writing(out: Path, doing: str) -> Iterator[None]:
     """Hold the lock of a folder of labeled segments and clear away what killed runs left; `Locked` if it is taken."""
+    settle(out)
     with locked(out, doing):
         recover_inside(out)
         yield
@@ -158,25 +158,6 @@ def count_samples(folder: Path) -> int:
         return 0
     except (OSError, ValueError) as error:
         raise UserError(f"{folder / SAMPLES}: cannot be read ({error}); remove {folder} and label again") from None
-
-
-def approve(folder: Path, goal: str, *, force: bool = False) -> int:
-    """Give a segment a goal that a person has seen; it is trained on from now on. Returns its number of samples.
-
-    UserError if a model would be asked again for such a goal; force: take it all the same.
-    """
-    goal = goal.strip()
-    if (why := unusable(goal)) is not None:
-        raise UserError(f"--goal {goal[:60]!r}: {why}; give a few words on one line")
-    if not force and (why := complaint(goal)) is not None:
-        raise UserError(f'--goal "{goal}": {why}; say it otherwise, or take it as it is with --force')
-    folder = folder.resolve()
-    with writing(folder.parent, "protege review"):
-        labeled = LabeledSegment.load(folder)
-        if labeled.status == NO_SAMPLES:
-            raise UserError(f"{folder}: {labeled.why}, so it cannot become samples; record with keys")
-        pictures = [folder / frame_name(i) for i in range(len(labeled))]
-        return write_segment(folder.parent, labeled.approved(goal), pictures, f"remove {folder} and label again")
 
 
 def place(picture: Path, target: Path, remedy: str = "") -> None:

@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from protege.errors import MissingExtra
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -19,16 +21,21 @@ def render(template: str, **values: object) -> str:
     """The text of a page. template: its path inside the package, such as "training/page.html.jinja"; a name that it
     uses and `values` lacks is an error.
     """
+    return _pages().get_template(template).render(values)
+
+
+@cache
+def _pages() -> "Environment":
+    """Kept, so that a template is compiled once."""
     import jinja2
 
-    pages = jinja2.Environment(
+    return jinja2.Environment(
         loader=jinja2.PackageLoader("protege", "."),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return pages.get_template(template).render(values)
 
 
 def figure(size: tuple[float, float], extra: str) -> "Figure":

@@ -1,0 +1,176 @@
+"""The labeled segments as the pages show them: listed quickly, with a strip of pictures each."""
+
+import hashlib
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Final, Self
+
+import numpy as np
+from PIL import Image
+
+from protege.core.fields import is_int, is_number
+from protege.core.files import Json, read_json
+from protege.core.labeled import ASIDE, LABELED, NEEDS_REVIEW, NO_SAMPLES, SEGMENT, find_segments, frame_name
+from protege.labeling.contact_sheet import jpeg, shrunk
+
+PICTURES: Final = 8
+"""Of a strip, which a page shows one after the other."""
+THUMBNAIL: Final = (192, 144)
+QUALITY: Final = 72
+KEPT: Final = 300
+"""Strips in memory; each has some 40 KB."""
+FILTERS: Final[Mapping[str, str]] = {
+    "review": "needs review",
+    "unseen": "not looked at yet",
+    "seen": "decided by a person",
+    "aside": "set aside",
+    "all": "all",
+}
+
+
+@dataclass(frozen=True)
+class Card:
+    """A segment as it is listed. version: changes when its file does; problem: why it cannot be read, or ""."""
+
+    name: str
+    version: str
+    session: str = ""
+    start: int = 0
+    stop: int = 0
+    goal: str = ""
+    status: str = NEEDS_REVIEW
+    why: str = ""
+    by: str = ""
+    seconds: float = 0.0
+    seen: bool = False
+    problem: str = ""
+
+    @property
+    def id(self) -> str:
+        return identity(self.name)
+
+    @property
+    def state(self) -> str:
+        """What a person is to see first: "broken", "review", "aside", "keyless", "seen" or "unseen"."""
+        if self.problem:
+            return "broken"
+        if self.status == NEEDS_REVIEW:
+            return "review"
+        if self.status == NO_SAMPLES:
+            return "aside" if self.why == ASIDE else "keyless"
+        return "seen" if self.seen else "unseen"
+
+    @classmethod
+    def read(cls, folder: Path, version: str) -> Self:
+        """What a page shows of a segment.json; nothing else in it is looked at, since there may be thousands."""
+        try:
+            fields = read_json(folder / SEGMENT)
+            return cls(folder.name, version, **_shown(fields))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            return cls(folder.name, version, problem=f"{SEGMENT} cannot be read ({error})"[:200])
+
+
+def _shown(fields: Mapping[str, Json]) -> dict:
+    start, stop, hz = fields["start"], fields["stop"], fields["frame_hz"]
+    texts = {name: fields[name] for name in ("session", "goal", "why", "by")}
+    good = (
+        is_int(start) and is_int(stop) and is_number(hz) and hz > 0 and all(isinstance(t, str) for t in texts.values())
+    )
+    if not good or fields["status"] not in (LABELED, NEEDS_REVIEW, NO_SAMPLES):
+        raise ValueError("its fields are not those of a segment")
+    seconds = (stop - start) / hz
+    return {
+        **texts,
+        "start": start,
+        "stop": stop,
+        "status": fields["status"],
+        "seconds": seconds,
+        "seen": fields.get("seen") is True,
+    }
+
+
+def identity(name: str) -> str:
+    """The name that pages use for a file or folder: no part of a path, whatever it is called."""
+    return hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+
+
+class Segments:
+    """The segments in a folder; what has not changed is not read again."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._lock = Lock()
+        self._cards: dict[str, Card] = {}
+        self._names: dict[str, str] = {}
+        self._strips: OrderedDict[tuple[str, str], bytes] = OrderedDict()
+
+    def all(self) -> list[Card]:
+        """Every segment, in order of session and number."""
+        with self._lock:
+            folders = find_segments(self.root) if self.root.is_dir() else []
+            self._cards = {folder.name: self._card(folder) for folder in folders}
+            self._names = {identity(name): name for name in self._cards}
+            return list(self._cards.values())
+
+    def named(self, id_: str) -> Card | None:
+        """The segment with this identity as it is now, or None."""
+        if id_ not in self._names:
+            self.all()
+        with self._lock:
+            name = self._names.get(id_)
+            if name is None or not (self.root / name / SEGMENT).is_file():
+                return None
+            self._cards[name] = card = self._card(self.root / name)
+            return card
+
+    def _card(self, folder: Path) -> Card:
+        try:
+            info = (folder / SEGMENT).stat()
+            version = f"{info.st_mtime_ns:x}-{info.st_ino:x}"
+        except OSError:
+            version = "0"
+        known = self._cards.get(folder.name)
+        return known if known is not None and known.version == version else Card.read(folder, version)
+
+    def strip(self, card: Card) -> bytes:
+        """JPEG of PICTURES pictures of a segment side by side, each THUMBNAIL large; OSError if none can be read."""
+        key = (card.name, card.version)
+        with self._lock:
+            if key in self._strips:
+                self._strips.move_to_end(key)
+                return self._strips[key]
+        made = _strip(self.root / card.name, max(1, card.stop - card.start))
+        with self._lock:
+            self._strips[key] = made
+            while len(self._strips) > KEPT:
+                self._strips.popitem(last=False)
+        return made
+
+
+def _strip(folder: Path, frames: int) -> bytes:
+    width, height = THUMBNAIL
+    sheet = Image.new("RGB", (PICTURES * width, height))
+    frames = min(frames, 1_000_000)
+    for i, number in enumerate(np.linspace(0, frames - 1, PICTURES).round().astype(int).tolist()):
+        try:
+            picture = shrunk(folder / frame_name(number), width)
+        except OSError:
+            continue  # the strip shows black there
+        picture.thumbnail(THUMBNAIL)
+        sheet.paste(picture, (i * width + (width - picture.width) // 2, (height - picture.height) // 2))
+    return jpeg(sheet, QUALITY)
+
+
+def chosen(cards: list[Card], show: str, goal: str = "", by: str = "") -> list[Card]:
+    """The cards that a page is to show."""
+    kept = [c for c in cards if show == "all" or c.state == show or (show == "aside" and c.state == "keyless")]
+    return [c for c in kept if (not goal or c.goal == goal) and (not by or c.by == by)]
+
+
+def counts(cards: list[Card]) -> dict[str, int]:
+    """How many segments each of FILTERS shows."""
+    found = Counter("aside" if card.state == "keyless" else card.state for card in cards)
+    return {name: len(cards) if name == "all" else found[name] for name in FILTERS}

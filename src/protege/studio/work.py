@@ -1,0 +1,99 @@
+"""Long work that the studio starts: one command at a time, in a process of its own that outlives the studio."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import IO, Final
+
+from protege.core.text import printable
+from protege.errors import UserError
+
+COMMANDS: Final = {
+    "label": ("label",),
+    "corrections": ("label", "--corrections"),
+    "train": ("train",),
+    "report": ("report",),
+}
+"""All that can be started, by the name that a page sends."""
+TAIL: Final = 4000
+"""Bytes of what a command printed that are looked at."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Of the latest work. command: as one would type it; line: the last that it printed; code: None while it runs."""
+
+    command: str
+    line: str
+    seconds: float
+    code: int | None
+
+    @property
+    def words(self) -> str:
+        if self.code is None:
+            return f"running for {self.seconds:.0f} s"
+        return "done" if self.code == 0 else f"stopped with exit code {self.code}"
+
+
+@dataclass
+class Work:
+    """Starts commands in the project's folder `root`, and tells how far the latest is."""
+
+    root: Path
+    _process: subprocess.Popen[bytes] | None = None
+    _said: IO[bytes] | None = None
+    _name: str = ""
+    _since: float = 0.0
+    _until: float = 0.0
+    _lock: Lock = field(default_factory=Lock)
+
+    def start(self, name: str) -> None:
+        """UserError if there is no such work, or other work is not done."""
+        if name not in COMMANDS:
+            raise UserError("no such work; load the page again")
+        with self._lock:
+            if self._process is not None and self._process.poll() is None:
+                raise UserError(f"protege {self._name} is still running; wait for it, or stop it")
+            self._said = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the work)
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "protege.cli", *COMMANDS[name]],
+                cwd=self.root,
+                stdin=subprocess.DEVNULL,
+                stdout=self._said,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            )
+            self._name, self._since, self._until = " ".join(COMMANDS[name]), time.monotonic(), 0.0
+
+    def stop(self) -> None:
+        """As Ctrl-C does; what it has finished is kept."""
+        with self._lock:
+            if self._process is not None and self._process.poll() is None:
+                self._process.terminate()
+
+    def progress(self) -> Progress | None:
+        """None where nothing was started yet."""
+        with self._lock:
+            if self._process is None or self._said is None:
+                return None
+            code = self._process.poll()
+            if code is not None and not self._until:
+                self._until = time.monotonic()
+            seconds = (self._until or time.monotonic()) - self._since
+            return Progress(f"protege {self._name}", _last_line(self._said), seconds, code)
+
+
+def _last_line(said: IO[bytes]) -> str:
+    """The last line that is not empty; a bar that is written over counts as it stands now."""
+    size = os.fstat(said.fileno()).st_size
+    # Read at a place: the process writes through the same open file, whose position must stay its own.
+    data = os.pread(said.fileno(), TAIL, max(0, size - TAIL)) if hasattr(os, "pread") else b""
+    lines = [line.strip() for line in data.decode(errors="replace").replace("\r", "\n").splitlines()]
+    kept = [line for line in lines if line and not line.startswith("next: ")]
+    return printable(kept[-1], 300) if kept else ""
