@@ -27,7 +27,8 @@ from tests.agent.target import TITLE
 from tests.agent.test_live import Run
 from tests.recorder.test_live import until
 
-SPACE = ActionSpace("MOUSE", ("w", "mouse_left", "wheel_up", "none"), look=look())
+LOOK = look()
+SPACE = ActionSpace("MOUSE", ("w", "mouse_left", "wheel_up", "none"), look=LOOK)
 TURN = frozenset(("w", "mouse_left", "yaw6"))
 
 
@@ -131,7 +132,7 @@ def test_a_run_records_what_it_moved_and_pressed_in_the_bins_of_its_plan(target,
 
 
 def symbols():
-    return frozenset(SPACE.look.yaw.symbols) | frozenset(SPACE.look.pitch.symbols)
+    return frozenset(LOOK.yaw.symbols) | frozenset(LOOK.pitch.symbols)
 
 
 def test_a_persons_hand_on_the_mouse_takes_over_at_once_and_its_motion_is_recorded(target, heard, tmp_path):

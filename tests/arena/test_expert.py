@@ -14,7 +14,9 @@ from protege.arena.rooms import EVAL_SEED_START, layout
 from protege.arena.state import ArenaState
 from protege.arena.tasks import GOALS
 from protege.core.actions import NO_KEYS
+from protege.core.looking import look
 
+DEGREES_PER_COUNT = look().degrees_per_count
 SEEDS = range(EVAL_SEED_START, EVAL_SEED_START + 30)
 MANY = range(EVAL_SEED_START, EVAL_SEED_START + 100)
 
@@ -114,7 +116,7 @@ def test_with_a_mouse_it_solves_99_of_100_evaluation_seeds_and_looks_smoothly():
     assert sum(info["success"] for _, info in played) >= 99
     turns = [ARENA_MOUSE.counts(action)[0] for steps, _ in played for _, action in steps]
     assert {ARENA_MOUSE.only(action) for steps, _ in played for _, action in steps} >= {frozenset("w")}
-    degrees = np.abs(turns) * ARENA_MOUSE.look.degrees_per_count
+    degrees = np.abs(turns) * DEGREES_PER_COUNT
     assert degrees.max() < 15
     # Turning ends in steps that become smaller, where keys turn by the same all the time.
     assert len({round(float(turn), 1) for turn in degrees}) >= 4

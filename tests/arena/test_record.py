@@ -13,9 +13,11 @@ from protege.arena.state import tics_of
 from protege.arena.tasks import GOALS, Task
 from protege.core.actions import KEYBOARD_12
 from protege.core.events import Motion, frame_motion
+from protege.core.looking import look
 from protege.core.session import COMPLETE, RECORDING, RECOVERED, Session, SessionInfo, SessionWriter, check
 from protege.errors import UserError
 
+DEGREES_PER_COUNT = look().degrees_per_count
 SIZE = (160, 120)
 
 
@@ -172,6 +174,6 @@ def test_with_a_mouse_a_session_has_its_motion_and_every_frame_the_bins_of_the_e
     assert [k | turn for k, turn in zip(keys, ARENA_MOUSE.turned(motion), strict=True)] == held
     total = sum(event.dx for event in session.events if isinstance(event, Motion))
     assert total == motion[:, 0].sum()
-    assert total * ARENA_MOUSE.look.degrees_per_count == pytest.approx(angle, abs=0.02 * len(session))
+    assert total * DEGREES_PER_COUNT == pytest.approx(angle, abs=0.02 * len(session))
     with pytest.raises(UserError, match="--game arena-mouse, not KEYBOARD_12"):
         record_episodes(tmp_path, 1, 5_001, SIZE)

@@ -17,6 +17,7 @@ from protege.arena.player import PERIOD_NS, play_window
 from protege.arena.window import main, parse_size
 from protege.core.actions import KEYBOARD_12
 from protege.core.devices import MonotonicClock
+from protege.core.looking import look
 from protege.devices.guard import Guard
 from protege.devices.hand import Hand
 from protege.devices.keyboard import RealKeys
@@ -25,6 +26,7 @@ from protege.devices.windows import find_window, list_windows
 from protege.devices.x11 import XWindow
 from protege.errors import UserError
 
+DEGREES_PER_COUNT = look().degrees_per_count
 pytestmark = pytest.mark.usefixtures("xvfb")
 
 
@@ -106,7 +108,7 @@ def test_a_mouse_that_really_moves_turns_the_view_by_its_counts_and_a_player_win
     assert set(tics[0].buttons) == set(ARENA_MOUSE.pressable)
     turned = sum((a.angle_deg - b.angle_deg + 180) % 360 - 180 for a, b in itertools.pairwise(tics))
     assert counts
-    assert turned == pytest.approx(counts * ARENA_MOUSE.look.degrees_per_count, abs=3.0)
+    assert turned == pytest.approx(counts * DEGREES_PER_COUNT, abs=3.0)
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT, "closed"])

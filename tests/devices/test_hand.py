@@ -18,7 +18,8 @@ from protege.devices.x11_moving import buttons_down
 from tests.fakes import FakeClock
 
 SLOT = 100_000_000
-SPACE = ActionSpace("MOUSE", ("w", "mouse_left", "mouse_right", "wheel_up", "none"), look=look())
+LOOK = look()
+SPACE = ActionSpace("MOUSE", ("w", "mouse_left", "mouse_right", "wheel_up", "none"), look=LOOK)
 RIGHT = frozenset(("yaw5",))
 COUNTS = SPACE.counts(RIGHT)[0]
 HOLDER = """
@@ -96,7 +97,7 @@ def test_fractions_of_a_count_are_part_of_the_next_slot(hand, clock, heard):
     rng = random.Random(3)
     wanted = [0.0, 0.0]
     for _ in range(60):
-        action = frozenset((rng.choice(SPACE.look.yaw.symbols), rng.choice(SPACE.look.pitch.symbols)))
+        action = frozenset((rng.choice(LOOK.yaw.symbols), rng.choice(LOOK.pitch.symbols)))
         action -= SPACE.at_rest
         wanted = [total + more for total, more in zip(wanted, SPACE.counts(action), strict=True)]
         hand.hold(action)

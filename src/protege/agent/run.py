@@ -33,12 +33,14 @@ from protege.devices.keyboard import RealKeys, check_names
 from protege.devices.screen import MssScreen
 from protege.devices.turns import short_turns
 from protege.devices.watchdog import Watchdog
-from protege.devices.windows import find_window, focused_window
+from protege.devices.windows import find_window, focused_window, may_have_changed
 from protege.errors import ProtegeError, UserError
 
 UNWATCHED_S: Final = 2.0
 """A run ends when its watchdog has not answered for so long; nothing is held meanwhile."""
 NOT_WATCHED: Final = "the watchdog does not answer"
+LOOK_NS: Final = 50_000_000
+"""So often all that keeps the mouse from moving is asked for."""
 SWITCH_S: Final = 0.001
 """How long the thinking thread may keep the interpreter from the acting one; Python's own 5 ms make slots late."""
 
@@ -231,8 +233,7 @@ def real_world(
         keys = RealKeys(space, options.never)
     else:
         keys = Hand(space, clock, round(1e9 / hz), options.never)
-        # Asked before every step of the mouse: what stops the agent is not left until the next slot.
-        keys.allowed = lambda: window.state().focused and not human.acts()
+        keys.allowed = _MayMove(window, clock, lambda: human.acts())  # noqa: PLW0108  made below
     stack.callback(keys.presser.close)
     human = stack.enter_context(HumanKeys(space, hot, keys.presser))
 
@@ -252,6 +253,25 @@ def real_world(
         move=guard.move,
         moved=guard.moved,
     )
+
+
+class _MayMove:
+    """Whether the mouse may move, asked before every step of it: what stops the agent is not left until the next slot.
+
+    Asking an X server for everything takes seven answers, which a busy machine gives slowly; it tells of a lost focus
+    by itself, so all is asked only then and every `LOOK_NS`.
+    """
+
+    def __init__(self, window: Window, clock: Clock, stopped: Callable[[], bool]) -> None:
+        self._window, self._clock, self._stopped = window, clock, stopped
+        self._asked_ns = -LOOK_NS
+        self._focused = False
+
+    def __call__(self) -> bool:
+        now = self._clock.now_ns()
+        if may_have_changed(self._window) or now - self._asked_ns >= LOOK_NS:
+            self._focused, self._asked_ns = self._window.state().focused, now
+        return self._focused and not self._stopped()
 
 
 def _deaf(human: HumanKeys) -> str | None:

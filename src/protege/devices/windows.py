@@ -53,6 +53,15 @@ def is_own_terminal(window: Window) -> bool:
     return "--window" in window.title  # terminals show the command, also those that cannot be told by their process
 
 
+def may_have_changed(window: Window) -> bool:
+    """Whether a window's focus may have changed since its state was last asked for; costs next to nothing."""
+    if sys.platform == "linux":
+        from protege.devices import x11
+
+        return not isinstance(window, x11.XWindow) or window.changed()
+    return True
+
+
 def _matcher(title: str) -> Callable[[str], bool]:
     if len(title) > 2 and title[0] == title[-1] == "/":
         try:

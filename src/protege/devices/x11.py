@@ -41,6 +41,7 @@ class XWindow:
         self.inside = inside
         self.pid = pid
         self._watched = self._grabbed = self._covered = False
+        self._changed = True
 
     @cached_property
     def _display(self) -> "Display":
@@ -55,6 +56,7 @@ class XWindow:
 
         try:
             self._watch()
+            self._changed = False
             size = self._window.get_geometry()
             # Where the root's corner lies in the window, hence the signs below. The place in `size` counts from the
             # window around it, which is the window manager's frame.
@@ -78,8 +80,26 @@ class XWindow:
             self._window.change_attributes(event_mask=mask)
             self._display.sync()
             self._watched = True
+        self._take_events()
+
+    def changed(self) -> bool:
+        """Whether the focus or what covers it may have changed since `state` was last asked; nothing is asked for this,
+        so it costs next to nothing.
+        """
+        from Xlib import error
+
+        try:
+            self._take_events()
+        except (error.ConnectionClosedError, OSError):
+            raise DisplayGone("the display is gone") from None
+        return self._changed
+
+    def _take_events(self) -> None:
+        from Xlib import X
+
         while self._display.pending_events():
             event = self._display.next_event()
+            self._changed = True
             if event.type == X.VisibilityNotify:
                 self._covered = event.state == X.VisibilityFullyObscured
             # A grab for a window inside this one (NotifyInferior) is the game's own.
