@@ -201,8 +201,9 @@ def test_twelve_keys_are_the_keyboard_and_others_have_their_own_space():
 
 
 def test_a_model_has_the_very_space_that_its_data_says():
-    space = ActionSpace("GAME", ("w", "ctrl", "none"), frozenset("w"), meanings={"ctrl": "fire"}, look=look())
-    keys = (*space.pressable, *space.look.yaw.symbols, *space.look.pitch.symbols)
+    mouse = look()
+    space = ActionSpace("GAME", ("w", "ctrl", "none"), frozenset("w"), meanings={"ctrl": "fire"}, look=mouse)
+    keys = (*space.pressable, *mouse.yaw.symbols, *mouse.pitch.symbols)
     setting = Setting.from_json(json.loads(json.dumps(setting_of(*keys, space=space).to_json())))
     assert space_of(setting) == space
     assert space_of(setting).meanings == space.meanings

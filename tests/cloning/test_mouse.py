@@ -22,7 +22,8 @@ from protege.errors import UserError
 from tests.cloning import tiny
 from tests.labeling.recordings import record
 
-SPACE = ActionSpace("GAME", ("w", "mouse_left", "none"), frozenset("w"), meanings={"mouse_left": "fire"}, look=look())
+MOUSE = look()
+SPACE = ActionSpace("GAME", ("w", "mouse_left", "none"), frozenset("w"), meanings={"mouse_left": "fire"}, look=MOUSE)
 W, LEFT, RIGHT = frozenset("w"), frozenset(("yaw-5",)), frozenset(("yaw5", "pitch1"))
 PERIOD = 100_000_000
 
@@ -85,9 +86,10 @@ def test_sessions_are_exported_with_their_motion_and_those_of_the_twelve_keys_wi
     dataset = Dataset.open(tmp_path / "d.zarr")
     assert dataset.space == SPACE
     (episode,) = dataset.episodes
+    assert episode.mouse is not None
     assert episode.mouse.dtype == np.float32
     assert episode.mouse.tolist()[:3] == [[round(x) for x in SPACE.counts(step)] for step in (W | RIGHT, LEFT, W)]
-    assert dataset.keys == (*SPACE.pressable, *SPACE.look.yaw.symbols, *SPACE.look.pitch.symbols)
+    assert dataset.keys == (*SPACE.pressable, *MOUSE.yaw.symbols, *MOUSE.pitch.symbols)
     record(tmp_path / "twelve", [W] * 20)
     export_sessions(tmp_path / "twelve", tmp_path / "t.zarr")
     assert not list((tmp_path / "t.zarr").glob("*/mouse"))

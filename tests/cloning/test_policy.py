@@ -14,6 +14,7 @@ from protege.cloning.episodes import StepStore
 from protege.cloning.policy import CloningPolicy
 from protege.cloning.train import train
 from protege.core import KEYBOARD_12, Frame
+from protege.core.card import ModelCard
 from protege.errors import UserError
 from protege.evaluation.episodes import Job, Player, Runner
 from protege.policies import load_policy
@@ -196,5 +197,6 @@ def test_a_model_that_needs_state_cannot_play(tmp_path):
     store(tmp_path / "d.zarr", (12, 9, 15, 7), state=3, size=(24, 16))
     options = ("training.max_steps=1", "dataset.use_state=true")
     train(tiny.run(tmp_path / "d.zarr", tmp_path / "model", *options, name="state_cnn"))
+    vision = VisionOptions(space=ModelCard.load(tmp_path / "model").space)
     with pytest.raises(UserError, match="needs the game's state"):
-        load_policy(tmp_path / "model")
+        load_policy(tmp_path / "model", vision)

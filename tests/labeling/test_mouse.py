@@ -57,7 +57,7 @@ def play(draw):
         lambda keys: not any(apart.get(key, NO_KEYS) & keys for key in keys)
     )
     moves = st.tuples(st.integers(0, 20), st.integers(0, 10)) if space.look else st.none()
-    turned = moves.map(lambda bins: space.look.turned(bins) if space.look else NO_KEYS)
+    turned = moves.map(lambda bins: space.look.turned(bins) if space.look and bins else NO_KEYS)
     steps = draw(st.lists(st.builds(lambda a, b: a | b, held, turned), min_size=FRAMES, max_size=FRAMES))
     return space, [frozenset(space.pressable[:1]), *steps[1:]]
 

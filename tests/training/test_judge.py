@@ -54,6 +54,7 @@ def test_predictions_equal_greedy_decoding_slot_by_slot(asked):
     model, collator = asked
     rows = np.arange(0, 72, 12)
     found = predict(model, collator, rows, batch=4)
+    assert found.first_probs is not None
     for place, row in enumerate(rows):
         columns, logps = slot_by_slot(model, collator, int(row))
         assert found.pred[place].tolist() == columns.tolist()

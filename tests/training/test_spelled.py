@@ -91,7 +91,10 @@ def test_predictions_are_those_of_the_agents_decoder_and_likelihoods_those_of_th
             assert found.actions(place, data.shape.space) == list(chunk.actions)
         choices = shape.choices(data[int(row)].plan.steps)
         assert found.truth_logp[place].sum() == pytest.approx(logp(model, inputs, shape, choices), abs=1e-3)
-        if not data.shape.chords:
+        if data.shape.chords:
+            assert found.first_probs is None
+        else:
+            assert found.first_probs is not None
             assert found.first_probs[place].sum() == pytest.approx(1)
             best = shape.parts[0].choices[int(found.first_probs[place].argmax())]
             assert found.first_probs.shape[1] == len(data.shape.space)

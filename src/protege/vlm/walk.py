@@ -129,7 +129,8 @@ class Walk:
         assert choice is not None, "only options are taken"
         self.choices.append(choice)
         if self.draft is not None and self.draft[place] != choice:
-            # an action mostly goes on: guessing that takes 1.3 passes where keeping the old guess takes 1.5
+            # an action mostly goes on, the mouse too: guessing that takes 1.3 passes where keeping the old guess takes
+            # 1.5, and 1.7 in place of 1.9 with a mouse
             for later in range(place, self.shape.places, len(self.shape.parts)):
                 self.draft[later] = choice
         self._node = self.shape.part(place + 1).root
