@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from protege.agent.forward_reader import ForwardReader
 from protege.agent.reader import Reader
 from protege.agent.shape import AnswerShape, Node
 from protege.core.actions import NO_KEYS, Action
+from protege.vlm.family import QUICK
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,7 +49,9 @@ class ChunkDecoder:
         whole = model.get_base_model() if hasattr(model, "get_base_model") else model
         self.shape = shape
         longest = max(range(len(shape.actions)), key=lambda choice: len(shape.spelled[choice]))
-        self.reader = Reader(whole.model, len(shape.ids([longest] * shape.horizon)))
+        quick = whole.config.model_type in QUICK
+        room = len(shape.ids([longest] * shape.horizon))
+        self.reader: Reader | ForwardReader = Reader(whole.model, room) if quick else ForwardReader(whole.model)
         tokens = shape.tokens()
         self._column = {token: column for column, token in enumerate(tokens)}
         self._tokens = torch.tensor(tokens, device=next(whole.parameters()).device)

@@ -114,7 +114,9 @@ def _network(
     shape._attn_implementation = "sdpa"
     with torch.device("meta"), known_warnings():
         bare = AutoModelForImageTextToText.from_config(shape, dtype=dtype)
-        network = get_peft_model(bare, lora_config(config.lora), autocast_adapter_dtype=not config.model.four_bit)
+        network = get_peft_model(
+            bare, lora_config(config.lora, family), autocast_adapter_dtype=not config.model.four_bit
+        )
     if config.model.four_bit:
         for weight in network.parameters():
             weight.data = weight.data.to(torch.bfloat16) if weight.requires_grad else weight.data  # as TRL does
@@ -213,7 +215,7 @@ def _activations(network: Any, pictures: "list[tuple[int, int]]", batch: int, to
     turns = tuple(torch.empty(patches, half, device="meta", dtype=kind) for _ in range(2))
     places = torch.zeros(3, batch, tokens, dtype=torch.long, device="meta")
     ropes = text.rotary_emb(read, places)
-    merged = [visual.merger, *visual.deepstack_merger_list]
+    merged = [visual.merger, *getattr(visual, "deepstack_merger_list", ())]
     parts: list[tuple[Tensor, Callable[[Tensor], Any]]] = []
     parts += [(look, partial(block, cu_seqlens=lengths, position_embeddings=turns)) for block in visual.blocks]
     parts += [(look, merger) for merger in merged]
