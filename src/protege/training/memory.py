@@ -206,7 +206,9 @@ def _activations(network: Any, pictures: "list[tuple[int, int]]", batch: int, to
 
     body = network.base_model.model.model
     visual, text = body.visual, body.language_model
-    kind = text.embed_tokens.weight.dtype
+    kind, factor = text.embed_tokens.weight.dtype, 1
+    if getattr(text.config, "num_experts", 0) and kind == torch.float32:  # experts' products have no other on "meta"
+        kind, factor = network.to(torch.bfloat16).dtype, 2
     patches = sum(rows * columns for rows, columns in pictures) * batch
     look = torch.empty(patches, visual.config.hidden_size, device="meta", dtype=kind, requires_grad=config.lora.vision)
     read = torch.empty(batch, tokens, text.config.hidden_size, device="meta", dtype=kind, requires_grad=True)
@@ -223,9 +225,9 @@ def _activations(network: Any, pictures: "list[tuple[int, int]]", batch: int, to
     with _counted_attention(network):
         found = [_saved(network, *part) for part in parts]
     if not config.training.gradient_checkpointing:
-        return sum(found)
+        return factor * sum(found)
     inputs = [given.numel() * given.element_size() for given, _ in parts]
-    return sum(inputs) + max(found)
+    return factor * (sum(inputs) + max(found))
 
 
 def _saved(network: "nn.Module", given: "Tensor", layer: "Callable[[Tensor], Any]") -> int:
