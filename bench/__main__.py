@@ -81,6 +81,16 @@ def decode(model: Path | None, chunks: int, big_chunks: int, live_: bool, change
     _show(live.reaction(model, changes, _say) if live_ else decode.run(model, chunks, big_chunks, _say), json_)
 
 
+@command.command("families", epilog=examples("python -m bench families --json"))
+@click.option("--chunks", type=Count(1), default=20, show_default=True, help="Pictures for each family.")
+@AS_JSON
+def families(chunks: int, json_: bool) -> None:
+    """Does decoding answer the same as constrained generation, for every family of models?"""
+    from bench import families
+
+    _show(families.run(chunks, _say), json_)
+
+
 @command.command("live", epilog=examples("python -m bench live", "python -m bench live --seconds 10 --kills 2"))
 @click.option("--seconds", type=Number(1), default=60.0, show_default=True, help="Of play with a fast policy.")
 @click.option("--kills", type=Count(0), default=5, show_default=True, help="How many agents are killed.")

@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from protege.agent.forward_reader import ForwardReader
 from protege.agent.reader import Reader
 from protege.core.actions import Action
+from protege.vlm.family import QUICK
 from protege.vlm.shape import AnswerShape
 from protege.vlm.walk import Walk
 
@@ -45,7 +47,10 @@ class ChunkDecoder:
 
         whole = model.get_base_model() if hasattr(model, "get_base_model") else model
         self.shape = shape
-        self.reader = Reader(whole.model, shape.longest)
+        quick = whole.config.model_type in QUICK
+        self.reader: Reader | ForwardReader = (
+            Reader(whole.model, shape.longest) if quick else ForwardReader(whole.model)
+        )
         tokens = shape.tokens()
         self._column = {token: column for column, token in enumerate(tokens)}
         self._tokens = torch.tensor(tokens, device=next(whole.parameters()).device)

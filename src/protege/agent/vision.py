@@ -233,7 +233,11 @@ def _load_unsloth(model: str | Path, options: VisionOptions) -> Any:
     fast = fast_vision_model(model, "use --backend transformers")
     try:
         loaded, _ = fast.from_pretrained(
-            str(model), load_in_4bit=options.four_bit, dtype=best_dtype(device), device_map={"": device}
+            str(model),
+            load_in_4bit=options.four_bit,
+            dtype=best_dtype(device),
+            device_map={"": device},
+            use_gradient_checkpointing=False,
         )
     except Exception as error:  # it raises anything
         said = one_line(str(error))[:160]

@@ -162,9 +162,10 @@ def _dropped(found: dict[str, Answers], others: dict[str, Answers]) -> list[str]
     if agreement >= ALIKE:
         return []
     closer = {told: server.agreement(answers) for told, answers in others.items()}
-    told = max(closer, key=lambda name: closer[name], default="")
-    if told and closer[told] > agreement:
-        return [f"the server answers as {told} ({closer[told]:.3f} of the samples): it has dropped the rest"]
+    best = max(closer.values(), default=0.0)
+    if best > agreement:
+        told = " or ".join(name for name, share in closer.items() if share == best)
+        return [f"the server answers as {told} ({best:.3f} of the samples): it has dropped the rest"]
     return ["the server answers otherwise, and not as a part of the model: look at its picture size, prompt and dtype"]
 
 

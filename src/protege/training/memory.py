@@ -114,7 +114,9 @@ def _network(
     shape._attn_implementation = "sdpa"
     with torch.device("meta"), known_warnings():
         bare = AutoModelForImageTextToText.from_config(shape, dtype=dtype)
-        network = get_peft_model(bare, lora_config(config.lora), autocast_adapter_dtype=not config.model.four_bit)
+        network = get_peft_model(
+            bare, lora_config(config.lora, family), autocast_adapter_dtype=not config.model.four_bit
+        )
     if config.model.four_bit:
         for weight in network.parameters():
             weight.data = weight.data.to(torch.bfloat16) if weight.requires_grad else weight.data  # as TRL does
@@ -204,7 +206,9 @@ def _activations(network: Any, pictures: "list[tuple[int, int]]", batch: int, to
 
     body = network.base_model.model.model
     visual, text = body.visual, body.language_model
-    kind = text.embed_tokens.weight.dtype
+    kind, factor = text.embed_tokens.weight.dtype, 1
+    if getattr(text.config, "num_experts", 0) and kind == torch.float32:  # experts' products have no other on "meta"
+        kind, factor = network.to(torch.bfloat16).dtype, 2
     patches = sum(rows * columns for rows, columns in pictures) * batch
     look = torch.empty(patches, visual.config.hidden_size, device="meta", dtype=kind, requires_grad=config.lora.vision)
     read = torch.empty(batch, tokens, text.config.hidden_size, device="meta", dtype=kind, requires_grad=True)
@@ -213,7 +217,7 @@ def _activations(network: Any, pictures: "list[tuple[int, int]]", batch: int, to
     turns = tuple(torch.empty(patches, half, device="meta", dtype=kind) for _ in range(2))
     places = torch.zeros(3, batch, tokens, dtype=torch.long, device="meta")
     ropes = text.rotary_emb(read, places)
-    merged = [visual.merger, *visual.deepstack_merger_list]
+    merged = [visual.merger, *getattr(visual, "deepstack_merger_list", ())]
     parts: list[tuple[Tensor, Callable[[Tensor], Any]]] = []
     parts += [(look, partial(block, cu_seqlens=lengths, position_embeddings=turns)) for block in visual.blocks]
     parts += [(look, merger) for merger in merged]
@@ -221,9 +225,9 @@ def _activations(network: Any, pictures: "list[tuple[int, int]]", batch: int, to
     with _counted_attention(network):
         found = [_saved(network, *part) for part in parts]
     if not config.training.gradient_checkpointing:
-        return sum(found)
+        return factor * sum(found)
     inputs = [given.numel() * given.element_size() for given, _ in parts]
-    return sum(inputs) + max(found)
+    return factor * (sum(inputs) + max(found))
 
 
 def _saved(network: "nn.Module", given: "Tensor", layer: "Callable[[Tensor], Any]") -> int:

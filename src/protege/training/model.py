@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from protege.errors import ProtegeError
 from protege.training.config import LoraOptions, VisionConfig
-from protege.vlm.family import FAMILIES
-from protege.vlm.load import best_dtype, load_model, load_processor, resolve_device
+from protege.vlm.family import FAMILIES, Family
+from protege.vlm.load import best_dtype, check_qwen3_vl, load_model, load_processor, resolve_device
 from protege.vlm.unsloth import Loader, choose, fast_vision_model, gave_up, hold_out_of_4_bits, lora
 
 if TYPE_CHECKING:
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, Qwen3VLProcessor
 
     Network = PreTrainedModel | PeftModel
-
-
-QWEN3_VL = FAMILIES["qwen3_vl"]
 
 
 @dataclass(frozen=True)
@@ -54,10 +51,11 @@ def load_trainable(config: VisionConfig) -> Trainable:
     if loader.unsloth:
         return _with_unsloth(config, device)
     model = load_model(base, four_bit=config.model.four_bit, device=device)
-    return Trainable(model, load_processor(base), lora_config(config.lora), device, unsloth=False)
+    adapter = lora_config(config.lora, FAMILIES[str(model.config.model_type)])
+    return Trainable(model, load_processor(base), adapter, device, unsloth=False)
 
 
-def lora_config(lora: LoraOptions) -> "LoraConfig":
+def lora_config(lora: LoraOptions, family: Family = FAMILIES["qwen3_vl"]) -> "LoraConfig":
     """An adapter on the linear layers of language, vision or both; never on the head that TRL computes by itself."""
     from peft import LoraConfig
 
@@ -67,7 +65,7 @@ def lora_config(lora: LoraOptions) -> "LoraConfig":
         lora_dropout=lora.dropout,
         bias="none",
         task_type="CAUSAL_LM",
-        target_modules=QWEN3_VL.targets(language=lora.language, vision=lora.vision),
+        target_modules=family.targets(language=lora.language, vision=lora.vision),
     )
 
 
@@ -95,8 +93,9 @@ def _with_unsloth(config: VisionConfig, device: str) -> Trainable:
 
     fast: Any = fast_vision_model(config.model.base)
     options, checkpointing = config.lora, config.training.gradient_checkpointing
+    family = FAMILIES[str(check_qwen3_vl(config.model.base)["model_type"])]
     try:
-        hold_out_of_4_bits(QWEN3_VL.whole)
+        hold_out_of_4_bits(family.whole)
         model, _ = fast.from_pretrained(
             config.model.base,
             dtype=best_dtype(device),
@@ -107,7 +106,7 @@ def _with_unsloth(config: VisionConfig, device: str) -> Trainable:
         model = lora(
             model,
             fast,
-            QWEN3_VL.targets(language=options.language, vision=options.vision),
+            family.targets(language=options.language, vision=options.vision),
             r=options.r,
             alpha=options.alpha,
             dropout=options.dropout,

@@ -29,5 +29,11 @@ class Family:
         return "|".join(f"({part})" for wanted, part in ((language, self.language), (vision, self.vision)) if wanted)
 
 
-FAMILIES: Final = {"qwen3_vl": Family("Qwen3-VL")}
-"""By the model_type of a config.json."""
+FAMILIES: Final = {
+    "qwen3_vl": Family("Qwen3-VL"),
+    "qwen3_vl_moe": Family("Qwen3-VL MoE"),  # the experts are no linear layers and stay as they are
+    "qwen3_5": Family("Qwen3.5", LANGUAGE[:-1] + r"|in_proj_(qkv|z|a|b)|out_proj)"),
+}
+"""By the model_type of a config.json. All take Qwen3-VL's prompt, pictures and processor."""
+QUICK: Final = ("qwen3_vl",)
+"""Those that the agent reads with its own quick reader; others by their own forward pass and cache."""

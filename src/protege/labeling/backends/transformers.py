@@ -77,7 +77,11 @@ class Transformers:
         fast = fast_vision_model(self.model, WITHOUT)
         try:
             model, _ = fast.from_pretrained(
-                self.model, load_in_4bit=True, dtype=best_dtype(device), device_map={"": device}
+                self.model,
+                load_in_4bit=True,
+                dtype=best_dtype(device),
+                device_map={"": device},
+                use_gradient_checkpointing=False,
             )
             fast.for_inference(model)
         except Exception as error:  # it raises anything
