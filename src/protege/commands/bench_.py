@@ -9,7 +9,7 @@ import click
 from protege.commands.types import SEED, Count, Number, examples
 from protege.evaluation.figures import Figure, as_json, as_table
 
-ELSEWHERE: Final = ("record", "label", "decode", "live", "train", "cloning", "controls", "improve")
+ELSEWHERE: Final = ("record", "label", "decode", "live", "train", "cloning", "controls", "improve", "studio")
 """Benchmarks of the toolkit itself; they stand beside the package, not in it."""
 
 
