@@ -40,6 +40,7 @@ SEGMENT_FRAMES: Final = 40
 PICTURES: Final = 40
 MAX_FIRST_MS, MAX_LABELS_MS, MAX_SEEK_MS, MAX_MB, MAX_KEYS = 300, 1000, 100, 200, 1.5
 REVIEWED: Final = 60
+WHY: Final = "no model could name it"
 KEYS: Final = (
     *("e", *"Find the exit", "Enter", *["Enter"] * 20, *["2"] * 10, "x", *["Enter"] * 8),
     *(*["Shift+ArrowRight"] * 4, "2", "]", *["Enter"] * 12, "x", "x", "u", "x", "Enter"),
@@ -71,7 +72,7 @@ def run(segments: int = 2000, hours: float = 1.0, seeks: int = 100, say: Callabl
 
 def pages(browser: Browser, url: str, seeks: int) -> list[Figure]:
     """The first page of a studio that was just started, the labels' page to its first picture, and seeking."""
-    page = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
+    page = _page(browser)
     base = url.split("/?")[0]
     page.goto(url)
     first = page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd")
@@ -90,6 +91,12 @@ def pages(browser: Browser, url: str, seeks: int) -> list[Figure]:
     ]
 
 
+def _page(browser: Browser) -> Page:
+    page = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
+    page.set_default_timeout(120_000)
+    return page
+
+
 def _seek(page: Page, frame: int) -> float:
     """Milliseconds from moving the slider to the picture."""
     return page.evaluate(
@@ -106,7 +113,7 @@ def _seek(page: Page, frame: int) -> float:
 
 def keys(browser: Browser, url: str) -> list[Figure]:
     """Review a project by keys alone."""
-    page = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
+    page = _page(browser)
     page.goto(url)
     page.goto(f"{url.split('/?')[0]}/labels?show=review")
     page.wait_for_selector(".card.current")
@@ -118,7 +125,9 @@ def keys(browser: Browser, url: str) -> list[Figure]:
 
 def sitting(page: Page) -> int:
     """Press KEYS until no segment waits any more; returns how many they are."""
-    for key in KEYS:
+    for number, key in enumerate(KEYS):
+        if number == KEYS.index("2"):  # nobody presses it before it stands there
+            page.wait_for_selector("#recent li:nth-child(2)")
         page.keyboard.press(key)
     page.wait_for_function("() => document.querySelectorAll('.card[data-state=review]').length === 0")
     return len(KEYS)
@@ -170,8 +179,9 @@ def make_large(root: Path, segments: int, hours: float) -> None:
     for i in range(segments):
         start = i * SEGMENT_FRAMES
         goal = f"Open door {i % 12}"
-        status = {"status": NEEDS_REVIEW, "why": "no model could name it"}
-        made = LabeledSegment(f"other_seg{i:03d}", "other", start, start + SEGMENT_FRAMES, goal, by="bench", **status)
+        made = LabeledSegment(
+            f"other_seg{i:03d}", "other", start, start + SEGMENT_FRAMES, goal, NEEDS_REVIEW, WHY, "bench"
+        )
         made = replace(made, held=(w,) * SEGMENT_FRAMES, slots=(w,) * SEGMENT_FRAMES, goal_stop=made.stop)
         write_segment(labeled, made, pictures)
 
@@ -189,7 +199,7 @@ def make_small(root: Path) -> None:
             writer.frame(i * PERIOD_NS, pictures[i % PICTURES].read_bytes())
     label([raw / "s"], labeled, Given("Open the door"))
     for path in find_segments(labeled):
-        waiting = replace(LabeledSegment.load(path), status=NEEDS_REVIEW, why="no model could name it")
+        waiting = replace(LabeledSegment.load(path), status=NEEDS_REVIEW, why=WHY)
         write_segment(labeled, waiting, sorted(path.glob("frame_*.jpg")))
 
 

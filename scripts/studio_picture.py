@@ -19,7 +19,6 @@ from protege.labeling.store import write_segment
 from protege.studio.serve import listening, server
 
 PICTURE = Path(__file__).parents[1] / "docs" / "images" / "studio.webp"
-SIZE = {"width": 1280, "height": 800}
 
 
 def main() -> None:
@@ -47,7 +46,7 @@ def shot(address: str) -> bytes:
     """PNG of the page after a few decisions."""
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        page = browser.new_page(viewport=SIZE)
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
         page.goto(address)
         page.goto(address.replace("/?", "/labels?show=review&"))
         page.goto(page.url.split("?")[0] + "?show=review")

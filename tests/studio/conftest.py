@@ -6,6 +6,7 @@ import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -74,7 +75,7 @@ class Served:
     """A studio that serves a project. url: with its token; process: None where it is this one."""
 
     url: str
-    process: subprocess.Popen | None = None
+    process: Any = None
 
     @property
     def base(self):

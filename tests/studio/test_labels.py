@@ -1,5 +1,6 @@
 """Labels by keys, in a real browser on real files."""
 
+import os
 import signal
 
 import pytest
@@ -184,7 +185,7 @@ def test_killed_at_any_moment_every_decision_is_whole(page, tmp_path, after):
         for i in range(8):
             page.keyboard.press("]" if i % 3 == 2 else "Enter")
             if i == 2 * after - 1:
-                served.process.send_signal(signal.SIGKILL)
+                os.kill(served.process.pid, signal.SIGKILL)
     segments = [LabeledSegment.load(path) for path in find_segments(project.labeled)]
     assert len(segments) == 8
     assert [s.stop for s in segments[:-1]] == [s.start for s in segments[1:]]

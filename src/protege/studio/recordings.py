@@ -5,7 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
-from typing import Final
+from typing import Any, Final
+
+import numpy as np
 
 from protege.core.events import (
     AGENT,
@@ -60,7 +62,7 @@ def picture(session: Session, i: int) -> bytes:
     return data
 
 
-def described(session: Session) -> dict[str, Json]:
+def described(session: Session) -> dict[str, Any]:
     """What a page needs to play a session; all times in milliseconds since the first frame.
 
     t: of the frames; keys: for each that was held its name, what it does and [down, up] pairs; pauses: [from, to, why];
@@ -83,7 +85,7 @@ def described(session: Session) -> dict[str, Json]:
     pauses = [e for e in events if isinstance(e, Pause)]
     missing = gaps(session.t_ns, session.info.period_ns).tolist()
     motion = frame_motion(session.t_ns, events, session.info.period_ns)
-    moved = motion.any(axis=1).nonzero()[0].tolist() if any(isinstance(e, Motion) for e in events) else []
+    moved = np.flatnonzero(motion.any(axis=1)).tolist() if any(isinstance(e, Motion) for e in events) else []
     return {
         "t": [round(t / 1e6) for t in (session.t_ns - first).tolist()],
         "length": ms(stop),
