@@ -24,7 +24,7 @@ from protege.core.events import (
     held_spans,
 )
 from protege.core.files import Json, free, locked, move, read_bytes
-from protege.core.session import Session
+from protege.core.session import Session, SessionInfo
 from protege.core.transaction import TRASH
 from protege.errors import UserError
 from protege.recorder import editing
@@ -94,7 +94,7 @@ def described(session: Session) -> dict[str, Any]:
         "blurs": _without_focus(session, ms),
         "missing": [[ms(int(session.t_ns[i])), ms(int(session.t_ns[i + 1]))] for i in missing],
         "by": _turns(session, ms, stop),
-        "marks": [[ms(e.t_ns), _words(e)] for e in events if isinstance(e, Goal | End)],
+        "marks": [[ms(e.t_ns), _words(e, session.info)] for e in events if isinstance(e, Goal | End)],
         "motion": [[i, *motion[i].tolist()] for i in moved],
     }
 
@@ -128,9 +128,11 @@ def _turns(session: Session, ms: Callable[[int], int], stop: int) -> list[Json]:
     return [[ms(e.t_ns), ms(end), who[e.by]] for e, end in zip(turns, ends, strict=True)]
 
 
-def _words(event: Goal | End) -> str:
+def _words(event: Goal | End, info: SessionInfo) -> str:
     if isinstance(event, Goal):
         return f"goal: {event.goal}"
+    if event.end == "success" and info.source == AGENT and "seed" not in info.extra:  # no game has judged it
+        return "the model thinks it is done"
     said = {"success": "the goal is over: reached", "timeout": "the goal is over: out of time"}
     return said.get(event.end, f"the goal is over: {event.end}")
 
