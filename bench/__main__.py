@@ -61,6 +61,20 @@ def label(hours: float, origin_hours: float | None, requests: int, json_: bool) 
 
 
 @command.command(
+    "studio", epilog=examples("python -m bench studio", "python -m bench studio --segments 200 --hours 0.1")
+)
+@click.option("--segments", type=Count(1), default=2000, show_default=True, help="On the page of labels.")
+@click.option("--hours", type=Number(0, min_open=True), default=1.0, show_default=True, help="Of the recording.")
+@click.option("--seeks", type=Count(1), default=100, show_default=True, help="At random places of it.")
+@AS_JSON
+def studio(segments: int, hours: float, seeks: int, json_: bool) -> None:
+    """How fast are the studio's pages, how few keys does a segment take, and are hostile requests refused?"""
+    from bench import studio
+
+    _show(studio.run(segments, hours, seeks, _say), json_)
+
+
+@command.command(
     "decode",
     epilog=examples(
         "python -m bench decode", "python -m bench decode --chunks 50 --big-chunks 0", "python -m bench decode --live"

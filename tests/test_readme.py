@@ -108,6 +108,10 @@ def record(line, project):
     assert "recording:" in out
 
 
+def review_list(line, project):
+    assert "need review" in runs(line, project).stdout
+
+
 def recorder_script(line, project):
     focus_doom()
     result = runs(f"{line} --start-now --stop-after 0.5", project)
@@ -214,6 +218,8 @@ HOW = {
     'protege play --goal "Open the door"': play,
     "make demo": make_demo,
     "uv run --extra record --extra arena --extra demo --extra vision --extra cloning protege demo": installs,
+    "protege": runs,
+    "protege review --list": review_list,
     'pip install -e ".[record]"': installs,
     "protege doctor": doctor,
     "cd src && python continuos_recoder.py": recorder_script,

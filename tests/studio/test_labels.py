@@ -1,9 +1,11 @@
 """Labels by keys, in a real browser on real files."""
 
+import os
 import signal
 
 import pytest
 
+from bench.studio import sitting
 from protege.core.labeled import ASIDE, LABELED, NEEDS_REVIEW, LabeledSegment, find_segments
 from tests.labeling.test_label import tree
 from tests.studio.conftest import NASTY, make, put, serving, started
@@ -40,6 +42,7 @@ def test_return_accepts_and_goes_on(labels, project):
     for _ in range(2):
         labels.keyboard.press("Enter")
     decided(labels, 2)
+    assert labels.locator(".tabs b").all_inner_texts() == ["1", "0", "2", "0", "3"]
     for name in ("s_seg000", "s_seg001"):
         segment = project.segment(name)
         assert (segment.status, segment.seen, segment.goal) == (LABELED, True, "Open the door")
@@ -182,7 +185,7 @@ def test_killed_at_any_moment_every_decision_is_whole(page, tmp_path, after):
         for i in range(8):
             page.keyboard.press("]" if i % 3 == 2 else "Enter")
             if i == 2 * after - 1:
-                served.process.send_signal(signal.SIGKILL)
+                os.kill(served.process.pid, signal.SIGKILL)
     segments = [LabeledSegment.load(path) for path in find_segments(project.labeled)]
     assert len(segments) == 8
     assert [s.stop for s in segments[:-1]] == [s.start for s in segments[1:]]
@@ -202,14 +205,3 @@ def test_a_segment_takes_at_most_one_and_a_half_keys(page, tmp_path):
     assert all(segment.seen for segment in segments)
     assert {s.goal for s in segments} == {"Open the door", "Find the exit"}
     assert keys / len(segments) <= MOST_KEYS
-
-
-def sitting(page):
-    """Review 60 segments as a person would: most goals are right, some another one, one is new; returns the keys."""
-    keys = ["e", *"Find the exit", "Enter", *["Enter"] * 20, *["2"] * 10, "x", *["Enter"] * 8]
-    keys += ["Shift+ArrowRight"] * 4 + ["2"] + ["]"] + ["Enter"] * 12 + ["x"] * 2 + ["u", "x", "Enter"]
-    for key in keys:
-        page.keyboard.press(key)
-    assert page.locator(".card").count() == 60
-    page.wait_for_function("() => document.querySelectorAll('.card[data-state=review]').length === 0")
-    return len(keys)

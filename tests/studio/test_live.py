@@ -25,11 +25,11 @@ def test_the_live_page_shows_keys_plan_and_goal_and_stops_the_run(page, tmp_path
         page.goto(served.url)
         page.goto(f"{served.base}/live")
         page.wait_for_selector("#run:not(.hidden)")
-        page.wait_for_function("document.getElementById('goal').textContent !== ''")
+        page.wait_for_function("() => document.getElementById('goal').textContent !== ''")
         assert page.locator("#goal").inner_text() == NASTY
         assert page.locator("#keys .lit").all_inner_texts() == ["w"]
         page.click("#stop")
-        page.wait_for_function("document.getElementById('said').textContent.includes('told to stop')")
+        page.wait_for_function("() => document.getElementById('said').textContent.includes('told to stop')")
     with pytest.raises(KeyboardInterrupt):
         picture.frame(Frame(np.zeros((48, 64, 3), np.uint8), 10**9))
 

@@ -24,7 +24,7 @@ def player(page, project):
     with serving(project.root) as served:
         page.goto(served.url)
         page.goto(f"{served.base}/recordings/{identity('s')}/play")
-        page.wait_for_function("document.getElementById('of').textContent !== ''")
+        page.wait_for_function("() => document.getElementById('of').textContent !== ''")
         yield page
 
 
@@ -77,7 +77,7 @@ def test_the_marked_part_becomes_a_recording_and_undo_takes_it_away(player, proj
     made = Session.open(project.raw / "s_trim")
     assert (len(made), made.path(0).read_bytes()) == (10, Session.open(project.raw / "s").path(10).read_bytes())
     player.click("#undo")
-    player.wait_for_function("document.getElementById('said').textContent.includes('went to the trash')")
+    player.wait_for_function("() => document.getElementById('said').textContent.includes('went to the trash')")
     assert {k: v for k, v in tree(project.raw).items() if TRASH not in str(k)} == before
 
 
@@ -88,14 +88,14 @@ def test_split_and_delete_and_undo(player, project):
     player.wait_for_url(f"**/{identity('s_1')}/play")
     assert [len(Session.open(project.raw / name)) for name in ("s_1", "s_2")] == [10, 50]
     player.click("#undo")
-    player.wait_for_function("document.getElementById('said').textContent !== ''")
+    player.wait_for_function("() => document.getElementById('said').textContent !== ''")
     player.go_back()
-    player.wait_for_function("document.getElementById('of').textContent !== ''")
+    player.wait_for_function("() => document.getElementById('of').textContent !== ''")
     player.click("#delete")
-    player.wait_for_function("document.getElementById('said').textContent.includes('s is in the trash')")
+    player.wait_for_function("() => document.getElementById('said').textContent.includes('s is in the trash')")
     assert not (project.raw / "s").exists()
     player.click("#undo")
-    player.wait_for_function("document.getElementById('said').textContent.includes('s is back')")
+    player.wait_for_function("() => document.getElementById('said').textContent.includes('s is back')")
     assert {k: v for k, v in tree(project.raw).items() if TRASH not in str(k)} == before
 
 
@@ -103,8 +103,7 @@ def test_pauses_lost_focus_and_missing_frames_are_on_the_timeline(tmp_path):
     folder = record(tmp_path, [HOLD["w"]] * 40, pauses=(20,))
     session = Session.open(folder)
     found = described(session)
-    ((start, stop, why),) = found["pauses"][:1]
-    assert (start, stop, why) == (2000, 3000, "the player paused it")
+    assert found["pauses"][0] == [2000, 3000, "the player paused it"]
     t = int(session.t_ns[0])
     events = [Focus(t + 10**9, False), Focus(t + 2 * 10**9, True)]
     kept = tuple(e for e in session.events if not isinstance(e, Pause))
@@ -122,7 +121,7 @@ def test_a_hostile_name_and_title_are_text(page, tmp_path):
     with serving(project.root) as served:
         page.goto(served.url)
         page.goto(f"{served.base}/recordings/{identity(folder.name)}/play")
-        page.wait_for_function("document.getElementById('of').textContent !== ''")
+        page.wait_for_function("() => document.getElementById('of').textContent !== ''")
         assert page.locator("h1").inner_text() == "a&b'c"
         assert NASTY in page.locator(".bar .fine").inner_text()
         page.goto(served.base)

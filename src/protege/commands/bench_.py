@@ -10,7 +10,7 @@ from protege.commands.choose import arena_game_option, ask_arena
 from protege.commands.types import SEED, Count, Number, examples
 from protege.evaluation.figures import Figure, as_json, as_table
 
-ELSEWHERE: Final = ("record", "label", "decode", "live", "train", "cloning", "controls", "improve")
+ELSEWHERE: Final = ("record", "label", "decode", "live", "train", "cloning", "controls", "improve", "studio")
 """Benchmarks of the toolkit itself; they stand beside the package, not in it."""
 
 

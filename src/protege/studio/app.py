@@ -1,8 +1,10 @@
 """The studio's pages and what their buttons do; everything is a function that a command calls as well."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Thread
 from typing import Annotated, Final
 
 from fastapi import Body, FastAPI, HTTPException, Request
@@ -35,6 +37,12 @@ Text = Annotated[str, Body(embed=True, max_length=1000)]
 MaybeText = Annotated[str | None, Body(max_length=1000)]
 Number = Annotated[float, Body(embed=True)]
 
+NO_LABELS: Final[dict[str, object]] = {
+    **dict.fromkeys(("cards", "goals", "makers", "recent"), ()),
+    **dict.fromkeys(("show", "goal", "by"), ""),
+    **{"more": False, "total": 0, "numbers": dict.fromkeys(FILTERS, 0), "filters": FILTERS, "none_at_all": True},
+}
+
 
 @dataclass
 class Studio:
@@ -53,6 +61,13 @@ class Studio:
         labeled = self.root / "dataset" / "labeled_segments"
         self.segments, self.sitting, self.work = Segments(labeled), Sitting(labeled), Work(self.root)
         self.live = Live(self.root / "dataset" / "agent_runs")
+
+    def warm(self) -> None:
+        """Read what the first page needs, and compile its template."""
+        with suppress(OSError, ProtegeError):
+            where = look(self.root, self.segments)
+            self.page("home", "", "home", where=where, steps=where.steps(), work=None)
+            self.page("labels", "", "labels", **NO_LABELS)
 
     def page(self, name: str, title: str, here: str, **values: object) -> HTMLResponse:
         """A page of `pages/`. here: the entry of the menu that it belongs to."""
@@ -89,6 +104,7 @@ def make_app(root: Path, gate: Gate) -> App:
     for add in (_home, _labels, _decisions, _recordings, _cuts, _models, _live, _static):
         add(app, studio)
     _refusals(app)
+    Thread(target=studio.warm, daemon=True).start()  # while the browser opens
     return guarded(app, gate)
 
 

@@ -5,7 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
-from typing import Final
+from typing import Any, Final
+
+import numpy as np
 
 from protege.core.events import (
     AGENT,
@@ -22,7 +24,7 @@ from protege.core.events import (
     held_spans,
 )
 from protege.core.files import Json, free, locked, move, read_bytes
-from protege.core.session import Session
+from protege.core.session import Session, SessionInfo
 from protege.core.transaction import TRASH
 from protege.errors import UserError
 from protege.recorder import editing
@@ -60,7 +62,7 @@ def picture(session: Session, i: int) -> bytes:
     return data
 
 
-def described(session: Session) -> dict[str, Json]:
+def described(session: Session) -> dict[str, Any]:
     """What a page needs to play a session; all times in milliseconds since the first frame.
 
     t: of the frames; keys: for each that was held its name, what it does and [down, up] pairs; pauses: [from, to, why];
@@ -83,7 +85,7 @@ def described(session: Session) -> dict[str, Json]:
     pauses = [e for e in events if isinstance(e, Pause)]
     missing = gaps(session.t_ns, session.info.period_ns).tolist()
     motion = frame_motion(session.t_ns, events, session.info.period_ns)
-    moved = motion.any(axis=1).nonzero()[0].tolist() if any(isinstance(e, Motion) for e in events) else []
+    moved = np.flatnonzero(motion.any(axis=1)).tolist() if any(isinstance(e, Motion) for e in events) else []
     return {
         "t": [round(t / 1e6) for t in (session.t_ns - first).tolist()],
         "length": ms(stop),
@@ -92,7 +94,7 @@ def described(session: Session) -> dict[str, Json]:
         "blurs": _without_focus(session, ms),
         "missing": [[ms(int(session.t_ns[i])), ms(int(session.t_ns[i + 1]))] for i in missing],
         "by": _turns(session, ms, stop),
-        "marks": [[ms(e.t_ns), _words(e)] for e in events if isinstance(e, Goal | End)],
+        "marks": [[ms(e.t_ns), _words(e, session.info)] for e in events if isinstance(e, Goal | End)],
         "motion": [[i, *motion[i].tolist()] for i in moved],
     }
 
@@ -126,9 +128,11 @@ def _turns(session: Session, ms: Callable[[int], int], stop: int) -> list[Json]:
     return [[ms(e.t_ns), ms(end), who[e.by]] for e, end in zip(turns, ends, strict=True)]
 
 
-def _words(event: Goal | End) -> str:
+def _words(event: Goal | End, info: SessionInfo) -> str:
     if isinstance(event, Goal):
         return f"goal: {event.goal}"
+    if event.end == "success" and info.source == AGENT and "seed" not in info.extra:  # no game has judged it
+        return "the model thinks it is done"
     said = {"success": "the goal is over: reached", "timeout": "the goal is over: out of time"}
     return said.get(event.end, f"the goal is over: {event.end}")
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from PIL import Image
 
 from protege.core.fields import is_int, is_number
-from protege.core.files import Json, read_json
+from protege.core.files import read_json
 from protege.core.labeled import ASIDE, LABELED, NEEDS_REVIEW, NO_SAMPLES, SEGMENT, find_segments, frame_name
 from protege.labeling.contact_sheet import jpeg, shrunk
 
@@ -73,23 +73,18 @@ class Card:
             return cls(folder.name, version, problem=f"{SEGMENT} cannot be read ({error})"[:200])
 
 
-def _shown(fields: Mapping[str, Json]) -> dict:
-    start, stop, hz = fields["start"], fields["stop"], fields["frame_hz"]
+def _shown(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a card; KeyError, TypeError or ValueError if they are not those of a segment."""
+    start, stop, hz = (fields[name] for name in ("start", "stop", "frame_hz"))
     texts = {name: fields[name] for name in ("session", "goal", "why", "by")}
-    good = (
-        is_int(start) and is_int(stop) and is_number(hz) and hz > 0 and all(isinstance(t, str) for t in texts.values())
-    )
-    if not good or fields["status"] not in (LABELED, NEEDS_REVIEW, NO_SAMPLES):
+    numbers = is_int(start) and is_int(stop) and is_number(hz) and hz > 0
+    if not numbers or not all(isinstance(text, str) for text in texts.values()):
         raise ValueError("its fields are not those of a segment")
-    seconds = (stop - start) / hz
-    return {
-        **texts,
-        "start": start,
-        "stop": stop,
-        "status": fields["status"],
-        "seconds": seconds,
-        "seen": fields.get("seen") is True,
-    }
+    if fields["status"] not in (LABELED, NEEDS_REVIEW, NO_SAMPLES):
+        raise ValueError("its status is none of ours")
+    seen = fields.get("seen") is True
+    found = {"start": start, "stop": stop, "status": fields["status"], "seconds": (stop - start) / hz, "seen": seen}
+    return {**texts, **found}
 
 
 def identity(name: str) -> str:

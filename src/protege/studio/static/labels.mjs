@@ -48,6 +48,11 @@ function more() {
   });
 }
 
+function count(state, by) {
+  const number = document.querySelector(`[data-count="${state === "keyless" ? "aside" : state}"]`);
+  if (number) number.textContent = Number(number.textContent) + by;
+}
+
 function put(found) {
   for (const [id, html] of Object.entries(found.cards)) {
     const old = document.getElementById(`s-${id}`);
@@ -56,6 +61,8 @@ function put(found) {
     if (old && made) {
       const listed = (card) => list.dataset.show === "all" || card.dataset.state === list.dataset.show;
       left += Number(listed(made)) - Number(listed(old));
+      count(old.dataset.state, -1);
+      count(made.dataset.state, 1);
       old.replaceWith(document.adoptNode(made));
     }
   }
