@@ -12,7 +12,6 @@ from protege.cloning.cache import scaled
 from protege.cloning.writer import Writer
 from protege.core.actions import Action, ActionSpace
 from protege.core.events import AGENT
-from protege.core.motion import motion_per_frame
 from protege.core.session import Session, Span, find_sessions
 from protege.errors import UserError
 
@@ -97,7 +96,7 @@ def _cut(session: Session, cut_s: float | None) -> list[Span]:
 
 def _add_session(writer: Writer, session: Session, spans: Sequence[Span], size: tuple[int, int], tau_ms: float) -> None:
     """Write a session's spans as episodes; each says how many there are, so that a half-written session is noticed."""
-    rows, motion = session.actions(tau_ms)[:, :-1], motion_per_frame(session, tau_ms)
+    rows, motion = session.actions(tau_ms)[:, :-1], session.motion(tau_ms)
     for span in spans:
         attributes = {
             "end": span.end or "",
@@ -108,7 +107,7 @@ def _add_session(writer: Writer, session: Session, spans: Sequence[Span], size: 
         }
         frames = (picture(session.frame(i).rgb, size) for i in range(span.start, span.stop))
         actions = rows[span.start : span.stop]
-        mouse = None if motion is None else motion[span.start : span.stop].astype(np.float32)
+        mouse = None if session.info.space.look is None else motion[span.start : span.stop].astype(np.float32)
         writer.episode(frames, actions, goal=_goals(writer, span), attributes=attributes, mouse=mouse)
 
 

@@ -13,7 +13,6 @@ from protege.core.events import NEVER_NS, PAUSES, Key, Pause, gaps
 from protege.core.fields import is_number
 from protege.core.files import Json
 from protege.core.frame import open_picture
-from protege.core.motion import motion_per_frame
 from protege.core.session import Session
 
 MIN_FPS_SHARE: Final = 0.9
@@ -172,8 +171,7 @@ def _key_reasons(session: Session, rows: NDArray[np.bool_], shares: dict[str, fl
     space = session.info.space
     if session.info.extra.get("keys") is False:
         return ["no keys: a plain video says nothing about what was pressed; it can be labeled, not learned from"]
-    motion = motion_per_frame(session)
-    moved = np.zeros(len(rows), bool) if motion is None else motion.any(axis=1)
+    moved = session.motion().any(axis=1)
     active = float((~rows[:, -1] | moved).mean())
     reasons = []
     if active < MIN_ACTIVE:

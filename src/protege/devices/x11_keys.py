@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING, Any, Final
 from protege.devices import x11_moving
 from protege.devices.errors import DisplayGone
 from protege.devices.keys import KeyEvent, Put
+from protege.devices.mouse import Whole
 from protege.devices.moving import PutMouse
 from protege.devices.places import PLACES, Place
 from protege.devices.x11 import open_display
+from protege.devices.x11_raw import PART, RawMotion
 from protege.errors import ProtegeError, UserError
 
 if TYPE_CHECKING:
@@ -138,7 +140,8 @@ class XHook:
         """
         self._put = put
         self._mouse = mouse
-        self._rest = x11_moving.Rest()
+        self._motion: RawMotion | None = None
+        self._rest = Whole(PART)
         self._keyboard = own or XKeyboard()
         self._mine = own is None
         self._thread = threading.Thread(target=self._work, name="keys heard", daemon=True)
@@ -197,7 +200,9 @@ class XHook:
         # from 2.1 on keys are told even while another program grabs them, from 2.2 on also who sent them
         xinput.XIQueryVersion(display=display.display, opcode=self._opcode, major_version=2, minor_version=2)
         mask = xinput.RawKeyPressMask | xinput.RawKeyReleaseMask
-        mask |= x11_moving.RAW_MASK if self._mouse is not None else 0
+        if self._mouse is not None:
+            mask |= x11_moving.RAW_MASK
+            self._motion = RawMotion(display)
         display.screen().root.xinput_select_events([(xinput.AllMasterDevices, mask)])
         display.sync()
 
@@ -230,14 +235,11 @@ class XHook:
         if event.evtype in (xinput.RawKeyPress, xinput.RawKeyRelease):
             down = event.evtype == xinput.RawKeyPress
             self._put(KeyEvent(self._keyboard.places.get(code), code, down, own, t_ns))
-        elif self._mouse is not None and event.evtype in (
-            x11_moving.RAW_PRESS,
-            x11_moving.RAW_RELEASE,
-            x11_moving.RAW_MOTION,
-        ):
+        elif self._mouse is not None and self._motion is not None and event.evtype in x11_moving.RAW:
             # Of what we move ourselves no fraction may be left over for a person's motion.
-            rest = x11_moving.Rest() if own else self._rest
-            if (heard := x11_moving.read_raw(event.evtype, event.data, own, t_ns, rest)) is not None:
+            rest = Whole(PART) if own else self._rest
+            heard = x11_moving.read_raw(event.evtype, event.data, own, t_ns, self._motion, rest)
+            if heard is not None:
                 self._mouse(heard)
 
 

@@ -1,15 +1,12 @@
-"""The mouse on an X server, heard as raw events of XInput 2: counts as the device sends them, before the server makes
-them faster and before the pointer stops at an edge of the screen.
-"""
+"""The mouse on an X server, heard as raw events of XInput 2."""
 
 import os
 import select
-import struct
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from protege.core.actions import Action
 from protege.core.events import Motion
@@ -18,23 +15,13 @@ from protege.devices.keys import KeyEvent, Put
 from protege.devices.mouse import CODES, PLACES, Whole, summed
 from protege.devices.x11 import open_display
 from protege.devices.x11_keys import connection_errors
+from protege.devices.x11_raw import HEAD, NAMES, PART, RawMotion, buttons_of
 from protege.errors import UserError
 
 if TYPE_CHECKING:
     from Xlib.display import Display
     from Xlib.protocol.rq import Event
 
-_NAMES: Final = {
-    **{1: "mouse_left", 2: "mouse_middle", 3: "mouse_right", 4: "wheel_up", 5: "wheel_down"},
-    **{8: "mouse_4", 9: "mouse_5"},
-}
-"""By X11's numbers of buttons; 6 and 7 turn the wheel sideways."""
-_PART: Final = 1 << 32
-"""Raw values are 32 bits before the point and 32 behind it."""
-_HEAD: Final = struct.Struct("=HIIHHI")
-"""device, the server's time in ms, detail, source, number of 4-byte words of the mask, flags."""
-_HEAD_BYTES: Final = _HEAD.size + 4
-_VALUE: Final = struct.Struct("=iI")
 _MS: Final = 1_000_000
 _SERVER_MS: Final = 1 << 32
 """Milliseconds after which the server's clock begins anew."""
@@ -101,7 +88,7 @@ class XMouseHook:
         from Xlib.ext import xinput
 
         t_ns = time.perf_counter_ns()
-        if name := _NAMES.get(_HEAD.unpack_from(event.data)[2]):
+        if name := NAMES.get(HEAD.unpack_from(event.data)[2]):
             down = event.evtype == xinput.RawButtonPress
             self._put(KeyEvent(PLACES[name], CODES[name], down, False, t_ns))
 
@@ -112,36 +99,28 @@ class _XMotion:
     def __init__(self) -> None:
         self._display, self._opcode = _connected()
         self._lock = threading.Lock()
-        self._whole = Whole(_PART)
-        self._absolute: dict[tuple[int, int], float] = {}
-        """Pixels a unit of the axes (of a device, and its number) that tell places: of a tablet, or in a virtual
-        machine."""
-        self._places: dict[tuple[int, int], int] = {}
+        self._whole = Whole(PART)
+        self._raw: RawMotion | None = None
         self._ahead_ns: int | None = None
 
     def start(self) -> None:
         from Xlib.ext import xinput
 
         display = self._display
-        size = display.screen().width_in_pixels, display.screen().height_in_pixels
-        for device in display.xinput_query_device(xinput.AllDevices).devices:
-            for axis in device.classes:
-                if device.use == xinput.SlavePointer and _is_absolute(axis) and axis.max > axis.min:
-                    scale = size[axis.number] / (axis.max - axis.min)
-                    self._absolute[device.deviceid, axis.number] = scale
+        self._raw = RawMotion(display)
         display.screen().root.xinput_select_events([(xinput.AllMasterDevices, xinput.RawMotionMask)])
         display.sync()
 
     def down(self) -> Action:
         with self._connection() as display:
-            mask = display.screen().root.query_pointer().mask
-        # It has the first five buttons, of which two are the wheel.
-        return frozenset(name for number, name in _NAMES.items() if number < 4 and mask & 1 << number + 7)
+            return buttons_of(display)
 
     def take(self) -> list[Motion]:
         with self._connection() as display:
-            moves = [self._move(event.data) for event in _raw_events(display, self._opcode)]
-            return summed(moves, self._whole)
+            if self._raw is None:
+                return []
+            found = [event.data for event in _raw_events(display, self._opcode)]
+            return summed([(self._time(HEAD.unpack_from(d)[1]), *self._raw.parts(d)) for d in found], self._whole)
 
     def close(self) -> None:
         with suppress(*connection_errors()):
@@ -154,26 +133,6 @@ class _XMotion:
                 yield self._display
         except connection_errors() as error:
             raise DisplayGone(f"the display is gone ({type(error).__name__})") from None
-
-    def _move(self, data: bytes) -> tuple[int, int, int]:
-        """When (ns of our clock), and parts of a count right and down."""
-        _, server_ms, _, source, words, _ = _HEAD.unpack_from(data)
-        mask = int.from_bytes(data[_HEAD_BYTES : _HEAD_BYTES + 4 * words], "little")
-        # Behind the mask come the values of its axes after acceleration, then those before it.
-        at = _HEAD_BYTES + 4 * words + 8 * mask.bit_count()
-        counts = [0, 0]
-        for axis in (0, 1):  # others are a wheel that turns smoothly, pressure …
-            if mask >> axis & 1:
-                whole, part = _VALUE.unpack_from(data, at)
-                counts[axis] = self._relative(source, axis, whole * _PART + part)
-                at += _VALUE.size
-        return self._time(server_ms), counts[0], counts[1]
-
-    def _relative(self, source: int, axis: int, value: int) -> int:
-        if (scale := self._absolute.get((source, axis))) is None:
-            return value
-        before, self._places[source, axis] = self._places.get((source, axis), value), value
-        return round((value - before) * scale)
 
     def _time(self, server_ms: int) -> int:
         """The server's time on our clock: they are one on this machine; elsewhere the event that was heard soonest
@@ -211,9 +170,3 @@ def _raw_events(display: "Display", opcode: int) -> "Iterator[Event]":
             event = display.next_event()
             if event.type == ge.GenericEventCode and event.extension == opcode:
                 yield event
-
-
-def _is_absolute(axis: Any) -> bool:
-    from Xlib.ext import xinput
-
-    return axis.type == xinput.ValuatorClass and axis.number < 2 and axis.mode == xinput.ModeAbsolute

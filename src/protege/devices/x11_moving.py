@@ -1,25 +1,19 @@
 """The mouse on an X server: moved and pressed through XTest, on the keyboard's connection so that `XHook` knows it."""
 
-import struct
 from typing import TYPE_CHECKING, Final
 
 from protege.core.looking import WHEEL
+from protege.devices.mouse import Whole
 from protege.devices.moving import MouseEvent
+from protege.devices.x11_raw import HEAD, NAMES, NUMBERS, RawMotion, buttons_of
 
 if TYPE_CHECKING:
     from protege.devices.x11_keys import XKeyboard
 
-NUMBERS: Final = {
-    **{"mouse_left": 1, "mouse_middle": 2, "mouse_right": 3, "wheel_up": 4, "wheel_down": 5},
-    **{"mouse_4": 8, "mouse_5": 9},
-}
-"""X11's numbers of the buttons."""
-NAMES: Final = {number: name for name, number in NUMBERS.items()}
 RAW_PRESS, RAW_RELEASE, RAW_MOTION = 15, 16, 17
 """Kinds of raw events of XInput 2."""
+RAW: Final = (RAW_PRESS, RAW_RELEASE, RAW_MOTION)
 RAW_MASK: Final = 1 << RAW_PRESS | 1 << RAW_RELEASE | 1 << RAW_MOTION
-_HEAD: Final = struct.Struct("=HIIHHI4x")
-"""Of a raw event: device, time, detail, source, words of the mask, flags."""
 
 
 class XMover:
@@ -50,50 +44,22 @@ class XMover:
             self._keyboard.fake(X.ButtonRelease, number, (RAW_RELEASE, number))
 
 
-def buttons_down() -> set[str]:
-    """The buttons that are down in the X server now, whoever pressed them; it tells of the first three alone."""
+def buttons_down() -> frozenset[str]:
+    """`buttons_of` the X server that DISPLAY names."""
     from protege.devices.x11 import open_display
 
     display = open_display()
     try:
-        mask = display.screen().root.query_pointer().mask
-        return {name for name, number in NUMBERS.items() if number < 4 and mask >> (7 + number) & 1}
+        return buttons_of(display)
     finally:
         display.close()
 
 
-class Rest:
-    """Whole counts of motion that comes in fractions of them; what is left over is part of the next."""
-
-    def __init__(self) -> None:
-        self._right = self._down = 0.0
-
-    def whole(self, right: float, down: float) -> tuple[int, int]:
-        self._right += right
-        self._down += down
-        counts = int(self._right), int(self._down)
-        self._right -= counts[0]
-        self._down -= counts[1]
-        return counts
-
-
-def read_raw(kind: int, data: bytes, own: bool, t_ns: int, rest: Rest) -> MouseEvent | None:
-    """The event of a raw one of XInput 2 that python-xlib leaves undecoded; None for what is of no interest.
-
-    The counts are those before the server accelerates them, as games read them.
-    """
-    _device, _time, detail, _source, words, _flags = _HEAD.unpack_from(data)
+def read_raw(kind: int, data: bytes, own: bool, t_ns: int, motion: RawMotion, rest: Whole) -> MouseEvent | None:
+    """The event of a raw one of XInput 2; None for what is of no interest. rest: fractions of counts from before."""
     if kind != RAW_MOTION:
-        name = NAMES.get(detail)
+        name = NAMES.get(HEAD.unpack_from(data)[2])
         return MouseEvent(0, 0, name, kind == RAW_PRESS, own, t_ns) if name else None
-    mask = int.from_bytes(data[_HEAD.size : _HEAD.size + 4 * words], "little")
-    axes = [axis for axis in range(32 * words) if mask >> axis & 1]
-    # One 32.32 number for each axis as it is used, then all of them again as they came from the device.
-    at = _HEAD.size + 4 * words + 8 * len(axes)
-    moved = [0.0, 0.0]
-    for place, axis in enumerate(axes):
-        if axis < 2:
-            whole, part = struct.unpack_from("=iI", data, at + 8 * place)
-            moved[axis] = whole + part / 2**32
-    right, down = rest.whole(*moved)
+    rest.add(*motion.parts(data))
+    right, down = rest.take()
     return MouseEvent(right, down, "", False, own, t_ns) if right or down else None

@@ -42,7 +42,7 @@ class Item:
 
     session: Session
     keys: NDArray[np.bool_] | None
-    motion: NDArray[np.int64] | None
+    motion: NDArray[np.int64]
     segment: Segment
 
 
@@ -100,7 +100,7 @@ def _question(number: int, item: Item, wording: Wording, pictures: int, before: 
     held = NO_KEYS_TEXT
     if item.keys is not None:
         frames = slice(segment.start, segment.stop)
-        motion = None if item.motion is None else item.motion[frames]
+        motion = item.motion[frames]
         held = keys_in_words(item.keys[frames], session.info.space, session.info.frame_hz, motion)
     text = wording.ask(times, seconds, held)
     if before is not None and before.goal:

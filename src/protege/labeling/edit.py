@@ -9,7 +9,6 @@ from typing import Final
 
 from protege.core.labeled import ASIDE, LABELED, NO_SAMPLES, LabeledSegment, frame_name
 from protege.core.lineage import Origin, origins
-from protege.core.motion import motion_per_frame
 from protege.core.session import Session
 from protege.core.transaction import TRASH, transaction
 from protege.errors import UserError
@@ -106,7 +105,7 @@ def move_edge(root: Path, name: str, seconds: float, session: Session) -> Edit:
         replace(second, start=edge),
     ]
     keys = keys_per_frame(session, first.shape.tau_ms)
-    held = attach_keys(session, pair, keys, motion_per_frame(session, first.shape.tau_ms), first.shape)
+    held = attach_keys(session, pair, keys, session.motion(first.shape.tau_ms), first.shape)
     moved = tuple(replace(piece, origin=_origin(session, piece)) for piece in held)
     if keys is not None:  # `attach_keys` decides about the status of those without
         moved = tuple(replace(m, status=p.status, why=p.why) for m, p in zip(moved, pair, strict=True))

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from protege.core import Session
 from protege.core.labeled import MAX_HORIZON, NEEDS_REVIEW, LabeledSegment, Segment, Shape
 from protege.core.lineage import origins
-from protege.core.motion import motion_per_frame
 from protege.core.once import Claims
 from protege.errors import UserError
 from protege.labeling.ask import Found, Item
@@ -68,7 +67,7 @@ class Job:
     """A session that is not done.
 
     keys: (T, K) multi-hot, or None if the session has none
-    motion: (T, 2) counts of the mouse, or None if it has none
+    motion: (T, 2) counts of the mouse
     known: its segments on disk
     found: goals by position in `segments`; the rest has to be found
     redo: the segments on disk are replaced
@@ -77,7 +76,7 @@ class Job:
 
     session: Session
     keys: NDArray[np.bool_] | None
-    motion: NDArray[np.int64] | None
+    motion: NDArray[np.int64]
     segments: list[Segment]
     aside: list[Aside]
     known: list[LabeledSegment]
@@ -169,7 +168,7 @@ def prepare(
     if other := next((k for k in known if k.shape != options.shape), None):
         raise Refused(_other_shape(session.name, other.shape, options.shape))
     keys = keys_per_frame(session, options.tau_ms)
-    motion = motion_per_frame(session, options.tau_ms)
+    motion = session.motion(options.tau_ms)
     segments, aside = cut(session, keys, options.seconds, goal, repeats, motion)
     if isinstance(labeler, Given) and not goal:
         segments, aside = _without_goal(session, segments, aside)

@@ -1,6 +1,6 @@
 """Where a key press becomes a label.
 
-events.jsonl → keys_per_frame   (T, K) the keys each frame holds; motion_per_frame (`core.motion`): (T, 2) of the mouse
+events.jsonl → keys_per_frame   (T, K) the keys each frame holds; Session.motion: (T, 2) of the mouse
              → attach_keys      segment.json: `held` (all keys) and `slots` (what the model is to name)
              → windows          for every frame the next H slots, padded with none where the goal is reached
              → samples_text     samples.jsonl, one chat line a window
@@ -34,7 +34,7 @@ def attach_keys(
     session: Session,
     pieces: Sequence[LabeledSegment],
     keys: NDArray[np.bool_] | None,
-    motion: NDArray[np.int64] | None,
+    motion: NDArray[np.int64],
     shape: Shape,
 ) -> list[LabeledSegment]:
     """The segments with `held` and `slots` filled in, from their start as far as their windows look.

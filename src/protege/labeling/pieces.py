@@ -9,7 +9,6 @@ from pathlib import Path
 from protege.core import Plan, Session
 from protege.core.labeled import LABELED, LabeledSegment, Shape, find_segments, frame_name
 from protege.core.lineage import origins
-from protege.core.motion import motion_per_frame
 from protege.core.once import Claims, repeated
 from protege.core.quality import assess
 from protege.core.session import SessionError, find_sessions
@@ -100,7 +99,7 @@ def _raw(contents: Contents) -> Iterator[Piece]:
         except SessionError as error:
             contents.unread.append(str(error))
             continue
-        keys, motion, shape = keys_per_frame(session), motion_per_frame(session), Shape()
+        keys, motion, shape = keys_per_frame(session), session.motion(), Shape()
         segments, aside = cut(session, keys, repeats=repeats, motion=motion)
         contents.aside.update(count_aside(aside))
         if keys is None:

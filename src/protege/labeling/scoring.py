@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Final
 
 from protege.core import Session
-from protege.core.motion import motion_per_frame
 from protege.errors import UserError
 from protege.labeling.ask import Item, find_goals
 from protege.labeling.backends.base import Given, Labeler
@@ -107,7 +106,7 @@ def score(
     for folder in sessions:
         session = Session.open(folder)
         keys = keys_per_frame(session)
-        motion = motion_per_frame(session)
+        motion = session.motion()
         segments, _ = cut(session, keys, seconds, motion=motion)
         items += [Item(session, keys, motion, s) for s in segments if s.goal and s.last and s.reached]
     pairs = [

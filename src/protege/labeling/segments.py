@@ -79,7 +79,7 @@ def cut(
     aside: list[Aside] = []
     still = np.zeros(len(session), bool) if keys is None else keys[:, -1]
     if motion is not None:
-        still = still & ~np.array([bool(turned) for turned in session.info.space.turned(motion)])
+        still = still & ~np.array([bool(turned) for turned in session.info.space.turned(motion)], bool)
     spans = [replace(span, goal=goal or span.goal) for span in session.spans()]
     spans, repeat = _apart(spans, repeats)
     for number, span in enumerate(spans):

@@ -8,7 +8,6 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from protege.core.events import frame_motion
 from protege.core.files import write_bytes
 from protege.core.frame import open_picture
 from protege.core.keycaps import with_keys
@@ -64,7 +63,7 @@ def film(
 def _drawn(session: Session, frames: list[int], width: int, progress: Progress | None) -> Iterator[Image.Image]:
     space = session.info.space
     held = space.decode(session.actions())
-    turned = space.turned(frame_motion(session.t_ns, session.events, session.info.period_ns))
+    held = [keys | turned for keys, turned in zip(held, space.turned(session.motion()), strict=True)]
     goals = {i: span.goal or "" for span in session.spans() for i in range(span.start, span.stop)}
     for done, i in enumerate(frames):
         try:
@@ -76,7 +75,7 @@ def _drawn(session: Session, frames: list[int], width: int, progress: Progress |
                 f"{session.path(i)}: cannot be read ({error}); repair with: protege doctor {session.folder} --repair"
             ) from None
         picture.thumbnail((width, width))
-        shown = with_keys(picture, held[i] | turned[i], goals.get(i, ""), space)
+        shown = with_keys(picture, held[i], goals.get(i, ""), space)
         # H.264 has even sides.
         yield shown.crop((0, 0, shown.width + shown.width % 2, shown.height + shown.height % 2))
         if progress is not None:

@@ -120,7 +120,9 @@ class Session:
         return frame_actions(self.t_ns, self.events, self.info.space, self.info.period_ns, round(tau_ms * 1e6))
 
     def motion(self, tau_ms: float = 0.0) -> NDArray[np.int64]:
-        """(T, 2) counts right and down that the mouse moved during every frame, by the same intervals as `actions`."""
+        """(T, 2) counts right and down that the mouse moved during every frame, by the same intervals as `actions`;
+        zeros where the session's space has no mouse that turns the view.
+        """
         return frame_motion(self.t_ns, self.events, self.info.period_ns, round(tau_ms * 1e6))
 
     def spans(self) -> list[Span]:
