@@ -9,8 +9,12 @@ from transformers.cli.transformers import main
 from protege.vlm.processor import FrameProcessor
 
 torch.set_num_threads(1)
-transformers.AutoProcessor.from_pretrained = classmethod(
-    lambda cls, path, *_, **__: FrameProcessor.from_pretrained(path)
-)
+
+
+def load(cls: type, path: str, *_: object, **__: object) -> FrameProcessor:
+    return FrameProcessor.from_pretrained(path)
+
+
+setattr(transformers.AutoProcessor, "from_pretrained", classmethod(load))  # noqa: B010
 sys.argv[0] = "transformers"
 main()

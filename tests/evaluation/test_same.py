@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -94,7 +95,7 @@ def test_adapter_merged_weights_and_a_real_server_answer_the_same(adapter, merge
     assert figures["agreement_server"] >= 0.99
     assert figures["probability_difference_merged"] < 1e-3
     assert found.said == ()
-    rows = found.to_json()["rows"]
+    rows: Any = found.to_json()["rows"]
     assert set(rows[0]) == {"file", "model", "model_probability", "merged", "merged_probability", "server"}
 
 

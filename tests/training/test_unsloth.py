@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import torch
@@ -125,7 +126,7 @@ def test_only_an_adapter_is_ever_trained(tiny):
 
 
 def test_what_a_scaled_loss_trains_is_float32():
-    layer = torch.nn.Linear(2, 2).bfloat16()
+    layer: Any = torch.nn.Linear(2, 2).bfloat16()
     layer.bias.requires_grad_(False)
     scalable(layer)
     assert (layer.weight.dtype, layer.bias.dtype) == (torch.float32, torch.bfloat16)

@@ -9,7 +9,7 @@ from protege.training.config import VisionConfig
 from protege.training.model import choose_loader, load_trainable
 
 
-def main(base: str, data: str, output: str, wanted: str, adapter: Path) -> list[float]:
+def main(base: str, data: str, output: str, wanted: str, start: str) -> list[float]:
     fixed = [f"model.base={base}", f"data.folder={data}", f"output={output}", "model.four_bit=false", "lora.dropout=0"]
     fixed += ["model.device=cpu", f"model.unsloth={wanted}", "data.workers=0", "data.validation=0", "lora.r=4"]
     fixed += ["training.batch=4", "training.accumulation=1", "training.gradient_checkpointing=false"]
@@ -28,6 +28,7 @@ def main(base: str, data: str, output: str, wanted: str, adapter: Path) -> list[
 
     labeled = LabeledData.open(Path(data))
     trainer = make_trainer(config, load_trainable(config), labeled, labeled.take(np.arange(0)), Asked(), silent)
+    adapter = Path(start)
     if not adapter.exists():
         first = get_peft_model_state_dict(trainer.network)
         save_file({name: weight.contiguous() for name, weight in first.items()}, adapter)
@@ -37,4 +38,4 @@ def main(base: str, data: str, output: str, wanted: str, adapter: Path) -> list[
 
 
 if __name__ == "__main__":
-    print("LOSSES " + json.dumps(main(*sys.argv[1:5], Path(sys.argv[5]))))
+    print("LOSSES " + json.dumps(main(*sys.argv[1:])))

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -57,7 +58,7 @@ def other(chosen):
 def plain(chosen):
     from peft import get_peft_model
 
-    made = load_trainable(other(chosen))
+    made: Any = load_trainable(other(chosen))
     return get_peft_model(made.model, made.peft_config)
 
 

@@ -42,5 +42,5 @@ def command(model: str, folder: Path | None, out: Path | None, **options: Any) -
         click.echo(f"{name}: {value:.4f}" if isinstance(value, float) else f"{name}: {value}")
     for line in found.said:
         click.echo(printable(line))
-    shares = [value for name, value in figures.items() if name.startswith("agreement_") and isinstance(value, float)]
+    shares = [value for name, value in figures.items() if name.startswith("agreement_")]
     return 1 if any(share < ALIKE for share in shares) else 0

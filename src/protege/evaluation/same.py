@@ -71,10 +71,10 @@ class Checked:
     answers: dict[str, Answers]
     said: tuple[str, ...] = field(default=())
 
-    def figures(self) -> dict[str, Json]:
+    def figures(self) -> dict[str, float]:
         """samples, and of each other way `agreement_…` and, where it is known, `probability_difference_…`."""
         mine = self.answers["model"]
-        found: dict[str, Json] = {"samples": len(self.files)}
+        found: dict[str, float] = {"samples": len(self.files)}
         for name, answers in self.answers.items():
             if name != "model":
                 found[f"agreement_{name}"] = mine.agreement(answers)
