@@ -123,8 +123,9 @@ def started(root):
         process.stdout.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
+    """Not for longer than a module: while it is there asyncio cannot be used in this thread."""
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=need("chromium", "chromium"), args=["--no-sandbox"])
         yield browser

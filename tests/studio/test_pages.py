@@ -161,6 +161,6 @@ def test_long_work_shows_its_progress_and_survives_a_reload(page, tmp_path):
         page.reload()
         assert page.locator("#work-command").inner_text() == "protege label"
         page.wait_for_function(
-            "document.getElementById('work-words').textContent.includes('exit code')", timeout=60_000
+            "() => document.getElementById('work-words').textContent.includes('exit code')", timeout=60_000
         )
         assert page.locator("#work-line").inner_text() != ""

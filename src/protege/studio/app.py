@@ -80,11 +80,11 @@ class Studio:
         roots = {"recordings": "raw_playthrough", "runs": "agent_runs"}
         if kind == "models":
             found = model_folders(self.root / "models")
+            folder = next((folder for name, folder in found.items() if identity(name) == id_), None)
         elif kind in roots and (root := self.root / "dataset" / roots[kind]).is_dir():
-            found = find_sessions(root)
+            folder = next((folder for folder in find_sessions(root) if identity(folder.name) == id_), None)
         else:
-            found = []
-        folder = next((folder for folder in found if identity(folder.name) == id_), None)
+            folder = None
         if folder is None:
             raise HTTPException(404, "no such thing; it may have been moved or deleted")
         return folder

@@ -3,7 +3,8 @@
 import shlex
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -46,9 +47,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Model:
-    """A trained model with its verdict in words."""
+    """A trained model with its verdict in words. name: its folder below `models`, such as "cloning/doom"."""
 
     folder: Path
+    name: str
     kind: str
     words: str
     good: bool
@@ -168,7 +170,7 @@ def look(root: Path, segments: Segments | None = None) -> Where:
     return Where(
         tuple(_recording(folder) for folder in _found(root / "dataset" / "raw_playthrough")),
         tuple(cards),
-        tuple(_model(folder) for folder in model_folders(root / "models")),
+        tuple(_model(folder, name) for name, folder in model_folders(root / "models").items()),
         tuple(run for folder in _found(root / "dataset" / "agent_runs") if (run := _run(folder, known))),
     )
 
@@ -187,6 +189,14 @@ def _recording(folder: Path) -> Recording:
 
 
 def _run(folder: Path, labeled: set[str]) -> Run | None:
+    events = folder / "events.jsonl"
+    run = _read_run(folder, events.stat().st_mtime_ns if events.exists() else 0)
+    return None if run is None else replace(run, labeled=folder.name in labeled)
+
+
+@lru_cache(512)
+def _read_run(folder: Path, version: int) -> Run | None:
+    """A run whose events were last written at `version`; None if it cannot be read."""
     try:
         session = Session.open(folder)
         spans = session.spans()
@@ -194,21 +204,22 @@ def _run(folder: Path, labeled: set[str]) -> Run | None:
         return None
     corrected = sum(span.stop - span.start for span in spans if span.by == HUMAN)
     model = str(session.info.extra.get("model", ""))
-    return Run(folder, session.duration_s / 60, model, corrected, folder.name in labeled)
+    return Run(folder, session.duration_s / 60, model, corrected, labeled=False)
 
 
-def model_folders(root: Path) -> list[Path]:
-    """Folders with a model of ours, up to two deep, the newest first."""
+def model_folders(root: Path) -> dict[str, Path]:
+    """Folders with a model of ours by their names below `root`, up to two deep, the newest first."""
     found = [path for pattern in ("*", "*/*") for path in root.glob(f"{pattern}/{CARD_NAME}")]
     kept = [path for path in found if not any(part.startswith(".") for part in path.relative_to(root).parts)]
-    return [path.parent for path in sorted(kept, key=lambda path: (-path.stat().st_mtime_ns, path))]
+    newest = sorted(kept, key=lambda path: (-path.stat().st_mtime_ns, path))
+    return {path.parent.relative_to(root).as_posix(): path.parent for path in newest}
 
 
-def _model(folder: Path) -> Model:
+def _model(folder: Path, name: str) -> Model:
     try:
         card = ModelCard.load(folder)
     except UserError as error:
-        return Model(folder, "", str(error), good=False, scored=False)
+        return Model(folder, name, "", str(error), good=False, scored=False)
     metrics = metrics_of(folder)
     said = verdict(metrics, card.space)
-    return Model(folder, card.kind, said.first, said.good, metrics is not None)
+    return Model(folder, name, card.kind, said.first, said.good, metrics is not None)
