@@ -37,7 +37,7 @@ class Found:
 @dataclass(frozen=True)
 class Item:
     """A segment to ask about. keys: (T, K) multi-hot of its session, or None if that has none; motion: (T, 2) counts of
-    the mouse, or None without one.
+    the mouse.
     """
 
     session: Session

@@ -40,7 +40,7 @@ def attach_keys(
     """The segments with `held` and `slots` filled in, from their start as far as their windows look.
 
     keys: (T, K) of the session, or None if it has none: its segments then give no samples; motion: (T, 2) counts of the
-    mouse, None without one; shape: of all of them.
+    mouse; shape: of all of them.
     """
     if keys is None:
         return [replace(piece, status=NO_SAMPLES, why=KEYLESS) for piece in pieces]
@@ -48,7 +48,7 @@ def attach_keys(
     spans = [(span.start, span.stop) for span in session.spans()]
     held = _actions(keys, space)
     named = held if shape.chords and not apart(space) else slots(keys, spans, space, chords=shape.chords)
-    if motion is not None:
+    if space.look is not None:
         turned = space.turned(motion)
         held, named = ([a | b for a, b in zip(steps, turned, strict=True)] for steps in (held, named))
     complete: list[LabeledSegment] = []
