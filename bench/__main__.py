@@ -40,12 +40,14 @@ def record(seconds: float, kills: int, json_: bool) -> None:
 @command.command("mouse", epilog=examples("python -m bench mouse", "python -m bench mouse --seconds 20 --json"))
 @click.option("--part", "parts", multiple=True, help="Only these. Default: all of them.")
 @click.option("--seconds", type=Number(1), default=60.0, show_default=True, help="Length of each measurement.")
+@click.option("--model", help="One that was trained with a mouse, to decode. Default: the tiny base.")
+@click.option("--chunks", type=Count(1), default=200, show_default=True, help="To decode.")
 @AS_JSON
-def mouse(parts: tuple[str, ...], seconds: float, json_: bool) -> None:
-    """The mouse: is every count recorded, and what does it cost?"""
+def mouse(parts: tuple[str, ...], seconds: float, model: str | None, chunks: int, json_: bool) -> None:
+    """The mouse: is every count recorded, played and replayed, what does it cost, and how is it decoded?"""
     from bench import mouse
 
-    _show(mouse.run(mouse.MouseBench(parts, seconds), _say), json_)
+    _show(mouse.run(mouse.MouseBench(parts, seconds, model, chunks), _say), json_)
 
 
 @command.command("label", epilog=examples("python -m bench label", "python -m bench label --hours 0.1 --requests 50"))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bench import mouse_in
+from bench import mouse_decode, mouse_in, mouse_play
 from protege.errors import UserError
 from protege.evaluation.figures import Figure
 
@@ -16,14 +16,21 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class MouseBench:
-    """parts: names of PARTS; seconds: length of each measurement."""
+    """parts: names of PARTS; seconds: length of each measurement; model: that was trained with a mouse, None for the
+    tiny base, whose passes with a draft say nothing; chunks: to decode.
+    """
 
     parts: tuple[str, ...]
     seconds: float = 60.0
+    model: str | None = None
+    chunks: int = 200
 
 
 PARTS: Final[Mapping[str, Callable[[MouseBench, Say], list[Figure]]]] = {
     "record": lambda bench, say: mouse_in.run(bench.seconds, say),
+    "play": lambda bench, say: mouse_play.run(bench.seconds, say),
+    "decode": lambda bench, say: mouse_decode.measure(bench.model, bench.chunks, say=say),
+    "space": lambda bench, say: [mouse_decode.default_space_unchanged()],
 }
 
 

@@ -33,6 +33,7 @@ REVIEWED = {
         "folder / str(read_json(trained)['model'])": "a model may lie anywhere, and is only read",
     },
     "evaluation/vizdoom_game.py": {"Path(self._folder.name)": "of a temporary folder"},
+    "commands/sessions_.py": {"Path(f'{found.resolve().name}.mp4')": "a folder's own name"},
     "commands/clone_.py": {"Path(loaded.training.checkpoint_dir)": SETTING},
     "core/files.py": {"place.with_name(f'.{place.name}.lock')": "a Path's own name"},
     "core/together.py": {"folder / name": "is_component() is asked above"},
@@ -40,6 +41,11 @@ REVIEWED = {
     "demo/window.py": {"work / name": "the name of a folder that the demo was given"},
     "improve/vision.py": {"Path(self.config.data.folder)": SETTING},
     "labeling/dataset.py": {"path / sample.image": CHECKED},
+    "labeling/edit.py": {
+        "edit.root / after.name": CHECKED,
+        "root / TRASH / name": CHECKED,
+        "root / segment.name": CHECKED,
+    },
     "labeling/export.py": {"Path(row['image'])": CHECKED, "out / image": CHECKED},
     "labeling/job.py": {
         "out / f'{session.name}.json'": "a folder's own name",
@@ -52,6 +58,7 @@ REVIEWED = {
         "out / f'{self.session}.json'": CHECKED,
         "out / labeled.name": CHECKED,
     },
+    "studio/segments.py": {"self.root / card.name": "a folder's own name"},
     "training/earlier.py": {"Path(config.data.folder)": SETTING},
     "training/judged.py": {"Path(judged.name)": SHOWN},
     "training/outputs.py": {"Path(base)": SHOWN},

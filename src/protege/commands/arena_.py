@@ -122,10 +122,6 @@ def record(
     if zarr is not None:
         if out is not None:
             raise click.UsageError("--zarr and --out: episodes go to one place; give one of them")
-        if space.look is not None:
-            raise click.UsageError(
-                f"--zarr and --game {game}: a store of steps keeps keys alone; record sessions, then: protege export"
-            )
         _record_zarr(zarr, episodes, seed, size, noise, goal, kind, corrected, space)
         return
     if corrected:
@@ -153,9 +149,11 @@ def _record_zarr(
     from protege.arena.record_steps import record_steps
     from protege.arena.tasks import find_goal
     from protege.cloning.episodes import StepStore
+    from protege.core.actions import KEYBOARD_12
 
     asked = find_goal(goal) if goal else None
-    store = StepStore(path, space.pressable, size, source="arena", doing="protege arena record")
+    own = None if space is KEYBOARD_12 else space
+    store = StepStore(path, space.pressable, size, source="arena", doing="protege arena record", space=own)
     with store, bar("episodes") as progress:
         found = record_steps(store, episodes, seed, noise, asked, task, progress, corrected, space)
     click.echo(
