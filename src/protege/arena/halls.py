@@ -1,4 +1,4 @@
-"""The halls of goals that need memory: two ends that look alike, and a turntable between them.
+"""The halls of goals that need memory: two ends that look alike, a turntable between them, posters along the north.
 
 Who steps on the turntable stands in its middle, facing north, as if placed there: whatever he did before, he sees the
 same picture, as far from either end. Only earlier pictures say to which end he has to go.
@@ -36,7 +36,8 @@ def draw(seed: int, goal: Goal, task: MemoryTask) -> Layout:
     style = draw_style(rng)
     begins_west = rng.random() < 0.5
     west, _, east, north = hall.rect
-    # The mark tells the hall's north from its south, so that a picture of the way shows which way it was.
+    # They tell north from south, so that a picture of the way shows which way it was.
+    posters = Feature("n", 0, hall.cols, hall)
     mark = Placed(KINDS[rng.choice(_MARKS)], 0, round(north) - _MARK_UNITS, 1)
     ends = KINDS[rng.choice(_TORCHES if task is MemoryTask.BOTH_TORCHES else _PILLARS)]
     middle = round(hall.middle[1])
@@ -50,14 +51,43 @@ def draw(seed: int, goal: Goal, task: MemoryTask) -> Layout:
         case MemoryTask.BOTH_TORCHES:
             start = Pose(*turntable.middle, angle_deg=_NORTH_DEG)
             return Layout(
-                seed, goal, (mark, near, far), start, style, rooms, turntable=turntable, legs=(at_east, at_west)
+                seed,
+                goal,
+                (mark, near, far),
+                start,
+                style,
+                rooms,
+                turntable=turntable,
+                posters=posters,
+                legs=(at_east, at_west),
             )
         case MemoryTask.GO_BACK:
             start = Pose(begin_x, middle, angle_deg=toward)
-            return Layout(seed, goal, (mark, near, far), start, style, rooms, turntable=turntable, legs=(mark, near))
+            return Layout(
+                seed,
+                goal,
+                (mark, near, far),
+                start,
+                style,
+                rooms,
+                turntable=turntable,
+                posters=posters,
+                legs=(mark, near),
+            )
         case MemoryTask.OTHER_DOOR:
             first = (ROWS - PANEL_CELLS) // 2
             doors = [Feature(side, first, PANEL_CELLS, hall) for side in ("w", "e")]
             entrance, door = doors if begins_west else doors[::-1]
             start = Pose(begin_x, middle, angle_deg=away)
-            return Layout(seed, goal, (mark,), start, style, rooms, door=door, turntable=turntable, entrance=entrance)
+            return Layout(
+                seed,
+                goal,
+                (mark,),
+                start,
+                style,
+                rooms,
+                door=door,
+                turntable=turntable,
+                posters=posters,
+                entrance=entrance,
+            )
