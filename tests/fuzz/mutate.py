@@ -49,6 +49,8 @@ def instead(path: Path, rng: random.Random) -> str:
     path.unlink()
     case = path_of_case(path)
     kind = rng.choice(("missing", "fifo", "zero", "outside", "folder", "loop", "empty", "dangling", "socket-like"))
+    if kind == "fifo" and path.name == "features.jsonl":
+        kind = "missing"  # a pipe is what is asked for there, and waits for its writer
     if kind == "fifo":
         os.mkfifo(path)
     elif kind in ("zero", "outside", "loop", "dangling", "socket-like"):

@@ -19,7 +19,7 @@ from protege.improve import ImproveOptions, run
 from protege.improve.state import Fitted, Labeled, Played, Round, Score
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
-STEPS = ("play", "label", "train", "score: the old", "score: the new")
+STEPS = ("play:", "label:", "train:", "score: the old", "score: the new")
 
 
 def asked(begun, folder, **changes):
@@ -175,7 +175,7 @@ def test_another_loop_in_the_same_folder_is_refused(begun, tmp_path):
     ("line", "parts"),
     [
         (["--person", "nobody"], ["--person nobody", "expert or me"]),
-        (["--game", "chess"], ["--game chess", "arena or window"]),
+        (["--game", "chess"], ["--game chess", "no such game"]),
         (["--person", "me", "--game", "arena"], ["--person me", "--game window"]),
         (["--person", "me"], ["--goal"]),
         (["--seed", "10000"], ["--seed 10000", "5,000 to 9,999"]),

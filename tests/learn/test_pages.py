@@ -28,7 +28,7 @@ def test_a_path_through_what_is_no_object_leads_nowhere():
 
 def test_a_page_escapes_what_it_is_told_and_refuses_what_it_is_not():
     values = {"name": "<b>", "table": "1", "confusion": "", "keys": "", "calibration": "", "worst": []}
-    values |= {"momentary": {}, "near": 2}
+    values |= {"momentary": {}, "near": 2, "look": {}}
     page = render("training/page.html.jinja", **values)
     assert "<title>Scores of &lt;b&gt;</title>" in page
     assert page.rstrip().endswith("</html>")

@@ -9,6 +9,7 @@ import click
 from protege.commands.types import SEED, Count, Number, examples
 from protege.core.paths import shown
 from protege.core.text import printable
+from protege.errors import UserError
 
 RECORDINGS = Path("recordings")
 
@@ -61,7 +62,10 @@ def inspect(files: tuple[Path, ...], json_: bool) -> int:
     from protege.controls.inspect import inspect
     from protege.controls.recordings import recording_files
 
-    good, bad = inspect(recording_files(files))
+    found = list(recording_files(files))
+    if not found:
+        raise UserError(f"{shown(files[0])}: no recordings here; give .npz files or folders of them")
+    good, bad = inspect(found)
     if json_:
         recordings = [summary.to_json() for summary in good]
         skipped = [{"path": str(skip.path), "reason": skip.reason} for skip in bad]

@@ -95,7 +95,8 @@ def _with_unsloth(config: VisionConfig, device: str) -> Trainable:
     options, checkpointing = config.lora, config.training.gradient_checkpointing
     family = FAMILIES[str(check_qwen3_vl(config.model.base)["model_type"])]
     try:
-        hold_out_of_4_bits(family.whole)
+        if config.model.four_bit:
+            hold_out_of_4_bits(family.whole)
         model, _ = fast.from_pretrained(
             config.model.base,
             dtype=best_dtype(device),

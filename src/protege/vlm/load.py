@@ -94,6 +94,8 @@ def check_qwen3_vl(source: str | Path) -> dict[str, Json]:
 
     with reaching(source):
         fields, _ = PreTrainedConfig.get_config_dict(str(source))
+    if not isinstance(fields, dict):
+        raise UserError(f"{source}: its config.json holds no fields of a model; copy the model again")
     if not fields:
         raise UserError(f"{source}: no model here (no config.json); make a small one with: protege tiny-base {source}")
     if (found := fields.get("model_type")) not in FAMILIES:
@@ -165,9 +167,13 @@ def load_model(
 
 @contextmanager
 def without_bars() -> Iterator[None]:
-    """Turns off transformers' progress bars, one for every file that it reads or writes."""
+    """Turns off transformers' progress bars, one for every file that it reads or writes. What it logs goes the way of
+    our own log lines, which steer no terminal; its report of a base that lacks weights has colours.
+    """
     from transformers.utils import logging
 
+    logging.disable_default_handler()
+    logging.enable_propagation()
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
