@@ -170,8 +170,10 @@ def _dropped(found: dict[str, Answers], others: dict[str, Answers]) -> list[str]
 
 
 def _firsts(found: "Predictions", collator: "Collator") -> Answers:
-    keys = collator.data.shape.space.keys
-    first = tuple(keys[column] for column in found.pred[:, 0])
+    space = collator.data.shape.space
+    first = tuple(space.spell(found.actions(number, space)[0]) for number in range(len(found.pred)))
+    if found.first_probs is None:  # with chords and with a mouse
+        return Answers(first, ())
     return Answers(first, tuple(float(p[c]) for p, c in zip(found.first_probs, found.pred[:, 0], strict=True)))
 
 
