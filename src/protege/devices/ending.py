@@ -19,17 +19,52 @@ _CLOSED: Final = (2, 5, 6)
 """Console closed, user logs off, system shuts down."""
 
 
+class _Held:
+    """How deep the main thread is in `uninterrupted`, and whether a signal has come meanwhile."""
+
+    depth = 0
+    waiting = False
+
+
+def _interrupt(*_: object) -> None:
+    if _Held.depth:
+        _Held.waiting = True
+    else:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """A polite end that comes inside the block waits for the block's end.
+
+    For what must not be left half-way: python-xlib, interrupted while it waits for an answer, waits for ever when it is
+    asked for the next one, so that keys could not be let go of. Does nothing outside the main thread.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _Held.depth += 1
+    try:
+        yield
+    finally:
+        _Held.depth -= 1
+    if _Held.waiting and not _Held.depth:
+        _Held.waiting = False
+        raise KeyboardInterrupt
+
+
 @contextmanager
 def interruptible() -> Iterator[None]:
     """Inside the block every polite end is a KeyboardInterrupt. Does nothing outside the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, signal.default_int_handler) for number in ENDING_SIGNALS}
+    before = {number: signal.signal(number, _interrupt) for number in ENDING_SIGNALS}
     try:
         with _closed_console():
             yield
     finally:
+        _Held.waiting = False
         for number, handler in before.items():
             signal.signal(number, handler)
 

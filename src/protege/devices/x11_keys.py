@@ -17,6 +17,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from protege.devices import x11_moving
+from protege.devices.ending import uninterrupted
 from protege.devices.errors import DisplayGone
 from protege.devices.keys import KeyEvent, Put
 from protege.devices.mouse import Whole
@@ -84,7 +85,7 @@ class XKeyboard:
 
         inner = self.display.display
         try:
-            with self.lock:
+            with uninterrupted(), self.lock:
                 # What xtest.fake_input does, but it throws the request away, and its serial number is needed.
                 request: Any = xtest.FakeInput(
                     display=inner,
