@@ -65,7 +65,7 @@ def _changes() -> Iterator[Request]:
     yield Request("no JSON", "POST", "/labels/accept", body=b"{", changes=True)
     yield Request("no list", "POST", "/labels/accept", body=b'{"ids": "s_seg000"}', changes=True)
     yield Request("a path for an id", "POST", "/labels/accept", body=b'{"ids": ["../../etc"]}', changes=True)
-    yield Request("other work", "POST", "/work/start", body=b'{"name": "rm -rf /"}', changes=True)
+    yield Request("other work", "POST", "/jobs/start", body=b'{"name": "rm -rf /"}', changes=True)
     yield Request("a long address", path="/" + "x" * 5000)
     yield Request("a huge cookie", headers={"Cookie": "x=" + "y" * 5000}, known=False)
 

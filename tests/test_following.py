@@ -62,6 +62,10 @@ def test_it_names_the_folder_that_was_given(here, capsys):
     assert shlex.split(line) == ["next:", "protege", "review", "--in", "my labels"]
 
 
+def test_where_nothing_is_recorded_yet_that_comes_next(tmp_path, capsys):
+    assert said(capsys, "sessions", "--in", str(tmp_path))[1].splitlines()[-1] == "next: protege record"
+
+
 @pytest.mark.parametrize("args", [["--quiet", "sessions"], ["sessions", "--quiet"]])
 def test_quiet_leaves_it_out(here, capsys, args):
     assert said(capsys, *args)[1] == ""

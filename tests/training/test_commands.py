@@ -71,3 +71,11 @@ def test_a_mistake_is_one_line_and_an_exit_code(tiny, labeled, tmp_path, monkeyp
     assert says in line
     assert "\n" not in line
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("command", ["score", "check"])
+def test_without_data_there_is_one_line_and_nothing_of_the_libraries(command, run_protege):
+    done = run_protege(command, "nothing", timeout=120)
+    assert done.returncode == 2
+    assert "no labeled data here" in done.stderr
+    assert len(done.stderr.splitlines()) == 1

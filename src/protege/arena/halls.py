@@ -5,6 +5,7 @@ same picture, as far from either end. Only earlier pictures say to which end he 
 """
 
 import random
+from dataclasses import replace
 from typing import Final
 
 from protege.arena.layouts import PANEL_CELLS, Feature, Layout, Placed, Pose, Room, draw_style
@@ -46,48 +47,18 @@ def draw(seed: int, goal: Goal, task: MemoryTask) -> Layout:
     near, far = (at_west, at_east) if begins_west else (at_east, at_west)
     begin_x = west + _START_UNITS if begins_west else east - _START_UNITS
     toward, away = (0.0, 180.0) if begins_west else (180.0, 0.0)
-    rooms = (hall,)
+    start = Pose(begin_x, middle, angle_deg=toward)
+    made = Layout(
+        seed, goal, (mark, near, far), start, style, (hall,), turntable=turntable, posters=posters, legs=(mark, near)
+    )
     match task:
-        case MemoryTask.BOTH_TORCHES:
-            start = Pose(*turntable.middle, angle_deg=_NORTH_DEG)
-            return Layout(
-                seed,
-                goal,
-                (mark, near, far),
-                start,
-                style,
-                rooms,
-                turntable=turntable,
-                posters=posters,
-                legs=(at_east, at_west),
-            )
         case MemoryTask.GO_BACK:
-            start = Pose(begin_x, middle, angle_deg=toward)
-            return Layout(
-                seed,
-                goal,
-                (mark, near, far),
-                start,
-                style,
-                rooms,
-                turntable=turntable,
-                posters=posters,
-                legs=(mark, near),
-            )
+            return made
+        case MemoryTask.BOTH_TORCHES:
+            return replace(made, start=Pose(*turntable.middle, angle_deg=_NORTH_DEG), legs=(at_east, at_west))
         case MemoryTask.OTHER_DOOR:
             first = (ROWS - PANEL_CELLS) // 2
             doors = [Feature(side, first, PANEL_CELLS, hall) for side in ("w", "e")]
             entrance, door = doors if begins_west else doors[::-1]
             start = Pose(begin_x, middle, angle_deg=away)
-            return Layout(
-                seed,
-                goal,
-                (mark,),
-                start,
-                style,
-                rooms,
-                door=door,
-                turntable=turntable,
-                posters=posters,
-                entrance=entrance,
-            )
+            return replace(made, objects=(mark,), start=start, legs=(), door=door, entrance=entrance)

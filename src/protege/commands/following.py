@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from protege.core.paths import shown
+from protege.core.paths import raw_playthrough, shown
 
 Params = Mapping[str, Any]
 Following = str | Callable[[Params], str]
@@ -21,6 +21,13 @@ def _with(command: str, option: str, value: object) -> str:
 
 def _after_record(given: Params) -> str:
     return "protege record" if given["list_windows"] else _with("protege label", "--raw", given["out"])
+
+
+def _after_sessions(given: Params) -> str:
+    from protege.core.session import find_sessions
+
+    root = given["root"] or raw_playthrough()
+    return "protege label" if root.is_dir() and find_sessions(root) else "protege record"
 
 
 def _after_label(given: Params) -> str:
@@ -60,7 +67,7 @@ FOLLOWING: Final[Mapping[str, Following | None]] = {
     "game check": lambda given: f"protege record --game {shlex.quote(str(given['name']))}",
     "record": _after_record,
     "import": "protege sessions",
-    "sessions": "protege label",
+    "sessions": _after_sessions,
     "sessions watch": "protege label",
     "sessions trim": "protege sessions",
     "sessions split": "protege sessions",

@@ -1,7 +1,7 @@
 """`protege play`."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,6 +10,10 @@ from protege.commands.goals import known_goals, strange
 from protege.commands.types import Count, Number, examples
 from protege.core.paths import agent_runs, models, shown
 from protege.core.text import printable
+
+if TYPE_CHECKING:
+    from protege.agent.run import PlayOptions
+    from protege.core.card import ModelCard
 
 CONTROLS = "control_policy_v2.pt"
 
@@ -93,7 +97,6 @@ def command(
         return _play_features(model or str(models() / CONTROLS), features, bridge, countdown_s=countdown, **kept)
     if model is not None and model.endswith(".pt"):
         raise click.UsageError(f"--model {model}: plays from landmarks; give a recording or a stream with --features")
-    from protege.agent.goals import read_goals
     from protege.agent.run import PlayOptions, play_game
     from protege.agent.vision import VisionOptions
     from protege.core.actions import KEYBOARD_12
@@ -120,15 +123,22 @@ def command(
         **options,
     )
     if card is not None:
-        asked = [wanted.goal] if wanted.goal else read_goals(wanted.goals) if wanted.goals else wanted.tasks
-        for line in strange(asked, known_goals(card)):
-            click.echo(printable(line), err=True)
+        _tell_strange_goals(wanted, card)
     policy = load_policy(wanted.model, vision)
     played = play_game(wanted, policy, lambda text: click.echo(printable(text), err=True))
     click.echo(printable(f"ended: {played.ending}"))
     if played.folder is not None:
         click.echo(f"recording: {shown(played.folder)}")
     return 0
+
+
+def _tell_strange_goals(wanted: "PlayOptions", card: "ModelCard") -> None:
+    """Name the goals that the model was never trained on, with the nearest that it was."""
+    from protege.agent.goals import read_goals
+
+    asked = [wanted.goal] if wanted.goal else read_goals(wanted.goals) if wanted.goals else wanted.tasks
+    for line in strange(asked, known_goals(card)):
+        click.echo(printable(line), err=True)
 
 
 def _play_features(model: str, features: str, bridge: str, **options: Any) -> int:

@@ -20,7 +20,7 @@ from protege.labeling.backends.openai import OpenAIServer
 from protege.learn.progress import Progress, silent
 from protege.training.judge import ScoreOptions, asked
 from protege.vlm.family import FAMILIES
-from protege.vlm.load import is_adapter, load_model
+from protege.vlm.load import is_adapter, load_model, require_vision
 from protege.vlm.pixels import fit, read_picture
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ class Checked:
 
 def check(model: str | Path, folder: Path, options: CheckOptions | None = None, progress: Progress = silent) -> Checked:
     """Ask a model the same held-out questions in every way; UserError where one of them cannot be asked."""
+    require_vision()  # before peft is imported, which warns of what it does not need
     from protege.training.predict import predict
 
     options = options or CheckOptions()

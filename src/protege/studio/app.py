@@ -123,17 +123,17 @@ def _home(app: FastAPI, studio: Studio) -> None:
             "home", "Where you are", "home", where=where, steps=where.steps(), work=studio.work.progress()
         )
 
-    @app.get("/work")
+    @app.get("/jobs")
     def progress() -> Response:
         now = studio.work.progress()
         return JSONResponse({**vars(now), "words": now.words} if now is not None else {})
 
-    @app.post("/work/start")
+    @app.post("/jobs/start")
     def start(name: Text) -> Response:
         studio.work.start(name)
         return JSONResponse({})
 
-    @app.post("/work/stop")
+    @app.post("/jobs/stop")
     def stop() -> Response:
         studio.work.stop()
         return JSONResponse({})

@@ -20,7 +20,7 @@ from protege.training.judged import Judged
 from protege.training.page import write_page
 from protege.training.score import METRICS, NUMBERS, table
 from protege.training.split import TrainedOn
-from protege.vlm.load import base_of, is_adapter, load_model, load_processor
+from protege.vlm.load import base_of, is_adapter, load_model, load_processor, require_vision
 
 if TYPE_CHECKING:
     from protege.training.collate import Collator
@@ -78,6 +78,7 @@ def writing(model: Path, *files: Path | None) -> Iterator[None]:
 
 
 def _score_model(model: str | Path, folder: Path, options: ScoreOptions, progress: Progress) -> Judged:
+    require_vision()  # before peft is imported, which warns of what it does not need
     from protege.training.evaluate import evaluate
 
     train, collator, rows = asked(model, folder, options)

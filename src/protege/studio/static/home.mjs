@@ -5,7 +5,7 @@ const box = document.getElementById("work");
 let wasRunning = !box.classList.contains("hidden") && document.getElementById("work-words").textContent.startsWith("running");
 
 async function look() {
-  const now = await (await fetch("/work")).json();
+  const now = await (await fetch("/jobs")).json();
   box.classList.toggle("hidden", !now.command);
   if (!now.command) return;
   document.getElementById("work-command").textContent = now.command;
@@ -18,7 +18,7 @@ async function look() {
 }
 
 for (const button of document.querySelectorAll("[data-work]")) {
-  button.addEventListener("click", async () => { if (await ask("/work/start", { name: button.dataset.work })) look(); });
+  button.addEventListener("click", async () => { if (await ask("/jobs/start", { name: button.dataset.work })) look(); });
 }
 for (const button of document.querySelectorAll("[data-copy]")) {
   button.addEventListener("click", async () => {
@@ -26,5 +26,5 @@ for (const button of document.querySelectorAll("[data-copy]")) {
     catch { say(`In a terminal: ${button.dataset.copy}`); }
   });
 }
-document.getElementById("work-stop").addEventListener("click", () => ask("/work/stop").then(look));
+document.getElementById("work-stop").addEventListener("click", () => ask("/jobs/stop").then(look));
 look();
