@@ -37,17 +37,33 @@ def record(seconds: float, kills: int, json_: bool) -> None:
     _show(record.run(seconds, kills, _say), json_)
 
 
-@command.command("mouse", epilog=examples("python -m bench mouse", "python -m bench mouse --seconds 20 --json"))
+@command.command(
+    "mouse", epilog=examples("python -m bench mouse", "python -m bench mouse --part won --demonstrations 600 --json")
+)
 @click.option("--part", "parts", multiple=True, help="Only these. Default: all of them.")
 @click.option("--seconds", type=Number(1), default=60.0, show_default=True, help="Length of each measurement.")
 @click.option("--model", help="One that was trained with a mouse, to decode. Default: the tiny base.")
 @click.option("--chunks", type=Count(1), default=200, show_default=True, help="To decode.")
+@click.option("--demonstrations", type=Count(10), default=1200, show_default=True, help="Episodes to learn from.")
+@click.option("--epochs", type=Count(1), default=5, show_default=True, help="Of training on them.")
+@click.option("--episodes", type=Count(1), default=200, show_default=True, help="Rooms to play.")
 @AS_JSON
-def mouse(parts: tuple[str, ...], seconds: float, model: str | None, chunks: int, json_: bool) -> None:
-    """The mouse: is every count recorded, played and replayed, what does it cost, and how is it decoded?"""
+def mouse(
+    parts: tuple[str, ...],
+    seconds: float,
+    model: str | None,
+    chunks: int,
+    demonstrations: int,
+    epochs: int,
+    episodes: int,
+    json_: bool,
+) -> None:
+    """The mouse: is every count recorded, played and replayed, what does it cost, how is it decoded, and does a policy
+    that looks with it play as well as one with keys?
+    """
     from bench import mouse
 
-    _show(mouse.run(mouse.MouseBench(parts, seconds, model, chunks), _say), json_)
+    _show(mouse.run(mouse.MouseBench(parts, seconds, model, chunks, demonstrations, epochs, episodes), _say), json_)
 
 
 @command.command("label", epilog=examples("python -m bench label", "python -m bench label --hours 0.1 --requests 50"))

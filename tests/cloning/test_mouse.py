@@ -80,6 +80,27 @@ def test_each_axis_is_a_distribution_of_its_own(trained):
     assert (held[..., pitch].sum(-1) == 1).all()
 
 
+KEY, AXIS = 0.5, thresholds.AXES[0]
+
+
+def test_of_a_turn_that_is_spread_over_bins_the_median_is_played():
+    marks = np.array([KEY, *(AXIS,) * 5])
+    unsure = np.array([0.9, 0.0, 0.0, 0.3, 0.2, 0.5])  # standing still has one bin, the turn has two
+    assert thresholds.played(unsure, marks).tolist() == [True, False, False, False, True, False]
+    still = np.array([0.9, 0.1, 0.1, 0.5, 0.2, 0.1])
+    assert thresholds.played(still, marks).tolist() == [True, False, False, True, False, False]
+
+
+def test_who_hesitates_whether_to_turn_turns_and_who_is_sure_stands():
+    marks = np.array([KEY, *(AXIS,) * 5])
+    hesitant = np.array([0.1, 0.02, 0.02, 0.55, 0.3, 0.11])
+    assert thresholds.played(hesitant, marks).tolist() == [False, False, False, False, True, False]
+    walks = np.array([0.48, 0.02, 0.02, 0.55, 0.3, 0.11])
+    assert thresholds.played(walks, marks).tolist() == [True, False, False, True, False, False]
+    sure = np.array([0.1, 0.02, 0.02, 0.92, 0.02, 0.02])
+    assert thresholds.played(sure, marks).tolist() == [False, False, False, True, False, False]
+
+
 def test_sessions_are_exported_with_their_motion_and_those_of_the_twelve_keys_without(tmp_path):
     record(tmp_path / "raw", [W | RIGHT, LEFT, W] * 8, space=SPACE)
     export_sessions(tmp_path / "raw", tmp_path / "d.zarr")

@@ -22,6 +22,11 @@ _CORRECTED_DEG: Final = 4.0
 _LOST_DEG: Final = 35.0
 _SWING_DEG: Final = 12.0
 """What the engine's keys turn by in one decision, too."""
+_WALKS_DEG: Final = 25.0
+_STEADY_DEG: Final = 1.5
+"""With the mouse: within what angle it walks, and within what it leaves the mouse alone."""
+_JERK_DEG: Final = 25.0
+"""How far a slip of the hand turns the view, at most."""
 _GAIN: Final = 0.7
 """Of the way that is left, how much a hand on the mouse turns in one decision."""
 _USE_RANGE: Final = 44.0
@@ -100,7 +105,10 @@ class Expert:
         self._turning = None
 
     def _disturb(self) -> None:
-        if self._last and self._rng.random() < 0.5:
+        if self.space.look is not None and self._rng.random() < 0.5:
+            turned = self._swing(self._rng.uniform(-_JERK_DEG, _JERK_DEG))
+            self._forced = [turned | (self._last & {"w"})] * self._rng.randint(1, 2)
+        elif self._last and self._rng.random() < 0.5:
             self._forced = [self._last] * self._rng.randint(2, 4)
         else:
             self._forced = [self._by_mouse(self._rng.choice(_DETOURS))] * self._rng.randint(3, 6)
@@ -168,6 +176,10 @@ class Expert:
         """Updates the turn key and whether to walk, with slack both ways so that keys are held, not jittered."""
         side = "left" if error > 0 else "right"
         size = abs(error)
+        if self.space.look is not None:
+            self._walking = size <= _WALKS_DEG
+            self._turning = side if size > _STEADY_DEG else None
+            return
         if self._walking:
             if size > _LOST_DEG:
                 self._walking = False

@@ -12,7 +12,7 @@ DEFAULT: Final = 0.5
 NEVER: Final = 1.0
 """A threshold that no probability is above."""
 AXES: Final = (-1.0, -2.0)
-"""In place of a threshold, for the bins of yaw and of pitch: the likeliest bin of an axis is the one."""
+"""In place of a threshold, for the bins of yaw and of pitch: the median bin of an axis is the one."""
 FEWEST: Final = 20
 """Frames that hold an action, from which on its threshold is chosen: on fewer it would be chance."""
 SURE: Final = 0.8
@@ -44,28 +44,42 @@ def choose(
 
 
 def pressed(probs: NDArray[np.floating], thresholds: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """(…, A) actions whose probability is above their threshold, and the likeliest bin of each axis of the mouse."""
+    """(…, A) actions whose probability is above their threshold, and the median bin of each axis of the mouse."""
     held = np.asarray(probs > thresholds)
     for mark in AXES:
         if len(columns := np.flatnonzero(np.asarray(thresholds) == mark)):
-            held[..., columns] = np.arange(len(columns)) == probs[..., columns].argmax(-1)[..., None]
+            held[..., columns] = np.arange(len(columns)) == _middle(probs[..., columns])[..., None]
     return held
 
 
+def _middle(probs: NDArray[np.floating]) -> NDArray[np.intp]:
+    """(...) the median bin of (..., B) probabilities, which is as likely to turn too far as too little.
+
+    The likeliest bin would be the one that stands still wherever it is unsure how far to turn: a turn is spread over
+    many narrow bins, standing still has one.
+    """
+    below = probs.cumsum(-1)
+    return (below < below[..., -1:] / 2).sum(-1)
+
+
 def played(probs: NDArray[np.floating], thresholds: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """(…, A) actions that a policy holds: those that are `pressed`.
+    """(..., A) actions that a policy holds: those that are `pressed`.
 
     Where that is none, though that none is held is not SURE (were actions independent), the likeliest is: a player who
     hesitates between two ways must not stand still, which means that the goal is reached. Actions whose threshold is
-    NEVER do not count.
+    NEVER do not count; an axis of the mouse counts as one action, its turn, which is the median one of those that move.
     """
     held, thresholds = pressed(probs, thresholds), np.asarray(thresholds)
-    probs = np.where((thresholds < NEVER) & (thresholds >= 0), probs, 0)
+    chance = np.where((thresholds < NEVER) & (thresholds >= 0), probs, 0)
     doing = held & (thresholds >= 0)
     for mark in AXES:
         if len(columns := np.flatnonzero(thresholds == mark)):
             moving = np.delete(columns, len(columns) // 2)  # the middle bin stands still
             doing[..., moving] = held[..., moving]
-    hesitates = ~doing.any(-1) & (np.prod(1 - probs, axis=-1) < SURE)
-    likeliest = np.arange(probs.shape[-1]) == probs.argmax(-1)[..., None]
-    return held | (hesitates[..., None] & likeliest)
+            best = moving[_middle(probs[..., moving])]
+            np.put_along_axis(chance, best[..., None], probs[..., moving].sum(-1, keepdims=True), -1)
+    hesitates = ~doing.any(-1) & (np.prod(1 - chance, axis=-1) < SURE)
+    likeliest = chance.argmax(-1)
+    for mark in AXES:  # an axis holds one bin
+        held[..., thresholds == mark] &= ~(hesitates & (thresholds[likeliest] == mark))[..., None]
+    return held | (hesitates[..., None] & (np.arange(probs.shape[-1]) == likeliest[..., None]))

@@ -14,7 +14,7 @@ RECIPE: Final = (
     *("dataset.augment.crop=1", "dataset.augment.brightness=0.15", "dataset.augment.contrast=0.15"),
     *(
         "training.batch_size=64",
-        "training.max_steps=3000",
+        "training.max_steps=9000",
         "training.num_epochs=10000",
         "training.learning_rate=1.5e-3",
     ),
