@@ -150,25 +150,27 @@ def _play(engine: Engine, writer: SessionWriter, made: Layout, expert: Expert) -
     held: Action = NO_KEYS
     for picture, action in steps(engine, expert, judge):
         t_ns = judge.decisions * PERIOD_NS
-        _write_motion(writer, t_ns, engine.moved)
+        for motion in motions(t_ns, engine.moved):
+            writer.event(motion)
         writer.frame(t_ns, encode_jpeg(picture))
         action = engine.space.only(action)
         for key in sorted(held ^ action):
             writer.event(Key(t_ns, key, key in action))
         held = action
     t_ns = judge.decisions * PERIOD_NS
-    _write_motion(writer, t_ns, engine.moved)
+    for motion in motions(t_ns, engine.moved):
+        writer.event(motion)
     for key in sorted(held):
         writer.event(Key(t_ns, key, False))
     writer.event(End(t_ns, str(judge.end)))
     return judge
 
 
-def _write_motion(writer: SessionWriter, end_ns: int, moved: Sequence[tuple[int, int]]) -> None:
+def motions(end_ns: int, moved: Sequence[tuple[int, int]]) -> Iterator[Motion]:
     """How the mouse moved in each tic of the decision that ended at `end_ns`; within its frame's time."""
     for number, (dx, dy) in enumerate(moved):
         if dx or dy:
-            writer.event(Motion(end_ns - PERIOD_NS + PERIOD_NS * number // len(moved), dx, dy))
+            yield Motion(end_ns - PERIOD_NS + PERIOD_NS * number // len(moved), dx, dy)
 
 
 def steps(engine: Engine, expert: Expert, judge: Judge) -> Iterator[tuple[NDArray[np.uint8], Action]]:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from typing import Final
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +13,8 @@ from numpy.typing import NDArray
 from protege.cloning.config import LossConfig
 
 log = logging.getLogger(__name__)
-
-
-SPREAD = 1 / 6
+SPREAD: Final = 1 / 6
+"""What each bin of the mouse gives to the bin on either side."""
 
 
 def class_weights(actions: NDArray[np.bool_], keys: Sequence[str], cap: float = 10.0) -> NDArray[np.float32]:
@@ -74,7 +74,7 @@ def look_loss(
 def _spread(bins: jax.Array) -> jax.Array:
     """(..., B) one-hot labels with a share of each given to the bins beside it: a turn that is a little too far is
     nearly right, and what is learned of one bin helps its neighbours (Imani and White 2018, Improving Regression
-    Performance with Distributional Losses). The bin that stands still keeps all: a policy must be able to be sure of it.
+    Performance with Distributional Losses). The bin that stands still keeps all, so that a policy can be sure of it.
     """
     padded = jnp.pad(bins, [(0, 0)] * (bins.ndim - 1) + [(1, 1)], mode="edge")
     spread = (1 - 2 * SPREAD) * bins + SPREAD * (padded[..., :-2] + padded[..., 2:])

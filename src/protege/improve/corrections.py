@@ -7,8 +7,9 @@ from typing import Final
 
 from protege.agent.listener import Slot
 from protege.agent.record import SOURCE, RunRecorder
+from protege.arena.expert import Expert
 from protege.arena.person import Person
-from protege.arena.record import TAIL_DECISIONS
+from protege.arena.record import TAIL_DECISIONS, motions
 from protege.arena.rooms import Layout
 from protege.arena.state import DECISION_HZ, MAX_DECISIONS, Judge, tics_of
 from protege.core.actions import NO_KEYS, Action
@@ -54,6 +55,7 @@ def _recorded(folder: Path, job: Job) -> Corrected:
 
 def _record(runner: Runner, made: Layout, folder: Path) -> Corrected:
     info = SessionInfo(
+        space=runner.engine.space,
         frame_hz=DECISION_HZ,
         frame_size=runner.engine.size,
         source=SOURCE,
@@ -86,7 +88,7 @@ class _Episode:
         self.recorder = recorder
         self.judge = Judge(made, MOST_DECISIONS)
         self.corrected = self.takeovers = 0
-        self._person = Person()
+        self._person = Person(Expert(space=runner.engine.space))
         self._agent = Playing(runner.policy(made.seed), runner.player)
         self._held: Action = NO_KEYS
 
@@ -123,6 +125,9 @@ class _Episode:
             self.corrected += by == HUMAN
             state = engine.step(action, tics_of(judge.decisions))
             judge.observe(state, action)
+            if by == HUMAN:
+                for motion in motions(self.now_ns, engine.moved):
+                    self.recorder.motion(motion)
         self._human_holds(NO_KEYS)
         self.recorder.goal_ended(self.now_ns, goal, "success" if judge.success else "timeout")
 
@@ -134,6 +139,8 @@ class _Episode:
         return by
 
     def _human_holds(self, action: Action) -> None:
+        """Notes the keys; where the mouse turned is told by its motion."""
+        action = self.runner.engine.space.only(action)
         for key in sorted(self._held ^ action):
             self.recorder.human_key(self.now_ns, key, key in action)
         self._held = action
