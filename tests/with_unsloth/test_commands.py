@@ -60,7 +60,7 @@ def options(tiny, labeled, output):
         "data.validation=0",
         "training.max_steps=1",
         "training.report_to=none",
-        *more,
+        "training.gradient_checkpointing=false",
     ]
 
 

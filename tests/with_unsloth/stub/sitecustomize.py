@@ -6,7 +6,7 @@ Stubbed: the name and memory of the card, and two operators that torchvision reg
 import os
 import types
 
-if os.environ.get("UNSLOTH_ALLOW_CPU") == "1":
+if "UNSLOTH_ALLOW_CPU" in os.environ:
     import torch
 
     _operators = torch.library.Library("torchvision", "DEF")
