@@ -7,6 +7,7 @@ import importlib
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from protege.settings import load_config
 from protege.training.config import VisionConfig
@@ -45,7 +46,8 @@ def main(base: str, data: str, output: str, wanted: str, start: str, bits: str) 
 
 def allow_4_bits() -> None:
     """Have unsloth quantise on a CPU, too: it asks bitsandbytes for the kernels of a card, and takes none else."""
-    importlib.import_module("unsloth.models.loader").ALLOW_BITSANDBYTES = True
+    loader: Any = importlib.import_module("unsloth.models.loader")
+    loader.ALLOW_BITSANDBYTES = True
 
 
 if __name__ == "__main__":

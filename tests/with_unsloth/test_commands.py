@@ -40,7 +40,7 @@ def asked():
 
         do_GET = do_HEAD = do_POST = do_CONNECT = answer  # noqa: N815
 
-        def log_message(self, *_):
+        def log_message(self, format, *args):
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
