@@ -58,9 +58,24 @@ def test_memory_is_estimated_within_15_percent_of_a_real_run(small, pictures, tm
         with Peak(trainer.network) as peak:
             trainer.train()
     needs = estimate(chosen, read_json(small / "config.json"), "cpu", torch.float32, (320, 240))
+    print(f"memory_estimate_error {abs(needs.memory.total / peak.most - 1):.3f}")
     assert needs.memory.total == pytest.approx(peak.most, rel=0.15)
     trained = sum(weight.numel() for weight in trainer.network.parameters() if weight.requires_grad)
     assert sum(needs.trained.values()) == trained
+
+
+def test_an_adapter_on_4_bits_is_float32_where_the_loss_is_scaled(small):
+    chosen, fields = VisionConfig(), read_json(small / "config.json")
+    brain, scaled = (estimate(chosen, fields, "cuda:0", kind) for kind in (torch.bfloat16, torch.float16))
+    assert brain.memory.adapter == 2 * sum(brain.trained.values())
+    assert scaled.memory.adapter == scaled.memory.gradients == 4 * sum(scaled.trained.values())
+
+
+def test_a_card_without_bfloat16_is_told_to_scale_its_loss(small):
+    needs = estimate(VisionConfig(), read_json(small / "config.json"), "cuda:0", torch.float16)
+    assert Outlook("cuda:0", 16 << 30, "float16", PLAIN, needs).lines()[0] == (
+        "device: cuda:0, 16.0 GiB; float16, with loss scaling"
+    )
 
 
 def test_the_8b_model_is_known_without_a_download():

@@ -1,6 +1,8 @@
 """unsloth is tried in a process of its own: where it fails, TRL is still as it was, and what trains is an adapter."""
 
+import ast
 import os
+import re
 import subprocess
 import sys
 from typing import Any
@@ -11,7 +13,8 @@ import torch
 from protege.errors import MissingExtra, ProtegeError, UserError
 from protege.training.model import require_lora, scalable
 from protege.vlm import unsloth
-from protege.vlm.load import load_model
+from protege.vlm.family import FAMILIES
+from protege.vlm.load import load_model, nf4
 
 REWRITES = """
 import trl.trainer.sft_trainer as sft
@@ -47,6 +50,41 @@ class FastVisionModel:
 if "unsloth_trial" in " ".join(sys.orig_argv):
     sys.exit(0)
 """
+
+RECORDS = """
+class FastVisionModel:
+    def from_pretrained(name, **options):
+        options["quantization_config"] = options["quantization_config"].to_dict()
+        print({"name": name, **options})
+        return "model", None
+"""
+WITHOUT_IT = """
+import sys
+from protege.labeling import Transformers
+from protege.labeling.backends.base import Question
+next(iter(Transformers(sys.argv[1], device="cpu", max_tokens=2).answers([Question(1, "What is it?", None)])))
+print("unsloth" in sys.modules)
+"""
+
+
+@pytest.fixture
+def beside(tmp_path):
+    """Run Python with a package of the given name and source, that of a version that does not exist."""
+
+    def run(name, source, *arguments, **environment):
+        (tmp_path / "packages" / name).mkdir(parents=True)
+        (tmp_path / "packages" / name / "__init__.py").write_text(source)
+        about = tmp_path / "packages" / f"{name}-99.0.dist-info"
+        about.mkdir()
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 99.0\n")
+        kept = {name: value for name, value in os.environ.items() if name != unsloth.ON_CPU}
+        packages = {"PYTHONPATH": str(tmp_path / "packages")}
+        command = [sys.executable, *arguments]
+        return subprocess.run(
+            command, check=False, capture_output=True, text=True, env={**kept, **packages, **environment}
+        )
+
+    return run
 
 
 @pytest.fixture
@@ -114,6 +152,34 @@ def test_several_processes_train_without_it(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert "several processes" in unsloth.choose("auto", "cuda:0").why
+
+
+def test_it_is_asked_for_the_base_that_was_named_on_the_device_and_in_our_4_bits(tiny, beside):
+    asking = f"from protege.vlm.unsloth import load; load({str(tiny)!r}, four_bit=True, device='cuda:1')"
+    done = beside("unsloth", RECORDS, "-c", asking)
+    assert done.returncode == 0, done.stderr
+    asked = ast.literal_eval(re.sub(r"torch\.\w+|<[^>]+>", "None", done.stdout.splitlines()[-1]))
+    assert (asked["name"], asked["use_exact_model_name"]) == (str(tiny), True)
+    assert asked["device_map"] == {"": "cuda:1"}
+    ours = nf4(torch.float16, FAMILIES["qwen3_vl"].whole).to_dict()
+    assert asked["quantization_config"]["llm_int8_skip_modules"] == ours["llm_int8_skip_modules"]
+    assert asked["quantization_config"]["load_in_4bit"]
+
+
+def test_the_labeler_leaves_it_out_on_a_cpu_that_was_asked_for(tiny, beside):
+    done = beside("unsloth", FAILS_LATER, "-c", WITHOUT_IT, str(tiny))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_a_torchvision_that_does_not_fit_torch_is_told_in_one_line(tiny, beside):
+    broken = "raise RuntimeError('operator torchvision::nms does not exist')"
+    command = ("-m", "protege.cli", "doctor", "--train", "--set", f"model.base={tiny}")
+    done = beside("torchvision", broken, *command)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"protege: torchvision 99.0 does not fit torch {torch.__version__}")
+    assert "pip uninstall torchvision" in line
 
 
 def test_only_an_adapter_is_ever_trained(tiny):

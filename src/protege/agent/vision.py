@@ -18,8 +18,7 @@ from protege.core.actions import KEYBOARD_12, NO_KEYS, Action, ActionSpace
 from protege.core.card import CARD_NAME, ModelCard
 from protege.core.frame import Frame
 from protege.core.plan import HORIZON, Plan
-from protege.core.text import one_line
-from protege.errors import MissingExtra, ProtegeError, UserError
+from protege.errors import MissingExtra, UserError
 from protege.vlm.pixels import fit, read_picture
 from protege.vlm.shape import AnswerShape
 
@@ -221,8 +220,9 @@ def _limit_threads(loaded: "nn.Module") -> None:
 def _load_unsloth(model: str | Path, options: VisionOptions) -> Any:
     import torch
 
-    from protege.vlm.load import best_dtype, resolve_device
-    from protege.vlm.unsloth import ON_CPU, fast_vision_model
+    from protege.vlm.load import resolve_device
+    from protege.vlm.unsloth import ON_CPU
+    from protege.vlm.unsloth import load as load_with_unsloth
 
     device = resolve_device(options.device)
     if not device.startswith("cuda") and os.environ.get(ON_CPU) != "1":
@@ -230,18 +230,9 @@ def _load_unsloth(model: str | Path, options: VisionOptions) -> Any:
         raise UserError(f"backend unsloth needs a CUDA device, {found}; use backend transformers")
     if importlib.util.find_spec("unsloth") is None:
         raise MissingExtra("unsloth", "unsloth")
-    fast = fast_vision_model(model, "use --backend transformers")
-    try:
-        loaded, _ = fast.from_pretrained(
-            str(model),
-            load_in_4bit=options.four_bit,
-            dtype=best_dtype(device),
-            device_map={"": device},
-            use_gradient_checkpointing=False,
-        )
-    except Exception as error:  # it raises anything
-        said = one_line(str(error))[:160]
-        raise ProtegeError(f"unsloth cannot load {model} ({said}); use --backend transformers") from error
+    loaded, fast = load_with_unsloth(
+        model, four_bit=options.four_bit, device=device, instead="use --backend transformers"
+    )
     fast.for_inference(loaded)
     return loaded
 

@@ -118,8 +118,9 @@ def _network(
             bare, lora_config(config.lora, family), autocast_adapter_dtype=not config.model.four_bit
         )
     if config.model.four_bit:
+        kind = torch.float32 if dtype == torch.float16 else torch.bfloat16  # for loss scaling; else as TRL does
         for weight in network.parameters():
-            weight.data = weight.data.to(torch.bfloat16) if weight.requires_grad else weight.data  # as TRL does
+            weight.data = weight.data.to(kind) if weight.requires_grad else weight.data
     trained = _groups((name, weight) for name, weight in network.named_parameters() if weight.requires_grad)
     return network, trained
 

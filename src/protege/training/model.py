@@ -1,13 +1,13 @@
 """Loading the base model and its new adapter, with unsloth where it runs, else with transformers and peft."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from protege.errors import ProtegeError
 from protege.training.config import LoraOptions, VisionConfig
 from protege.vlm.family import FAMILIES, Family
-from protege.vlm.load import best_dtype, check_qwen3_vl, load_model, load_processor, resolve_device
-from protege.vlm.unsloth import Loader, choose, fast_vision_model, gave_up, hold_out_of_4_bits, lora
+from protege.vlm.load import load_model, load_processor, resolve_device
+from protege.vlm.unsloth import Loader, choose, fast_vision_model, load, lora, or_give_up
 
 if TYPE_CHECKING:
     from peft import LoraConfig, PeftModel
@@ -89,21 +89,10 @@ def scalable(model: "Network") -> None:
 
 
 def _with_unsloth(config: VisionConfig, device: str) -> Trainable:
-    import torch
-
-    fast: Any = fast_vision_model(config.model.base)
-    options, checkpointing = config.lora, config.training.gradient_checkpointing
-    family = FAMILIES[str(check_qwen3_vl(config.model.base)["model_type"])]
-    try:
-        if config.model.four_bit:
-            hold_out_of_4_bits(family.whole)
-        model, _ = fast.from_pretrained(
-            config.model.base,
-            dtype=best_dtype(device),
-            load_in_4bit=config.model.four_bit,
-            device_map={"": device},
-            use_gradient_checkpointing="unsloth" if checkpointing else False,
-        )
+    base, options, checkpointing = config.model.base, config.lora, config.training.gradient_checkpointing
+    model, fast = load(base, four_bit=config.model.four_bit, device=device, checkpointing=checkpointing)
+    family = FAMILIES[str(model.config.model_type)]
+    with or_give_up():
         model = lora(
             model,
             fast,
@@ -114,8 +103,4 @@ def _with_unsloth(config: VisionConfig, device: str) -> Trainable:
             checkpointing=checkpointing,
             seed=config.training.seed,
         )
-    except torch.OutOfMemoryError:
-        raise
-    except Exception as error:  # it raises anything
-        raise gave_up(error) from error
-    return Trainable(model, load_processor(config.model.base), None, device, unsloth=True)
+    return Trainable(model, load_processor(base), None, device, unsloth=True)

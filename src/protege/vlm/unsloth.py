@@ -5,12 +5,12 @@ unsloth rewrites transformers, TRL and peft for the rest of a process: from its 
 and once it is imported here there is no way back but an error.
 """
 
-import importlib
 import importlib.util
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,6 +19,8 @@ from typing import Any, Final
 
 from protege.core.text import one_line
 from protege.errors import MissingExtra, ProtegeError, UserError
+from protege.vlm.family import FAMILIES
+from protege.vlm.load import base_of, best_dtype, check_qwen3_vl, is_adapter, nf4
 
 ON_CPU: Final = "UNSLOTH_ALLOW_CPU"
 """unsloth's own switch for machines without a GPU; its tests and ours set it to 1."""
@@ -83,18 +85,51 @@ def trial() -> str | None:
     return one_line(said[-1])[:200] if said else f"its process ended with code {done.returncode}"
 
 
-def fast_vision_model(base: str | Path, instead: str = NEVER) -> Any:
+def fast_vision_model(source: str | Path, instead: str = NEVER) -> Any:
     """unsloth's FastVisionModel. ProtegeError where it cannot be imported: there is no going on without it.
 
     instead: what to do then.
     """
-    if Path(base).is_dir():
+    if _on_this_machine(source):
         os.environ.setdefault("HF_HUB_OFFLINE", "1")  # it looks folders up on the hub, too
     _keep_its_cache_at_home()
-    try:
+    with or_give_up(instead):
         return _imported().FastVisionModel
-    except Exception as error:  # it raises anything, and what it has patched stays patched
-        raise gave_up(error, instead) from error
+
+
+def load(
+    source: str | Path, *, four_bit: bool, device: str, checkpointing: bool = False, instead: str = NEVER
+) -> tuple[Any, Any]:
+    """(a model or an adapter on its base, unsloth's FastVisionModel): what `load_model` loads, as it loads it.
+
+    ProtegeError where unsloth fails, with what to do instead.
+    """
+    fast = fast_vision_model(source, instead)
+    base = base_of(Path(source)) if is_adapter(source) else source
+    fields, dtype = check_qwen3_vl(base), best_dtype(device)
+    stored = bool(fields.get("quantization_config"))
+    options: dict[str, Any] = {"load_in_4bit": stored}
+    if four_bit and not stored:
+        options["quantization_config"] = nf4(dtype, FAMILIES[str(fields["model_type"])].whole)
+    with or_give_up(instead):
+        model, _ = fast.from_pretrained(
+            str(source),
+            dtype=dtype,
+            device_map={"": device},
+            use_gradient_checkpointing=checkpointed(checkpointing),
+            use_exact_model_name=True,  # it would take a base of the same name, but more or fewer bits
+            **options,
+        )
+    return model, fast
+
+
+def checkpointed(wanted: bool) -> str | bool:
+    """Its own way is its default, and both loading and adding an adapter restore that."""
+    return "unsloth" if wanted else False
+
+
+def _on_this_machine(source: str | Path) -> bool:
+    return Path(source).is_dir() and (not is_adapter(source) or Path(base_of(Path(source))).is_dir())
 
 
 def _keep_its_cache_at_home() -> None:
@@ -108,24 +143,28 @@ def _imported() -> ModuleType:
     return unsloth
 
 
-def hold_out_of_4_bits(modules: Sequence[str]) -> None:
-    """Have unsloth leave modules as they are when it quantises a base; it would take the vision tower, too."""
-    skipped: list[str] = importlib.import_module("unsloth_zoo.peft_utils").SKIP_QUANTIZATION_MODULES
-    skipped += [name for name in modules if name not in skipped]
+@contextmanager
+def or_give_up(instead: str = NEVER) -> Iterator[None]:
+    """Turn what unsloth raises, which may be anything, into a ProtegeError; what it has patched by then stays patched.
 
+    A GPU's memory that is too small is told by its own error.
+    """
+    import torch
 
-def gave_up(error: Exception, instead: str = NEVER) -> ProtegeError:
-    """The error for unsloth failing after its import."""
-    said = one_line(str(error))[:200] or type(error).__name__
-    return ProtegeError(f"unsloth fails here ({said}); {instead}")
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        said = one_line(str(error))[:200] or type(error).__name__
+        raise ProtegeError(f"unsloth fails here ({said}); {instead}") from error
 
 
 def lora(
     model: Any, fast: Any, targets: str, *, r: int, alpha: int, dropout: float, checkpointing: bool, seed: int
 ) -> Any:
     """A model of unsloth with a new adapter on the layers that a pattern names, ready to be trained."""
-    # "unsloth" is the default of both calls, and the second one restores it
-    how = "unsloth" if checkpointing else False
+    how = checkpointed(checkpointing)
     model = fast.get_peft_model(
         model,
         target_modules=targets,  # as text it is taken as it is; its own choice leaves the merger layers out

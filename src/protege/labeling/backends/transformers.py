@@ -68,24 +68,14 @@ class Transformers:
 
     def _with_unsloth(self) -> Loaded | None:
         """None where unsloth is not to be used, which is decided before it is imported."""
-        from protege.vlm.load import best_dtype, load_processor, resolve_device
-        from protege.vlm.unsloth import choose, fast_vision_model, gave_up
+        from protege.vlm.load import load_processor, resolve_device
+        from protege.vlm.unsloth import choose, load
 
         device = resolve_device(self.device)
         if not choose("auto", device).unsloth:
             return None
-        fast = fast_vision_model(self.model, WITHOUT)
-        try:
-            model, _ = fast.from_pretrained(
-                self.model,
-                load_in_4bit=True,
-                dtype=best_dtype(device),
-                device_map={"": device},
-                use_gradient_checkpointing=False,
-            )
-            fast.for_inference(model)
-        except Exception as error:  # it raises anything
-            raise gave_up(error, WITHOUT) from error
+        model, fast = load(self.model, four_bit=False, device=device, instead=WITHOUT)
+        fast.for_inference(model)
         return model, load_processor(self.model)
 
     def _with_transformers(self) -> Loaded:
