@@ -12,7 +12,7 @@ from protege.core.files import Json, is_component
 from protege.core.quality import assess, shares_text
 from protege.core.session import Session, SessionError
 from protege.errors import ProtegeError
-from protege.learn.pages import render
+from protege.learn.pages import STYLE, render
 from protege.studio.gate import App, Gate, guarded
 from protege.studio.jobs import add_jobs, game_names
 from protege.studio.model_pages import add_models
@@ -250,6 +250,7 @@ def _static(app: FastAPI, studio: Studio) -> None:
     @app.get("/static/{name}")
     def static(name: str) -> Response:
         kind = KINDS.get(Path(name).suffix)
-        if kind is None or not is_component(name) or not (STATIC / name).is_file():
+        path = STYLE if name == STYLE.name else STATIC / name
+        if kind is None or not is_component(name) or not path.is_file():
             raise HTTPException(404, "no such file")
-        return Response((STATIC / name).read_bytes(), media_type=kind, headers={"cache-control": "no-cache"})
+        return Response(path.read_bytes(), media_type=kind, headers={"cache-control": "no-cache"})

@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final, Self
@@ -20,11 +20,15 @@ PICTURES: Final = 8
 """Of a strip, which a page shows one after the other."""
 THUMBNAIL: Final = (192, 144)
 QUALITY: Final = 72
+LABELED_SEGMENTS: Final = "labeled_segments"
+NOT_LABELED: Final = ("raw_playthrough", "agent_runs")
+"""Folders beside it that need not be looked through."""
 KEPT: Final = 300
 """Strips in memory; each has some 40 KB."""
 FILTERS: Final[Mapping[str, str]] = {
     "review": "needs review",
     "unseen": "not looked at yet",
+    "differ": "two models differ",
     "seen": "decided by a person",
     "aside": "set aside",
     "all": "all",
@@ -33,7 +37,9 @@ FILTERS: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True)
 class Card:
-    """A segment as it is listed. version: changes when its file does; problem: why it cannot be read, or ""."""
+    """A segment as it is listed. version: changes when its file does; problem: why it cannot be read, or ""; other,
+    other_by: the goal that another model gave the same frames in another labeled set, "" where none gave another one.
+    """
 
     name: str
     version: str
@@ -47,6 +53,8 @@ class Card:
     seconds: float = 0.0
     seen: bool = False
     problem: str = ""
+    other: str = ""
+    other_by: str = ""
 
     @property
     def id(self) -> str:
@@ -93,7 +101,10 @@ def identity(name: str) -> str:
 
 
 class Segments:
-    """The segments in a folder; what has not changed is not read again."""
+    """The segments in a folder; what has not changed is not read again.
+
+    Labeled sets that lie beside it (`protege label --out dataset/NAME`) are where other models' goals are from.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -101,14 +112,18 @@ class Segments:
         self._cards: dict[str, Card] = {}
         self._names: dict[str, str] = {}
         self._strips: OrderedDict[tuple[str, str], bytes] = OrderedDict()
+        self._sets: dict[Path, Segments] = {}
+        self._others: dict[tuple[str, int, int], list[Card]] = {}
 
     def all(self) -> list[Card]:
         """Every segment, in order of session and number."""
+        others = self._beside()
         with self._lock:
+            self._others = others
             folders = find_segments(self.root) if self.root.is_dir() else []
             self._cards = {folder.name: self._card(folder) for folder in folders}
             self._names = {identity(name): name for name in self._cards}
-            return list(self._cards.values())
+            return [self._compared(card) for card in self._cards.values()]
 
     def named(self, id_: str) -> Card | None:
         """The segment with this identity as it is now, or None."""
@@ -119,7 +134,29 @@ class Segments:
             if name is None or not (self.root / name / SEGMENT).is_file():
                 return None
             self._cards[name] = card = self._card(self.root / name)
+            return self._compared(card)
+
+    def _beside(self) -> dict[tuple[str, int, int], list[Card]]:
+        """What other labeled sets say, by session, start and stop."""
+        found: dict[tuple[str, int, int], list[Card]] = {}
+        folders = (
+            sorted(self.root.parent.iterdir()) if self.root.name == LABELED_SEGMENTS and self.root.is_dir() else []
+        )
+        for folder in folders:
+            if folder == self.root or folder.name in NOT_LABELED or not any(folder.glob(f"*/{SEGMENT}")):
+                continue
+            for card in self._sets.setdefault(folder, Segments(folder)).all():
+                found.setdefault((card.session, card.start, card.stop), []).append(card)
+        return found
+
+    def _compared(self, card: Card) -> Card:
+        """The card with another model's goal, where nobody has decided between them yet."""
+        if card.state in ("broken", "seen", "aside", "keyless"):
             return card
+        for other in self._others.get((card.session, card.start, card.stop), ()):
+            if other.by != card.by and other.goal and _plain(other.goal) != _plain(card.goal):
+                return replace(card, other=other.goal, other_by=other.by)
+        return card
 
     def _card(self, folder: Path) -> Card:
         try:
@@ -145,6 +182,11 @@ class Segments:
         return made
 
 
+def _plain(goal: str) -> str:
+    """A goal as it is compared: models differ in capitals and full stops, which is no disagreement."""
+    return " ".join(goal.casefold().strip(" .!").split())
+
+
 def _strip(folder: Path, frames: int) -> bytes:
     width, height = THUMBNAIL
     sheet = Image.new("RGB", (PICTURES * width, height))
@@ -161,11 +203,16 @@ def _strip(folder: Path, frames: int) -> bytes:
 
 def chosen(cards: list[Card], show: str, goal: str = "", by: str = "") -> list[Card]:
     """The cards that a page is to show."""
-    kept = [c for c in cards if show == "all" or c.state == show or (show == "aside" and c.state == "keyless")]
+    kept = [c for c in cards if show == "all" or show in shown_in(c)]
     return [c for c in kept if (not goal or c.goal == goal) and (not by or c.by == by)]
+
+
+def shown_in(card: Card) -> list[str]:
+    """The FILTERS that show a card, but for "all"."""
+    return ["aside" if card.state == "keyless" else card.state, *(["differ"] if card.other else [])]
 
 
 def counts(cards: list[Card]) -> dict[str, int]:
     """How many segments each of FILTERS shows."""
-    found = Counter("aside" if card.state == "keyless" else card.state for card in cards)
+    found = Counter(name for card in cards for name in shown_in(card))
     return {name: len(cards) if name == "all" else found[name] for name in FILTERS}

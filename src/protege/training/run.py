@@ -336,9 +336,8 @@ def _finish(config: VisionConfig, trainer: "ActionTrainer", start: Start) -> Tra
             lost = forgotten(trainer, start.earlier, output, config.training.score_samples)
             if trainer.held_back is not None:
                 columns = trainer.collator.data.columns[: trainer.draws.count]
-                threshold = find_done_threshold(
-                    model, trainer.held_back, trainer.rows, partial(trainer.scoring, "done")
-                )
+                scoring = partial(trainer.scoring, "done")
+                threshold = find_done_threshold(model, trainer.held_back, trainer.rows, scoring)
                 if trainer.is_world_process_zero():
                     log.info("%s", told(threshold))
                 beside = scores_before(output, start.weights)
