@@ -82,4 +82,6 @@ def test_a_model_without_scores_is_scored_by_a_button(page, project):
         page.click("button[data-work=score]")
         page.wait_for_selector("#work:not(.hidden)")
         assert page.locator("#work-command").inner_text().startswith("protege score models/tiny --json models/tiny/")
-        page.wait_for_function("() => document.getElementById('work-words').textContent.includes('exit code')")
+        page.wait_for_function(
+            "() => document.getElementById('work-words').textContent.includes('exit code')", timeout=90_000
+        )

@@ -54,17 +54,17 @@ class Jobs:
         return [("record", "--countdown", str(COUNTDOWN_S), *self._game(asked))]
 
     def _learn(self, asked: Asked) -> list[Command]:
-        run = self._shown(self.studio.folder("runs", asked.id))
+        run = self.studio.shown(self.studio.folder("runs", asked.id))
         return [("label", "--corrections", "--session", run), ("train",)]
 
     def _score(self, asked: Asked) -> list[Command]:
         folder = self.studio.folder("models", asked.id)
-        return [("score", self._shown(folder), "--json", f"{self._shown(folder)}/score.json")]
+        return [("score", self.studio.shown(folder), "--json", f"{self.studio.shown(folder)}/score.json")]
 
     def _play(self, asked: Asked) -> list[Command]:
         if not asked.goal.strip():
             raise UserError("a goal is missing: say what it is to do, in 3 to 5 words")
-        model = self._shown(self.studio.folder("models", asked.id))
+        model = self.studio.shown(self.studio.folder("models", asked.id))
         more = ("--countdown", str(COUNTDOWN_S), "--max-minutes", f"{asked.minutes:g}", *self._game(asked))
         return [("play", "--show", "--model", model, *_given("--goal", asked.goal), *more)]
 
@@ -72,10 +72,6 @@ class Jobs:
         if asked.game and asked.game not in game_names(self.studio.root):
             raise UserError("no such game here; load the page again, or describe it with: protege game new")
         return _given("--game", asked.game)
-
-    def _shown(self, folder: Path) -> str:
-        """A folder as a command that is started in the project's folder takes it."""
-        return folder.relative_to(self.studio.root).as_posix()
 
 
 def _given(option: str, value: str) -> Command:

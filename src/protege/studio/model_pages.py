@@ -9,7 +9,6 @@ from fastapi.responses import Response
 
 from protege.core.card import ModelCard
 from protege.core.files import read_bytes
-from protege.core.paths import shown
 from protege.studio.recordings import MOST_PICTURE
 from protege.studio.scores import Wrong, bars, keys_of, side_by_side, worst_of
 from protege.studio.shared import Studio
@@ -39,7 +38,7 @@ def add_models(app: FastAPI, studio: Studio) -> None:
             keys=keys_of(metrics, card.space),
             worst=[(n, one) for n, one in enumerate(wrong) if _picture(studio, card, one) is not None],
             lost=bool(wrong),
-            score_command=f"{SCORED_BY.get(card.kind, 'protege score')} {shown(folder)}",
+            score_command=f"{SCORED_BY.get(card.kind, 'protege score')} {studio.shown(folder)}",
             others=[other for other in look(studio.root, studio.segments).models if other.folder != folder],
             work=studio.work.progress(),
             pair=_pair(studio, id_, metrics, said, beside),
@@ -66,7 +65,7 @@ def _pair(
         return None
     folder = studio.folder("models", beside)
     others = metrics_of(folder)
-    both = f"{shown(studio.folder('models', id_))} {shown(folder)}"
+    both = f"{studio.shown(studio.folder('models', id_))} {studio.shown(folder)}"
     return {
         "name": folder.name,
         "id": beside,

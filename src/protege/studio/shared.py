@@ -73,6 +73,10 @@ class Studio:
             raise HTTPException(404, "no such thing; it may have been moved or deleted")
         return folder
 
+    def shown(self, folder: Path) -> str:
+        """A folder as a command that is started in the project's folder takes it."""
+        return folder.relative_to(self.root).as_posix()
+
     def card(self, id_: str) -> Card:
         """404 if there is no such segment."""
         card = self.segments.named(id_)

@@ -62,6 +62,8 @@ class Work:
             Thread(target=self._follow, name="work", daemon=True).start()
 
     def _begin(self, words: Sequence[str]) -> None:
+        if self._said is not None:
+            self._said.close()
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the work)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "protege.cli", *words],
