@@ -170,9 +170,10 @@ class Recorder:
     def start(self) -> None:
         """Begin without the toggle key: now, or as soon as the window gets the focus."""
         with self._lock:
-            if self._window is not None:  # the key was quicker
+            if self.writer is not None:  # the key was quicker
                 return
-            self._window = self._choose_window()
+            if self._window is None:
+                self._window = self._choose_window()
             self._paused = "focus"
             self._look()
 
