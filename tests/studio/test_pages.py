@@ -8,6 +8,8 @@ from axe_playwright_python.sync_playwright import Axe
 
 from protege.core.actions import KEYBOARD_12
 from protege.core.card import ModelCard
+from protege.labeling.report import write_report
+from protege.learn.pages import STYLE, render
 from protege.studio.segments import identity
 from protege.studio.verdict import verdict
 from protege.studio.where import look
@@ -164,3 +166,26 @@ def test_long_work_shows_its_progress_and_survives_a_reload(page, tmp_path):
             "() => document.getElementById('work-words').textContent.includes('exit code')", timeout=60_000
         )
         assert page.locator("#work-line").inner_text() != ""
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """Pages that are files of their own."""
+    folder = tmp_path_factory.mktemp("alone")
+    project = make(folder / "p", seconds=8, waiting=False)
+    write_report(project.labeled, folder / "report.html")
+    values = {"controls": [], "table": "a  b", "curves": "", "absent": "", "frames": "9", "hotbar": 0.5, "number": str}
+    (folder / "scores.html").write_text(render("controls/page.html.jinja", name=NASTY, **values))
+    return folder
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["report", "scores"])
+def test_pages_that_are_files_carry_the_studios_stylesheet_in_both_themes(page, alone, name, scheme):
+    page.emulate_media(color_scheme=scheme)
+    page.goto((alone / f"{name}.html").as_uri())
+    paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert paper == {"light": "rgb(243, 245, 248)", "dark": "rgb(17, 22, 27)"}[scheme]
+    found = Axe().run(page).response["violations"]
+    assert [(v["id"], v["nodes"][0]["html"][:200]) for v in found if v["impact"] in ("serious", "critical")] == []
+    assert STYLE.read_text() in (alone / f"{name}.html").read_text()

@@ -131,5 +131,5 @@ def test_somebody_records_labels_corrects_trains_and_watches_in_the_browser_alon
         lines = [json.loads(line) for line in (run / PLANS).read_text().splitlines()]
         assert all(len(line["p"]) == len(line["plan"]) == 7 for line in lines)
         page.goto(served.base)
-        page.click(f"text={run.name}")
+        page.click(f".list >> text={run.name}")
         page.wait_for_selector("#plan:not(.hidden)")
