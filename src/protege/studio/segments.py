@@ -1,6 +1,7 @@
 """The labeled segments as the pages show them: listed quickly, with a strip of pictures each."""
 
 import hashlib
+import os
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,7 +14,8 @@ from PIL import Image
 
 from protege.core.fields import is_int, is_number
 from protege.core.files import read_json
-from protege.core.labeled import ASIDE, LABELED, NEEDS_REVIEW, NO_SAMPLES, SEGMENT, find_segments, frame_name
+from protege.core.labeled import ASIDE, LABELED, NEEDS_REVIEW, NO_SAMPLES, SEGMENT, frame_name, segment_order
+from protege.core.transaction import settle
 from protege.labeling.contact_sheet import jpeg, shrunk
 
 PICTURES: Final = 8
@@ -120,9 +122,13 @@ class Segments:
         others = self._beside()
         with self._lock:
             self._others = others
-            folders = find_segments(self.root) if self.root.is_dir() else []
-            self._cards = {folder.name: self._card(folder) for folder in folders}
-            self._names = {identity(name): name for name in self._cards}
+            versions = self._versions()
+            order = list(self._cards)
+            if versions.keys() != self._cards.keys():
+                order = sorted(versions, key=lambda name: segment_order(Path(name)))
+            self._cards = {name: self._card(name, versions[name]) for name in order}
+            if set(self._names.values()) != versions.keys():
+                self._names = {identity(name): name for name in versions}
             return [self._compared(card) for card in self._cards.values()]
 
     def named(self, id_: str) -> Card | None:
@@ -133,7 +139,7 @@ class Segments:
             name = self._names.get(id_)
             if name is None or not (self.root / name / SEGMENT).is_file():
                 return None
-            self._cards[name] = card = self._card(self.root / name)
+            self._cards[name] = card = self._card(name, _version(str(self.root / name)))
             return self._compared(card)
 
     def _beside(self) -> dict[tuple[str, int, int], list[Card]]:
@@ -158,14 +164,18 @@ class Segments:
                 return replace(card, other=other.goal, other_by=other.by)
         return card
 
-    def _card(self, folder: Path) -> Card:
-        try:
-            info = (folder / SEGMENT).stat()
-            version = f"{info.st_mtime_ns:x}-{info.st_ino:x}"
-        except OSError:
-            version = "0"
-        known = self._cards.get(folder.name)
-        return known if known is not None and known.version == version else Card.read(folder, version)
+    def _versions(self) -> dict[str, str]:
+        """The versions of all segments by name. One look at each: there may be thousands, and a page waits for them."""
+        if not self.root.is_dir():
+            return {}
+        settle(self.root)
+        with os.scandir(self.root) as entries:
+            found = {entry.name: _version(entry.path) for entry in entries if not entry.name.startswith(".")}
+        return {name: version for name, version in found.items() if version}
+
+    def _card(self, name: str, version: str) -> Card:
+        known = self._cards.get(name)
+        return known if known is not None and known.version == version else Card.read(self.root / name, version)
 
     def strip(self, card: Card) -> bytes:
         """JPEG of PICTURES pictures of a segment side by side, each THUMBNAIL large; OSError if none can be read."""
@@ -180,6 +190,15 @@ class Segments:
             while len(self._strips) > KEPT:
                 self._strips.popitem(last=False)
         return made
+
+
+def _version(folder: str) -> str:
+    """Of a segment's file; "" where there is none."""
+    try:
+        info = os.stat(f"{folder}/{SEGMENT}")  # noqa: PTH116 (a Path for each takes longer than the look)
+    except OSError:
+        return ""
+    return f"{info.st_mtime_ns:x}-{info.st_ino:x}"
 
 
 def _plain(goal: str) -> str:
