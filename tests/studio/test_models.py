@@ -69,6 +69,7 @@ def test_a_newer_score_counts_and_what_training_wrote_of_its_data_stays(project)
     folder = with_model(project, {**SCORES, "trained_on": {"by": "recording", "names": ["s"]}})
     (folder / "score.json").write_text(json.dumps({**SCORES, "first_action_accuracy": 0.1, "worst": [WRONG]}))
     found = metrics_of(folder)
+    assert found is not None
     assert found["first_action_accuracy"] == 0.1
     assert found["trained_on"]["names"] == ["s"]
     assert [one.file for one in worst_of(found)] == [("s_seg000", "frame_0003.jpg")]

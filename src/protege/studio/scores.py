@@ -78,8 +78,10 @@ def worst_of(metrics: Mapping[str, Any] | None) -> list[Wrong]:
     kept = (metrics or {}).get("worst")
     found: list[Wrong] = []
     for one in kept if isinstance(kept, list) else []:
-        texts = [one.get(name) for name in ("file", "goal", "pressed", "predicted")] if isinstance(one, dict) else []
-        if texts and all(isinstance(text, str) for text in texts):
+        fields = one if isinstance(one, dict) else {}
+        named = (fields.get(name) for name in ("file", "goal", "pressed", "predicted"))
+        texts = [text for text in named if isinstance(text, str)]
+        if len(texts) == 4:
             folder, _, name = texts[0].partition("/")
             if is_component(folder) and is_component(name):
                 found.append(Wrong((folder, name), *texts[1:]))
