@@ -33,13 +33,21 @@ def test_the_worst_samples_are_shown_with_what_was_pressed_and_predicted(page, p
 
 
 def test_a_sample_names_no_file_but_a_segments_picture(page, project):
-    secret = project.root / "dataset" / "secret.jpg"
-    secret.write_bytes(b"\xff\xd8\xff")
-    files = ["../secret.jpg", "/etc/passwd", "s_seg000/../../secret.jpg", "s_seg000/segment.json", "secret.jpg"]
+    for secret in ("secret.jpg", "frame_secret.jpg", "labeled_segments/s_seg000/secret.jpg"):
+        (project.root / "dataset" / secret).write_bytes(b"\xff\xd8\xff")
+    files = [
+        "../frame_secret.jpg",
+        "s_seg000/secret.jpg",
+        "../secret.jpg",
+        "/etc/passwd",
+        "s_seg000/../../secret.jpg",
+        "s_seg000/segment.json",
+        "secret.jpg",
+    ]
     with_model(project, {**SCORES, "worst": [{**WRONG, "file": file} for file in files] + [1, {}]})
     with serving(project.root) as served:
         page.goto(served.url)
-        for number in range(-1, 8):
+        for number in range(-1, 10):
             path = f"{served.base}/models/{identity('tiny')}/worst/{number}.jpg"
             assert page.request.get(path).status == 404
 

@@ -102,7 +102,8 @@ def served(tmp_path_factory):
     project = make(tmp_path_factory.mktemp("pages") / "p", seconds=12, sessions=("s", "t"))
     put(project, project.segment("s_seg000"), goal=NASTY, why=NASTY)
     put(project, project.segment("s_seg001"), status="labeled", why="", seen=True)
-    with_model(project, SCORES)
+    wrong = {"file": "s_seg000/frame_0003.jpg", "goal": NASTY, "pressed": "w", "predicted": "none"}
+    with_model(project, {**SCORES, "worst": [wrong]})
     with_model(project, None, "other")
     record(project.root / "dataset" / "agent_runs", [HOLD["w"]] * 20, "run")
     with serving(project.root) as found:
@@ -116,6 +117,8 @@ PAGES = {
     "recording": f"/recordings/{identity('s')}/play",
     "run": f"/runs/{identity('run')}/play",
     "model": f"/models/{identity('tiny')}",
+    "pair": f"/models/{identity('tiny')}?beside={identity('other')}",
+    "differ": "/labels?show=differ",
     "unscored": f"/models/{identity('other')}",
     "live": "/live",
 }
