@@ -344,8 +344,7 @@ def _finish(config: VisionConfig, trainer: "ActionTrainer", start: Start) -> Tra
                 found, said = evaluate(model, trainer.held_back, trainer.rows, train=columns, progress=trainer.scoring)
                 beside |= {WORST_KEY: worst(Judged(config.output, found, trainer.held_back.data, trainer.rows, said))}
     interrupted = bool(asked) and (trainer.state.global_step < trainer.total_steps() or not found)
-    before = Run.load(output)
-    if not interrupted or before is None or not before.finished:
+    if not interrupted or (before := Run.load(output)) is None or not before.finished:
         run = replace(start.run, steps=trainer.state.global_step, finished=not interrupted)
         about = {**about_data(run, start.earlier), **(lost.to_json() if lost else NOTHING), **beside}
         write_model(config, trainer, run, found, about, threshold if found else None)
