@@ -12,7 +12,7 @@ HOSTS: Final = ("evil.example", "evil.example:{port}", "127.0.0.1.evil.example:{
 ORIGINS: Final = ("http://evil.example", "null", "https://127.0.0.1:{port}", "http://127.0.0.1", "http://127.0.0.1:1",
                   "http://127.0.0.1:{port}.evil.example", "file://")  # fmt: skip
 PATHS: Final = (
-    "/static/../app.py", "/static/..%2fapp.py", "/static/%2e%2e/app.py", "/static/studio.css%00", "/static//etc/passwd",
+    "/static/../app.py", "/static/..%2fapp.py", "/static/%2e%2e/app.py", "/static/page.css%00", "/static//etc/passwd",
     "/strip/..%2f..%2fetc%2fpasswd/0.jpg", "/strip/0000000000000000/0.jpg", "/recordings/../../etc/passwd/play",
     "/recordings/..%2f..%2fmodels/play", "/models/%2e%2e", "/recordings/s/frame/-1.jpg", "/recordings/s/frame/x.jpg",
     "/etc/passwd", "/labels/more?after=x",

@@ -11,6 +11,7 @@ from typing import Any, Final
 import click
 
 from protege import __version__
+from protege.core.status_line import heartbeat
 from protege.core.text import one_line, printable
 from protege.errors import ProtegeError
 from protege.extras import missing_extra
@@ -43,11 +44,23 @@ COMMANDS: Final = {
 """In the order a user meets them; each lives in `protege.commands.<name>` and is imported when it is called."""
 
 
+LONG: Final = frozenset(COMMANDS) - {"studio", "review", "record", "play", "replay", "game"}
+"""Commands that may work for long, and for nobody who sits there and plays."""
 QUIET: Final = "--quiet"
 
 
 class Noted(click.Context):
-    """A context that its root can find again, to say what comes after the command that was given."""
+    """A context that its root can find again, to say what comes after the command that was given.
+
+    Long work in it is never silent for long.
+    """
+
+    def invoke(self, *args: Any, **kwargs: Any) -> Any:
+        words = self.command_path.split(" ")
+        if isinstance(self.command, click.Group) or words[1] not in LONG or words[1:] == ["arena", "play"]:
+            return super().invoke(*args, **kwargs)
+        with heartbeat(sys.stderr, sys.stdout):
+            return super().invoke(*args, **kwargs)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

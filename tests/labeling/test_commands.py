@@ -116,6 +116,14 @@ def test_a_failed_run_leaves_nothing_that_hides_the_recordings(here, capsys):
     assert run(capsys, "report")[0] == 0
 
 
+def test_labeling_says_first_what_it_will_ask_whom(here, capsys):
+    with serving(lambda n, _: "Open the door") as (chat, url):
+        code, _, err = run(capsys, "label", "--backend", "openai", "--url", url, "--model", "m")
+    assert code == 0
+    assert re.search(r"^asking \S*m\S* about (\d+) segments", err), err
+    assert f"about {len(chat.keys)} segments" in err
+
+
 def test_a_key_in_the_environment_is_sent_only_to_a_server_that_was_named(here, capsys, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-for-somebody-else")
     with serving(lambda n, _: "Open the door") as (chat, url):

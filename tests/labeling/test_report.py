@@ -200,7 +200,7 @@ def browse(page, tmp_path):
 
 def test_a_browser_shows_the_page_and_the_page_asks_no_host_for_anything(tmp_path):
     picture, asked = browse(write_report(labeled(tmp_path)).page, tmp_path)
-    warning = np.array([255, 244, 229])
+    warning = np.array([253, 240, 225])
     assert (np.abs(picture - warning).max(axis=2) < 3).mean() > 0.01  # the box of warnings
     assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 500  # the contact sheets
     assert asked == set()

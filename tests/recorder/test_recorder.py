@@ -221,6 +221,15 @@ def test_a_window_that_changes_its_size_pauses_until_it_is_steady(tmp_path):
     assert game.screen.rect == Rect(0, 0, 96, 72)
 
 
+def test_who_was_quicker_than_the_countdown_records_on_without_a_break(tmp_path):
+    game = Game(tmp_path)
+    game.press("p")
+    game.frames(5)
+    game.recorder.start()
+    game.frames(5)
+    assert [e.pause for e in game.finish().events if isinstance(e, Pause)] == ["stop"]
+
+
 def test_starting_without_the_toggle_key_waits_for_the_focus(tmp_path):
     game = Game(tmp_path)
     game.window.focused = False

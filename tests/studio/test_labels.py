@@ -2,11 +2,14 @@
 
 import os
 import signal
+from dataclasses import replace
+from shutil import copytree
 
 import pytest
 
 from bench.studio import sitting
 from protege.core.labeled import ASIDE, LABELED, NEEDS_REVIEW, LabeledSegment, find_segments
+from protege.labeling.store import write_segment
 from tests.labeling.test_label import tree
 from tests.studio.conftest import NASTY, make, put, serving, started
 
@@ -205,3 +208,28 @@ def test_a_segment_takes_at_most_one_and_a_half_keys(page, tmp_path):
     assert all(segment.seen for segment in segments)
     assert {s.goal for s in segments} == {"Open the door", "Find the exit"}
     assert keys / len(segments) <= MOST_KEYS
+
+
+def test_what_two_models_say_differently_is_a_list_of_its_own_and_o_takes_the_others_goal(page, project):
+    names = [path.name for path in find_segments(project.labeled)]
+    for name in names:
+        put(project, project.segment(name), by="first model")
+    copytree(project.labeled, project.root / "dataset" / "labeled_by_another")
+    for name, goal in zip(names, [NASTY, "open the door.", "Go left"], strict=True):
+        segment = LabeledSegment.load(project.root / "dataset" / "labeled_by_another" / name)
+        pictures = sorted((project.labeled / name).glob("frame_*.jpg"))
+        write_segment(
+            project.root / "dataset" / "labeled_by_another", replace(segment, goal=goal, by="second"), pictures
+        )
+    with serving(project.root) as served:
+        page.goto(served.url)
+        page.goto(f"{served.base}/labels?show=differ")
+        page.wait_for_selector(".card.current")
+        assert page.locator(".card").count() == 2
+        assert f"second: “{NASTY}”" in page.locator(".card").first.inner_text()
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("o")
+        said(page, "Go left")
+        assert page.locator("[data-count=differ]").inner_text() == "1"
+    assert project.segment(names[2]).goal == "Go left"
+    assert project.segment(names[2]).seen

@@ -6,6 +6,7 @@ import pytest
 from protege.agent.listener import Slot
 from protege.agent.status import Picture
 from protege.commands.goals import known_goals, strange
+from protege.commands.studio_ import live_page
 from protege.core.actions import KEYBOARD_12
 from protege.core.card import ModelCard
 from protege.core.frame import Frame
@@ -47,3 +48,9 @@ def test_a_goal_that_was_never_trained_on_is_said_with_the_nearest(tmp_path):
 def test_where_the_data_is_gone_nothing_is_said():
     card = ModelCard("vision", "base", config={"data": {"folder": "no"}})
     assert list(strange(["Open the door"], known_goals(card))) == []
+
+
+def test_without_anybody_to_look_a_line_says_how_to_see_the_run(capsys):
+    with live_page():
+        pass
+    assert capsys.readouterr().err == "see it live: protege studio --page live\n"

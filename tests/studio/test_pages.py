@@ -8,6 +8,8 @@ from axe_playwright_python.sync_playwright import Axe
 
 from protege.core.actions import KEYBOARD_12
 from protege.core.card import ModelCard
+from protege.labeling.report import write_report
+from protege.learn.pages import STYLE, render
 from protege.studio.segments import identity
 from protege.studio.verdict import verdict
 from protege.studio.where import look
@@ -100,7 +102,8 @@ def served(tmp_path_factory):
     project = make(tmp_path_factory.mktemp("pages") / "p", seconds=12, sessions=("s", "t"))
     put(project, project.segment("s_seg000"), goal=NASTY, why=NASTY)
     put(project, project.segment("s_seg001"), status="labeled", why="", seen=True)
-    with_model(project, SCORES)
+    wrong = {"file": "s_seg000/frame_0003.jpg", "goal": NASTY, "pressed": "w", "predicted": "none"}
+    with_model(project, {**SCORES, "worst": [wrong]})
     with_model(project, None, "other")
     record(project.root / "dataset" / "agent_runs", [HOLD["w"]] * 20, "run")
     with serving(project.root) as found:
@@ -114,6 +117,8 @@ PAGES = {
     "recording": f"/recordings/{identity('s')}/play",
     "run": f"/runs/{identity('run')}/play",
     "model": f"/models/{identity('tiny')}",
+    "pair": f"/models/{identity('tiny')}?beside={identity('other')}",
+    "differ": "/labels?show=differ",
     "unscored": f"/models/{identity('other')}",
     "live": "/live",
 }
@@ -164,3 +169,26 @@ def test_long_work_shows_its_progress_and_survives_a_reload(page, tmp_path):
             "() => document.getElementById('work-words').textContent.includes('exit code')", timeout=60_000
         )
         assert page.locator("#work-line").inner_text() != ""
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """Pages that are files of their own."""
+    folder = tmp_path_factory.mktemp("alone")
+    project = make(folder / "p", seconds=8, waiting=False)
+    write_report(project.labeled, folder / "report.html")
+    values = {"controls": [], "table": "a  b", "curves": "", "absent": "", "frames": "9", "hotbar": 0.5, "number": str}
+    (folder / "scores.html").write_text(render("controls/page.html.jinja", name=NASTY, **values))
+    return folder
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["report", "scores"])
+def test_pages_that_are_files_carry_the_studios_stylesheet_in_both_themes(page, alone, name, scheme):
+    page.emulate_media(color_scheme=scheme)
+    page.goto((alone / f"{name}.html").as_uri())
+    paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert paper == {"light": "rgb(243, 245, 248)", "dark": "rgb(17, 22, 27)"}[scheme]
+    found = Axe().run(page).response["violations"]
+    assert [(v["id"], v["nodes"][0]["html"][:200]) for v in found if v["impact"] in ("serious", "critical")] == []
+    assert STYLE.read_text().strip() in (alone / f"{name}.html").read_text()

@@ -66,6 +66,8 @@ def test_corrections_reach_the_model_and_what_was_held_back_stays_so(tiny, data,
     made = config(tiny, data, tmp_path / "m", *SHORT)
     first = train(made)
     before, (trained, held) = weights(first.output), names(first.output)
+    scores = json.loads((first.output / "metrics.json").read_text())
+    assert (len(scores["worst"]), scores.get("before")) == (scores["samples"], None)
     assert trained
     assert held
     again = train(made)
@@ -76,6 +78,9 @@ def test_corrections_reach_the_model_and_what_was_held_back_stays_so(tiny, data,
         second = train(made)
     assert "15 new samples; going on from the weights that are there" in caplog.text
     assert not same(before, weights(first.output))
+    then = json.loads((first.output / "metrics.json").read_text())["before"]
+    assert then["first_action_accuracy"] == scores["first_action_accuracy"]
+    assert then["samples"] == scores["samples"]
     now_trained, now_held = names(first.output)
     assert now_trained >= trained
     assert now_held >= held

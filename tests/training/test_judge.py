@@ -102,7 +102,11 @@ def test_a_score_writes_its_page_and_its_numbers(tiny, labeled, tmp_path):
     assert page.count("data:image/png;base64,") == 3
     assert page.count("data:image/jpeg;base64,") == 12
     assert "http" not in page.replace("http-equiv", "")
-    assert json.loads((tmp_path / "scores.json").read_text())["samples"] == 12
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert scores["samples"] == 12
+    assert len(scores["worst"]) == 12
+    assert set(scores["worst"][0]) == {"file", "goal", "predicted", "pressed"}
+    assert (labeled / scores["worst"][0]["file"]).is_file()
     assert "majority" in summary(judged)
     assert steps[0][0] == "model"
 

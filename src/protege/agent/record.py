@@ -1,5 +1,6 @@
 """Records a run as a Session: what was seen, which keys were held, and whether the agent or a person pressed them."""
 
+import json
 import queue
 import threading
 from collections.abc import Callable, Mapping
@@ -9,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from protege.agent.listener import Listener, Slot
+from protege.agent.worker import Prediction
 from protege.core.actions import NO_KEYS, Action
 from protege.core.events import AGENT, Control, End, Event, Focus, Goal, Held, Key, Motion, Pause
 from protege.core.files import Json
@@ -19,12 +21,17 @@ from protege.errors import ProtegeError
 
 QUEUE_FRAMES: Final = 8
 SOURCE: Final = "agent"
+PLANS: Final = "plans.jsonl"
+"""In a run's folder; no part of the session."""
 
 
 class RunRecorder(Listener):
-    """Writes what it hears; pictures are encoded in a thread of their own, and what does not fit is dropped."""
+    """Writes what it hears; pictures are encoded in a thread of their own, and what does not fit is dropped.
 
-    def __init__(self, writer: SessionWriter, now_ns: int) -> None:
+    plans: beside the session keep PLANS, a line for each prediction that was played from.
+    """
+
+    def __init__(self, writer: SessionWriter, now_ns: int, *, plans: bool = False) -> None:
         self.writer = writer
         self.dropped = 0
         self.error: ProtegeError | None = None
@@ -34,6 +41,8 @@ class RunRecorder(Listener):
         self._last_ns = 0
         self._paused = False
         self._queue: queue.Queue[Frame | None] = queue.Queue(QUEUE_FRAMES)
+        self._plans = (writer.folder / PLANS).open("w", encoding="utf-8", buffering=1) if plans else None
+        self._planned: Prediction | None = None
         self._thread = threading.Thread(target=self._work, name="run-frames", daemon=True)
         self._thread.start()
         self._write(lambda t_ns: Held(t_ns, NO_KEYS), now_ns)
@@ -46,6 +55,9 @@ class RunRecorder(Listener):
 
     def slot(self, slot: Slot) -> None:
         self._agent_holds(slot.t_ns, slot.action)
+        if slot.prediction is not None and slot.prediction is not self._planned:
+            self._planned = slot.prediction
+            self._keep_plan(slot.prediction)
         if self.error is not None:
             raise self.error
 
@@ -84,7 +96,20 @@ class RunRecorder(Listener):
         if not self._paused:
             self._agent_holds(t_ns, NO_KEYS)
             self._write(lambda t: Pause(t, "stop"), t_ns)
+        if self._plans is not None:
+            self._plans.close()
         self.writer.finish(self.dropped, extra)
+
+    def _keep_plan(self, made: Prediction) -> None:
+        if self._plans is None:
+            return
+        spell = self.writer.info.space.spell
+        line = {"t_ns": made.t_ns, "latency_ns": made.latency_ns, "plan": [spell(step) for step in made.plan.steps]}
+        sure = {"p": [round(p, 4) for p in made.probabilities]} if made.probabilities else {}
+        try:
+            self._plans.write(json.dumps({**line, **sure}) + "\n")
+        except OSError as error:
+            self.error = ProtegeError(f"cannot write the recording ({error.strerror}); the agent stopped")
 
     def _agent_holds(self, t_ns: int, action: Action) -> None:
         """Write what has changed; motion is written as it happens, and a wheel that is turned on by each notch."""

@@ -307,7 +307,8 @@ def run_recorder(options: PlayOptions, world: World, hz: float) -> RunRecorder:
         window={"title": world.window.title, **vars(rect)},
         libraries={"protege": version("protege"), "python": sys.version.split()[0]},
     )
-    return RunRecorder(SessionWriter.create(options.out or agent_runs(), info), world.clock.now_ns())
+    writer = SessionWriter.create(options.out or agent_runs(), info)
+    return RunRecorder(writer, world.clock.now_ns(), plans=True)
 
 
 def _listeners(

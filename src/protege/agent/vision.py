@@ -113,6 +113,9 @@ class VisionAgent:
         self._before = (frame.t_ns, goal, plan)
         return plan
 
+    def probabilities(self) -> tuple[float, ...]:
+        return () if self.last is None else self.last.probabilities
+
     def warm_up(self) -> None:
         width, height = self.card.frame_size
         for number in range(WARM_UPS):

@@ -6,18 +6,22 @@ from typing import Protocol
 
 from protege.core.devices import Clock
 from protege.core.frame import Frame
-from protege.core.plan import Plan, Policy
+from protege.core.plan import Plan, Policy, Sure
 from protege.errors import ProtegeError
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """A plan, the goal and the moment of the frame it was made for, and how long it took from that moment on."""
+    """A plan, the goal and the moment of the frame it was made for, and how long it took from that moment on.
+
+    probabilities: (H,) of its steps, () where the policy does not say.
+    """
 
     plan: Plan
     goal: str
     t_ns: int
     latency_ns: int
+    probabilities: tuple[float, ...] = ()
 
 
 class Worker(Protocol):
@@ -84,12 +88,14 @@ class ThreadWorker:
                 frame, goal = self._question
             try:
                 plan = self._policy.predict(frame, goal)
+                sure = self._policy.probabilities() if isinstance(self._policy, Sure) else ()
             except BaseException as error:  # sys.exit() in a policy, too, would end this thread unseen
                 with self._wake:
                     self._error = error if isinstance(error, Exception) else ended(error)
                 return
             with self._wake:
-                self._prediction = Prediction(plan, goal, frame.t_ns, self._clock.now_ns() - frame.t_ns)
+                took = self._clock.now_ns() - frame.t_ns
+                self._prediction = Prediction(plan, goal, frame.t_ns, took, sure)
                 self._question = None
 
 

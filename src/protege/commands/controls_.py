@@ -143,6 +143,6 @@ def evaluate(model: Path, files: tuple[Path, ...], page: Path | None, json_: boo
 
 
 def _progress(what: str, done: int, of: int) -> None:
-    """One line that is written over, where somebody looks at it."""
+    """One line that is written over, where somebody looks at it; the command itself says elsewhere that it goes on."""
     if sys.stderr.isatty():
         click.echo(f"\r\033[K{what}: {done} of {of}\r", nl=False, err=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from protege.commands.progress import Lines
 from protege.commands.types import Count, GoalText, Number, examples
 from protege.core.paths import agent_runs, labeled_segments, raw_playthrough, shown
 from protege.core.text import one_line, printable
@@ -101,7 +102,15 @@ def command(
         done += 1
         click.echo(one_line(f"[{done}/{len(folders)}] {line}"), err=True)
 
-    result = label(folders, out, labeler, wanted, tell)
+    lines = Lines("segments named", lambda text: click.echo(text, err=True))
+
+    def asked(named: int, of: int) -> None:
+        if not named:
+            click.echo(one_line(f"asking {labeler.name} about {of} segments; progress at least every 10 s"), err=True)
+            lines.restart()
+        lines(named, of)
+
+    result = label(folders, out, labeler, wanted, tell, asked)
     for line in result.lines():
         click.echo(one_line(line), err=line.startswith("not labeled"))
     if out.is_dir():

@@ -1,5 +1,6 @@
 """`protege play`."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,6 +8,7 @@ import click
 
 from protege.commands.choose import ask_game, ask_window, game_option
 from protege.commands.goals import known_goals, strange
+from protege.commands.studio_ import live_page
 from protege.commands.types import Count, Number, examples
 from protege.core.paths import agent_runs, models, shown
 from protege.core.text import printable
@@ -54,7 +56,9 @@ CONTROLS = "control_policy_v2.pt"
 @click.option("--max-minutes", type=Number(0, 600, min_open=True), default=10.0, show_default=True)
 @click.option("--countdown", type=Number(0, 60), default=3.0, show_default=True, help="Seconds before it plays.")
 @click.option("--dry-run", is_flag=True, help="Show what it would press, and press nothing.")
-@click.option("--show", is_flag=True, help="Keep the newest picture in the run's folder: protege studio shows it live.")
+@click.option(
+    "--show", is_flag=True, help="Open the page that shows it live, from the newest picture in the run's folder."
+)
 @click.option("--unstick", is_flag=True, help="When stuck, sample with a temperature until it moves.")
 @click.option(
     "--backend",
@@ -125,7 +129,8 @@ def command(
     if card is not None:
         _tell_strange_goals(wanted, card)
     policy = load_policy(wanted.model, vision)
-    played = play_game(wanted, policy, lambda text: click.echo(printable(text), err=True))
+    with live_page() if wanted.show else nullcontext():
+        played = play_game(wanted, policy, lambda text: click.echo(printable(text), err=True))
     click.echo(printable(f"ended: {played.ending}"))
     if played.folder is not None:
         click.echo(f"recording: {shown(played.folder)}")

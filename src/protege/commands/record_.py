@@ -19,6 +19,7 @@ from protege.core.text import one_line, printable
         'protege record --window "Chocolate Doom"    record the window with this in its title',
         "protege record --game chocolate-doom               its window, its keys (protege game list)",
         "protege record --stop-after 10:00 --name level1",
+        "protege record --countdown 5               starts by itself: click into the game meanwhile",
         "protege record --list-windows",
     ),
 )
@@ -34,6 +35,7 @@ from protege.core.text import one_line, printable
 @click.option("--size", type=Size(), default="640x480", show_default=True, help="Size of the stored frames.")
 @click.option("--stop-after", type=Seconds(), help="End after this much recording (seconds, or minutes:seconds).")
 @click.option("--start-now", is_flag=True, help="Start at once, without waiting for the key.")
+@click.option("--countdown", type=Number(0, 600), help="Start by itself after so many seconds, without the key.")
 @click.option("--name", help="Name of the session. Default: the time, as in 20261121_142530.")
 @click.option("--toggle-key", default="p", show_default=True, help="The key that starts and pauses.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for sessions. Default: dataset/raw_playthrough.")
@@ -46,6 +48,7 @@ def command(
     size: tuple[int, int],
     stop_after: float | None,
     start_now: bool,
+    countdown: float | None,
     name: str | None,
     toggle_key: str,
     out: Path | None,
@@ -79,7 +82,8 @@ def command(
         size=size,
         stop_after_s=stop_after,
         toggle_key=toggle_key.lower(),
-        start_now=start_now,
+        start_now=start_now or countdown is not None,
+        countdown_s=countdown or 0.0,
         **({"space": found.space, "never": found.never} if found is not None else {}),
     )
     from protege.doctor import keyboard_blocked

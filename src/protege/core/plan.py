@@ -51,3 +51,12 @@ class Selective(Protocol):
     """A policy that was trained on some goals only."""
 
     def knows(self, goal: str) -> bool: ...
+
+
+@runtime_checkable
+class Sure(Protocol):
+    """A policy that knows how likely its plans are."""
+
+    def probabilities(self) -> tuple[float, ...]:
+        """(H,) of each step of its newest plan, 0 to 1, given the steps before it; () before the first."""
+        ...

@@ -1,6 +1,13 @@
-"""A line of a terminal that is written over while something goes on."""
+"""A line of a terminal that is written over while something goes on, and one that says that it still does."""
 
-from typing import TextIO
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, TextIO
+
+SILENT_S: Final = 10.0
+"""Nothing that takes longer is silent for longer."""
 
 
 class StatusLine:
@@ -30,3 +37,38 @@ class StatusLine:
             self._out.write("\n")
             self._out.flush()
             self._width = 0
+
+
+@contextmanager
+def heartbeat(out: TextIO, *others: TextIO, silent_s: float = SILENT_S) -> Iterator[None]:
+    """Within, whenever nothing was written to any of the streams for so long, a line in `out` says for how long the
+    work goes on. What progress lines cannot know (a model is loading, a file is being read) is not silent then either.
+    """
+    began = latest = time.monotonic()
+    over = threading.Event()
+
+    def noted(write: Callable[[str], int]) -> Callable[[str], int]:
+        def noting(text: str) -> int:
+            nonlocal latest
+            latest = time.monotonic()
+            return write(text)
+
+        return noting
+
+    def beat() -> None:
+        while not over.wait(max(0.01, latest + silent_s - time.monotonic())):
+            if time.monotonic() - latest >= silent_s:
+                print(f"still at work, after {time.monotonic() - began:.0f} s", file=out, flush=True)
+
+    streams = {id(stream): stream for stream in (out, *others)}.values()
+    for stream in streams:
+        vars(stream)["write"] = noted(stream.write)
+    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        for stream in streams:
+            vars(stream).pop("write", None)

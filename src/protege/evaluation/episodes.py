@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
@@ -269,12 +270,14 @@ def play_all(
     result as it comes.
     """
     results: list[Result] = []
+    began = time.monotonic()
     for result in _played(player, todo, processes, ray):
         results.append(result)
         played(result)
         if len(results) % 25 == 0:
             won = sum(r.success for r in results)
-            say(f"{player.model}: {len(results)} of {len(todo)} episodes, {won} reached")
+            left = (time.monotonic() - began) / len(results) * (len(todo) - len(results)) / 60
+            say(f"{player.model}: {len(results)} of {len(todo)} episodes, {won} reached, about {left:.0f} min left")
     order = {(job.seed, job.swap): n for n, job in enumerate(todo)}
     return sorted(results, key=lambda r: order[r.seed, r.swapped_from is not None])
 

@@ -70,6 +70,8 @@ def run(options: ImproveOptions, say: Say = lambda text: None, play: Play | None
     learner = pick(options)
     with locked(options.out, DOING):
         begin(options)
+        scored = f"{options.episodes} {'rooms' if options.place == ARENA else 'samples'}"
+        say(f"a round: {options.minutes:g} min of play, labeling, training, and both models scored in {scored}")
         model, first, known = options.model, options.seed, None
         rounds: list[Round] = []
         kept: list[Path] = []

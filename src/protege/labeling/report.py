@@ -8,13 +8,13 @@ from typing import Final
 
 from protege.core.actions import NO_KEYS
 from protege.core.files import write_text
-from protege.errors import MissingExtra, UserError
+from protege.errors import UserError
 from protege.labeling.contact_sheet import jpeg, shrunk, side_by_side, stamp
 from protege.labeling.measure import GoalFacts, Measured, measure
 from protege.labeling.pieces import Contents, Piece, open_contents
 from protege.labeling.warn import RECOMMENDED_HOURS, Warning, hours, percent, warnings
+from protege.learn.pages import render
 
-TEMPLATE: Final = Path(__file__).with_name("report.html.jinja")
 SHOWN_GOALS: Final = 12
 SHOWN_WIDTH: Final = 200
 
@@ -92,15 +92,11 @@ def essence(contents: Contents, data: Measured) -> list[tuple[str, str]]:
 
 
 def _render(report: Report) -> str:
-    try:
-        from jinja2 import Environment, StrictUndefined
-    except ImportError:
-        raise MissingExtra("jinja2", "vision") from None
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     data = report.measured
     goals = sorted(data.goals.items(), key=lambda item: -item[1].samples)
     samples = max(1, sum(goal.samples for _, goal in goals))
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+    return render(
+        "labeling/report.html.jinja",
         folder=report.contents.folder.resolve().name,
         contents=report.contents,
         data=data,

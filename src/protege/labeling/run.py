@@ -69,14 +69,16 @@ def label(
     labeler: Labeler | Given,
     options: LabelOptions | None = None,
     tell: Callable[[str], None] = lambda _: None,
+    asked: Callable[[int, int], None] = lambda done, of: None,
 ) -> LabelResult:
     """Label every session folder into `out`. A session that cannot be read is reported in the result; the rest is done.
 
-    tell: gets a line of progress a session. BackendError if the labeler cannot work at all; answers so far are kept.
+    tell: gets a line of progress a session; asked: how many of how many segments the model has named, of those that it
+    is asked about at once. BackendError if the labeler cannot work at all; answers so far are kept.
     `Locked` while another command writes to `out`.
     """
     options = options or LabelOptions()
-    run = _Run(out, labeler, options, Wording.load(options.prompt), tell)
+    run = _Run(out, labeler, options, Wording.load(options.prompt), tell, asked)
     with writing(out, "protege label"):
         run.label(sessions)
     return run.result
@@ -89,6 +91,7 @@ class _Run:
     options: LabelOptions
     wording: Wording
     tell: Callable[[str], None]
+    asked: Callable[[int, int], None]
     result: LabelResult = field(default_factory=LabelResult)
 
     def label(self, sessions: Sequence[Path]) -> None:
@@ -115,9 +118,14 @@ class _Run:
         """Ask for all goals of some sessions at once, then write their segments."""
         asked = [(job, i) for job in jobs for i in job.missing]
         items = [job.item(i) for job, i in asked]
+        if items and not isinstance(self.labeler, Given):
+            self.asked(0, len(items))
+        named: set[int] = set()
         for position, found in find_goals(items, self.labeler, self.wording, self.options.pictures):
             job, i = asked[position]
             job.note(i, found)
+            named.add(position)
+            self.asked(len(named), len(items))
         settled = [job.settled() for job in jobs]
         phrases: dict[str, tuple[str, ...]] = {}
         if not isinstance(self.labeler, Given):

@@ -4,7 +4,8 @@ import base64
 import io
 from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+
+STYLE: Final = Path(__file__).with_name("page.css")
+"""The one stylesheet: inside the pages that are files of their own, and served by the studio."""
 
 
 def render(template: str, **values: object) -> str:

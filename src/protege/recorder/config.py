@@ -34,8 +34,8 @@ def check_name(flag: str, name: str) -> None:
 class RecorderConfig:
     """window: part of the game's title, None for the window that has the focus when recording starts;
     region: record this rectangle instead of the window's; size: (width, height) of the stored frames;
-    stop_after_s: end after this much recording; toggle_key starts and pauses; start_now: do not wait for it;
-    never: keys that are not stored, whatever else says.
+    stop_after_s: end after this much recording; toggle_key starts and pauses; start_now: do not wait for it,
+    but for countdown_s; never: keys that are not stored, whatever else says.
     """
 
     out: Path
@@ -47,6 +47,7 @@ class RecorderConfig:
     stop_after_s: float | None = None
     toggle_key: str = "p"
     start_now: bool = False
+    countdown_s: float = 0.0
     space: ActionSpace = KEYBOARD_12
     never: frozenset[str] = frozenset()
 

@@ -170,6 +170,8 @@ class Recorder:
     def start(self) -> None:
         """Begin without the toggle key: now, or as soon as the window gets the focus."""
         with self._lock:
+            if self.writer is not None:  # the key was quicker
+                return
             if self._window is None:
                 self._window = self._choose_window()
             self._paused = "focus"

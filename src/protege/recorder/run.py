@@ -1,6 +1,7 @@
 """`protege record`: the recorder with the real screen, keyboard and windows."""
 
 import logging
+import math
 import shutil
 import sys
 import threading
@@ -57,6 +58,7 @@ def record(config: RecorderConfig) -> tuple[Path | None, ProtegeError | None]:
         recorder.presses = lambda: (listener.presses, listener.unknown)
         try:
             if config.start_now:
+                _count_down(config.countdown_s, clock, line)
                 recorder.start()
             _loop(recorder, clock, lambda: listener.alive, lambda s: status.show(s, clock.now_ns()))
         except KeyboardInterrupt:
@@ -96,6 +98,14 @@ def _loop(recorder: Recorder, clock: Clock, alive: Callable[[], bool], show: Cal
         # From the deadline, not from now: otherwise every late wake-up would make the whole recording slower.
         deadline += period * (late + 1)
         clock.sleep_until(deadline)
+
+
+def _count_down(seconds: float, clock: Clock, line: StatusLine) -> None:
+    """Wait, and say every second how long it will be."""
+    start = clock.now_ns()
+    for left in range(math.ceil(seconds), 0, -1):
+        line.show(f"recording starts in {left} s: click into the game")
+        clock.sleep_until(start + round((seconds - left + 1) * 1e9))
 
 
 def _choose(config: RecorderConfig) -> Window:

@@ -1,8 +1,6 @@
 """The studio's pages and what their buttons do; everything is a function that a command calls as well."""
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
 from typing import Annotated, Final
@@ -10,21 +8,19 @@ from typing import Annotated, Final
 from fastapi import Body, FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
-from protege.core.card import ModelCard
 from protege.core.files import Json, is_component
 from protege.core.quality import assess, shares_text
-from protege.core.session import Session, SessionError, find_sessions
+from protege.core.session import Session, SessionError
 from protege.errors import ProtegeError
-from protege.learn.pages import render
+from protege.learn.pages import STYLE, render
 from protege.studio.gate import App, Gate, guarded
-from protege.studio.live import Live
-from protege.studio.recordings import Edits, Opened, described, picture
-from protege.studio.scores import bars, keys_of
-from protege.studio.segments import FILTERS, Card, Segments, chosen, counts, identity
-from protege.studio.sitting import Sitting
-from protege.studio.verdict import metrics_of, verdict
-from protege.studio.where import look, model_folders
-from protege.studio.work import Work
+from protege.studio.jobs import add_jobs, game_names
+from protege.studio.model_pages import add_models
+from protege.studio.recordings import described, picture
+from protege.studio.runs import learning_from, plans_of
+from protege.studio.segments import FILTERS, Card, chosen, counts, identity
+from protege.studio.shared import Studio
+from protege.studio.where import look
 
 STATIC: Final = Path(__file__).with_name("static")
 KINDS: Final = {".css": "text/css", ".mjs": "text/javascript", ".svg": "image/svg+xml"}
@@ -33,75 +29,15 @@ PAGE_OF_CARDS: Final = 120
 ALWAYS: Final = "private, max-age=31536000, immutable"
 """For what has its version in its address."""
 Ids = Annotated[list[str], Body(embed=True, max_length=5000)]
-Text = Annotated[str, Body(embed=True, max_length=1000)]
 MaybeText = Annotated[str | None, Body(max_length=1000)]
 Number = Annotated[float, Body(embed=True)]
-
-NO_LABELS: Final[dict[str, object]] = {
-    **dict.fromkeys(("cards", "goals", "makers", "recent"), ()),
-    **dict.fromkeys(("show", "goal", "by"), ""),
-    **{"more": False, "total": 0, "numbers": dict.fromkeys(FILTERS, 0), "filters": FILTERS, "none_at_all": True},
-}
-
-
-@dataclass
-class Studio:
-    """What the pages share. root: the project's folder; gate: who may ask."""
-
-    root: Path
-    gate: Gate
-    segments: Segments = field(init=False)
-    sitting: Sitting = field(init=False)
-    opened: Opened = field(default_factory=Opened)
-    edits: Edits = field(default_factory=Edits)
-    work: Work = field(init=False)
-    live: Live = field(init=False)
-
-    def __post_init__(self) -> None:
-        labeled = self.root / "dataset" / "labeled_segments"
-        self.segments, self.sitting, self.work = Segments(labeled), Sitting(labeled), Work(self.root)
-        self.live = Live(self.root / "dataset" / "agent_runs")
-
-    def warm(self) -> None:
-        """Read what the first page needs, and compile its template."""
-        with suppress(OSError, ProtegeError):
-            where = look(self.root, self.segments)
-            self.page("home", "", "home", where=where, steps=where.steps(), work=None)
-            self.page("labels", "", "labels", **NO_LABELS)
-
-    def page(self, name: str, title: str, here: str, **values: object) -> HTMLResponse:
-        """A page of `pages/`. here: the entry of the menu that it belongs to."""
-        shared = {"title": title, "here": here, "token": self.gate.changes, "identity": identity}
-        text = render(f"studio/pages/{name}.html.jinja", **shared, **values)
-        return HTMLResponse(text, headers={"cache-control": "no-store"})
-
-    def folder(self, kind: str, id_: str) -> Path:
-        """A recording's, a run's or a model's folder by its identity; 404 if there is none."""
-        roots = {"recordings": "raw_playthrough", "runs": "agent_runs"}
-        if kind == "models":
-            found = model_folders(self.root / "models")
-            folder = next((folder for name, folder in found.items() if identity(name) == id_), None)
-        elif kind in roots and (root := self.root / "dataset" / roots[kind]).is_dir():
-            folder = next((folder for folder in find_sessions(root) if identity(folder.name) == id_), None)
-        else:
-            folder = None
-        if folder is None:
-            raise HTTPException(404, "no such thing; it may have been moved or deleted")
-        return folder
-
-    def card(self, id_: str) -> Card:
-        """404 if there is no such segment."""
-        card = self.segments.named(id_)
-        if card is None:
-            raise HTTPException(404, "no such segment; it may have been moved or deleted")
-        return card
 
 
 def make_app(root: Path, gate: Gate) -> App:
     """The studio of a project, behind its gate."""
     studio = Studio(root, gate)
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    for add in (_home, _labels, _decisions, _recordings, _cuts, _models, _live, _static):
+    for add in (_home, add_jobs, _labels, _decisions, _recordings, _cuts, add_models, _live, _static):
         add(app, studio)
     _refusals(app)
     Thread(target=studio.warm, daemon=True).start()  # while the browser opens
@@ -120,23 +56,14 @@ def _home(app: FastAPI, studio: Studio) -> None:
     def home() -> Response:
         where = look(studio.root, studio.segments)
         return studio.page(
-            "home", "Where you are", "home", where=where, steps=where.steps(), work=studio.work.progress()
+            "home",
+            "Where you are",
+            "home",
+            where=where,
+            steps=where.steps(),
+            work=studio.work.progress(),
+            games=game_names(studio.root),
         )
-
-    @app.get("/jobs")
-    def progress() -> Response:
-        now = studio.work.progress()
-        return JSONResponse({**vars(now), "words": now.words} if now is not None else {})
-
-    @app.post("/jobs/start")
-    def start(name: Text) -> Response:
-        studio.work.start(name)
-        return JSONResponse({})
-
-    @app.post("/jobs/stop")
-    def stop() -> Response:
-        studio.work.stop()
-        return JSONResponse({})
 
 
 def _labels(app: FastAPI, studio: Studio) -> None:
@@ -246,11 +173,14 @@ def _recordings(app: FastAPI, studio: Studio) -> None:
             problem=problem,
             quality=assess(session) if session is not None else None,
             shares_text=shares_text,
+            learning=learning_from(studio, session) if kind == "runs" and session is not None else None,
+            work=studio.work.progress(),
         )
 
     @app.get("/{kind}/{id_}/data")
     def data(kind: str, id_: str) -> Response:
-        return JSONResponse(described(studio.opened(studio.folder(kind, id_))))
+        session = studio.opened(studio.folder(kind, id_))
+        return JSONResponse({**described(session), "plans": plans_of(session)})
 
     @app.get("/{kind}/{id_}/frame/{i}.jpg")
     def frame(kind: str, id_: str, i: int) -> Response:
@@ -296,30 +226,10 @@ def _cuts(app: FastAPI, studio: Studio) -> None:
         return JSONResponse({"said": studio.edits.undo() or "nothing to undo in this sitting"})
 
 
-def _models(app: FastAPI, studio: Studio) -> None:
-    @app.get("/models/{id_}")
-    def model(id_: str) -> Response:
-        folder = studio.folder("models", id_)
-        card, metrics = ModelCard.load(folder), metrics_of(folder)
-        return studio.page(
-            "model",
-            folder.name,
-            "models",
-            card=card,
-            folder=folder,
-            id=id_,
-            metrics=metrics,
-            said=verdict(metrics, card.space),
-            bars=bars(metrics),
-            keys=keys_of(metrics, card.space),
-            others=[other for other in look(studio.root, studio.segments).models if other.folder != folder],
-        )
-
-
 def _live(app: FastAPI, studio: Studio) -> None:
     @app.get("/live")
     def live() -> Response:
-        return studio.page("live", "Live", "live", run=studio.live.now())
+        return studio.page("live", "Live", "live", run=studio.live.now(), work=studio.work.progress())
 
     @app.get("/live/state")
     def state() -> Response:
@@ -340,6 +250,7 @@ def _static(app: FastAPI, studio: Studio) -> None:
     @app.get("/static/{name}")
     def static(name: str) -> Response:
         kind = KINDS.get(Path(name).suffix)
-        if kind is None or not is_component(name) or not (STATIC / name).is_file():
+        path = STYLE if name == STYLE.name else STATIC / name
+        if kind is None or not is_component(name) or not path.is_file():
             raise HTTPException(404, "no such file")
-        return Response((STATIC / name).read_bytes(), media_type=kind, headers={"cache-control": "no-cache"})
+        return Response(path.read_bytes(), media_type=kind, headers={"cache-control": "no-cache"})

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from protege.core.actions import ActionSpace
 from protege.core.fields import is_number
+from protege.core.files import is_component
 
 MEANING: Final = {
     "first_action_accuracy": ("first action", "of the moments, in how many it would press what the player pressed"),
@@ -60,6 +61,55 @@ def keys_of(metrics: Mapping[str, Any] | None, space: ActionSpace) -> list[KeySc
             parts = [_part(score[n]) if is_number(score.get(n)) else 0.0 for n in ("recall", "precision")]
             found.append(KeyScore(space.told(key) if key in space.pressable else "no key", score["support"], *parts))
     return sorted(found, key=lambda one: -one.support)
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """A sample whose true plan a model finds unlikely. file: its picture, as a segment's folder and a name."""
+
+    file: tuple[str, str]
+    goal: str
+    pressed: str
+    predicted: str
+
+
+def worst_of(metrics: Mapping[str, Any] | None) -> list[Wrong]:
+    """The worst samples that were kept with the scores; what is no sample is left out."""
+    kept = (metrics or {}).get("worst")
+    found: list[Wrong] = []
+    for one in kept if isinstance(kept, list) else []:
+        fields = one if isinstance(one, dict) else {}
+        named = (fields.get(name) for name in ("file", "goal", "pressed", "predicted"))
+        texts = [text for text in named if isinstance(text, str)]
+        if len(texts) == 4:
+            folder, _, name = texts[0].partition("/")
+            if is_component(folder) and is_component(name):
+                found.append(Wrong((folder, name), *texts[1:]))
+    return found
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A score of two models; better: 0 or 1 where one of them is better by a whole hundredth, else None."""
+
+    name: str
+    meaning: str
+    values: tuple[float | None, float | None]
+
+    @property
+    def better(self) -> int | None:
+        first, second = (None if value is None else round(100 * value) for value in self.values)
+        return None if first is None or second is None or first == second else int(second > first)
+
+
+def side_by_side(first: Mapping[str, Any] | None, second: Mapping[str, Any] | None) -> list[Pair]:
+    """The scores that either has, in the order of MEANING."""
+    both = [{bar.name: bar.value for bar in bars(metrics)} for metrics in (first, second)]
+    return [
+        Pair(name, meaning, (both[0].get(name), both[1].get(name)))
+        for name, meaning in MEANING.values()
+        if name in both[0] or name in both[1]
+    ]
 
 
 def _part(value: float) -> float:

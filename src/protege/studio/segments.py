@@ -1,9 +1,10 @@
 """The labeled segments as the pages show them: listed quickly, with a strip of pictures each."""
 
 import hashlib
+import os
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final, Self
@@ -13,18 +14,23 @@ from PIL import Image
 
 from protege.core.fields import is_int, is_number
 from protege.core.files import read_json
-from protege.core.labeled import ASIDE, LABELED, NEEDS_REVIEW, NO_SAMPLES, SEGMENT, find_segments, frame_name
+from protege.core.labeled import ASIDE, LABELED, NEEDS_REVIEW, NO_SAMPLES, SEGMENT, frame_name, segment_order
+from protege.core.transaction import settle
 from protege.labeling.contact_sheet import jpeg, shrunk
 
 PICTURES: Final = 8
 """Of a strip, which a page shows one after the other."""
 THUMBNAIL: Final = (192, 144)
 QUALITY: Final = 72
+LABELED_SEGMENTS: Final = "labeled_segments"
+NOT_LABELED: Final = ("raw_playthrough", "agent_runs")
+"""Folders beside it that need not be looked through."""
 KEPT: Final = 300
 """Strips in memory; each has some 40 KB."""
 FILTERS: Final[Mapping[str, str]] = {
     "review": "needs review",
     "unseen": "not looked at yet",
+    "differ": "two models differ",
     "seen": "decided by a person",
     "aside": "set aside",
     "all": "all",
@@ -33,7 +39,9 @@ FILTERS: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True)
 class Card:
-    """A segment as it is listed. version: changes when its file does; problem: why it cannot be read, or ""."""
+    """A segment as it is listed. version: changes when its file does; problem: why it cannot be read, or ""; other,
+    other_by: the goal that another model gave the same frames in another labeled set, "" where none gave another one.
+    """
 
     name: str
     version: str
@@ -47,6 +55,8 @@ class Card:
     seconds: float = 0.0
     seen: bool = False
     problem: str = ""
+    other: str = ""
+    other_by: str = ""
 
     @property
     def id(self) -> str:
@@ -93,7 +103,10 @@ def identity(name: str) -> str:
 
 
 class Segments:
-    """The segments in a folder; what has not changed is not read again."""
+    """The segments in a folder; what has not changed is not read again.
+
+    Labeled sets that lie beside it (`protege label --out dataset/NAME`) are where other models' goals are from.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -101,14 +114,22 @@ class Segments:
         self._cards: dict[str, Card] = {}
         self._names: dict[str, str] = {}
         self._strips: OrderedDict[tuple[str, str], bytes] = OrderedDict()
+        self._sets: dict[Path, Segments] = {}
+        self._others: dict[tuple[str, int, int], list[Card]] = {}
 
     def all(self) -> list[Card]:
         """Every segment, in order of session and number."""
+        others = self._beside()
         with self._lock:
-            folders = find_segments(self.root) if self.root.is_dir() else []
-            self._cards = {folder.name: self._card(folder) for folder in folders}
-            self._names = {identity(name): name for name in self._cards}
-            return list(self._cards.values())
+            self._others = others
+            versions = self._versions()
+            order = list(self._cards)
+            if versions.keys() != self._cards.keys():
+                order = sorted(versions, key=lambda name: segment_order(Path(name)))
+            self._cards = {name: self._card(name, versions[name]) for name in order}
+            if set(self._names.values()) != versions.keys():
+                self._names = {identity(name): name for name in versions}
+            return [self._compared(card) for card in self._cards.values()]
 
     def named(self, id_: str) -> Card | None:
         """The segment with this identity as it is now, or None."""
@@ -118,17 +139,43 @@ class Segments:
             name = self._names.get(id_)
             if name is None or not (self.root / name / SEGMENT).is_file():
                 return None
-            self._cards[name] = card = self._card(self.root / name)
-            return card
+            self._cards[name] = card = self._card(name, _version(str(self.root / name)))
+            return self._compared(card)
 
-    def _card(self, folder: Path) -> Card:
-        try:
-            info = (folder / SEGMENT).stat()
-            version = f"{info.st_mtime_ns:x}-{info.st_ino:x}"
-        except OSError:
-            version = "0"
-        known = self._cards.get(folder.name)
-        return known if known is not None and known.version == version else Card.read(folder, version)
+    def _beside(self) -> dict[tuple[str, int, int], list[Card]]:
+        """What other labeled sets say, by session, start and stop."""
+        found: dict[tuple[str, int, int], list[Card]] = {}
+        folders = (
+            sorted(self.root.parent.iterdir()) if self.root.name == LABELED_SEGMENTS and self.root.is_dir() else []
+        )
+        for folder in folders:
+            if folder == self.root or folder.name in NOT_LABELED or not any(folder.glob(f"*/{SEGMENT}")):
+                continue
+            for card in self._sets.setdefault(folder, Segments(folder)).all():
+                found.setdefault((card.session, card.start, card.stop), []).append(card)
+        return found
+
+    def _compared(self, card: Card) -> Card:
+        """The card with another model's goal, where nobody has decided between them yet."""
+        if card.state in ("broken", "seen", "aside", "keyless"):
+            return card
+        for other in self._others.get((card.session, card.start, card.stop), ()):
+            if other.by != card.by and other.goal and _plain(other.goal) != _plain(card.goal):
+                return replace(card, other=other.goal, other_by=other.by)
+        return card
+
+    def _versions(self) -> dict[str, str]:
+        """The versions of all segments by name. One look at each: there may be thousands, and a page waits for them."""
+        if not self.root.is_dir():
+            return {}
+        settle(self.root)
+        with os.scandir(self.root) as entries:
+            found = {entry.name: _version(entry.path) for entry in entries if not entry.name.startswith(".")}
+        return {name: version for name, version in found.items() if version}
+
+    def _card(self, name: str, version: str) -> Card:
+        known = self._cards.get(name)
+        return known if known is not None and known.version == version else Card.read(self.root / name, version)
 
     def strip(self, card: Card) -> bytes:
         """JPEG of PICTURES pictures of a segment side by side, each THUMBNAIL large; OSError if none can be read."""
@@ -143,6 +190,20 @@ class Segments:
             while len(self._strips) > KEPT:
                 self._strips.popitem(last=False)
         return made
+
+
+def _version(folder: str) -> str:
+    """Of a segment's file; "" where there is none."""
+    try:
+        info = os.stat(f"{folder}/{SEGMENT}")  # noqa: PTH116 (a Path for each takes longer than the look)
+    except OSError:
+        return ""
+    return f"{info.st_mtime_ns:x}-{info.st_ino:x}"
+
+
+def _plain(goal: str) -> str:
+    """A goal as it is compared: models differ in capitals and full stops, which is no disagreement."""
+    return " ".join(goal.casefold().strip(" .!").split())
 
 
 def _strip(folder: Path, frames: int) -> bytes:
@@ -161,11 +222,16 @@ def _strip(folder: Path, frames: int) -> bytes:
 
 def chosen(cards: list[Card], show: str, goal: str = "", by: str = "") -> list[Card]:
     """The cards that a page is to show."""
-    kept = [c for c in cards if show == "all" or c.state == show or (show == "aside" and c.state == "keyless")]
+    kept = [c for c in cards if show == "all" or show in shown_in(c)]
     return [c for c in kept if (not goal or c.goal == goal) and (not by or c.by == by)]
+
+
+def shown_in(card: Card) -> list[str]:
+    """The FILTERS that show a card, but for "all"."""
+    return ["aside" if card.state == "keyless" else card.state, *(["differ"] if card.other else [])]
 
 
 def counts(cards: list[Card]) -> dict[str, int]:
     """How many segments each of FILTERS shows."""
-    found = Counter("aside" if card.state == "keyless" else card.state for card in cards)
+    found = Counter(name for card in cards for name in shown_in(card))
     return {name: len(cards) if name == "all" else found[name] for name in FILTERS}

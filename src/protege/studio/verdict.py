@@ -12,6 +12,8 @@ from protege.core.fields import is_number
 from protege.core.files import read_json
 
 METRICS: Final = "metrics.json"
+SCORE: Final = "score.json"
+"""What the studio's button has `protege score --json` write, so that what training wrote stays."""
 RARE: Final = 20
 """Fewer presses than this say nothing about a key."""
 ONE_KEY: Final = 0.9
@@ -28,9 +30,18 @@ class Verdict:
 
 
 def metrics_of(model: Path) -> Mapping[str, Any] | None:
-    """The scores beside a model, or None if it has none that can be read."""
+    """The scores beside a model, the newest that can be read, with what training wrote about its data; None without."""
+    trained, scored = _scores(model / METRICS), _scores(model / SCORE)
+    if trained is None or scored is None:
+        return trained or scored
+    if (model / METRICS).stat().st_mtime_ns > (model / SCORE).stat().st_mtime_ns:
+        return trained
+    return {**{name: trained[name] for name in ("trained_on", "before") if name in trained}, **scored}
+
+
+def _scores(path: Path) -> dict[str, Any] | None:
     try:
-        found = read_json(model / METRICS, finite=False)
+        found = read_json(path, finite=False)
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) and is_number(found.get("first_action_accuracy")) else None

@@ -110,13 +110,13 @@ class Where:
         trained = next((m for m in self.models if m.kind == "vision"), next(iter(self.models), None))
         model = f" --model {shlex.quote(shown(trained.folder))}" if trained else ""
         goal = self.commonest[0][0] if self.segments and self.commonest else GOAL
-        record = Step("Record yourself playing", "protege record")
+        record = Step("Record yourself playing", "protege record", "/#record")
         label = Step(_label_text(len(self.unlabeled)), "protege label", work="label")
         review = Step(
             f"Review {self.waiting} segment{'s' * (self.waiting != 1)}", "protege review", "/labels?show=review"
         )
         train = Step("Train a model on them", "protege train", work="train")
-        play = Step("Let it play", f"protege play{model} --goal {shlex.quote(goal)}")
+        play = Step("Let it play", f"protege play{model} --goal {shlex.quote(goal)}", "/#play" if trained else "")
         fix = Step(
             f"Label {self.new_corrections} corrected frames",
             "protege label --corrections",
@@ -134,7 +134,7 @@ class Where:
         """The one step that leads on."""
         steps = self.steps()
         if not self.recordings:
-            return Step("Record yourself playing", "protege record")
+            return steps["recordings"]
         if self.unlabeled or self.waiting:
             return steps["recordings"] if self.unlabeled else steps["labeled"]
         if not self.models:

@@ -16,7 +16,7 @@ from protege.core.together import require_settled
 from protege.errors import UserError
 from protege.learn.progress import Progress, silent
 from protege.training.data import LabeledData
-from protege.training.judged import Judged
+from protege.training.judged import WORST_KEY, Judged, worst
 from protege.training.page import write_page
 from protege.training.score import METRICS, NUMBERS, table
 from protege.training.split import TrainedOn
@@ -63,7 +63,7 @@ def score_model(
     with writing(Path(model), options.page, options.out):
         judged = _score_model(model, folder, options, progress)
         if options.out is not None:
-            write_json(options.out, judged.scores.to_json())
+            write_json(options.out, {**judged.scores.to_json(), WORST_KEY: worst(judged)})
         if options.page is not None:
             write_page(judged, options.page)
     return judged

@@ -4,7 +4,7 @@ import importlib.util
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from protege.core.card import CARD_NAME, ModelCard
 from protege.core.files import Json, write_bytes, write_json, write_text
@@ -12,12 +12,15 @@ from protege.core.together import require_settled
 from protege.errors import ProtegeError, UserError
 from protege.learn import pages
 from protege.learn.loose import read_loose
-from protege.training.score import METRICS, Scores, plain, table
+from protege.training.score import METRICS, NUMBERS, Scores, plain, table
 from protege.vlm.load import base_of, is_adapter, load_model, load_processor, without_bars
 from protege.vlm.tiny import filling, require_free, save_processor
 
 if TYPE_CHECKING:
     from transformers import Qwen3VLProcessor
+
+BEFORE: Final = "before"
+"""In metrics.json: scores of the model that this one went on from, in the recordings held back then."""
 
 
 def write_outputs(
@@ -56,6 +59,18 @@ def read_metrics(folder: Path) -> dict[str, Json]:
         return dict(fields)
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error}); score the model with: protege score {folder}") from None
+
+
+def scores_before(folder: Path, weights: Path | None) -> dict[str, Json]:
+    """For metrics.json of a model that goes on from `weights`: the scores of the one in `folder` until now, if any."""
+    if weights is None:
+        return {}
+    try:
+        found = read_metrics(folder)
+    except UserError:
+        return {}
+    kept = {name: found[name] for name in ("samples", *NUMBERS.values()) if name in found}
+    return {BEFORE: kept} if "first_action_accuracy" in kept else {}
 
 
 def readme(card: ModelCard, scores: Scores | None) -> str:

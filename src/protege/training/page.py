@@ -1,23 +1,18 @@
 """The HTML page of a model's scores."""
 
 import io
-import math
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from PIL import Image
 
-from protege.core.actions import Action
-from protege.core.files import write_text
+from protege.core.files import Json, write_text
 from protege.core.momentary import NEAR
 from protege.learn.pages import data_uri, figure, heat_map, png, render
-from protege.training.judged import Judged, summary
+from protege.training.judged import Judged, summary, worst
 from protege.vlm.pixels import read_picture
 
-WORST: Final = 24
 THUMBNAIL: Final = (320, 240)
 SIZE: Final = (8, 4)
 """Of a figure, in inches."""
@@ -36,7 +31,7 @@ def write_page(judged: Judged, path: Path) -> None:
         momentary=judged.scores.momentary,
         look=judged.scores.look,
         near=NEAR,
-        worst=worst(judged),
+        worst=_pictured(judged),
     )
     write_text(path, text)
 
@@ -83,36 +78,15 @@ def calibration_png(judged: Judged) -> bytes:
     return png(drawn)
 
 
-def worst(judged: Judged) -> list[dict[str, str]]:
-    """The samples whose true plan the model finds least likely, spread over the segments."""
-    space = judged.data.shape.space
-
-    def said(steps: Sequence[Action]) -> str:
-        return "; ".join(map(space.in_words, steps)) if space.look else " ".join(map(space.spell, steps))
-
-    order = judged.predictions.truth_logp.mean(1).argsort()
-    found: list[dict[str, str]] = []
-    segments = Counter[int]()
-    most = math.ceil(WORST / len(set(judged.data.segment[judged.rows])))
-    for place in order:
-        row = int(judged.rows[place])
-        if segments[int(judged.data.segment[row])] == most:
-            continue
-        segments[int(judged.data.segment[row])] += 1
-        example = judged.data[row]
-        picture = Image.fromarray(read_picture(example.path))
+def _pictured(judged: Judged) -> list[dict[str, Json]]:
+    """The worst samples with their pictures."""
+    folders = {folder.name: folder for folder in judged.data.folders}
+    found: list[dict[str, Json]] = []
+    for sample in worst(judged):
+        folder, name = str(sample["file"]).split("/")
+        picture = Image.fromarray(read_picture(folders[folder] / name))
         picture.thumbnail(THUMBNAIL)
         buffer = io.BytesIO()
         picture.save(buffer, "JPEG", quality=80)
-        found.append(
-            {
-                "picture": data_uri(buffer.getvalue(), "image/jpeg"),
-                "goal": example.goal,
-                "predicted": said(judged.predictions.actions(place, space)),
-                "pressed": said(example.plan.steps),
-                "file": f"{example.path.parent.name}/{example.path.name}",
-            }
-        )
-        if len(found) == WORST:
-            break
+        found.append({**sample, "picture": data_uri(buffer.getvalue(), "image/jpeg")})
     return found

@@ -24,9 +24,10 @@ from protege.settings import to_fields, to_yaml
 from protege.training.config import VisionConfig
 from protege.training.data import LabeledData
 from protege.training.earlier import NOTHING, Earlier, about_data
+from protege.training.judged import WORST_KEY, Judged, worst
 from protege.training.model import Trainable, choose_loader, load_trainable, require_lora, scalable
 from protege.training.outlook import out_of_memory, outlook, require_fit
-from protege.training.outputs import read_metrics, write_outputs
+from protege.training.outputs import read_metrics, scores_before, write_outputs
 from protege.training.score import Scores
 from protege.training.start import CHECKPOINTS, CONFIG_NAME, Start, find_start, fit
 from protege.vlm.load import ADAPTER_WEIGHTS, best_dtype, require_vision
@@ -319,10 +320,7 @@ def losses(history: Sequence[Mapping[str, float]]) -> tuple[tuple[int, float], .
 
 
 def _finish(config: VisionConfig, trainer: "ActionTrainer", start: Start) -> Trained:
-    """Score the best weights beside the baselines and put the model's files in place.
-
-    An interrupted run leaves a finished model alone.
-    """
+    """Score the best weights, and put the model's files in place; an interrupted run leaves a finished model alone."""
     from protege.training.done import find_done_threshold, told
     from protege.training.evaluate import evaluate
     from protege.training.forgotten import forgotten
@@ -331,6 +329,7 @@ def _finish(config: VisionConfig, trainer: "ActionTrainer", start: Start) -> Tra
     found: Scores | None = None
     threshold: float | None = None
     lost: Forgotten | None = None
+    beside: dict[str, Json] = {}
     if not asked:  # on every process, since a sharded model needs all of them
         model = trainer.accelerator.unwrap_model(trainer.model)
         with suppress(Stopped):
@@ -341,12 +340,13 @@ def _finish(config: VisionConfig, trainer: "ActionTrainer", start: Start) -> Tra
                 threshold = find_done_threshold(model, trainer.held_back, trainer.rows, scoring)
                 if trainer.is_world_process_zero():
                     log.info("%s", told(threshold))
-                found, _ = evaluate(model, trainer.held_back, trainer.rows, train=columns, progress=trainer.scoring)
+                beside = scores_before(output, start.weights)
+                found, said = evaluate(model, trainer.held_back, trainer.rows, train=columns, progress=trainer.scoring)
+                beside |= {WORST_KEY: worst(Judged(config.output, found, trainer.held_back.data, trainer.rows, said))}
     interrupted = bool(asked) and (trainer.state.global_step < trainer.total_steps() or not found)
-    before = Run.load(output)
-    if not interrupted or before is None or not before.finished:
+    if not interrupted or (before := Run.load(output)) is None or not before.finished:
         run = replace(start.run, steps=trainer.state.global_step, finished=not interrupted)
-        about = {**about_data(run, start.earlier), **(lost.to_json() if lost else NOTHING)}
+        about = {**about_data(run, start.earlier), **(lost.to_json() if lost else NOTHING), **beside}
         write_model(config, trainer, run, found, about, threshold if found else None)
     if trainer.is_world_process_zero():
         log.info("%s: %s", "interrupted, go on with the same command" if interrupted else "done", output)

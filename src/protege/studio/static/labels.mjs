@@ -59,10 +59,12 @@ function put(found) {
     const made = new DOMParser().parseFromString(`<ol>${html}</ol>`, "text/html").querySelector("li");
     // Cards that are decided are not listed any more when the next ones are asked for.
     if (old && made) {
-      const listed = (card) => list.dataset.show === "all" || card.dataset.state === list.dataset.show;
+      const differs = (card) => card.dataset.other !== undefined;
+      const listed = ({ dataset }) => list.dataset.show === "all" || dataset.state === list.dataset.show || (list.dataset.show === "differ" && dataset.other !== undefined);
       left += Number(listed(made)) - Number(listed(old));
       count(old.dataset.state, -1);
       count(made.dataset.state, 1);
+      count("differ", Number(differs(made)) - Number(differs(old)));
       old.replaceWith(document.adoptNode(made));
     }
   }
@@ -136,6 +138,12 @@ function edit() {
   input.addEventListener("blur", () => end(false));
 }
 
+// What the other model said of each chosen segment.
+function other() {
+  const chosen = range().filter((card) => card.dataset.other);
+  chosen.forEach((card, i) => change("/labels/accept", { goal: card.dataset.other, force: true }, [card], i === chosen.length - 1));
+}
+
 function give(number) {
   if (recent[number] !== undefined) change("/labels/accept", { goal: recent[number], force: true }, range());
 }
@@ -145,7 +153,7 @@ const keys = {
   ArrowDown: (e) => go(at + row(), e.shiftKey), ArrowUp: (e) => go(at - row(), e.shiftKey),
   Home: (e) => go(0, e.shiftKey), End: (e) => go(cards().length - 1, e.shiftKey),
   Enter: () => change("/labels/accept", {}, range()), x: () => change("/labels/aside", {}, range()),
-  e: edit, u: undo, z: (e) => { if (e.ctrlKey || e.metaKey) undo(); },
+  e: edit, o: other, u: undo, z: (e) => { if (e.ctrlKey || e.metaKey) undo(); },
   "[": () => change("/labels/edge", { steps: -1 }, [cards()[at]].filter(Boolean), false),
   "]": () => change("/labels/edge", { steps: 1 }, [cards()[at]].filter(Boolean), false),
 };

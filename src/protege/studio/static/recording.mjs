@@ -40,10 +40,28 @@ function start(data) {
     const long = Math.hypot(x, y) || 1, reach = Math.min(44, long) / long;
     $("mouse").querySelector("line").setAttribute("x2", x * reach);
     $("mouse").querySelector("line").setAttribute("y2", y * reach);
+    plan(ms);
     const mark = data.marks.findLast(([t]) => t <= ms + 50), pause = data.pauses.find(([a]) => a >= ms && a < ms + 150);
     $("note").textContent = pause ? `pause: ${pause[2]}` : mark ? mark[1] : "";
     for (let k = 1; k <= 8 && playing; k++) if (at + k < data.t.length) load(at + k);
     draw();
+  }
+
+  // The newest plan that was there at this moment, each step with how sure the model was of it.
+  function plan(ms) {
+    if (!data.plans?.length) return;
+    let low = -1, high = data.plans.length - 1;
+    while (low < high) { const middle = (low + high + 1) >> 1; if (data.plans[middle].at <= ms) low = middle; else high = middle - 1; }
+    const now = data.plans[low], box = $("plan");
+    box.classList.remove("hidden");
+    const words = (text) => { const span = document.createElement("span"); span.className = "fine"; span.textContent = text; return span; };
+    if (!now) { box.replaceChildren(words("no plan yet")); return; }
+    box.replaceChildren(words(`plan, thought out in ${now.took} ms`), ...now.steps.map((step, i) => {
+      const cap = document.createElement("kbd");
+      cap.textContent = now.p ? `${step} ${Math.round(100 * now.p[i])}%` : step;
+      if (now.p && now.p[i] < 0.5) cap.className = "unsure";
+      return cap;
+    }));
   }
 
   function frameAt(ms) {
