@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from protege.errors import ProtegeError
 from protege.training.config import LoraOptions, VisionConfig
 from protege.vlm.family import FAMILIES, Family
-from protege.vlm.load import best_dtype, check_qwen3_vl, load_model, load_processor, resolve_device
+from protege.vlm.load import base_config, best_dtype, load_model, load_processor, resolve_device
 from protege.vlm.unsloth import Loader, choose, fast_vision_model, gave_up, hold_out_of_4_bits, lora
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def _with_unsloth(config: VisionConfig, device: str) -> Trainable:
 
     fast: Any = fast_vision_model(config.model.base)
     options, checkpointing = config.lora, config.training.gradient_checkpointing
-    family = FAMILIES[str(check_qwen3_vl(config.model.base)["model_type"])]
+    family = FAMILIES[str(base_config(config.model.base)["model_type"])]
     try:
         if config.model.four_bit:
             hold_out_of_4_bits(family.whole)
