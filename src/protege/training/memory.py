@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    Part = tuple[Tensor, Callable[[Tensor], Any]]
+
 TEXT_TOKENS: Final = 56
 """Of a question and its answer of seven actions, without pictures: 50 and a few for a longer goal."""
 RECORDED: Final = (640, 480)
@@ -74,8 +76,7 @@ def estimate(
     family = FAMILIES[str(fields["model_type"])]
     network, trained = _network(config, fields, family, dtype)
     tiled = hasattr(network.base_model.model.model, "vision_model")
-    pictures = (_tiles if tiled else _pictures)(config, network.config, recorded)
-    picture_tokens = sum(rows * columns for rows, columns in pictures) // _cell(network.config) ** 2
+    pictures, picture_tokens = (_tiles if tiled else _pictures)(config, network.config, recorded)
     tokens = picture_tokens + TEXT_TOKENS
     batch = config.training.batch
     adapter = sum(weight.numel() * weight.element_size() for weight in network.parameters() if weight.requires_grad)
@@ -129,11 +130,6 @@ def _pixel_bytes(vision: Any) -> int:
     return values + 4 * values * getattr(vision, "temporal_patch_size", 1)
 
 
-def _cell(shape: Any) -> int:
-    """Patches of a token's side."""
-    return getattr(shape, "scale_factor", None) or shape.vision_config.spatial_merge_size
-
-
 def _logit_columns(vocabulary: int) -> int:
     """float32 numbers that a token's loss needs at once."""
     import trl
@@ -176,25 +172,27 @@ def _weights(config: VisionConfig, fields: Mapping[str, Json], network: "nn.Modu
     return round(sum(seen.values()))
 
 
-def _pictures(config: VisionConfig, shape: Any, recorded: tuple[int, int]) -> list[tuple[int, int]]:
-    """(rows, columns) of patches of each picture of a sample."""
+def _pictures(config: VisionConfig, shape: Any, recorded: tuple[int, int]) -> tuple[list[tuple[int, int]], int]:
+    """(rows, columns) of patches of each picture of a sample, and the tokens of all."""
     from protege.vlm.pixels import PixelSpec
 
     vision = shape.vision_config
     patch, merge = vision.patch_size, vision.spatial_merge_size
     spec = PixelSpec(patch, merge, vision.temporal_patch_size, (0.5,) * 3, (0.5,) * 3, 1, 1 << 40)
-    return [spec.grid(*one)[1:] for one in _sizes(config, recorded)]
+    grids = [spec.grid(*size) for size in _sizes(config, recorded)]
+    return [grid[1:] for grid in grids], sum(len(spec.tokens(grid)) for grid in grids)
 
 
-def _tiles(config: VisionConfig, shape: Any, recorded: tuple[int, int]) -> list[tuple[int, int]]:
-    """(rows, columns) of patches of each tile of a sample; how many there are is the processor's own choice."""
+def _tiles(config: VisionConfig, shape: Any, recorded: tuple[int, int]) -> tuple[list[tuple[int, int]], int]:
+    """(rows, columns) of patches of each tile of a sample, and their tokens: the processor's own choice."""
     from protege.vlm.load import load_processor
     from protege.vlm.pictures import pictures_of
 
     pictures = pictures_of(load_processor(config.model.base))
     grids = [pictures.grid(*size) for size in _sizes(config, recorded)]
     side = shape.vision_config.image_size // shape.vision_config.patch_size
-    return [(side, side)] * sum(rows * columns + 1 for _, rows, columns in grids)
+    tiles = sum(rows * columns + 1 for _, rows, columns in grids)
+    return [(side, side)] * tiles, sum(len(pictures.tokens(grid)) for grid in grids)
 
 
 def _sizes(config: VisionConfig, recorded: tuple[int, int]) -> list[tuple[int, int]]:
@@ -230,12 +228,10 @@ def _activations(network: Any, pictures: "list[tuple[int, int]]", batch: int, to
     if getattr(text.config, "num_experts", 0) and kind == torch.float32:  # experts' products have no other on "meta"
         kind, factor = network.to(torch.bfloat16).dtype, 2
     read = torch.empty(batch, tokens, text.config.hidden_size, device="meta", dtype=kind, requires_grad=True)
-    seen = pictures * batch
-    looking = _looking_at_tiles if hasattr(body, "vision_model") else _looking
-    parts = looking(body, seen, kind, config.lora.vision)
-    places = torch.zeros(
-        *(() if hasattr(body, "vision_model") else (3,)), batch, tokens, dtype=torch.long, device="meta"
-    )
+    tiled = hasattr(body, "vision_model")
+    looking = _looking_at_tiles if tiled else _looking
+    parts = looking(body, pictures * batch, kind, config.lora.vision)
+    places = torch.zeros((batch, tokens) if tiled else (3, batch, tokens), dtype=torch.long, device="meta")
     ropes = text.rotary_emb(read, places)
     parts += [(read, partial(layer, position_embeddings=ropes, attention_mask=None)) for layer in text.layers]
     with _counted_attention(network):
@@ -246,12 +242,8 @@ def _activations(network: Any, pictures: "list[tuple[int, int]]", batch: int, to
     return factor * (sum(inputs) + max(found))
 
 
-Parts = "list[tuple[Tensor, Callable[[Tensor], Any]]]"
-"""Inputs on the meta device, and the layers that take them."""
-
-
-def _looking(body: Any, seen: "list[tuple[int, int]]", kind: "torch.dtype", learns: bool) -> Parts:
-    """The layers of Qwen3-VL's vision tower: patches of all pictures are one stream."""
+def _looking(body: Any, seen: "list[tuple[int, int]]", kind: "torch.dtype", learns: bool) -> "list[Part]":
+    """The layers of Qwen3-VL's vision tower, each with its input: patches of all pictures are one stream."""
     import torch
 
     visual = body.visual
@@ -265,8 +257,8 @@ def _looking(body: Any, seen: "list[tuple[int, int]]", kind: "torch.dtype", lear
     return [(look, layer) for layer in (*blocks, *merged)]
 
 
-def _looking_at_tiles(body: Any, seen: "list[tuple[int, int]]", kind: "torch.dtype", learns: bool) -> Parts:
-    """The layers of SmolVLM's vision tower: tiles are a batch of equal pictures."""
+def _looking_at_tiles(body: Any, seen: "list[tuple[int, int]]", kind: "torch.dtype", learns: bool) -> "list[Part]":
+    """The layers of SmolVLM's vision tower, each with its input: tiles are a batch of equal pictures."""
     import torch
 
     (rows, columns), width = seen[0], body.vision_model.config.hidden_size

@@ -40,7 +40,7 @@ class Speller:
     def __init__(
         self, body: torch.nn.Module, weight: torch.Tensor, inputs: Batch, starts: list[int], shape: AnswerShape
     ) -> None:
-        """body: the model without its head; weight: the head's; inputs: as it takes them; starts: where answers begin."""
+        """body: a model without its head; weight: the head's; inputs: as it takes them; starts: where answers begin."""
         self.body, self.inputs, self.starts, self.shape = body, inputs, starts, shape
         self.columns = {token: column for column, token in enumerate(shape.tokens())}
         self.weight = weight[torch.tensor(shape.tokens(), device=weight.device)]
