@@ -58,7 +58,8 @@ def load_processor(source: str | Path) -> "Qwen3VLProcessor":
     with reaching(source):
         fields, _ = ProcessorMixin.get_processor_dict(str(source))
         if fields.get("processor_class") in TILED:
-            return _checked(Idefics3Processor.from_pretrained(str(source)))
+            tiled: Any = Idefics3Processor.from_pretrained(str(source))  # the same to all who ask for a processor
+            return _checked(tiled)
         if torchvision_works():
             from transformers import AutoProcessor
 
