@@ -270,7 +270,7 @@ def _counted(model: Any) -> Iterator[list[int]]:
     def add(*_: Any) -> None:
         count[0] += 1
 
-    hook = model.model.language_model.register_forward_pre_hook(add)
+    hook = model.get_decoder().register_forward_pre_hook(add)
     try:
         yield count
     finally:

@@ -107,7 +107,22 @@ def test_a_server_that_leaves_the_adapter_out_is_found_out(adapter, server, data
     assert json.loads(out.read_text())["agreement_server"] < ALIKE
 
 
-def test_a_server_that_leaves_the_vision_half_out_is_found_out():
+def test_a_server_that_really_leaves_the_vision_half_out_is_found_out(adapter, server, data, tmp_path):
+    model: Any = load_model(adapter, device="cpu")
+    for name, weight in model.named_parameters():
+        if "lora_B" in name and "visual" in name:
+            torch.nn.init.zeros_(weight)
+    language = tmp_path / "language"
+    model.merge_and_unload().save_pretrained(language)
+    save_processor(load_processor(adapter), language)
+    found = check(adapter, data, CheckOptions(server=server, served=str(language), **EVERYTHING))
+    assert found.figures()["agreement_server"] < ALIKE
+    (said,) = found.said
+    assert said.startswith("the server answers as the adapter without its vision layers")
+    assert "(1.000 of the samples): it has dropped the rest" in said
+
+
+def test_what_was_left_out_is_told_by_the_model_whose_answers_they_are():
     mine, language, base = (Answers(tuple(text)) for text in ("wasd", "wadd", "aaaa"))
     others = {"the adapter without its vision layers": language, "the base without the adapter": base}
     (said,) = _dropped({"model": mine, "server": language}, others)

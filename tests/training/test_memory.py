@@ -9,6 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("trl")
 
+from bench.families import build
 from protege.core.files import read_json
 from protege.errors import UserError
 from protege.learn.interrupt import ctrl_c
@@ -40,6 +41,12 @@ def pictures(tmp_path_factory):
     return label(tmp_path_factory.mktemp("pictures"), segments=2, frames=4, size=(320, 240))
 
 
+@pytest.fixture(scope="module")
+def tiles(tmp_path_factory):
+    """A base of another make, which looks at tiles."""
+    return build(tmp_path_factory.mktemp("tiles") / "base", "idefics3")
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -51,13 +58,24 @@ def pictures(tmp_path_factory):
     ids=" ".join,
 )
 def test_memory_is_estimated_within_15_percent_of_a_real_run(small, pictures, tmp_path, options):
-    chosen = config(small, pictures, tmp_path / "run", "training.max_steps=2", "data.validation=0", *options)
+    near(small, pictures, tmp_path, options)
+
+
+@pytest.mark.parametrize(
+    "options", [(), ("training.gradient_checkpointing=true",), ("data.history.frames=1",)], ids=" ".join
+)
+def test_so_it_is_for_a_base_that_looks_at_tiles(tiles, pictures, tmp_path, options):
+    near(tiles, pictures, tmp_path, options)
+
+
+def near(base, pictures, tmp_path, options):
+    chosen = config(base, pictures, tmp_path / "run", "training.max_steps=2", "data.validation=0", *options)
     data = LabeledData.open(pictures)
     with known_warnings(), ctrl_c() as asked:
         trainer = make_trainer(chosen, load_trainable(chosen), data, data.take(np.arange(0)), asked, silent)
         with Peak(trainer.network) as peak:
             trainer.train()
-    needs = estimate(chosen, read_json(small / "config.json"), "cpu", torch.float32, (320, 240))
+    needs = estimate(chosen, read_json(base / "config.json"), "cpu", torch.float32, (320, 240))
     print(f"memory_estimate_error {abs(needs.memory.total / peak.most - 1):.3f}")
     assert needs.memory.total == pytest.approx(peak.most, rel=0.15)
     trained = sum(weight.numel() for weight in trainer.network.parameters() if weight.requires_grad)

@@ -53,7 +53,7 @@ def test_prompts_equal_those_of_the_processor(tokens, goal):
     content = [{"type": "image"}, {"type": "text", "text": prompt(goal)}]
     text = tokens.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
     theirs = tokens.tokenizer(text.replace("<|image_pad|>", "<|image_pad|>" * 3), add_special_tokens=False)["input_ids"]
-    assert tokens.prompt(goal, 3).tolist() == theirs
+    assert tokens.prompt(goal, np.full(3, tokens.image_id)).tolist() == theirs
 
 
 def test_many_answers_at_once_are_the_same_as_one_by_one(tokens):

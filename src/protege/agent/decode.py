@@ -40,7 +40,7 @@ class Chunk:
 
 
 class ChunkDecoder:
-    """Decodes with one Qwen3-VL; one chunk at a time."""
+    """Decodes with one model; one chunk at a time."""
 
     def __init__(self, model: Any, shape: AnswerShape) -> None:
         import torch

@@ -19,7 +19,7 @@ from protege.core.card import CARD_NAME, ModelCard
 from protege.core.frame import Frame
 from protege.core.plan import HORIZON, Plan
 from protege.errors import MissingExtra, UserError
-from protege.vlm.pixels import fit, read_picture
+from protege.vlm.pixels import Grid, fit, read_picture
 from protege.vlm.shape import AnswerShape
 
 if TYPE_CHECKING:
@@ -63,10 +63,10 @@ class VisionOptions:
 
 @dataclass(frozen=True)
 class Seen:
-    """A picture as the model takes it. values: (patches, D) float32; grid: (time, rows, columns) of its patches."""
+    """A picture as `Pictures` gives it. values: (patches, D) float32; grid: (time, rows, columns) of its patches."""
 
     values: "Tensor"
-    grid: tuple[int, int, int]
+    grid: Grid
 
 
 class VisionAgent:
@@ -76,7 +76,7 @@ class VisionAgent:
         """Loads the model; UserError if its card says it was made for something else."""
         from protege.vlm.inputs import Tokens
         from protege.vlm.load import base_of, is_adapter, load_processor
-        from protege.vlm.pixels import PixelSpec
+        from protege.vlm.pictures import pictures_of
 
         self.options = options or VisionOptions()
         self.card = read_card(model, self.options)
@@ -91,8 +91,10 @@ class VisionAgent:
         has_processor = not is_adapter(model) or (Path(model) / "preprocessor_config.json").exists()
         processor = load_processor(model if has_processor else base_of(Path(model)))
         self._tokens = Tokens(processor, self.card.space, self.card.horizon)
-        self._pixels = PixelSpec.of(processor)
-        shape = AnswerShape.of(processor.tokenizer, self.card.space, self.card.horizon, self.card.chords)
+        self._pixels = pictures_of(processor)
+        shape = AnswerShape.of(
+            processor.tokenizer, self.card.space, self.card.horizon, self.card.chords, self._tokens.lead
+        )
         self.decoder = ChunkDecoder(loaded, shape)
         self._device = next(loaded.parameters()).device
         history = self.card.history
@@ -138,12 +140,12 @@ class VisionAgent:
         seen = [*earlier, self._see(fit(rgb, self.card.frame_size))]
         prompt = self._tokens.prompt(goal, *(self._pixels.tokens(one.grid) for one in seen))
         ids = torch.from_numpy(prompt)[None].to(self._device)
-        return {
+        named = {
             "input_ids": ids,
             "mm_token_type_ids": (ids == self._tokens.image_id).long(),
-            "pixel_values": torch.cat([one.values for one in seen]) if earlier else seen[0].values,
             "image_grid_thw": torch.tensor([one.grid for one in seen], device=self._device),
         }
+        return self._pixels.inputs(named, torch.cat([one.values for one in seen]) if earlier else seen[0].values)
 
     def _see_small(self, rgb: NDArray[np.uint8]) -> Seen:
         """An earlier frame, made smaller by the same two steps as in training."""

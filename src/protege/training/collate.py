@@ -19,7 +19,8 @@ from protege.training.augment import augment
 from protege.training.config import AugmentOptions
 from protege.training.data import LabeledData
 from protege.vlm.inputs import Tokens
-from protege.vlm.pixels import PixelSpec, fit, read_picture
+from protege.vlm.pictures import Pictures
+from protege.vlm.pixels import fit, read_picture
 
 IGNORED: Final = -100
 """The label of tokens without a loss, as everywhere in transformers."""
@@ -39,7 +40,7 @@ class Collator:
 
     data: LabeledData
     tokens: Tokens
-    pixels: PixelSpec
+    pixels: Pictures
     frame_size: tuple[int, int] | None = None
     actions_only: bool = False
     paraphrases: bool = False
@@ -59,7 +60,7 @@ class Collator:
     def batch(self, keys: Sequence[int]) -> Batch:
         """The batch of B samples.
 
-        patches: (P, D) uint8, see `PixelSpec`; input_ids, attention_mask, mm_token_type_ids, labels: (B, L);
+        patches: (P, D) uint8, see `Pictures`; input_ids, attention_mask, mm_token_type_ids, labels: (B, L);
         image_grid_thw: (G, 3) of the G pictures of all samples; files: the B picture files, for messages.
         """
         parts = [self.sample(key) for key in keys]
@@ -138,11 +139,10 @@ class Encoded:
     grids: tuple[tuple[int, int, int], ...]
 
 
-def model_inputs(batch: Batch, pixels: PixelSpec, out: torch.Tensor | None = None) -> Batch:
+def model_inputs(batch: Batch, pixels: Pictures, out: torch.Tensor | None = None) -> Batch:
     """The batch as the model takes it: bytes become floats, on the device they are on (in `out`, if given)."""
-    inputs = {name: value for name, value in batch.items() if name not in ("patches", "files")}
-    inputs["pixel_values"] = pixels.pixel_values(batch["patches"], out)
-    return inputs
+    named = {name: value for name, value in batch.items() if name not in ("patches", "files")}
+    return pixels.inputs(named, pixels.pixel_values(batch["patches"], out))
 
 
 class Expander:
@@ -151,7 +151,7 @@ class Expander:
     Allocating and clearing hundreds of megabytes for every batch costs more than filling them.
     """
 
-    def __init__(self, pixels: PixelSpec) -> None:
+    def __init__(self, pixels: Pictures) -> None:
         self.pixels = pixels
         self._memory = torch.empty(0)
 

@@ -96,7 +96,7 @@ def asked(
     """What a model is asked: the data it was trained on (None if that does not matter), the rest, and rows of it."""
     from protege.training.collate import Collator
     from protege.vlm.inputs import Tokens
-    from protege.vlm.pixels import PixelSpec
+    from protege.vlm.pictures import pictures_of
 
     data = LabeledData.open(folder)
     card = ModelCard.load(Path(model)) if (Path(model) / CARD_NAME).is_file() else None
@@ -110,7 +110,7 @@ def asked(
     collator = Collator(
         data,
         Tokens(processor, data.shape.space, data.shape.horizon),
-        PixelSpec.of(processor),
+        pictures_of(processor),
         frame_size=card.frame_size if card else None,
         history=card.history if card else None,
     )

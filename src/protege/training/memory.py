@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    Part = tuple[Tensor, Callable[[Tensor], Any]]
+
 TEXT_TOKENS: Final = 56
 """Of a question and its answer of seven actions, without pictures: 50 and a few for a longer goal."""
 RECORDED: Final = (640, 480)
@@ -73,10 +75,8 @@ def estimate(
 
     family = FAMILIES[str(fields["model_type"])]
     network, trained = _network(config, fields, family, dtype)
-    pictures = _pictures(config, network.config, recorded)
-    picture_tokens = (
-        sum(rows * columns for rows, columns in pictures) // network.config.vision_config.spatial_merge_size**2
-    )
+    tiled = hasattr(network.base_model.model.model, "vision_model")
+    pictures, picture_tokens = (_tiles if tiled else _pictures)(config, network.config, recorded)
     tokens = picture_tokens + TEXT_TOKENS
     batch = config.training.batch
     adapter = sum(weight.numel() * weight.element_size() for weight in network.parameters() if weight.requires_grad)
@@ -128,7 +128,7 @@ def _network(
 def _pixel_bytes(vision: Any) -> int:
     """Of a patch: bytes once, then float32 for each of its repetitions."""
     values = 3 * vision.patch_size**2
-    return values + 4 * values * vision.temporal_patch_size
+    return values + 4 * values * getattr(vision, "temporal_patch_size", 1)
 
 
 def _logit_columns(vocabulary: int) -> int:
@@ -144,7 +144,8 @@ def _groups(named: "Iterable[tuple[str, Tensor]]") -> dict[str, int]:
     """Counts of weights by what they belong to."""
     found: dict[str, int] = {"language": 0, "vision": 0, "merger": 0, "embeddings and head": 0}
     for name, weight in named:
-        group = "merger" if "merger" in name else "vision" if "visual" in name else "language"
+        group = "vision" if "visual" in name or "vision_model" in name else "language"
+        group = "merger" if "merger" in name or "connector" in name else group
         group = "embeddings and head" if "embed_tokens" in name or "lm_head" in name else group
         found[group] += weight.numel()
     return found
@@ -172,17 +173,34 @@ def _weights(config: VisionConfig, fields: Mapping[str, Json], network: "nn.Modu
     return round(sum(seen.values()))
 
 
-def _pictures(config: VisionConfig, shape: Any, recorded: tuple[int, int]) -> list[tuple[int, int]]:
-    """(rows, columns) of patches of each picture of a sample."""
+def _pictures(config: VisionConfig, shape: Any, recorded: tuple[int, int]) -> tuple[list[tuple[int, int]], int]:
+    """(rows, columns) of patches of each picture of a sample, and the tokens of all."""
     from protege.vlm.pixels import PixelSpec
 
     vision = shape.vision_config
     patch, merge = vision.patch_size, vision.spatial_merge_size
     spec = PixelSpec(patch, merge, vision.temporal_patch_size, (0.5,) * 3, (0.5,) * 3, 1, 1 << 40)
+    grids = [spec.grid(*size) for size in _sizes(config, recorded)]
+    return [grid[1:] for grid in grids], sum(len(spec.tokens(grid)) for grid in grids)
+
+
+def _tiles(config: VisionConfig, shape: Any, recorded: tuple[int, int]) -> tuple[list[tuple[int, int]], int]:
+    """(rows, columns) of patches of each tile of a sample, and their tokens: the processor's own choice."""
+    from protege.vlm.load import load_processor
+    from protege.vlm.pictures import pictures_of
+
+    pictures = pictures_of(load_processor(config.model.base))
+    grids = [pictures.grid(*size) for size in _sizes(config, recorded)]
+    side = shape.vision_config.image_size // shape.vision_config.patch_size
+    tiles = sum(rows * columns + 1 for _, rows, columns in grids)
+    return [(side, side)] * tiles, sum(len(pictures.tokens(grid)) for grid in grids)
+
+
+def _sizes(config: VisionConfig, recorded: tuple[int, int]) -> list[tuple[int, int]]:
+    """(width, height) of each picture of a sample."""
     size = config.data.frame_size or recorded
     history = config.data.history.shown
-    sizes = [size] if history is None else [size, *[history.size(*size)] * history.frames]
-    return [spec.grid(*one)[1:] for one in sizes]
+    return [size] if history is None else [size, *[history.size(*size)] * history.frames]
 
 
 class _Saved:
@@ -206,22 +224,16 @@ def _activations(network: Any, pictures: "list[tuple[int, int]]", batch: int, to
     import torch
 
     body = network.base_model.model.model
-    visual, text = body.visual, body.language_model
+    text = network.base_model.model.get_decoder()
     kind, factor = text.embed_tokens.weight.dtype, 1
     if getattr(text.config, "num_experts", 0) and kind == torch.float32:  # experts' products have no other on "meta"
         kind, factor = network.to(torch.bfloat16).dtype, 2
-    patches = sum(rows * columns for rows, columns in pictures) * batch
-    look = torch.empty(patches, visual.config.hidden_size, device="meta", dtype=kind, requires_grad=config.lora.vision)
     read = torch.empty(batch, tokens, text.config.hidden_size, device="meta", dtype=kind, requires_grad=True)
-    lengths = torch.tensor([0, *[rows * columns for rows, columns in pictures] * batch]).cumsum(0).int()
-    half = visual.config.hidden_size // visual.config.num_heads
-    turns = tuple(torch.empty(patches, half, device="meta", dtype=kind) for _ in range(2))
-    places = torch.zeros(3, batch, tokens, dtype=torch.long, device="meta")
+    tiled = hasattr(body, "vision_model")
+    looking = _looking_at_tiles if tiled else _looking
+    parts = looking(body, pictures * batch, kind, config.lora.vision)
+    places = torch.zeros((batch, tokens) if tiled else (3, batch, tokens), dtype=torch.long, device="meta")
     ropes = text.rotary_emb(read, places)
-    merged = [visual.merger, *getattr(visual, "deepstack_merger_list", ())]
-    parts: list[tuple[Tensor, Callable[[Tensor], Any]]] = []
-    parts += [(look, partial(block, cu_seqlens=lengths, position_embeddings=turns)) for block in visual.blocks]
-    parts += [(look, merger) for merger in merged]
     parts += [(read, partial(layer, position_embeddings=ropes, attention_mask=None)) for layer in text.layers]
     with _counted_attention(network):
         found = [_saved(network, *part) for part in parts]
@@ -229,6 +241,31 @@ def _activations(network: Any, pictures: "list[tuple[int, int]]", batch: int, to
         return factor * sum(found)
     inputs = [given.numel() * given.element_size() for given, _ in parts]
     return factor * (sum(inputs) + max(found))
+
+
+def _looking(body: Any, seen: "list[tuple[int, int]]", kind: "torch.dtype", learns: bool) -> "list[Part]":
+    """The layers of Qwen3-VL's vision tower, each with its input: patches of all pictures are one stream."""
+    import torch
+
+    visual = body.visual
+    counts = [rows * columns for rows, columns in seen]
+    look = torch.empty(sum(counts), visual.config.hidden_size, device="meta", dtype=kind, requires_grad=learns)
+    lengths = torch.tensor([0, *counts]).cumsum(0).int()
+    half = visual.config.hidden_size // visual.config.num_heads
+    turns = tuple(torch.empty(sum(counts), half, device="meta", dtype=kind) for _ in range(2))
+    merged = [visual.merger, *getattr(visual, "deepstack_merger_list", ())]
+    blocks = [partial(block, cu_seqlens=lengths, position_embeddings=turns) for block in visual.blocks]
+    return [(look, layer) for layer in (*blocks, *merged)]
+
+
+def _looking_at_tiles(body: Any, seen: "list[tuple[int, int]]", kind: "torch.dtype", learns: bool) -> "list[Part]":
+    """The layers of SmolVLM's vision tower, each with its input: tiles are a batch of equal pictures."""
+    import torch
+
+    (rows, columns), width = seen[0], body.vision_model.config.hidden_size
+    look = torch.empty(len(seen), rows * columns, width, device="meta", dtype=kind, requires_grad=learns)
+    layers = [partial(layer, attention_mask=None) for layer in body.vision_model.encoder.layers]
+    return [(look, layer) for layer in (*layers, body.connector)]
 
 
 def _saved(network: "nn.Module", given: "Tensor", layer: "Callable[[Tensor], Any]") -> int:

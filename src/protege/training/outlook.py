@@ -13,7 +13,7 @@ from protege.core.files import Json
 from protege.errors import UserError
 from protege.training.config import VisionConfig
 from protege.training.memory import GIB, RECORDED, Needs, estimate
-from protege.vlm.load import best_dtype, check_qwen3_vl, is_adapter, reaching, resolve_device
+from protege.vlm.load import base_config, best_dtype, is_adapter, reaching, resolve_device
 from protege.vlm.shapes import known_shape
 from protege.vlm.unsloth import Loader
 
@@ -148,7 +148,7 @@ def base_fields(base: str) -> dict[str, Json]:
     if is_adapter(base):
         raise UserError(f"model.base={base} is an adapter; give its base, or merge it first: protege export")
     known = None if Path(base).is_dir() else known_shape(base)
-    return known or check_qwen3_vl(base)
+    return known or base_config(base)
 
 
 def memory_of(device: str) -> int | None:

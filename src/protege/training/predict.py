@@ -75,7 +75,7 @@ def predict(
 def _spelled(collator: Collator) -> AnswerShape | None:
     """The shape of answers whose slots are more than one token; None where each is one, which is quicker to score."""
     data = collator.data.shape
-    shape = AnswerShape.of(collator.tokens.tokenizer, data.space, data.horizon, data.chords)
+    shape = AnswerShape.of(collator.tokens.tokenizer, data.space, data.horizon, data.chords, collator.tokens.lead)
     plain = len(shape.parts) == 1 and not data.chords and all(len(tokens) == 1 for tokens in shape.parts[0].spelled)
     return None if plain else shape
 
@@ -133,7 +133,8 @@ def _askers(
 ) -> "Iterator[tuple[NDArray[np.int64], _Asker]]":
     """Batches of rows with their questions, while the model is in evaluation mode."""
     data = collator.data
-    template = AnswerTemplate.of(collator.tokens.tokenizer, data.shape.space, data.shape.horizon)
+    tokens = collator.tokens
+    template = AnswerTemplate.of(tokens.tokenizer, data.shape.space, data.shape.horizon, tokens.lead)
     ask = replace(collator.scoring(), actions_only=True)
     was_training = model.training
     model.eval()

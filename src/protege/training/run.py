@@ -215,12 +215,12 @@ def make_collator(config: VisionConfig, processor: "Qwen3VLProcessor", data: Lab
     """The collator of the training samples."""
     from protege.training.collate import Collator
     from protege.vlm.inputs import Tokens
-    from protege.vlm.pixels import PixelSpec
+    from protege.vlm.pictures import pictures_of
 
     return Collator(
         data,
         Tokens(processor, data.shape.space, data.shape.horizon),
-        PixelSpec.of(processor),
+        pictures_of(processor),
         frame_size=config.data.frame_size,
         actions_only=config.training.loss == "actions",
         paraphrases=config.data.paraphrases,

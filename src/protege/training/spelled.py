@@ -15,6 +15,8 @@ from protege.training.collate import Batch
 from protege.vlm.shape import AnswerShape, Node
 from protege.vlm.walk import Walk
 
+_BY_TOKEN: Final = ("input_ids", "attention_mask", "mm_token_type_ids")
+"""Of a model's inputs, those with a number for every token."""
 MOST_PASSES: Final = 24
 """The probabilities of all first keys are not worth more forward passes than these; chords would take hundreds."""
 
@@ -38,7 +40,7 @@ class Speller:
     def __init__(
         self, body: torch.nn.Module, weight: torch.Tensor, inputs: Batch, starts: list[int], shape: AnswerShape
     ) -> None:
-        """body: a Qwen3VLModel; weight: of its head; inputs: as the model takes them; starts: where answers begin."""
+        """body: a model without its head; weight: the head's; inputs: as it takes them; starts: where answers begin."""
         self.body, self.inputs, self.starts, self.shape = body, inputs, starts, shape
         self.columns = {token: column for column, token in enumerate(shape.tokens())}
         self.weight = weight[torch.tensor(shape.tokens(), device=weight.device)]
@@ -103,17 +105,17 @@ class Speller:
 
     def scores(self, out: Sequence[list[int]], ahead: Sequence[list[int]]) -> list[NDArray[np.float32]]:
         """For each sample the scores of `shape.tokens()` after `out` and after each token of `ahead`: (1 + a, T)."""
-        ids, mask, kinds = (self.inputs[name] for name in ("input_ids", "attention_mask", "mm_token_type_ids"))
+        old = {name: self.inputs[name] for name in _BY_TOKEN if name in self.inputs}
         answers = [[*said, *guess] for said, guess in zip(out, ahead, strict=True)]
         length = max(start + len(answer) for start, answer in zip(self.starts, answers, strict=True))
-        read = [row.new_zeros(len(answers), length) for row in (ids, mask, kinds)]
+        read = {name: row.new_zeros(len(answers), length) for name, row in old.items()}
         for i, (start, answer) in enumerate(zip(self.starts, answers, strict=True)):
-            for new, old in zip(read, (ids, mask, kinds), strict=True):
-                new[i, :start] = old[i, :start]
-            read[0][i, start : start + len(answer)] = torch.tensor(answer, device=ids.device)
-            read[1][i, start : start + len(answer)] = 1
-        named = dict(zip(("input_ids", "attention_mask", "mm_token_type_ids"), read, strict=True))
-        hidden = self.body(**{**self.inputs, **named}, use_cache=False).last_hidden_state
+            for name, row in old.items():
+                read[name][i, :start] = row[i, :start]
+            said = torch.tensor(answer, device=read["input_ids"].device)
+            read["input_ids"][i, start : start + len(answer)] = said
+            read["attention_mask"][i, start : start + len(answer)] = 1
+        hidden = self.body(**{**self.inputs, **read}, use_cache=False).last_hidden_state
         found = []
         for i, (start, said, guess) in enumerate(zip(self.starts, out, ahead, strict=True)):
             rows = hidden[i, start + len(said) - 1 : start + len(said) + len(guess)]

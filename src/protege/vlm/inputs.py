@@ -21,7 +21,10 @@ CACHED: Final = 4096
 
 
 class Tokens:
-    """Tokenises prompts and answers exactly as the stock processor does with its chat template."""
+    """Tokenises prompts and answers exactly as the stock processor does with its chat template.
+
+    lead: what the template writes before an answer, a part of it; most write nothing.
+    """
 
     def __init__(self, processor: "Qwen3VLProcessor", space: ActionSpace, horizon: int = HORIZON) -> None:
         self.processor = processor
@@ -30,36 +33,46 @@ class Tokens:
         self.horizon = horizon
         self.image_id = int(processor.image_token_id)
         self.pad_id = int(self.tokenizer.pad_token_id)
+        self.lead, self._end = self._around()
         self.prompt_parts = lru_cache(CACHED)(self._prompt_parts)
         self.answer = lru_cache(CACHED)(self._answer)
 
     def __reduce__(self) -> tuple[object, ...]:
         return Tokens, (self.processor, self.space, self.horizon)  # without the caches, which cannot be pickled
 
-    def prompt(self, goal: str, *image_tokens: int) -> NDArray[np.int64]:
+    def prompt(self, goal: str, *pictures: NDArray[np.int64]) -> NDArray[np.int64]:
         """(L,) ids of the question with its frames, up to where the answer starts.
 
-        image_tokens: of each frame, the newest last.
+        pictures: the tokens that stand for each frame (`Pictures.tokens`), the newest last.
         """
-        first, *rest = self.prompt_parts(goal, len(image_tokens))
+        first, *rest = self.prompt_parts(goal, len(pictures))
         parts = [first]
-        for count, text in zip(image_tokens, rest, strict=True):
-            parts += [np.full(count, self.image_id), text]
+        for picture, text in zip(pictures, rest, strict=True):
+            parts += [picture, text]
         return np.concatenate(parts)
 
     def _prompt_parts(self, goal: str, images: int) -> list[NDArray[np.int64]]:
         content = question(goal, [{"type": "image"}] * images, self.horizon)
-        turns: list[dict[str, Any]] = [{"role": "user", "content": content}]
-        text = self.processor.apply_chat_template(turns, add_generation_prompt=True)
+        text = self._chat([{"role": "user", "content": content}])
         ids = np.array(self.tokenizer(text, add_special_tokens=False)["input_ids"], np.int64)
         at = np.flatnonzero(ids == self.image_id)[:images]  # a goal's own words come behind
         first, *rest = np.split(ids, at)
         return [first, *(part[1:] for part in rest)]
 
+    def _chat(self, turns: list[dict[str, Any]], asks: bool = True) -> str:
+        return str(self.processor.apply_chat_template(turns, add_generation_prompt=asks))
+
+    def _around(self) -> tuple[str, str]:
+        """What the chat template writes before an answer, behind the prompt's own end (SmolVLM: a space), and after."""
+        turns: list[dict[str, Any]] = [{"role": "user", "content": [{"type": "text", "text": "?"}]}]
+        asked = self._chat(turns)
+        told = self._chat([*turns, {"role": "assistant", "content": [{"type": "text", "text": "ANSWER"}]}], asks=False)
+        lead, answer, end = told.removeprefix(asked).partition("ANSWER")
+        return (lead, end) if told.startswith(asked) and answer else ("", self.tokenizer.eos_token + "\n")
+
     def _answer(self, plan: Plan) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """(A,) ids of the answer with its end of turn, and (A,) which of them spell actions."""
-        text = reply(plan, self.space)
-        end = self.tokenizer.eos_token + "\n"
+        text, end = self.lead + reply(plan, self.space), self._end
         coded = self.tokenizer(text + end, add_special_tokens=False, return_offsets_mapping=True)
         spells = np.zeros(len(text + end), bool)
         at = text.index("[")
@@ -87,15 +100,17 @@ class AnswerTemplate:
     horizon: int
 
     @classmethod
-    def of(cls, tokenizer: "PreTrainedTokenizerBase", space: ActionSpace, horizon: int = HORIZON) -> Self:
-        """Find the template by tokenising whole answers, since a token may span a quote.
+    def of(
+        cls, tokenizer: "PreTrainedTokenizerBase", space: ActionSpace, horizon: int = HORIZON, lead: str = ""
+    ) -> Self:
+        """Find the template by tokenising whole answers, since a token may span a quote. lead: see `Tokens`.
 
         UserError where an action is not one token in every slot.
         """
 
         def ids(key: str) -> NDArray[np.int64]:
             plan = Plan((space.parse(key),) * horizon)
-            return np.array(tokenizer(reply(plan, space), add_special_tokens=False)["input_ids"], np.int64)
+            return np.array(tokenizer(lead + reply(plan, space), add_special_tokens=False)["input_ids"], np.int64)
 
         answers = [ids(key) for key in space.keys]
         lengths = {len(answer) for answer in answers}

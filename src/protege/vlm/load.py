@@ -1,4 +1,4 @@
-"""Loads a Qwen3-VL model, its processor and a LoRA adapter, in 4 bits or not, on a GPU or a CPU."""
+"""Loads a vision-language model, its processor and a LoRA adapter, in 4 bits or not, on a GPU or a CPU."""
 
 import importlib.util
 import logging
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import torch
     from transformers import BitsAndBytesConfig, PreTrainedModel, Qwen3VLProcessor
 
+TILED: Final = ("Idefics3Processor", "SmolVLMProcessor")
+"""Of SmolVLM and SmolVLM2. Pictures are the same to both; the second one also takes videos, for which it needs more."""
 ADAPTER_CONFIG: Final = "adapter_config.json"
 ADAPTER_WEIGHTS: Final = "adapter_model.safetensors"
 
@@ -51,7 +53,13 @@ def torchvision_works() -> bool:
 def load_processor(source: str | Path) -> "Qwen3VLProcessor":
     """The processor in a folder or of a model on the hub."""
     require_vision()
+    from transformers import Idefics3Processor, ProcessorMixin
+
     with reaching(source):
+        fields, _ = ProcessorMixin.get_processor_dict(str(source))
+        if fields.get("processor_class") in TILED:
+            tiled: Any = Idefics3Processor.from_pretrained(str(source))  # the same to all who ask for a processor
+            return _checked(tiled)
         if torchvision_works():
             from transformers import AutoProcessor
 
@@ -87,8 +95,8 @@ def base_of(adapter: Path) -> str:
     return str(beside) if not Path(base).exists() and beside.exists() else base
 
 
-def check_qwen3_vl(source: str | Path) -> dict[str, Json]:
-    """The fields of a model's config.json; UserError unless it is a Qwen3-VL."""
+def base_config(source: str | Path) -> dict[str, Json]:
+    """The fields of a model's config.json; UserError unless it is one of a family that we know."""
     require_vision()
     from transformers import PreTrainedConfig
 
@@ -99,7 +107,8 @@ def check_qwen3_vl(source: str | Path) -> dict[str, Json]:
     if not fields:
         raise UserError(f"{source}: no model here (no config.json); make a small one with: protege tiny-base {source}")
     if (found := fields.get("model_type")) not in FAMILIES:
-        raise UserError(f"{source} is a {found} model; this needs a Qwen3-VL, e.g. Qwen/Qwen3-VL-8B-Instruct")
+        known = ", ".join(family.name for family in FAMILIES.values())
+        raise UserError(f"{source} is a {found} model; this needs one of {known}, e.g. Qwen/Qwen3-VL-8B-Instruct")
     return fields
 
 
@@ -128,7 +137,7 @@ def best_dtype(device: str) -> "torch.dtype":
 def load_model(
     source: str | Path, *, four_bit: bool = False, device: str = "auto", dtype: str = "auto", merge: bool = False
 ) -> "PreTrainedModel":
-    """A Qwen3-VL in eval mode: a model, or an adapter's folder on its base.
+    """A vision-language model in eval mode: a model, or an adapter's folder on its base.
 
     four_bit: NF4 with double quantisation
     dtype: of weights and of 4-bit arithmetic: "float32", "bfloat16", "float16", or "auto" for `best_dtype`
@@ -153,7 +162,7 @@ def load_model(
     import torch
     from transformers import AutoModelForImageTextToText
 
-    fields = check_qwen3_vl(source)
+    fields = base_config(source)
     where = resolve_device(device)
     kind = {"auto": best_dtype(where), "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[
         dtype
@@ -218,7 +227,7 @@ class reaching:  # noqa: N801 (used as a verb)
             return
         # Damaged files raise anything: SafetensorError, RecursionError, …
         if Path(self.source).is_dir():
-            raise UserError(f"{self.source}: cannot be loaded as a Qwen3-VL model ({_first_line(error)})") from error
+            raise UserError(f"{self.source}: cannot be loaded as a vision model ({_first_line(error)})") from error
         if not isinstance(error, OSError | ValueError):
             return
         from huggingface_hub.constants import is_offline_mode

@@ -5,6 +5,7 @@ moved as one byte, and the temporal repetition of a patch is not moved at all.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -17,8 +18,11 @@ from protege.core.frame import decode_picture
 from protege.errors import UserError
 
 if TYPE_CHECKING:
-    import torch
+    from torch import Tensor
     from transformers import Qwen3VLProcessor
+
+Grid = tuple[int, int, int]
+"""(time, rows, columns) of a picture's patches, or of its tiles."""
 
 
 def fit(rgb: NDArray[np.uint8], size: tuple[int, int] | None) -> NDArray[np.uint8]:
@@ -45,6 +49,7 @@ class PixelSpec:
     temporal: how often each frame is repeated
     mean, std: by channel, for (x / 255 - mean) / std
     min_pixels, max_pixels: bounds of a frame's area
+    image: the token that stands for a part of a picture
     """
 
     patch: int
@@ -54,6 +59,7 @@ class PixelSpec:
     std: tuple[float, ...]
     min_pixels: int
     max_pixels: int
+    image: int = 0
 
     @classmethod
     def of(cls, processor: "Qwen3VLProcessor") -> Self:
@@ -68,6 +74,7 @@ class PixelSpec:
             std=tuple(image.image_std),
             min_pixels=int(size["shortest_edge"]),
             max_pixels=int(size["longest_edge"]),
+            image=int(processor.image_token_id),
         )
 
     def resized(self, width: int, height: int) -> tuple[int, int]:
@@ -82,14 +89,14 @@ class PixelSpec:
             w, h = (math.ceil(side * grow / cell) * cell for side in (width, height))
         return w, h
 
-    def grid(self, width: int, height: int) -> tuple[int, int, int]:
+    def grid(self, width: int, height: int) -> Grid:
         """(time, rows, columns) of a frame's patches."""
         w, h = self.resized(width, height)
         return 1, h // self.patch, w // self.patch
 
-    def tokens(self, grid: tuple[int, int, int]) -> int:
-        """How many tokens a frame takes in the prompt."""
-        return grid[0] * grid[1] * grid[2] // self.merge**2
+    def tokens(self, grid: Grid) -> NDArray[np.int64]:
+        """(T,) tokens that stand for a frame in the prompt."""
+        return np.full(grid[0] * grid[1] * grid[2] // self.merge**2, self.image)
 
     def patches(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """(patches, 3 * patch * patch) uint8 of an (H, W, 3) frame, in the order the model reads them."""
@@ -102,21 +109,36 @@ class PixelSpec:
         cut = planes.reshape(3, h // cell, self.merge, self.patch, w // cell, self.merge, self.patch)
         return cut.transpose(1, 4, 2, 5, 0, 3, 6).reshape(-1, 3 * self.patch**2)
 
-    def pixel_values(self, patches: "torch.Tensor", out: "torch.Tensor | None" = None) -> "torch.Tensor":
+    def pixel_values(self, patches: "Tensor", out: "Tensor | None" = None) -> "Tensor":
         """(patches, 3 * temporal * patch * patch) float32 of a tensor of `patches`, on its device.
 
         out: a tensor of that shape to fill, for callers that need one result at a time: new memory for every batch
         costs more than the arithmetic.
         """
-        import torch
+        return scaled(patches, self.mean, self.std, self.temporal, out)
 
-        device, count = patches.device, len(patches)
-        scale = torch.tensor([1 / (255 * s) for s in self.std], dtype=torch.float32, device=device)
-        shift = torch.tensor([-m / s for m, s in zip(self.mean, self.std, strict=True)], device=device)
-        if out is None:
-            out = torch.empty(count, 3 * self.temporal * self.patch**2, device=device)
-        parts = out.view(count, 3, self.temporal, -1)
-        first = torch.mul(patches.view(count, 3, -1), scale[:, None], out=parts[:, :, 0])
-        first.add_(shift[:, None])
-        parts[:, :, 1:] = first[:, :, None]
-        return out
+    def inputs(self, named: "Mapping[str, Tensor]", values: "Tensor") -> "dict[str, Tensor]":
+        """What the model takes, of the tensors that are the same for all families and of pixel values."""
+        return {**named, "pixel_values": values}
+
+
+def scaled(
+    patches: "Tensor",
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    temporal: int,
+    out: "Tensor | None" = None,
+) -> "Tensor":
+    """(patches, 3 * temporal * D) float32 of (patches, 3 * D) uint8, each channel's D values `temporal` times."""
+    import torch
+
+    device, count = patches.device, len(patches)
+    scale = torch.tensor([1 / (255 * s) for s in std], dtype=torch.float32, device=device)
+    shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=device)
+    if out is None:
+        out = torch.empty(count, patches.shape[1] * temporal, device=device)
+    parts = out.view(count, 3, temporal, -1)
+    first = torch.mul(patches.view(count, 3, -1), scale[:, None], out=parts[:, :, 0])
+    first.add_(shift[:, None])
+    parts[:, :, 1:] = first[:, :, None]
+    return out

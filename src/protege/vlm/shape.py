@@ -110,13 +110,23 @@ class AnswerShape:
     horizon: int = HORIZON
 
     @classmethod
-    def of(cls, tokenizer: "Tokenizer", space: ActionSpace, horizon: int = HORIZON, chords: bool = False) -> Self:
-        """Found by tokenising whole answers; UserError where a token reaches from a part into what is around it."""
+    def of(
+        cls,
+        tokenizer: "Tokenizer",
+        space: ActionSpace,
+        horizon: int = HORIZON,
+        chords: bool = False,
+        lead: str = "",
+    ) -> Self:
+        """Found by tokenising whole answers; UserError where a token reaches from a part into what is around it.
+
+        lead: what a chat template writes before an answer, see `inputs.Tokens`.
+        """
         choices: list[tuple[Action, ...]] = [valid_actions(space, chords)]
         if space.look is not None:
             choices += [tuple(frozenset((s,)) - space.at_rest for s in axis.symbols) for axis in space.look.axes]
         found = [
-            [_pieces(tokenizer, action, space, horizon, part) for action in actions]
+            [_pieces(tokenizer, action, space, horizon, part, lead) for action in actions]
             for part, actions in enumerate(choices)
         ]
         fixed = {pieces[0] for row in found for pieces in row}
@@ -131,7 +141,7 @@ class AnswerShape:
         rng = random.Random(0)
         for _ in range(_MIXES):  # neighbours of another kind must not change a slot's tokens either
             mix = [rng.randrange(len(shape.part(place).choices)) for place in range(shape.places)]
-            text = reply(Plan(shape.actions(mix)), space)
+            text = lead + reply(Plan(shape.actions(mix)), space)
             if tokenizer(text, add_special_tokens=False)["input_ids"] != [*shape.ids(mix), *shape.tail]:
                 raise UserError(f"the keys of {space.name} change their neighbours' tokens in this model's vocabulary")
         return shape
@@ -201,10 +211,10 @@ class AnswerShape:
 
 
 def _pieces(
-    tokenizer: "Tokenizer", action: Action, space: ActionSpace, horizon: int, part: int
+    tokenizer: "Tokenizer", action: Action, space: ActionSpace, horizon: int, part: int, lead: str
 ) -> tuple[tuple[tuple[int, ...], ...], tuple[int, ...]]:
     """(head, sep, tail) and the tokens of one part, from an answer that says the action in every slot."""
-    text = reply(Plan((action,) * horizon), space)
+    text = lead + reply(Plan((action,) * horizon), space)
     said = space.spelled_parts(action)
     name, size = f'"{space.spell(action)}"', len(said)
     edges, at = [0], text.index("[")  # where a new region begins: fixed, part, part, fixed, part, …

@@ -122,7 +122,11 @@ def filling(folder: Path, doing: str) -> Iterator[Path]:
 
 def save_processor(processor: "Qwen3VLProcessor", folder: Path) -> None:
     """Save a processor so that it loads with torchvision and without it."""
+    from transformers import Idefics3Processor
+
     processor.save_pretrained(folder)
+    if isinstance(processor, Idefics3Processor):
+        return
     video = folder / "video_preprocessor_config.json"
     if vars(processor).get("video_processor") is None and not video.exists():
         # AutoProcessor, where torchvision works, refuses a folder without the video part

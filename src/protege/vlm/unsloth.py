@@ -20,7 +20,7 @@ from typing import Any, Final
 from protege.core.text import one_line
 from protege.errors import MissingExtra, ProtegeError, UserError
 from protege.vlm.family import FAMILIES
-from protege.vlm.load import base_of, best_dtype, check_qwen3_vl, is_adapter, nf4
+from protege.vlm.load import base_config, base_of, best_dtype, is_adapter, nf4
 
 ON_CPU: Final = "UNSLOTH_ALLOW_CPU"
 """unsloth's own switch for machines without a GPU; its tests and ours set it to 1."""
@@ -106,7 +106,7 @@ def load(
     """
     fast = fast_vision_model(source, instead)
     base = base_of(Path(source)) if is_adapter(source) else source
-    fields, dtype = check_qwen3_vl(base), best_dtype(device)
+    fields, dtype = base_config(base), best_dtype(device)
     stored = bool(fields.get("quantization_config"))
     options: dict[str, Any] = {"load_in_4bit": stored}
     if four_bit and not stored:
