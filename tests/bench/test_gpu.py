@@ -15,7 +15,7 @@ from bench.gpu import parts
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "gpu_figures.sh"
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a shell script")
-ASKED = ("train_nf4_checkpointed", "decode_bf16", "loader", "cloning_bfloat16")
+ASKED = ("train_nf4_checkpointed", "decode_bf16", "loader", "reader_bf16", "cloning_bfloat16")
 
 
 def test_one_command_measures_each_part_and_writes_a_table_and_a_file(tmp_path):
@@ -30,6 +30,9 @@ def test_one_command_measures_each_part_and_writes_a_table_and_a_file(tmp_path):
     assert {"s_per_step", "tokens_per_s", "estimated_gib"} == set(found["train_nf4_checkpointed"])
     ways = ("naive", "constrained", "no_draft", "draft", "right_draft")
     assert {f"ms_{way}_64x64" for way in ways} < set(found["decode_bf16"])
+    reader = found["reader_bf16"]
+    assert {"ms_as_is_64x64", "ms_compiled_64x64", "off_compiled_64x64"} == set(reader)  # captured: on a GPU alone
+    assert reader["off_compiled_64x64"] == 0
     assert "a tiny shape: a dry run, no figures" in (tmp_path / "out" / "gpu_figures.txt").read_text()
 
 

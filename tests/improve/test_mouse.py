@@ -26,6 +26,7 @@ def test_corrections_with_the_mouse_are_recorded_and_labeled(tmp_path):
         rooms = [correct(lambda: runner, Job(seed), tmp_path / f"runs/room_{seed}") for seed in (7_000, 7_001)]
     assert all(room.takeovers for room in rooms)
     look = ARENA_MOUSE.look
+    assert look is not None
     for folder in sorted((tmp_path / "runs").iterdir()):
         assert check(folder) == []
         session = Session.open(folder)

@@ -35,7 +35,7 @@ def test_a_model_is_scored_on_what_it_was_not_trained_on(model, labeled, tmp_pat
     assert cli.run(["score", str(model), str(labeled), *options]) == 0
     shown = capsys.readouterr()
     assert "repeat_last" in shown.out
-    assert "untuned base" in shown.err
+    assert "next: protege play" in shown.err
     assert json.loads(out.read_text())["samples"] == 4
     assert page.exists()
 

@@ -146,6 +146,14 @@ class EpisodeEngine(Protocol):
 
     size: tuple[int, int]
 
+    @property
+    def space(self) -> ActionSpace: ...
+
+    @property
+    def moved(self) -> Sequence[tuple[int, int]]:
+        """Counts right and down of each tic of the last step, in a space with a mouse."""
+        ...
+
     def load(self, layout: Layout) -> ArenaState: ...
 
     def state(self) -> ArenaState: ...

@@ -62,7 +62,7 @@ class _Watched:
 
     def __init__(self, engine: EpisodeEngine, space: ActionSpace) -> None:
         self._engine = engine
-        self.size = engine.size
+        self.size, self.space = engine.size, space
         self._expert = Expert(space=space)
         self.pictures: list[NDArray[np.uint8]] = []
         self.held: list[Action] = []
@@ -78,6 +78,10 @@ class _Watched:
         self.held.append(action)
         self.expert.append(self._expert.act(self._engine.state()))
         return self._engine.step(action, tics)
+
+    @property
+    def moved(self) -> Sequence[tuple[int, int]]:
+        return self._engine.moved
 
     def state(self) -> ArenaState:
         return self._engine.state()

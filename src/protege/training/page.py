@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from protege.core.files import Json, write_text
+from protege.core.files import Json, component, write_text
 from protege.core.momentary import NEAR
 from protege.learn.pages import data_uri, figure, heat_map, png, render
 from protege.training.judged import Judged, summary, worst
@@ -84,7 +84,7 @@ def _pictured(judged: Judged) -> list[dict[str, Json]]:
     found: list[dict[str, Json]] = []
     for sample in worst(judged):
         folder, name = str(sample["file"]).split("/")
-        picture = Image.fromarray(read_picture(folders[folder] / name))
+        picture = Image.fromarray(read_picture(component(folders[folder], name, folders[folder], "a picture")))
         picture.thumbnail(THUMBNAIL)
         buffer = io.BytesIO()
         picture.save(buffer, "JPEG", quality=80)
