@@ -17,6 +17,7 @@ NAMES: Final = {
     "numcodecs": "zarr",
     "pyarrow": "datasets",
     "orbax": "orbax-checkpoint",
+    "pydantic": "fastapi",
     "safetensors": "transformers",
     "sklearn": "scikit-learn",
     "Xlib": "python-xlib",
