@@ -17,8 +17,8 @@ from nbclient.exceptions import CellExecutionError  # noqa: E402
 
 NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "train_on_a_free_gpu.ipynb"
 SETTINGS = (
-    "model.four_bit=false data.frame_size=[160,128] data.workers=0 data.limit=32 training.batch=2 training.accumulation=1 "
-    "training.save_steps=2 training.score_samples=2 training.gradient_checkpointing=false"
+    "model.four_bit=false data.frame_size=[160,128] data.workers=0 data.limit=32 training.batch=2 "
+    "training.accumulation=1 training.save_steps=2 training.score_samples=2 training.gradient_checkpointing=false"
 )
 SMALL = {"MODEL": "run/base", "EPISODES": "3", "STEPS": "4", "SETTINGS": SETTINGS, "TINY": "1", "ROOMS": "1"}
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="cells of bash")

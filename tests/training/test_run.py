@@ -22,10 +22,11 @@ from protege.settings import load_config
 from protege.training import run
 from protege.training.config import VisionConfig
 from protege.training.judge import ScoreOptions, score_model
+from protege.training.model import Trainable
 from protege.training.outlook import out_of_memory
 from protege.training.outputs import export_merged
 from protege.training.run import train
-from protege.vlm.load import load_model, load_processor
+from protege.vlm.load import best_dtype, load_model, load_processor
 
 from .conftest import label
 
@@ -284,6 +285,16 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_pictures(tiny, lab
     monkeypatch.setattr("protege.training.trainer.ActionTrainer._files", ["seg000/frame_0003.jpg"], raising=False)
     with pytest.raises(ProtegeError, match=r"the loss is nan at step 1, with the pictures"):
         train(config(tiny, labeled, tmp_path / "run", "training.max_steps=2"))
+
+
+def test_a_card_without_bfloat16_trains_in_float16_with_loss_scaling(tiny, labeled, tmp_path):
+    made = Trainable(load_model(tiny), load_processor(tiny), None, "cuda:0", unsloth=False)
+    with run.known_warnings():
+        given = run.arguments(config(tiny, labeled, tmp_path / "t4"), made, True, capability=(7, 5))
+    assert (given.fp16, given.bf16) == (True, False)
+    assert best_dtype("cuda:0", (7, 5)) is torch.float16
+    assert best_dtype("cuda:0", (8, 0)) is torch.bfloat16  # transformers takes bf16=True only where there is a GPU
+    assert best_dtype("cpu", (8, 0)) is torch.float32
 
 
 def test_no_progress_ends_the_run_early(tiny, labeled, tmp_path):

@@ -230,13 +230,15 @@ def make_collator(config: VisionConfig, processor: "Qwen3VLProcessor", data: Lab
     )
 
 
-def arguments(config: VisionConfig, made: Trainable, scored: bool) -> "SFTConfig":
-    """Our settings as TRL's."""
+def arguments(
+    config: VisionConfig, made: Trainable, scored: bool, capability: tuple[int, int] | None = None
+) -> "SFTConfig":
+    """Our settings as TRL's. capability: of the CUDA device, None asks it."""
     import torch
     from trl.trainer.sft_config import SFTConfig
 
     options, on_gpu = config.training, made.device.startswith("cuda")
-    kind = best_dtype(made.device)
+    kind = best_dtype(made.device, capability)
     often = {"save_strategy": "steps", "save_steps": options.save_steps} if options.save_steps else {}
     if scored:
         steps = options.eval_steps or options.save_steps

@@ -114,14 +114,21 @@ def resolve_device(device: str = "auto") -> str:
     return "cuda:0" if torch.cuda.is_available() else "cpu"
 
 
-def best_dtype(device: str) -> "torch.dtype":
-    """Of a model's arithmetic on a device: float32 on a CPU, bfloat16 on a GPU that has it, else float16 (a T4)."""
+def best_dtype(device: str, capability: tuple[int, int] | None = None) -> "torch.dtype":
+    """Of a model's arithmetic on a device: float32 on a CPU, bfloat16 on a GPU that has it, else float16 (a T4).
+
+    capability: of a CUDA device, (7, 5) for a T4; None asks the device.
+    """
     import torch
 
     if device == "cpu":
         return torch.float32
+    if not device.startswith("cuda"):
+        return torch.bfloat16
     # Asked for a T4, torch answers that it can bfloat16: by emulation, many times slower than float16
-    emulated = device.startswith("cuda") and not torch.cuda.is_bf16_supported(including_emulation=False)
+    emulated = (
+        not torch.cuda.is_bf16_supported(including_emulation=False) if capability is None else capability < (8, 0)
+    )
     return torch.float16 if emulated else torch.bfloat16
 
 
