@@ -237,6 +237,37 @@ def decode(tiny: bool, kind: str) -> Found:
     return found
 
 
+def reader(tiny: bool, kind: str) -> Found:
+    """Milliseconds of a pass over picture, prompt and draft: as the agent does it, with compiled layers, captured."""
+    import torch
+
+    from bench.gpu_reader import captured, ways
+    from protege.agent.reader import Reader
+    from protege.agent.vision import VisionAgent, VisionOptions, first_guess
+    from protege.vlm.walk import Walk
+
+    found: Found = {}
+    on_gpu = device() != "cpu"
+    with tempfile.TemporaryDirectory(prefix="protege-gpu-") as name:
+        made = network(tiny, kind, Path(name))
+        for size in ((64, 64),) if tiny else SIZES:
+            options = VisionOptions(device=device(), frame_size=size)
+            agent = VisionAgent(Path(name) / "processor", "Go", options)
+            shape = agent.decoder.shape
+            rgb = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8)
+            inputs = agent.inputs(rgb, "Go to the lantern")
+            walk = Walk(shape, shape.choices(first_guess(agent.card.horizon)))
+            draft = torch.tensor([walk.out + walk.ahead()], device=device())
+            measured = ways(
+                lambda s=shape, i=inputs, d=draft: (Reader(made.model, s.longest), dict(i), d),
+                lambda layer: torch.compile(layer, backend="inductor" if on_gpu else "eager"),
+                captured if on_gpu else None,
+                torch.cuda.synchronize if on_gpu else lambda: None,
+            )
+            found |= {f"{key}_{size[0]}x{size[1]}": value for key, value in measured.items()}
+    return found
+
+
 def loader(tiny: bool) -> Found:
     """Samples a second that the loader's workers make of 640x480 pictures, with as many as there are cores."""
     import torch
@@ -307,4 +338,6 @@ def parts() -> dict[str, Callable[[bool], Found]]:
     found["loader"] = loader
     for precision in ("float32", "bfloat16"):
         found[f"cloning_{precision}"] = lambda tiny, p=precision: cloning(tiny, p)
+    for kind in ("nf4", "bf16"):
+        found[f"reader_{kind}"] = lambda tiny, k=kind: reader(tiny, k)
     return found

@@ -86,7 +86,13 @@ class Reader:
         """(rows, hidden) after each of the last `rows` of the tokens read so far; the first call reads the prompt."""
         import torch
 
-        hidden = self._text.embed_tokens(torch.tensor([tokens], device=self._cache.device))
+        return self.read_ids(torch.tensor([tokens], device=self._cache.device), rows)
+
+    def read_ids(self, ids: "Tensor", rows: int) -> "Tensor":
+        """The same for tokens (1, L) on the model's device."""
+        import torch
+
+        hidden = self._text.embed_tokens(ids)
         if asked := self._length < self._asked.shape[1]:
             hidden = torch.cat([self._asked[:, self._length :], hidden], 1)
         count = hidden.shape[1]
