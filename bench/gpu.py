@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -238,18 +237,12 @@ def decode(tiny: bool, kind: str) -> Found:
     return found
 
 
-def _reading(model: Any, longest: int, inputs: Any, draft: Any) -> tuple[Any, dict[str, Any], Any]:
-    """A new reader, a question of its own, and the draft."""
-    from protege.agent.reader import Reader
-
-    return Reader(model, longest), dict(inputs), draft
-
-
 def reader(tiny: bool, kind: str) -> Found:
     """Milliseconds of a pass over picture, prompt and draft: as the agent does it, with compiled layers, captured."""
     import torch
 
     from bench.gpu_reader import captured, ways
+    from protege.agent.reader import Reader
     from protege.agent.vision import VisionAgent, VisionOptions, first_guess
     from protege.vlm.walk import Walk
 
@@ -266,7 +259,7 @@ def reader(tiny: bool, kind: str) -> Found:
             walk = Walk(shape, shape.choices(first_guess(agent.card.horizon)))
             draft = torch.tensor([walk.out + walk.ahead()], device=device())
             measured = ways(
-                partial(_reading, made.model, shape.longest, inputs, draft),
+                lambda s=shape, i=inputs, d=draft: (Reader(made.model, s.longest), dict(i), d),
                 lambda layer: torch.compile(layer, backend="inductor" if on_gpu else "eager"),
                 captured if on_gpu else None,
                 torch.cuda.synchronize if on_gpu else lambda: None,
@@ -343,8 +336,8 @@ def parts() -> dict[str, Callable[[bool], Found]]:
             name = f"train_unsloth_nf4_{'checkpointed' if checkpointing else 'plain'}"
             found[name] = lambda tiny, c=checkpointing: train(tiny, "nf4", c, unsloth=True)
     found["loader"] = loader
-    for kind in ("nf4", "bf16"):
-        found[f"reader_{kind}"] = lambda tiny, k=kind: reader(tiny, k)
     for precision in ("float32", "bfloat16"):
         found[f"cloning_{precision}"] = lambda tiny, p=precision: cloning(tiny, p)
+    for kind in ("nf4", "bf16"):
+        found[f"reader_{kind}"] = lambda tiny, k=kind: reader(tiny, k)
     return found

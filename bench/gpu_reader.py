@@ -1,7 +1,7 @@
 """Would captured graphs or torch.compile make the agent's reader quicker on a GPU? Measured here; nothing uses either.
 
 The work of a chunk whose draft is right: one look at the picture, and one pass over prompt and draft. Its shapes are
-the same for every frame of a goal.
+the same for every frame of a goal. Nothing here has run on a GPU, and on a CPU nothing is captured.
 """
 
 import statistics
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from protege.agent.reader import Reader
 
 Found = dict[str, float | int | str]
-Made = tuple["Reader", dict[str, "Tensor"], "Tensor"]
 Pass = Callable[[], "Tensor"]
 Capture = Callable[[Pass], Pass]
 TIMES, WARM_UP = 20, 3
@@ -24,7 +23,7 @@ ON_HOST: Final = ("image_grid_thw", "mm_token_type_ids")
 
 
 def ways(
-    make: Callable[[], Made],
+    make: Callable[[], tuple["Reader", dict[str, "Tensor"], "Tensor"]],
     compile_: Callable[[Any], Any],
     capture: Capture | None,
     synchronise: Callable[[], object],
@@ -32,8 +31,11 @@ def ways(
 ) -> Found:
     """Milliseconds of a pass as it is, with compiled layers, and captured; and how far the others' answers are off.
 
-    make: a new reader, a question and the tokens of a draft, (1, L); compile_: as torch.compile; capture: returns what
-    repeats a pass, None where there is nothing to capture. A way that fails says why under its own name.
+    make: a new reader, a question and the tokens of a draft, (1, L)
+    compile_: as torch.compile
+    capture: returns what repeats a pass; None where there is nothing to capture
+
+    A way that fails says why under its own name.
     """
     import torch
 
@@ -41,6 +43,22 @@ def ways(
     kept: list[torch.Tensor] = []
     for name in ("as_is", "compiled", "captured"):
         if name == "captured" and capture is None:
+            continue
+        reader, inputs, draft = make()
+        if name == "compiled":
+            reader._layer = compile_(reader._layer)
+        try:
+            with torch.inference_mode():
+                once = _pass(reader, inputs, draft)
+                for _ in range(WARM_UP):
+                    once()
+                if name == "captured" and capture is not None:
+                    inputs.update({key: inputs[key].cpu() for key in ON_HOST})
+                    once = capture(once)
+                found[f"ms_{name}"], hidden = _timed(once, synchronise, times)
+        except Exception as error:  # compilers raise anything
+            said = " ".join(str(error).split())[:120]
+            found[f"failed_{name}"] = f"{type(error).__name__}: {said}"
             continue
         reader, inputs, draft = make()
         if name == "compiled":

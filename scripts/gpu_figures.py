@@ -9,6 +9,7 @@ import importlib.metadata
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -38,20 +39,25 @@ def main() -> int:
     parser.add_argument("--part", action="append", help="only these")
     args = parser.parse_args()
     missing = [f"{name} (extra {extra})" for name, extra in NEEDED.items() if importlib.util.find_spec(name) is None]
+    if not any(importlib.util.find_spec(f"jax_cuda{version}_plugin") for version in (12, 13)):
+        missing.append("jax's plugin for CUDA (pip install 'jax[cuda13]' or 'jax[cuda12]'): JAX runs on the CPU")
     print("not installed: " + (", ".join(missing) or "nothing"), flush=True)
     sys.path.insert(0, str(ROOT))
     from bench.gpu import parts
 
     found: dict[str, Any] = {}
-    began = time.monotonic()
-    for name in args.part or parts():
-        left = args.minutes * 60 - (time.monotonic() - began)
-        found[name] = _part(name, args.tiny, left) if left > 10 else {"error": "no time was left"}
-        print(f"{name}: {json.dumps(found[name])}", flush=True)
-    args.out.mkdir(parents=True, exist_ok=True)
     result = {"machine": _machine(), "tiny": args.tiny, "missing": missing, "figures": found}
-    (args.out / "gpu_figures.json").write_text(json.dumps(result, indent=1) + "\n")
-    (args.out / "gpu_figures.txt").write_text(_table(result))
+    args.out.mkdir(parents=True, exist_ok=True)
+    end = time.monotonic() + args.minutes * 60
+    names = args.part or list(parts())
+    for number, name in enumerate(names):
+        left = end - time.monotonic()
+        share = min(left, 2 * left / (len(names) - number))  # one part must not take the time of all others
+        found[name] = _part(name, args.tiny, share) if left > 10 else {"error": "no time was left"}
+        print(f"{name}: {json.dumps(found[name])}", flush=True)
+        # After each part, for whoever is cut off after ten minutes
+        (args.out / "gpu_figures.json").write_text(json.dumps(result, indent=1) + "\n")
+        (args.out / "gpu_figures.txt").write_text(_table(result))
     print(_table(result))
     return 1 if any("error" in figures for figures in found.values()) else 0
 
@@ -67,22 +73,27 @@ def _part(name: str, tiny: bool, seconds: float) -> dict[str, Any]:
     if tiny:
         environment |= {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-c", ONE, name, "tiny" if tiny else "whole"]
-    try:
-        done = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=seconds
-        )
-    except subprocess.TimeoutExpired:
-        return {"error": f"not done after {seconds:.0f} s"}
-    lines = [line for line in done.stdout.splitlines() if line.startswith("FOUND ")]
-    if done.returncode or not lines:
-        return {"error": " | ".join(done.stderr.strip().splitlines()[-2:])[-400:] or f"exit code {done.returncode}"}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+    ) as process:
+        try:
+            out, errors = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)  # and the loader's workers, which hold its pipes
+            return {"error": f"not done after {seconds:.0f} s"}
+    lines = [line for line in out.splitlines() if line.startswith("FOUND ")]
+    if process.returncode or not lines:
+        return {"error": " | ".join(errors.strip().splitlines()[-2:])[-400:] or f"exit code {process.returncode}"}
     return json.loads(lines[-1].removeprefix("FOUND "))
 
 
 def _machine() -> dict[str, Any]:
-    import torch
+    found: list[Any] = []
+    if importlib.util.find_spec("torch"):
+        import torch
 
-    found = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
+        found = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
     versions = {name: importlib.metadata.version(name) for name in NEEDED if importlib.util.find_spec(name)}
     return {
         "gpus": [f"{gpu.name}, {gpu.total_memory / 2**30:.0f} GiB" for gpu in found],

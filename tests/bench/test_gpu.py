@@ -41,3 +41,14 @@ def test_a_part_that_fails_or_finds_no_time_is_named_and_the_others_go_on(tmp_pa
     done = subprocess.run([*command, "--part", "loader"], check=False, capture_output=True, text=True)
     assert done.returncode == 1
     assert json.loads((tmp_path / "gpu_figures.json").read_text())["figures"]["loader"] == {"error": "no time was left"}
+
+
+def test_a_part_that_takes_too_long_leaves_the_others_their_time(tmp_path):
+    command = [sys.executable, str(SCRIPT.with_suffix(".py")), "--out", str(tmp_path), "--tiny", "--minutes", "0.3"]
+    names = ("train_bf16_plain", *("no_such_part",) * 30)
+    chosen = [argument for name in names for argument in ("--part", name)]
+    done = subprocess.run([*command, *chosen], check=False, capture_output=True, text=True)
+    assert done.returncode == 1
+    found = json.loads((tmp_path / "gpu_figures.json").read_text())["figures"]
+    assert "not done after 1 s" in found["train_bf16_plain"]["error"]
+    assert "KeyError" in found["no_such_part"]["error"] or "no time" in found["no_such_part"]["error"]
