@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 
 pytest.importorskip("trl")
+pytest.importorskip("vizdoom")
 
 from bench import families
 from protege.agent.decode import ChunkDecoder
 from protege.agent.forward_reader import ForwardReader
 from protege.agent.vision import VisionAgent, VisionOptions
 from protege.core import Frame
+from protege.evaluation.episodes import Player, jobs, play_all
 from protege.training.judge import ScoreOptions, score_model
 from protege.training.run import train
 from protege.vlm.family import FAMILIES, QUICK
@@ -37,6 +39,8 @@ def test_it_trains_is_scored_and_plays(base, labeled, tmp_path):
     assert judged.scores.cross_entropy
     agent = VisionAgent(made.output, options=VisionOptions(device="cpu"))
     assert len(agent.predict(Frame(np.zeros((64, 64, 3), np.uint8), 0), "Open the door").steps) == 7
+    (played,) = play_all(Player(str(made.output), execute=7, device="cpu"), jobs(10_000, 1), say=lambda text: None)
+    assert played.decisions == len(played.path) - 1 > 0
 
 
 def test_it_decodes_as_constrained_generation_does(base):

@@ -223,7 +223,7 @@ def test_a_window_that_changes_its_size_pauses_until_it_is_steady(tmp_path):
 
 def test_who_was_quicker_than_the_countdown_records_on_without_a_break(tmp_path):
     game = Game(tmp_path)
-    game.press("p")
+    game.recorder.toggle()
     game.frames(5)
     game.recorder.start()
     game.frames(5)

@@ -58,10 +58,13 @@ def walk(space, ended):
         keys.presser.close()
 
 
-def finished(page):
-    """Wait until the work that was started has ended well."""
+def finished(page, command):
+    """Wait until the work that was started, not the one before it, has ended well."""
     page.wait_for_function(
-        "() => /^(done|stopped)/.test(document.getElementById('work-words').textContent)", timeout=WORK_MS
+        "command => document.getElementById('work-command').textContent.startsWith('protege ' + command)"
+        " && /^(done|stopped)/.test(document.getElementById('work-words').textContent)",
+        arg=command,
+        timeout=WORK_MS,
     )
     said = page.locator("#work-words").inner_text(), page.locator("#work-line").inner_text()
     assert said[0] == "done", said
@@ -78,7 +81,7 @@ def recorded(page, project):
     ):
         time.sleep(0.2)
     page.click("#work-stop")
-    finished(page)
+    finished(page, "record")
     return Session.open(found[0])
 
 
@@ -102,7 +105,7 @@ def test_somebody_records_labels_corrects_trains_and_watches_in_the_browser_alon
         page.goto(served.base)
         page.fill("form[data-work=label] input", "Find the exit")
         page.click("form[data-work=label] button")
-        finished(page)
+        finished(page, "label")
         names = [path.name for path in find_segments(project.labeled)]
         assert {project.segment(name).goal for name in names} == {"Find the exit"}
         page.goto(f"{served.base}/labels?show=all")
@@ -114,7 +117,7 @@ def test_somebody_records_labels_corrects_trains_and_watches_in_the_browser_alon
         assert project.segment(names[0]).goal == "Open the door"
         page.goto(served.base)
         page.click("main .next button")
-        finished(page)
+        finished(page, "train")
         page.goto(served.base)
         page.click(".list.tall >> text=shooter")
         page.wait_for_selector(".wrong figure")
@@ -126,7 +129,7 @@ def test_somebody_records_labels_corrects_trains_and_watches_in_the_browser_alon
         page.wait_for_function("() => document.getElementById('picture').naturalWidth > 0")
         page.wait_for_function("() => document.querySelectorAll('#plan kbd').length > 0", timeout=WORK_MS)
         page.click("#stop")
-        finished(page)
+        finished(page, "play")
         (run,) = find_sessions(project.root / "dataset" / "agent_runs")
         lines = [json.loads(line) for line in (run / PLANS).read_text().splitlines()]
         assert all(len(line["p"]) == len(line["plan"]) == 7 for line in lines)

@@ -44,21 +44,21 @@ def heartbeat(out: TextIO, *others: TextIO, silent_s: float = SILENT_S) -> Itera
     """Within, whenever nothing was written to any of the streams for so long, a line in `out` says for how long the
     work goes on. What progress lines cannot know (a model is loading, a file is being read) is not silent then either.
     """
-    began = latest = time.monotonic()
+    began = latest = time.perf_counter()
     over = threading.Event()
 
     def noted(write: Callable[[str], int]) -> Callable[[str], int]:
         def noting(text: str) -> int:
             nonlocal latest
-            latest = time.monotonic()
+            latest = time.perf_counter()
             return write(text)
 
         return noting
 
     def beat() -> None:
-        while not over.wait(max(0.01, latest + silent_s - time.monotonic())):
-            if time.monotonic() - latest >= silent_s:
-                print(f"still at work, after {time.monotonic() - began:.0f} s", file=out, flush=True)
+        while not over.wait(max(0.01, latest + silent_s - time.perf_counter())):
+            if time.perf_counter() - latest >= silent_s:
+                print(f"still at work, after {time.perf_counter() - began:.0f} s", file=out, flush=True)
 
     streams = {id(stream): stream for stream in (out, *others)}.values()
     for stream in streams:

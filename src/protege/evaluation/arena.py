@@ -54,7 +54,6 @@ class ArenaBench:
 def run(bench: ArenaBench, say: Callable[[str], None] = lambda text: None) -> list[Figure]:
     """The figures of a policy, and of the baselines in the same rooms."""
     todo = jobs(bench.seed, bench.episodes, bench.task)
-    say(f"{len(todo)} episodes, {bench.processes} at once, and as many for each of {len(bench.baselines)} baselines")
     results = play_all(bench.player, todo, bench.processes, bench.ray, say)
     others: dict[str, list[Result]] = {}
     for name in bench.baselines:

@@ -282,7 +282,7 @@ def play_all(
     for result in _played(player, todo, processes, ray):
         results.append(result)
         played(result)
-        if len(results) % 25 == 0:
+        if len(results) in (1, 5) or len(results) % 25 == 0:
             won = sum(r.success for r in results)
             left = (time.monotonic() - began) / len(results) * (len(todo) - len(results)) / 60
             say(f"{player.model}: {len(results)} of {len(todo)} episodes, {won} reached, about {left:.0f} min left")
