@@ -60,23 +60,6 @@ def ways(
             said = " ".join(str(error).split())[:120]
             found[f"failed_{name}"] = f"{type(error).__name__}: {said}"
             continue
-        reader, inputs, draft = make()
-        if name == "compiled":
-            reader._layer = compile_(reader._layer)
-        try:
-            with torch.inference_mode():
-                once = _pass(reader, inputs, draft)
-                for _ in range(WARM_UP):
-                    once()
-                if name == "captured" and capture is not None:
-                    inputs.update({key: inputs[key].cpu() for key in ON_HOST})
-                    once = capture(once)
-                found[f"ms_{name}"], hidden = _timed(once, synchronise, times)
-        except Exception as error:  # compilers raise anything
-            found[f"failed_{name}"] = (
-                f"{type(error).__name__}: {str(error).splitlines()[0][:120] if str(error) else ''}"
-            )
-            continue
         kept.append(hidden)
         if len(kept) > 1:
             scale = float(kept[0].abs().max())
