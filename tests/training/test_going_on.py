@@ -259,9 +259,12 @@ def test_ctrl_c_does_not_score_and_leaves_a_finished_model_alone(tiny, data, tmp
     more(data, tmp_path)
     assert train(made, press).interrupted
     assert same(before, weights(rest.output)), "the finished model stays until the next one is finished"
-    assert read_metrics(rest.output)["samples"]
+    scores = read_metrics(rest.output)
+    assert scores["samples"]
     assert not train(made).interrupted
     assert len(runs_of(rest.output)) == 2
+    before = read_metrics(rest.output)["before"]
+    assert before["first_action_accuracy"] == scores["first_action_accuracy"], "though it was stopped on the way"
 
 
 def test_scoring_shows_its_progress(tiny, data, tmp_path):

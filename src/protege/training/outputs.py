@@ -61,10 +61,8 @@ def read_metrics(folder: Path) -> dict[str, Json]:
         raise UserError(f"{path}: cannot be read ({error}); score the model with: protege score {folder}") from None
 
 
-def scores_before(folder: Path, weights: Path | None) -> dict[str, Json]:
-    """For metrics.json of a model that goes on from `weights`: the scores of the one in `folder` until now, if any."""
-    if weights is None:
-        return {}
+def scores_before(folder: Path) -> dict[str, Json]:
+    """For metrics.json of a model that goes on from the one in `folder`: the scores of that one, if there are any."""
     try:
         found = read_metrics(folder)
     except UserError:

@@ -29,7 +29,7 @@ from protege.training.model import Trainable, choose_loader, load_trainable, req
 from protege.training.outlook import out_of_memory, outlook, require_fit
 from protege.training.outputs import read_metrics, scores_before, write_outputs
 from protege.training.score import Scores
-from protege.training.start import CHECKPOINTS, CONFIG_NAME, Start, find_start, fit
+from protege.training.start import BEFORE, CHECKPOINTS, CONFIG_NAME, Start, find_start, fit
 from protege.vlm.load import ADAPTER_WEIGHTS, best_dtype, require_vision
 from protege.vlm.pixels import read_picture
 from protege.vlm.unsloth import Loader
@@ -342,7 +342,7 @@ def _finish(config: VisionConfig, trainer: "ActionTrainer", start: Start) -> Tra
                 threshold = find_done_threshold(model, trainer.held_back, trainer.rows, scoring)
                 if trainer.is_world_process_zero():
                     log.info("%s", told(threshold))
-                beside = scores_before(output, start.weights)
+                beside = scores_before(output / CHECKPOINTS / BEFORE)
                 found, said = evaluate(model, trainer.held_back, trainer.rows, train=columns, progress=trainer.scoring)
                 beside |= {WORST_KEY: worst(Judged(config.output, found, trainer.held_back.data, trainer.rows, said))}
     interrupted = bool(asked) and (trainer.state.global_step < trainer.total_steps() or not found)

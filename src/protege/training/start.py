@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 CHECKPOINTS: Final = "checkpoints"
 CONFIG_NAME: Final = "config.yaml"
 BEFORE: Final = "before"
-"""In the folder of checkpoints: the adapter of the run before, while a run with other data goes on from it."""
+"""In the folder of checkpoints: adapter and scores of the run before, while a run with other data goes on from it."""
 STATE: Final = "trainer_state.json"
 MOST_PICTURE_BYTES: Final = 1 << 30
 
@@ -71,8 +71,9 @@ class Start:
                 shutil.copytree(folder / "runs", part / "runs")
             if self.weights is not None:
                 (part / BEFORE).mkdir()
-                for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS):
-                    shutil.copyfile(self.weights / name, part / BEFORE / name)
+                for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS, METRICS):
+                    if (self.weights / name).is_file():  # a checkpoint has no scores
+                        shutil.copyfile(self.weights / name, part / BEFORE / name)
             self.run.save(part)
 
 
