@@ -54,6 +54,9 @@ VLM: Final[Mapping[str, Variant]] = {
     "tau_100": Variant(tau_ms=100.0),
     "larger": Variant(("data.frame_size=[224,168]",), length=0.5),
     "rooms_3": Variant(rooms=3),
+    "history": Variant(
+        ("data.history.frames=3", "data.history.stride=12", "data.history.scale=0.75", "data.history.dropout=0.1")
+    ),
 }
 PIXELS: Final[Mapping[str, Variant]] = {
     DEFAULT: Variant(),
