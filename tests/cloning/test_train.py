@@ -107,6 +107,17 @@ def test_the_local_log_has_losses_rates_and_scores(trained):
     assert b"validation_left/f1" in events.read_bytes()
 
 
+def test_a_run_says_how_long_it_will_take(episodes, tmp_path, caplog):
+    made = run(episodes, tmp_path, "training.num_epochs=2", "logging.log_every_n_steps=1")
+    with caplog.at_level(logging.INFO, "protege.cloning"):
+        steps = train(made).steps
+    said = [line.split() for line in caplog.messages if line.startswith("step") and " of " in line]
+    assert len(said) == steps
+    for line in said:
+        left = made.training.batch_size * (steps - int(line[1])) / float(line[line.index("samples/s") - 1]) / 60
+        assert float(line[line.index("min") - 1]) == pytest.approx(left, abs=0.06)
+
+
 def test_a_run_that_gets_no_better_stops_early(trained):
     found, _ = trained
     assert found.steps < 16 * 6, "scores were perfect before the end"

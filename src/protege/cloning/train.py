@@ -308,9 +308,10 @@ class Run:
             rate = float(jnp.asarray(self.rates((step - 1) // self.config.training.accumulation)))
             epoch = step / self.batches
             self.log.write(step, epoch=epoch, rate=rate, samples_per_s=per_s, **found)
-            line = "step %d of %d  epoch %.2f  loss %.4f  rate %.2g  %.1f samples/s"
+            line = "step %d of %d  epoch %.2f  loss %.4f  rate %.2g  %.1f samples/s  %.1f min left"
             total = last_step(self.config.training, self.batches)
-            log.info(line, step, total, epoch, found["loss"], rate, per_s)
+            left = (total - step) * self.config.training.batch_size / max(per_s, 1e-9) / 60
+            log.info(line, step, total, epoch, found["loss"], rate, per_s, left)
 
     def _finish(self, state: State, step: int, *, over: bool, stopped: bool = False) -> None:
         """Judge where it is due and the run was not stopped, and save."""
