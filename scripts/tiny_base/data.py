@@ -8,6 +8,7 @@ scripts.tiny_base.train). Labels follow the same rules as those of recordings.
 
 import argparse
 import logging
+import math
 import random
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from protege.arena.engine import Engine
 from protege.arena.expert import Expert
-from protege.arena.rooms import BASE_SEEDS, Layout, Point, layout
+from protege.arena.rooms import BASE_SEEDS, Layout, Point, Pose, layout
 from protege.arena.state import ArenaState, Judge, tics_of
 from protege.arena.tasks import GOALS, Goal
 from protege.core import HORIZON, KEYBOARD_12, NO_KEYS, Action, encode_jpeg
@@ -143,8 +144,22 @@ def add_episode(rows: Rows, moments: list[Moment], rng: random.Random) -> None:
             rows.seed.append(state.layout.seed)
 
 
+def beside_another(made: Layout, rng: random.Random) -> Layout:
+    """The layout with a start in front of an object that is not the goal: who has just been there is sent on."""
+    west, south, east, north = made.rooms[0].rect
+    for _ in range(50 if made.distractors else 0):
+        other = rng.choice(made.distractors)
+        away, angle = rng.uniform(56, 110), rng.uniform(0, 2 * math.pi)
+        here = (other.x + away * math.cos(angle), other.y + away * math.sin(angle))
+        inside = west + 40 < here[0] < east - 40 and south + 40 < here[1] < north - 40
+        if inside and math.dist(here, made.aim) > 130 and all(math.dist(here, each.at) > 52 for each in made.objects):
+            facing = math.degrees(math.atan2(other.y - here[1], other.x - here[0])) + rng.uniform(-30, 30)
+            return replace(made, start=Pose(round(here[0]), round(here[1]), angle_deg=round(facing) % 360))
+    return made
+
+
 def collect(rooms: int, noise: float, seed: int) -> Rows:
-    """Play every goal of `rooms` layouts."""
+    """Play every goal of `rooms` layouts, one in three from in front of another object."""
     rng = random.Random(f"base data {seed}")
     rows = Rows([], [], [], [], [])
     with Engine(DRAWN_SIZE) as engine:
@@ -152,7 +167,10 @@ def collect(rooms: int, noise: float, seed: int) -> Rows:
             first = layout(room)
             for goal in goals_of(first):
                 slips = noise if rng.random() < 0.7 else 0.0
-                add_episode(rows, play(engine, replace(first, goal=goal), slips, rng), rng)
+                made = replace(first, goal=goal)
+                if goal.kind is not None and rng.random() < 1 / 3:
+                    made = beside_another(made, rng)
+                add_episode(rows, play(engine, made, slips, rng), rng)
             if (number + 1) % 50 == 0:
                 log.info("%d of %d rooms, %d samples", number + 1, rooms, len(rows.goal))
     return rows

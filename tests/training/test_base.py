@@ -2,6 +2,9 @@
 """The tiny base: its data, a few steps of its training, and the one that comes with the program."""
 
 import json
+import math
+import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,12 +12,14 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from protege.arena.rooms import layout
 from protege.core import KEYBOARD_12, encode_jpeg
 from protege.core.card import ModelCard
 from protege.errors import ProtegeError, UserError
 from protege.settings import load_config
 from protege.vlm.load import load_model, load_processor
 from protege.vlm.tiny import build_tiny, copy_base
+from scripts.tiny_base.data import beside_another
 from scripts.tiny_base.train import BaseConfig, BaseData, rate, train_base
 
 
@@ -60,6 +65,24 @@ def test_the_same_seed_trains_the_same_base(data, tmp_path):
     made = [train_base(config(data, tmp_path / part)) for part in ("", "again")]
     first, second = ((folder / "model.safetensors").read_bytes() for folder in made)
     assert first == second
+
+
+def test_who_begins_in_front_of_another_object_faces_it_and_is_not_at_the_goal():
+    moved = 0
+    for seed in range(40):
+        made = layout(seed)
+        begun = beside_another(made, random.Random(seed))
+        assert replace(begun, start=made.start) == made
+        if begun == made:
+            continue
+        moved += 1
+        here = (begun.start.x, begun.start.y)
+        near = min(made.distractors, key=lambda other: math.dist(here, other.at))
+        assert 52 <= math.dist(here, near.at) <= 111
+        assert math.dist(here, made.aim) > 129
+        assert made.rooms[0].holds(here)
+        assert not any(math.dist(here, each.at) < 51 for each in made.objects), "it would stand in it"
+    assert moved >= 30
 
 
 def test_rooms_held_back_are_not_trained_on(data):
