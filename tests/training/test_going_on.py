@@ -263,7 +263,7 @@ def test_ctrl_c_does_not_score_and_leaves_a_finished_model_alone(tiny, data, tmp
     assert scores["samples"]
     assert not train(made).interrupted
     assert len(runs_of(rest.output)) == 2
-    before = read_metrics(rest.output)["before"]
+    before = json.loads((rest.output / "metrics.json").read_text())["before"]
     assert before["first_action_accuracy"] == scores["first_action_accuracy"], "though it was stopped on the way"
 
 
