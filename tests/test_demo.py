@@ -210,6 +210,7 @@ def test_ctrl_c_leaves_nothing_half_written(tmp_path, whom):
     (os.kill if whom == "the demo alone" else os.killpg)(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
+    assert errors.startswith("this takes some minutes on two cores")
     assert errors.endswith("protege: interrupted\n")
     assert "Traceback" not in errors
     left = sorted(str(path.relative_to(out)) for path in out.rglob("*"))

@@ -21,6 +21,8 @@ def command(quick: bool, out: Path | None) -> int:
     """
     from protege import demo
 
+    lasts = "some minutes" if quick else "about a quarter of an hour"
+    click.echo(f"this takes {lasts} on two cores; stopped with Ctrl-C, the same command goes on where it was", err=True)
     made = demo.run(
         out or project_root() / "dataset",
         demo.QUICK if quick else demo.FULL,
