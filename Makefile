@@ -28,7 +28,7 @@ coverage: .venv/test-ready test-programs
 
 test-programs:
 	@sh scripts/system_packages.sh xvfb x11-xkb-utils xserver-xephyr tigervnc-standalone-server chocolate-doom freedoom \
-		ffmpeg chromium
+		ffmpeg chromium xdotool
 
 # A real Windows Python under wine, with real windows and keys; made once, in .wine (needs .venv to be Python 3.11).
 test-windows: .venv/test-ready
