@@ -159,7 +159,7 @@ def beside_another(made: Layout, rng: random.Random) -> Layout:
 
 
 def collect(rooms: int, noise: float, seed: int) -> Rows:
-    """Play every goal of `rooms` layouts, one in three from in front of another object."""
+    """Play every goal of `rooms` layouts, one in three objects from in front of another one."""
     rng = random.Random(f"base data {seed}")
     rows = Rows([], [], [], [], [])
     with Engine(DRAWN_SIZE) as engine:

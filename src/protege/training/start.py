@@ -71,9 +71,10 @@ class Start:
                 shutil.copytree(folder / "runs", part / "runs")
             if self.weights is not None:
                 (part / BEFORE).mkdir()
-                for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS, METRICS):
-                    if (self.weights / name).is_file():  # a checkpoint has no scores
-                        shutil.copyfile(self.weights / name, part / BEFORE / name)
+                for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS):
+                    shutil.copyfile(self.weights / name, part / BEFORE / name)
+                if (self.weights / METRICS).is_file():  # a checkpoint has none
+                    shutil.copyfile(self.weights / METRICS, part / BEFORE / METRICS)
             self.run.save(part)
 
 
